@@ -1,0 +1,1 @@
+"""What every other folder may import: structures, boxes, anchors, layers, resizing, configs, weights."""

@@ -1,0 +1,126 @@
+"""An experiment is a handful of partials; overrides from the command line walk into them."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import difflib
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from pocketvision.core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything a run needs; nothing is built until a tool calls the partials.
+
+    ``model(class_names)`` builds the model, ``task(model, ...)`` the LightningModule and ``data()``
+    the data module; ``trainer`` holds arguments of ``lightning.Trainer``. ``class_names`` None
+    means: taken from the data once and frozen into the run folder.
+    """
+
+    model: Callable[..., Any]
+    task: Callable[..., Any]
+    data: Callable[..., Any]
+    trainer: Mapping[str, Any] = field(default_factory=dict)
+    class_names: Sequence[str | None] | None = None
+    seed: int = 0
+
+
+def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
+    """``["a.b=1", "c=x"]`` -> ``{"a.b": 1, "c": "x"}``: values are Python literals, else text.
+
+    Raises:
+        InputError: a word is not of the form ``part.key=value``.
+    """
+    overrides = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals or not key:
+            raise InputError(f"'{word}' is not an override: write part.key=value, such as data.batch_size=8.")
+        try:
+            overrides[key] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            overrides[key] = {"true": True, "false": False, "none": None}.get(text.lower(), text)
+    return overrides
+
+
+def apply_overrides(
+    experiment: Experiment, overrides: Mapping[str, Any], trainer_keys: Iterable[str] = ()
+) -> Experiment:
+    """Replace values deep inside an experiment; nothing given is changed in place.
+
+    ``trainer_keys`` are names that ``trainer`` may have beside those it states.
+
+    Raises:
+        InputError: a name is unknown; the sentence lists the known names and the nearest one.
+    """
+    result: Any = experiment
+    for key, value in overrides.items():
+        result = _replace(result, key.split("."), value, key, tuple(trainer_keys))
+    assert isinstance(result, Experiment)
+    return result
+
+
+def _replace(part: Any, path: list[str], value: Any, key: str, trainer_keys: tuple[str, ...]) -> Any:
+    name, rest = path[0], path[1:]
+    known = parameters(part)
+    if isinstance(part, Mapping) and key.startswith("trainer."):
+        known = {**dict.fromkeys(trainer_keys), **known}
+    if name not in known:
+        owner = key.removesuffix(".".join(path)).rstrip(".")
+        raise InputError(_unknown(key, name, sorted(known), owner))
+    if rest:
+        value = _replace(known[name], rest, value, key, ())
+    if isinstance(part, partial):
+        return partial(part.func, *part.args, **{**part.keywords, name: value})
+    if isinstance(part, Mapping):
+        return {**part, name: value}
+    return dataclasses.replace(part, **{name: value})
+
+
+def _unknown(key: str, name: str, known: list[str], owner: str) -> str:
+    where = f"'{owner}' has" if owner else "an experiment has"
+    if not known:
+        return f"Unknown override '{key}': {where} nothing to set inside."
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    return f"Unknown override '{key}':{hint} {where}: {', '.join(known)}."
+
+
+def parameters(part: Any) -> dict[str, Any]:
+    """Names that can be set in a partial, class, function, dataclass or dict, with their values."""
+    if isinstance(part, Mapping):
+        return dict(part)
+    if dataclasses.is_dataclass(part) and not isinstance(part, type):
+        return {f.name: getattr(part, f.name) for f in dataclasses.fields(part) if f.init}
+    keywords = part.keywords if isinstance(part, partial) else {}
+    function = part.func if isinstance(part, partial) else part
+    if not callable(function):
+        return {}
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return {
+        name: keywords.get(name, None if p.default is p.empty else p.default)
+        for name, p in inspect.signature(function).parameters.items()
+        if p.kind in named and name not in ("model", "class_names") or name in keywords
+    }
+
+
+def describe(part: Any, indent: int = 0) -> str:
+    """An experiment as readable text, one value a line: what ``--print-config`` shows."""
+    pad = "    " * indent
+    if isinstance(part, partial) or (callable(part) and not dataclasses.is_dataclass(part)):
+        function = part.func if isinstance(part, partial) else part
+        title = getattr(function, "__qualname__", repr(function))
+        items = parameters(part).items() if isinstance(part, partial) else ()
+    elif isinstance(part, Mapping) or (dataclasses.is_dataclass(part) and not isinstance(part, type)):
+        title = "dict" if isinstance(part, Mapping) else type(part).__name__
+        items = parameters(part).items()
+    else:
+        return repr(part)
+    lines = [f"{pad}    {name}={describe(value, indent + 1)}," for name, value in items]
+    return "\n".join([f"{title}(", *lines, f"{pad})"]) if lines else f"{title}()"

@@ -1,0 +1,16 @@
+"""The one exception for bad input: a sentence that names the culprit and the remedy."""
+
+_WORKER_PREFIX = "Original Traceback"
+
+
+class InputError(ValueError):
+    """Something the user gave is wrong. The tools print the sentence alone and exit with code 1.
+
+    A DataLoader re-raises a worker's error with the worker's traceback as its message; only our
+    sentence, the last line of it, is kept.
+    """
+
+    def __init__(self, message: str) -> None:
+        if _WORKER_PREFIX in message:
+            message = message.strip().rpartition(f"{type(self).__name__}: ")[2]
+        super().__init__(message)

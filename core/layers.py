@@ -1,0 +1,101 @@
+"""The building blocks that backbones and heads share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Activation = Callable[[], nn.Module]
+
+
+def make_divisible(value: float, divisor: int = 8, minimum: int | None = None) -> int:
+    """Round channels to a multiple of ``divisor``, never more than 10 % down.
+
+    The rule of all published MobileNetV2 and V3 code (``_make_divisible`` in TensorFlow's slim).
+    """
+    rounded = max(minimum or divisor, int(value + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * value else rounded
+
+
+class ConvNormAct(nn.Sequential):
+    """Convolution without bias, BatchNorm, activation (none for ``activation=None``).
+
+    Padding is symmetric and keeps ceil(size / stride). ``groups=in_channels`` makes it depthwise.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 1,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+        activation: Activation | None,
+        norm_eps: float = 1e-5,
+        norm_momentum: float = 0.1,
+    ) -> None:
+        padding = (kernel_size - 1) // 2 * dilation
+        super().__init__()
+        self.conv = nn.Conv2d(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias=False
+        )
+        self.norm = nn.BatchNorm2d(out_channels, eps=norm_eps, momentum=norm_momentum)
+        if activation is not None:
+            self.activation = activation()
+
+
+class SqueezeExcitation(nn.Module):
+    """Squeeze-and-excitation as in MobileNetV3: (N, C, H, W) -> (N, C, H, W).
+
+    ReLU inside and a hard sigmoid as the gate (arXiv:1905.02244, sec. 5.3).
+    """
+
+    def __init__(self, channels: int, squeeze_channels: int) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(channels, squeeze_channels, 1)
+        self.expand = nn.Conv2d(squeeze_channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate = F.relu(self.reduce(x.mean((2, 3), keepdim=True)))
+        return x * F.hardsigmoid(self.expand(gate))
+
+
+class Normalize(nn.Module):
+    """uint8 or 0..255 float RGB images -> normalised float32: ``(x / 255 - mean) / std``."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images.float() - self.mean) / self.std
+
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def initialize(module: nn.Module, mode: Literal["kaiming", "normal"], std: float = 0.03) -> None:
+    """Initialise convolutions in place; BatchNorm starts as the identity and biases at 0.
+
+    ``kaiming`` (fan out) is what torchvision's classifiers use, ``normal`` with ``std`` 0.03 what
+    SSDLite's heads and extra blocks use, in TensorFlow and torchvision alike.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            if mode == "kaiming":
+                nn.init.kaiming_normal_(layer.weight, mode="fan_out")
+            else:
+                nn.init.normal_(layer.weight, std=std)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

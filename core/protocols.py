@@ -1,0 +1,71 @@
+"""The sockets: what a part must offer to be plugged into a model."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+from pocketvision.core.structures import (
+    BoxTarget,
+    DetectionBatch,
+    DetectionOutput,
+    FeatureInfo,
+    Features,
+    MaskTarget,
+    Size,
+)
+
+
+class Backbone(Protocol):
+    """(N, 3, H, W) normalised float images -> features, declared beforehand in ``feature_info``."""
+
+    feature_info: dict[str, FeatureInfo]
+
+    def __call__(self, images: Tensor) -> Features: ...
+
+
+class DetectionHead(Protocol):
+    """Features -> class_logits (N, A, C), box_deltas (N, A, 4)."""
+
+    def __call__(self, features: Features) -> tuple[Tensor, Tensor]: ...
+
+
+class SegmentationHead(Protocol):
+    """Features -> logits (N, K, h, w)."""
+
+    def __call__(self, features: Features) -> Tensor: ...
+
+
+class Anchors(Protocol):
+    """Anchor layout: how many anchors a cell has on each feature map, and where they lie."""
+
+    def num_anchors(self, num_maps: int) -> list[int]: ...
+
+    def __call__(self, map_sizes: list[Size], image_size: Size) -> Tensor: ...
+
+
+class BoxCoder(Protocol):
+    """Boxes <-> deltas relative to anchors; all (..., 4)."""
+
+    def encode(self, boxes: Tensor, anchors: Tensor) -> Tensor: ...
+
+    def decode(self, deltas: Tensor, anchors: Tensor) -> Tensor: ...
+
+
+class DetectionLoss(Protocol):
+    """Predictions and truth -> named scalars whose sum is minimised."""
+
+    def __call__(self, output: DetectionOutput, targets: list[BoxTarget]) -> dict[str, Tensor]: ...
+
+
+class SegmentationLoss(Protocol):
+    """Logits at the size of the masks and truth -> named scalars whose sum is minimised."""
+
+    def __call__(self, logits: Tensor, targets: list[MaskTarget]) -> dict[str, Tensor]: ...
+
+
+class Postprocess(Protocol):
+    """Raw output -> final detections in pixels of the model's input."""
+
+    def __call__(self, output: DetectionOutput, image_size: Size) -> DetectionBatch: ...

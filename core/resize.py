@@ -1,0 +1,86 @@
+"""One description of how an image becomes the model's input, and how results travel back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pocketvision.core.boxes import clip_boxes
+from pocketvision.core.structures import Detections, Size
+
+Image = npt.NDArray[np.uint8]
+"""(H, W, 3) RGB."""
+
+_INTERPOLATION = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC, "nearest": cv2.INTER_NEAREST}
+
+
+@dataclass(frozen=True)
+class Resize:
+    """Resize to ``image_size`` (height, width) by stretching or letterboxing.
+
+    ``stretch`` ignores the aspect ratio, as SSD does; ``letterbox`` keeps it and pads the right and
+    the bottom with ``fill``. With ``antialias`` shrinking averages over the area that a pixel
+    covers; without, it is the plain interpolation that TensorFlow and torchvision's detectors use.
+    """
+
+    image_size: Size
+    mode: Literal["stretch", "letterbox"] = "stretch"
+    interpolation: Literal["bilinear", "bicubic", "nearest"] = "bilinear"
+    antialias: bool = False
+    fill: int = 114
+
+    def content_size(self, original_size: Size) -> Size:
+        """Size of the part of the input that shows the image."""
+        if self.mode == "stretch":
+            return self.image_size
+        scale = min(self.image_size[0] / original_size[0], self.image_size[1] / original_size[1])
+        height, width = (max(1, round(side * scale)) for side in original_size)
+        return min(height, self.image_size[0]), min(width, self.image_size[1])
+
+    def apply(self, image: Image) -> Image:
+        """Resize an image (H, W, 3) uint8 to ``image_size``."""
+        height, width = self.content_size(image.shape[:2])
+        shrinks = height < image.shape[0] and width < image.shape[1]
+        method = cv2.INTER_AREA if self.antialias and shrinks else _INTERPOLATION[self.interpolation]
+        return self._pad(cv2.resize(image, (width, height), interpolation=method), self.fill)
+
+    def apply_to_mask(self, mask: Image) -> Image:
+        """Resize a mask (H, W) uint8 to ``image_size``: nearest neighbour, padded with 255 (ignored)."""
+        height, width = self.content_size(mask.shape[:2])
+        return self._pad(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), 255)
+
+    def apply_to_boxes(self, boxes: npt.NDArray[np.float32], original_size: Size) -> npt.NDArray[np.float32]:
+        """Scale boxes (G, 4) xyxy from the original image's pixels to the input's."""
+        return (boxes * self._factors(original_size)).astype(np.float32)
+
+    def restore(self, detections: Detections, original_size: Size) -> Detections:
+        """Scale detections from the input's pixels back to the original image, clipped to it."""
+        factors = torch.from_numpy(self._factors(original_size)).to(detections.boxes)
+        return detections._replace(boxes=clip_boxes(detections.boxes / factors, original_size))
+
+    def restore_logits(self, logits: Tensor, original_size: Size) -> Tensor:
+        """Resize one image's logits (K, h, w) of any resolution to the original image: (K, H, W)."""
+        content = self.content_size(original_size)
+        if content != self.image_size:
+            logits = F.interpolate(logits[None], self.image_size, mode="bilinear")[0]
+            logits = logits[:, : content[0], : content[1]]
+        return F.interpolate(logits[None], original_size, mode="bilinear")[0]
+
+    def _factors(self, original_size: Size) -> npt.NDArray[np.float32]:
+        height, width = self.content_size(original_size)
+        scale = [width / original_size[1], height / original_size[0]]
+        return np.array(scale * 2, dtype=np.float32)
+
+    def _pad(self, image: Image, value: int) -> Image:
+        bottom, right = self.image_size[0] - image.shape[0], self.image_size[1] - image.shape[1]
+        if not bottom and not right:
+            return image
+        color = (value,) * 3
+        return cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=color)

@@ -1,0 +1,114 @@
+"""The values that travel between the parts. Boxes are xyxy pixels, sizes are (height, width)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree
+
+Features = dict[str, Tensor]
+"""Feature name -> (N, C, H / stride, W / stride), finest first."""
+
+Size = tuple[int, int]
+"""(height, width) in pixels."""
+
+
+class FeatureInfo(NamedTuple):
+    """What a backbone declares about one of its features."""
+
+    channels: int
+    stride: int
+
+
+class DetectionOutput(NamedTuple):
+    """Raw output of a detector for N images, A anchors and K classes.
+
+    ``class_logits`` is (N, A, K + 1) with the background last for softmax scores and (N, A, K) for
+    sigmoid scores; ``box_deltas`` is (N, A, 4); ``anchors`` is (A, 4) in xyxy pixels of the input.
+    """
+
+    class_logits: Tensor
+    box_deltas: Tensor
+    anchors: Tensor
+
+
+class Detections(NamedTuple):
+    """Detections of one image, best first: boxes (M, 4) xyxy, scores (M,), labels (M,) in [0, K)."""
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+
+
+class DetectionBatch(NamedTuple):
+    """Padded detections of N images: padding has score 0 and label -1."""
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+    num_detections: Tensor
+
+    def unpad(self) -> list[Detections]:
+        """Split into one :class:`Detections` an image, without the padding."""
+        return [
+            Detections(self.boxes[i, :count], self.scores[i, :count], self.labels[i, :count])
+            for i, count in enumerate(self.num_detections.tolist())
+        ]
+
+
+class BoxTarget(NamedTuple):
+    """Truth of one image: boxes (G, 4) xyxy pixels, labels (G,) in [0, K); G may be 0.
+
+    ``image_id`` is the data file's id; ``original_size`` is the (height, width) of the image file.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    image_id: int
+    original_size: Size
+
+
+class MaskTarget(NamedTuple):
+    """Truth of one image: mask (H, W) uint8 of class indices, 255 = ignored.
+
+    While training, the mask has the size of the model's input; for evaluation, the original size.
+    """
+
+    mask: Tensor
+    image_id: int
+    original_size: Size
+
+
+class DetectionSamples(NamedTuple):
+    """A batch from a loader: images (N, 3, H, W) uint8 RGB and one target an image."""
+
+    images: Tensor
+    targets: list[BoxTarget]
+
+
+class SegmentationSamples(NamedTuple):
+    """A batch from a loader: images (N, 3, H, W) uint8 RGB and one target an image."""
+
+    images: Tensor
+    targets: list[MaskTarget]
+
+
+def stack_detections(detections: list[Detections]) -> DetectionBatch:
+    """Pad detections of several images into one batch; the inverse of :meth:`DetectionBatch.unpad`."""
+    size = max((len(d.scores) for d in detections), default=0)
+    boxes = torch.zeros(len(detections), size, 4)
+    scores = torch.zeros(len(detections), size)
+    labels = torch.full((len(detections), size), -1, dtype=torch.int64)
+    for i, (image_boxes, image_scores, image_labels) in enumerate(detections):
+        count = len(image_scores)
+        boxes[i, :count], scores[i, :count], labels[i, :count] = image_boxes, image_scores, image_labels
+    return DetectionBatch(boxes, scores, labels, torch.tensor([len(d.scores) for d in detections]))
+
+
+# torch.export can only save a graph whose output structures were given a stable name.
+for _structure in (DetectionOutput, Detections, DetectionBatch):
+    _pytree._register_namedtuple(
+        _structure, serialized_type_name=f"pocketvision.core.structures.{_structure.__name__}"
+    )

@@ -1,0 +1,114 @@
+"""Weights files: safetensors with a JSON passport, and PyTorch files opened without pickle."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from pocketvision.core.errors import InputError
+from pocketvision.core.files import replacing
+
+StateDict = dict[str, Tensor]
+_PASSPORT = "pocketvision"
+
+
+@dataclass(frozen=True)
+class MatchReport:
+    """What of a file went into a model."""
+
+    source: str
+    num_matched: int
+    num_tensors: int
+    unused: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        left = f" (not needed: {', '.join(self.unused)})" if self.unused else ""
+        return f"{self.source}: matched {self.num_matched} of {self.num_tensors} tensors{left}"
+
+
+def save_weights(path: Path, model: nn.Module, passport: Mapping[str, Any]) -> None:
+    """Write the model's parameters and buffers as safetensors with ``passport`` as JSON metadata."""
+    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    with replacing(path) as temporary:
+        save_file(state, temporary, metadata={_PASSPORT: json.dumps(passport, ensure_ascii=False)})
+
+
+def read_passport(path: Path) -> dict[str, Any]:
+    """The JSON metadata of a weights file written by :func:`save_weights`; empty where there is none.
+
+    Raises:
+        InputError: the file is missing or not a safetensors file.
+    """
+    with _open_safetensors(path) as file:
+        metadata = file.metadata() or {}
+    passport: dict[str, Any] = json.loads(metadata.get(_PASSPORT, "{}"))
+    return passport
+
+
+def read_state_dict(path: Path) -> StateDict:
+    """Tensors of a .safetensors, .pth, .pt or .ckpt file, by name. Never runs code from the file.
+
+    Raises:
+        InputError: the file is missing, broken, or needs pickle to open.
+    """
+    if path.suffix == ".safetensors":
+        with _open_safetensors(path) as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    if not path.is_file():
+        raise InputError(f"There is no weights file {path}: check the path.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        raise InputError(
+            f"{path} can't be opened as weights (broken, or holding more than tensors): "
+            "download or save it again as a plain state dict."
+        ) from error
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = {name.removeprefix("model."): value for name, value in content["state_dict"].items()}
+    if not isinstance(content, Mapping) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise InputError(f"{path} holds no state dict: give a file of tensors by name.")
+    return dict(content)
+
+
+def load_state_dict(model: nn.Module, state: StateDict, source: str) -> MatchReport:
+    """Copy ``state`` into ``model``, which must match it tensor by tensor.
+
+    Raises:
+        InputError: names or shapes differ; the sentence names the first difference.
+    """
+    own = model.state_dict()
+    missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
+    if missing:
+        raise InputError(
+            f"{source} does not fit this model: it lacks {len(missing)} of {len(own)} tensors, "
+            f"such as {missing[0]}. Use the config that it was trained with."
+        )
+    for name, value in own.items():
+        if name in state and state[name].shape != value.shape:
+            raise InputError(
+                f"{source} does not fit this model: {name} is {tuple(state[name].shape)}, the model needs "
+                f"{tuple(value.shape)}. Check width_mult and the number of classes."
+            )
+    model.load_state_dict({name: state[name] for name in own if name in state}, strict=False)
+    unused = tuple(name for name in state if name not in own)
+    return MatchReport(source, sum(name in state for name in own), len(own), unused)
+
+
+def _open_safetensors(path: Path) -> Any:
+    if not path.is_file():
+        raise InputError(f"There is no weights file {path}: check the path.")
+    try:
+        return safe_open(path, framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"{path} is not a safetensors file or is broken: copy or download it again."
+        ) from error
