@@ -29,7 +29,7 @@ def place_anchors(shapes: list[list[Shape]], map_sizes: list[Size], image_size: 
 
 
 def linear_scales(num_maps: int, low: float, high: float, last: float) -> list[float]:
-    """``num_maps`` scales from ``low`` to ``high`` and the ``last`` one that the deepest map's extra anchor uses."""
+    """``num_maps`` scales from ``low`` to ``high``, then ``last``, for the deepest map's extra anchor."""
     step = (high - low) / (num_maps - 1) if num_maps > 1 else 0.0
     return [*(low + step * i for i in range(num_maps)), last]
 

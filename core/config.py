@@ -106,7 +106,7 @@ def parameters(part: Any) -> dict[str, Any]:
     return {
         name: keywords.get(name, None if p.default is p.empty else p.default)
         for name, p in inspect.signature(function).parameters.items()
-        if p.kind in named and name not in ("model", "class_names") or name in keywords
+        if (p.kind in named and name not in ("model", "class_names")) or name in keywords
     }
 
 

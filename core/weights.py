@@ -31,7 +31,9 @@ class MatchReport:
     unused: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        left = f" (not needed: {', '.join(self.unused)})" if self.unused else ""
+        left = (
+            f", {len(self.unused)} of the file not needed (such as {self.unused[0]})" if self.unused else ""
+        )
         return f"{self.source}: matched {self.num_matched} of {self.num_tensors} tensors{left}"
 
 

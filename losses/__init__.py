@@ -1,0 +1,7 @@
+"""Losses: predictions and truth -> named scalars. All are frozen values without weights."""
+
+from pocketvision.losses.cross_entropy import SegmentationCrossEntropy
+from pocketvision.losses.matcher import IoUMatcher
+from pocketvision.losses.ssd import SSDLoss
+
+__all__ = ["IoUMatcher", "SSDLoss", "SegmentationCrossEntropy"]

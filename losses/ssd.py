@@ -1,0 +1,86 @@
+"""SSD's loss: softmax classes with hard negative mining and smooth L1 boxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from pocketvision.core.boxes import SSDBoxCoder
+from pocketvision.core.protocols import BoxCoder
+from pocketvision.core.structures import BoxTarget, DetectionOutput
+from pocketvision.losses.matcher import IoUMatcher
+
+
+@dataclass(frozen=True)
+class SSDLoss:
+    """``class_loss`` and ``box_loss`` of SSD (arXiv:1512.02325, eq. 1).
+
+    Each image's ``negative_ratio`` x positives hardest unmatched anchors, and at least
+    ``min_negatives_per_image``, learn the background. Images with boxes: cross-entropies summed and
+    divided by the number of matched anchors in the batch, as in torchvision. An image without
+    boxes: the mean cross-entropy over its ``min_negatives_per_image`` hardest anchors, divided by
+    the number of images in the batch - in torchvision such an image teaches nothing.
+    """
+
+    matcher: IoUMatcher = field(default_factory=IoUMatcher)
+    coder: BoxCoder = field(default_factory=SSDBoxCoder)
+    negative_ratio: float = 3.0
+    min_negatives_per_image: int = 30
+    box_weight: float = 1.0
+
+    score_function: ClassVar[str] = "softmax"
+
+    def __call__(self, output: DetectionOutput, targets: list[BoxTarget]) -> dict[str, Tensor]:
+        """Loss of N images; targets are in pixels of the model's input, on the output's device."""
+        boxes, labels, is_box = pad_targets(targets)
+        matches = self.matcher(boxes, is_box, output.anchors)
+        is_positive = matches >= 0
+        num_positives = is_positive.sum(dim=1)
+        normalizer = num_positives.sum().clamp(min=1)
+
+        image, anchor = is_positive.nonzero(as_tuple=True)
+        matched = matches[image, anchor]
+        wanted = self.coder.encode(boxes[image, matched], output.anchors[anchor])
+        deltas = output.box_deltas[image, anchor].float()
+        box_loss = F.smooth_l1_loss(deltas, wanted, reduction="sum") / normalizer
+
+        background = output.class_logits.shape[-1] - 1
+        is_negative = self.mine(output.class_logits, is_positive)
+        negative_image, negative_anchor = is_negative.nonzero(as_tuple=True)
+        logits = torch.cat(
+            (output.class_logits[image, anchor], output.class_logits[negative_image, negative_anchor])
+        )
+        classes = torch.cat((labels[image, matched], torch.full_like(negative_image, background)))
+        cross_entropy = F.cross_entropy(logits.float(), classes, reduction="none")
+        share = torch.where(
+            num_positives > 0,
+            1.0 / normalizer,
+            1.0 / (is_negative.sum(dim=1).clamp(min=1) * len(targets)),
+        )
+        class_loss = (cross_entropy * share[torch.cat((image, negative_image))]).sum()
+        return {"class_loss": class_loss, "box_loss": self.box_weight * box_loss}
+
+    @torch.no_grad()
+    def mine(self, class_logits: Tensor, is_positive: Tensor) -> Tensor:
+        """Choose the hardest negatives: class_logits (N, A, K + 1), is_positive (N, A) -> (N, A) bool."""
+        num_anchors = is_positive.shape[1]
+        wanted = (self.negative_ratio * is_positive.sum(dim=1)).long().clamp(min=self.min_negatives_per_image)
+        wanted = torch.minimum(wanted, num_anchors - is_positive.sum(dim=1))
+        most = int(wanted.max())
+        hardness = -class_logits.float().log_softmax(dim=-1)[..., -1]
+        hardest = hardness.masked_fill(is_positive, -torch.inf).topk(most, dim=1).indices
+        chosen = torch.arange(most, device=wanted.device) < wanted[:, None]
+        return torch.zeros_like(is_positive).scatter_(1, hardest, chosen)
+
+
+def pad_targets(targets: list[BoxTarget]) -> tuple[Tensor, Tensor, Tensor]:
+    """Targets of N images -> boxes (N, G, 4), labels (N, G), is_box (N, G)."""
+    boxes = pad_sequence([target.boxes for target in targets], batch_first=True)
+    labels = pad_sequence([target.labels for target in targets], batch_first=True)
+    counts = torch.tensor([len(target.labels) for target in targets], device=labels.device)
+    return boxes, labels, torch.arange(labels.shape[1], device=labels.device) < counts[:, None]

@@ -1,0 +1,102 @@
+"""Backbone + head + anchors = Detector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from pocketvision.core.anchors import TorchvisionAnchors
+from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Normalize
+from pocketvision.core.protocols import Anchors, Backbone
+from pocketvision.core.resize import Resize
+from pocketvision.core.structures import DetectionBatch, DetectionOutput, Detections, Features, Size
+from pocketvision.models.postprocess import SSDPostprocess
+
+
+class Detector(nn.Module):
+    """A single-shot detector for the classes ``class_names``.
+
+    ``forward`` maps images (N, 3, H, W), uint8 or float 0..255 RGB, to a :class:`DetectionOutput`, in
+    training and in inference alike; ``predict`` goes on to final detections.
+
+    ``head`` is called with ``feature_info``, ``num_anchors`` (a cell, for each map) and
+    ``num_outputs``, which ``score_function`` decides: one more than classes, for the background,
+    with softmax scores. A name that is None keeps its slot but is never returned.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        head: Callable[..., nn.Module],
+        class_names: Sequence[str | None],
+        resize: Resize,
+        anchors: Anchors | None = None,
+        postprocess: SSDPostprocess | None = None,
+        score_function: Literal["softmax", "sigmoid"] = "softmax",
+        mean: tuple[float, float, float] = IMAGENET_MEAN,
+        std: tuple[float, float, float] = IMAGENET_STD,
+    ) -> None:
+        super().__init__()
+        self.class_names = tuple(class_names)
+        self.resize = resize
+        self.anchors = anchors or TorchvisionAnchors()
+        self.score_function = score_function
+        self.postprocess = replace(
+            postprocess or SSDPostprocess(),
+            score_function=score_function,
+            reserved_labels=tuple(i for i, name in enumerate(self.class_names) if name is None),
+        )
+        self.normalize = Normalize(mean, std)
+        self.backbone = backbone
+        self.head = head(
+            feature_info=backbone.feature_info,
+            num_anchors=self.anchors.num_anchors(len(backbone.feature_info)),
+            num_outputs=len(self.class_names) + (score_function == "softmax"),
+        )
+        self._placed: dict[tuple[list[Size] | Any, ...], Tensor] = {}
+
+    def forward(self, images: Tensor) -> DetectionOutput:
+        with torch.autocast(images.device.type, enabled=False):
+            normalized = self.normalize(images)
+        features = self.backbone(normalized)
+        class_logits, box_deltas = self.head(features)
+        return DetectionOutput(class_logits, box_deltas, self.place_anchors(features, images))
+
+    def place_anchors(self, features: Features, images: Tensor) -> Tensor:
+        """Anchors (A, 4) xyxy pixels for these maps; computed once a size."""
+        map_sizes = [(int(x.shape[-2]), int(x.shape[-1])) for x in features.values()]
+        image_size = (int(images.shape[-2]), int(images.shape[-1]))
+        key = (*map_sizes, image_size, images.device)
+        if key not in self._placed:
+            self._placed[key] = self.anchors(map_sizes, image_size).to(images.device)
+        return self._placed[key]
+
+    @torch.no_grad()
+    def predict(self, images: Tensor) -> DetectionBatch:
+        """Final detections of images (N, 3, H, W), in pixels of these images."""
+        output = self(images)
+        return self.postprocess(output, (int(images.shape[-2]), int(images.shape[-1])))
+
+    def restore(self, detections: DetectionBatch, original_sizes: Sequence[Size]) -> list[Detections]:
+        """Detections in pixels of each original image, of which the input was resized."""
+        return [
+            self.resize.restore(image, size)
+            for image, size in zip(detections.unpad(), original_sizes, strict=True)
+        ]
+
+    def passport(self) -> dict[str, Any]:
+        """What a weights file must say for the weights to be used rightly."""
+        return {
+            "task": "detection",
+            "class_names": list(self.class_names),
+            "mean": (self.normalize.mean.flatten() / 255).tolist(),
+            "std": (self.normalize.std.flatten() / 255).tolist(),
+            "resize": asdict(self.resize),
+            "anchors": repr(self.anchors),
+            "postprocess": repr(self.postprocess),
+            "score_function": self.score_function,
+        }
