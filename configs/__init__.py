@@ -1,0 +1,1 @@
+"""One experiment a file: the only place where concrete parts meet."""

@@ -56,7 +56,7 @@ def draw_boxes(
     image: Image,
     boxes: Values,
     labels: Values,
-    class_names: Sequence[str | None],
+    class_names: Sequence[str | None] | None,
     scores: Values | None = None,
     color: Color | None = None,
     *,
@@ -66,7 +66,8 @@ def draw_boxes(
 ) -> Image:
     """A copy of ``image`` with boxes (G, 4) xyxy, their names, and their scores if given.
 
-    Without ``color`` each class has its colour of PALETTE. Names stand outside the box at ``label_edge``
+    Without ``color`` each class has its colour of PALETTE; ``class_names`` None writes nothing, and
+    ``line_width`` 0 writes the names alone. Names stand outside the box at ``label_edge``
     where there is room, always within the image, and step aside for names that were written before.
     """
     from PIL import Image as PillowImage
@@ -77,12 +78,14 @@ def draw_boxes(
     rows = np.asarray(boxes, dtype=np.float64).reshape(-1, 4).tolist()
     indices = np.asarray(labels, dtype=np.int64).tolist()
     colors = [color or PALETTE[index % len(PALETTE)] for index in indices]
+    for (left, top, right, bottom), own in zip(rows, colors, strict=True):
+        draw.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=own, width=line_width)
+    if class_names is None:
+        return np.array(canvas)
     texts = [class_names[index] or str(index) for index in indices]
     if scores is not None:
         values = np.asarray(scores, dtype=np.float64).tolist()
         texts = [f"{text} {value:.2f}" for text, value in zip(texts, values, strict=True)]
-    for (left, top, right, bottom), own in zip(rows, colors, strict=True):
-        draw.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=own, width=line_width)
     taken: list[Rectangle] = []
     for box, own, text in zip(rows, colors, texts, strict=True):
         size = _text_size(font, text)

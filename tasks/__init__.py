@@ -1,0 +1,6 @@
+"""Tasks: the only LightningModules, run folders and the one evaluation loop."""
+
+from pocketvision.tasks.detection import DetectionTask
+from pocketvision.tasks.segmentation import SegmentationTask
+
+__all__ = ["DetectionTask", "SegmentationTask"]

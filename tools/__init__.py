@@ -1,0 +1,1 @@
+"""Verbs: one file a command, each with a ``main(argv)`` that returns an exit code."""

@@ -1,0 +1,38 @@
+"""The command ``pocketvision X ...``: the same as ``python tools/X.py ...``."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+
+COMMANDS = {
+    "train": "train a config into a run folder",
+    "eval": "score a run or a weights file",
+}
+
+
+def main() -> int:
+    """Run the command that ``sys.argv`` names and return its exit code."""
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name in ("-h", "--help"):
+        print("usage: pocketvision COMMAND ...\n\ncommands (each knows --help):")
+        print("\n".join(f"  {command:<8} {text}" for command, text in COMMANDS.items()))
+        return 0
+    if name == "--version":
+        from pocketvision import __version__
+
+        print(__version__)
+        return 0
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        print(f"error: There is no command '{name}'.{hint} Commands: {', '.join(COMMANDS)}.", file=sys.stderr)
+        return 2
+    tool = importlib.import_module(f"pocketvision.tools.{name}")
+    code: int = tool.main(sys.argv[2:])
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

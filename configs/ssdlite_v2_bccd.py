@@ -1,0 +1,75 @@
+"""SSDLite, MobileNetV2, BCCD blood cells at 320x320, from published ImageNet weights.
+
+    python tools/train.py configs/ssdlite_v2_bccd.py data.root=/data/bccd
+
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from torch.optim import AdamW
+
+from pocketvision.backbones import WithExtraBlocks, mobilenet_v2
+from pocketvision.core.anchors import ExplicitAnchors
+from pocketvision.core.config import Experiment
+from pocketvision.core.resize import Resize
+from pocketvision.core.structures import Size
+from pocketvision.datasets import DetectionAugmentation, VocDataModule
+from pocketvision.heads import SSDLiteHead
+from pocketvision.losses import SSDLoss
+from pocketvision.models import Detector, SSDPostprocess
+from pocketvision.tasks import DetectionTask
+
+# Relative (width, height), for stride 8, 16, 32 and 64. The images are 640x480 and stretched to a
+# square, so a round cell is taller than wide.
+ANCHORS = ExplicitAnchors(
+    (
+        ((0.045, 0.06), (0.065, 0.085), (0.09, 0.12)),
+        ((0.13, 0.17), (0.16, 0.21), (0.19, 0.25), (0.13, 0.25), (0.2, 0.16)),
+        ((0.25, 0.33), (0.32, 0.42), (0.4, 0.5), (0.25, 0.45), (0.4, 0.35)),
+        ((0.5, 0.6), (0.6, 0.9)),
+    )
+)
+
+
+def model(
+    class_names: Sequence[str | None],
+    image_size: Size = (320, 320),
+    weights: str | Path | None = "imagenet",
+) -> Detector:
+    """Taps at stride 8 (for platelets), 16 and 32, and one extra block."""
+    backbone = mobilenet_v2(out_features=("c3_expand", "c4_expand", "last"), weights=weights)
+    return Detector(
+        backbone=WithExtraBlocks(backbone, channels=(256,)),
+        head=SSDLiteHead,
+        class_names=class_names,
+        resize=Resize(image_size),
+        anchors=ANCHORS,
+        postprocess=SSDPostprocess(iou_threshold=0.5, max_detections=100),
+    )
+
+
+config = Experiment(
+    class_names=("Platelets", "RBC", "WBC"),
+    model=partial(model, image_size=(320, 320)),
+    task=partial(
+        DetectionTask,
+        loss=SSDLoss(),
+        optimizer=partial(AdamW, lr=1e-3, weight_decay=0.05),
+        reference_batch=8,
+        warmup_steps=100,
+    ),
+    data=partial(
+        VocDataModule,
+        root="data/bccd",
+        batch_size=8,
+        train_split="trainval",
+        val_split="val",
+        test_split="test",
+        augmentation=DetectionAugmentation(expand_probability=0.3, expand_ratio=(1.0, 1.5), vertical_flip=0.5),
+    ),
+    trainer={"max_epochs": 25, "check_val_every_n_epoch": 25},
+)

@@ -1,0 +1,87 @@
+"""From what a reader found to :class:`DetectionRecords`: boxes sorted by image, clipped and cleaned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvision.datasets.records import DetectionRecords
+
+FloatBoxes = npt.NDArray[np.float64]
+
+
+@dataclass
+class FoundBoxes:
+    """Boxes in the order in which a reader meets them; all lists have one entry a box.
+
+    ``owners`` index the images, ``boxes`` are xyxy pixels, an area of None is width * height.
+    """
+
+    owners: list[int] = field(default_factory=list)
+    boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    crowd: list[bool] = field(default_factory=list)
+    difficult: list[bool] = field(default_factory=list)
+    areas: list[float | None] = field(default_factory=list)
+
+
+def assemble(
+    found: FoundBoxes,
+    name_of: Callable[[int], str],
+    *,
+    root: Path,
+    image_paths: list[str],
+    image_ids: list[int],
+    sizes: list[tuple[int, int]],
+    class_names: tuple[str, ...],
+    category_ids: tuple[int, ...],
+    annotation_file: str | None = None,
+) -> DetectionRecords:
+    """Records of the images and their boxes; ``name_of(i)`` names the i-th box found in a note."""
+    owners = np.array(found.owners, dtype=np.int64)
+    image_sizes = np.array(sizes, dtype=np.int32).reshape(-1, 2)
+    original = np.array(found.boxes, dtype=np.float64).reshape(-1, 4)
+    boxes = _clip(original, image_sizes[owners])
+    sides = boxes[:, 2:] - boxes[:, :2]
+    areas = np.array([np.nan if area is None else area for area in found.areas], dtype=np.float64)
+    areas = np.where(np.isnan(areas), sides.prod(axis=1), areas)
+    keep = np.asarray((sides > 0).all(axis=1), dtype=np.bool_)
+    beyond = np.asarray(keep & (np.abs(boxes - original) > 1).any(axis=1), dtype=np.bool_)
+    order = np.argsort(owners[keep], kind="stable")
+    counts = np.bincount(owners[keep], minlength=len(image_paths))
+    return DetectionRecords(
+        root=str(root),
+        image_paths=image_paths,
+        image_ids=np.array(image_ids, dtype=np.int64),
+        sizes=image_sizes,
+        offsets=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
+        boxes=boxes[keep][order].astype(np.float32),
+        labels=np.array(found.labels, dtype=np.int64)[keep][order],
+        crowd=np.array(found.crowd, dtype=np.bool_)[keep][order],
+        areas=areas[keep][order],
+        class_names=class_names,
+        category_ids=category_ids,
+        annotation_file=annotation_file,
+        notes=(
+            *_note(~keep, name_of, "without area inside their image were dropped"),
+            *_note(beyond, name_of, "reached more than a pixel beyond their image and were clipped"),
+        ),
+        difficult=np.array(found.difficult, dtype=np.bool_)[keep][order],
+    )
+
+
+def _clip(boxes: FloatBoxes, sizes: npt.NDArray[np.int32]) -> FloatBoxes:
+    limits = np.concatenate((sizes[:, ::-1], sizes[:, ::-1]), axis=1)
+    return np.clip(boxes, 0.0, limits)
+
+
+def _note(where: npt.NDArray[np.bool_], name_of: Callable[[int], str], what: str) -> tuple[str, ...]:
+    count = int(where.sum())
+    if not count:
+        return ()
+    noun = "boxes" if count > 1 else "box"
+    return (f"{count} {noun} {what} (first: {name_of(int(np.argmax(where)))}).",)

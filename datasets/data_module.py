@@ -1,0 +1,213 @@
+"""The two bases of data modules: records of a split -> loaders. A format adds its reader."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+import lightning
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from pocketvision.core.resize import Resize
+from pocketvision.datasets.augmentation import (
+    DetectionAugmentation,
+    SegmentationAugmentation,
+    import_albumentations,
+)
+from pocketvision.datasets.detection import DetectionDataset, collate_detection
+from pocketvision.datasets.records import DetectionRecords, MissingSplitError, SegmentationRecords
+from pocketvision.datasets.sampling import EpochSampler, use_one_thread
+from pocketvision.datasets.segmentation import SegmentationDataset, collate_segmentation
+
+ClassNames = Sequence[str | None]
+Records = TypeVar("Records", DetectionRecords, SegmentationRecords)
+_log = logging.getLogger("pocketvision")
+_DETECTION = DetectionAugmentation()
+_SEGMENTATION = SegmentationAugmentation()
+_UNCHANGED = SegmentationAugmentation(scale=(1.0, 1.0), horizontal_flip=0.0, photometric=False)
+
+
+class _DataModule(lightning.LightningDataModule, Generic[Records]):
+    """What detection and segmentation share: splits, records and loaders.
+
+    ``connect`` tells it the model's class names and resize before any loader is asked for.
+    """
+
+    kind: str
+    collate: Callable[[list[Any]], Any]
+
+    def __init__(
+        self,
+        root: str | Path,
+        batch_size: int,
+        eval_batch_size: int | None,
+        num_workers: int | None,
+        splits: tuple[str, str, str],
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.root = str(root)
+        self.batch_size = batch_size
+        self.eval_batch_size = batch_size if eval_batch_size is None else eval_batch_size
+        self.num_workers = default_num_workers() if num_workers is None else num_workers
+        self.train_split, self.val_split, self.test_split = splits
+        self.seed = seed
+        self.model_class_names: tuple[str | None, ...] | None = None
+        self.resize: Resize | None = None
+        self._read: dict[str, Records] = {}
+        self._selected: dict[str, Records] = {}
+
+    def read(self, split: str) -> Records:
+        """Read a split from the files; a format's only duty."""
+        raise NotImplementedError
+
+    def select(self, records: Records, split: str) -> Records:
+        """The records with the model's classes."""
+        raise NotImplementedError
+
+    def dataset(self, split: str, *, train: bool) -> Dataset[Any]:
+        """The samples of a split, augmented if ``train``."""
+        raise NotImplementedError
+
+    def class_names(self) -> tuple[str | None, ...]:
+        """The data's own class names, from the training split, or the validation split if there is none."""
+        try:
+            return self._read_once(self.train_split).class_names
+        except MissingSplitError as no_training:
+            try:
+                return self._read_once(self.val_split).class_names
+            except MissingSplitError:
+                raise no_training from None
+
+    def connect(self, class_names: ClassNames, resize: Resize) -> None:
+        """Say which classes the model knows and how it resizes images."""
+        self.model_class_names, self.resize = tuple(class_names), resize
+        self._selected.clear()
+
+    def records(self, split: str) -> Records:
+        """The records of a split with labels of the connected model; read once, notes logged once."""
+        if split not in self._selected:
+            raw = self._read_once(split)
+            selected = raw if self.model_class_names is None else self.select(raw, split)
+            for note in selected.notes:
+                _log.warning("%s split: %s", split, note)
+            self._selected[split] = selected
+        return self._selected[split]
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Shuffled, augmented batches; a last incomplete one is left out."""
+        dataset = self.dataset(self.train_split, train=True)
+        if self.num_workers:
+            # Forked workers inherit the import; each of them would pay the seconds otherwise.
+            import_albumentations()
+        sampler = EpochSampler(dataset, self.seed)
+        return self._loader(
+            dataset, self.batch_size, sampler=sampler, drop_last=len(sampler) >= self.batch_size
+        )
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """All of the validation split in order."""
+        return self.eval_dataloader(self.val_split)
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """All of the test split in order."""
+        return self.eval_dataloader(self.test_split)
+
+    def eval_dataloader(self, split: str) -> DataLoader[Any]:
+        """All of a split in order, not augmented."""
+        return self._loader(self.dataset(split, train=False), self.eval_batch_size)
+
+    def connected_resize(self) -> Resize:
+        """The model's resize."""
+        if self.resize is None:
+            raise RuntimeError("call connect(class_names, resize) before asking for samples")
+        return self.resize
+
+    def _read_once(self, split: str) -> Records:
+        if split not in self._read:
+            self._read[split] = self.read(split)
+        return self._read[split]
+
+    def _loader(self, dataset: Dataset[Any], batch_size: int, **options: Any) -> DataLoader[Any]:
+        return DataLoader(
+            dataset,
+            batch_size,
+            num_workers=self.num_workers,
+            collate_fn=type(self).collate,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            worker_init_fn=use_one_thread,
+            **options,
+        )
+
+
+class DetectionDataModule(_DataModule[DetectionRecords]):
+    """Boxes. ``augmentation`` None trains on plainly resized images."""
+
+    kind = "detection"
+    collate = staticmethod(collate_detection)
+    unknown_in_training: Literal["drop", "error"] = "drop"
+    """What to do with training boxes of classes that the model does not know."""
+
+    def __init__(
+        self,
+        root: str | Path,
+        batch_size: int = 32,
+        eval_batch_size: int | None = None,
+        num_workers: int | None = None,
+        augmentation: DetectionAugmentation | None = _DETECTION,
+        train_split: str = "train",
+        val_split: str = "val",
+        test_split: str = "test",
+        seed: int = 0,
+    ) -> None:
+        splits = train_split, val_split, test_split
+        super().__init__(root, batch_size, eval_batch_size, num_workers, splits, seed)
+        self.augmentation = augmentation
+
+    def select(self, records: DetectionRecords, split: str) -> DetectionRecords:
+        unknown = self.unknown_in_training if split == self.train_split else "drop"
+        return records.select(self.model_class_names or (), unknown=unknown)
+
+    def dataset(self, split: str, *, train: bool) -> DetectionDataset:
+        augmentation = self.augmentation if train else None
+        return DetectionDataset(self.records(split), self.connected_resize(), augmentation, seed=self.seed)
+
+
+class SegmentationDataModule(_DataModule[SegmentationRecords]):
+    """Masks. ``augmentation`` None trains on plainly resized images and masks."""
+
+    kind = "segmentation"
+    collate = staticmethod(collate_segmentation)
+
+    def __init__(
+        self,
+        root: str | Path,
+        batch_size: int = 16,
+        eval_batch_size: int | None = None,
+        num_workers: int | None = None,
+        augmentation: SegmentationAugmentation | None = _SEGMENTATION,
+        train_split: str = "train",
+        val_split: str = "val",
+        test_split: str = "test",
+        seed: int = 0,
+    ) -> None:
+        splits = train_split, val_split, test_split
+        super().__init__(root, batch_size, eval_batch_size, num_workers, splits, seed)
+        self.augmentation = augmentation
+
+    def select(self, records: SegmentationRecords, split: str) -> SegmentationRecords:
+        return records.select(self.model_class_names or ())
+
+    def dataset(self, split: str, *, train: bool) -> SegmentationDataset:
+        augmentation = (self.augmentation or _UNCHANGED) if train else None
+        return SegmentationDataset(self.records(split), self.connected_resize(), augmentation, seed=self.seed)
+
+
+def default_num_workers() -> int:
+    """A process for every core but one, 8 at most."""
+    return max(1, min(8, (os.cpu_count() or 1) - 1))

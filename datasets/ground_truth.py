@@ -1,0 +1,81 @@
+"""The truth of a split as pycocotools reads it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pocketvision.core.errors import InputError
+
+if TYPE_CHECKING:
+    from pocketvision.datasets.records import DetectionRecords
+
+
+def coco_dataset(records: DetectionRecords) -> dict[str, Any]:
+    """pycocotools' ``COCO.dataset``: the annotation file where there is one, else built from the arrays.
+
+    Raises:
+        InputError: the annotation file is no longer there.
+    """
+    if records.annotation_file is None:
+        return _from_arrays(records)
+    try:
+        text = Path(records.annotation_file).read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{records.annotation_file} cannot be read again ({error.strerror}).") from None
+    return _complete(json.loads(text))
+
+
+def _complete(dataset: dict[str, Any]) -> dict[str, Any]:
+    """Fill in what pycocotools needs and nothing else."""
+    dataset.setdefault("info", {})
+    annotations = dataset["annotations"]
+    next_id = max((row.get("id") or 0 for row in annotations), default=0) + 1
+    for row in annotations:
+        # COCOeval takes 0 for "unmatched": a box with this id would count as missed even when found.
+        if not row.get("id"):
+            row["id"], next_id = next_id, next_id + 1
+        row.setdefault("iscrowd", 0)
+        if row.get("area") is None:
+            row["area"] = row["bbox"][2] * row["bbox"][3]
+    return dataset
+
+
+def _from_arrays(records: DetectionRecords) -> dict[str, Any]:
+    images = zip(records.image_ids.tolist(), records.image_paths, records.sizes.tolist(), strict=True)
+    categories = zip(records.category_ids, records.class_names, strict=True)
+    return {
+        "info": {},
+        "images": [
+            {"id": image_id, "file_name": Path(path).name, "height": height, "width": width}
+            for image_id, path, (height, width) in images
+        ],
+        "categories": [
+            {"id": category_id, "name": name}
+            for category_id, name in categories
+            if name is not None and category_id >= 0
+        ],
+        "annotations": _annotations(records),
+    }
+
+
+def _annotations(records: DetectionRecords) -> list[dict[str, Any]]:
+    owners = np.repeat(records.image_ids, np.diff(records.offsets)).tolist()
+    corners = records.boxes.astype(np.float64)
+    bbox = np.concatenate((corners[:, :2], corners[:, 2:] - corners[:, :2]), axis=1).tolist()
+    ignored = records.crowd if records.difficult is None else records.crowd | records.difficult
+    rows = zip(owners, records.labels.tolist(), bbox, records.areas.tolist(), ignored.tolist(), strict=True)
+    return [
+        {
+            "id": i,
+            "image_id": image_id,
+            "category_id": records.category_ids[label],
+            "bbox": box,
+            "area": area,
+            "iscrowd": int(crowd),
+        }
+        for i, (image_id, label, box, area, crowd) in enumerate(rows, start=1)
+    ]

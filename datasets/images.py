@@ -1,0 +1,93 @@
+"""Image and mask files -> arrays, with errors that name the file."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from pocketvision.core.errors import InputError
+from pocketvision.core.structures import Size
+
+Array = npt.NDArray[np.uint8]
+
+_TAIL = 64
+_REMEDY = "replace the file, or remove it from the data"
+
+
+def read_image(path: str) -> Array:
+    """Decode an image file: (H, W, 3) uint8 RGB.
+
+    A rotation stated in EXIF is not applied: sizes and boxes of COCO-like data describe the stored pixels.
+
+    Raises:
+        InputError: the file is missing, truncated or not an image.
+    """
+    data = _read_bytes(path)
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise InputError(f"{path} cannot be read as an image: {_REMEDY}.")
+    _check_complete(data, path)
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def read_mask(path: str) -> Array:
+    """Decode a single-channel mask, such as a PNG with or without a palette: (H, W) uint8 values.
+
+    Raises:
+        InputError: the file is missing, unreadable, or has colours instead of class ids.
+    """
+    data = _read_bytes(path)
+    try:
+        with Image.open(io.BytesIO(data.tobytes())) as mask:
+            mode, values = mask.mode, np.asarray(mask)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as a mask ({error}): {_REMEDY}.") from None
+    if mode not in ("L", "P", "1"):
+        raise InputError(
+            f"{path} is no mask: it has pixels of type {mode}, but a mask has one 8-bit channel with the "
+            f"class ids; convert it to such a PNG."
+        )
+    return values.astype(np.uint8)
+
+
+def read_size(path: str) -> Size:
+    """(height, width) from the file's header, without decoding and without EXIF rotation.
+
+    Raises:
+        InputError: the file is missing or not an image.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except (OSError, SyntaxError, ValueError):
+        raise InputError(f"{path} cannot be read as an image: {_REMEDY}.") from None
+
+
+def _read_bytes(path: str) -> Array:
+    try:
+        data = np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        raise InputError(f"{path} cannot be opened ({error.strerror}): {_REMEDY}.") from None
+    if not data.size:
+        raise InputError(f"{path} is empty: {_REMEDY}.")
+    return data
+
+
+def _check_complete(data: Array, path: str) -> None:
+    """OpenCV fills the missing part of a truncated file with grey and says nothing."""
+    end = {".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9", ".png": b"IEND"}.get(Path(path).suffix.lower())
+    if end is None or end in data[-_TAIL:].tobytes():
+        return
+    try:
+        with Image.open(io.BytesIO(data.tobytes())) as image:
+            image.load()
+    except (OSError, SyntaxError, ValueError):
+        raise InputError(f"{path} is truncated: {_REMEDY}.") from None

@@ -1,0 +1,168 @@
+"""The one evaluation loop: predictions of a split -> metrics, results and pictures."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import torch
+from PIL import Image as PILImage
+from torch import Tensor, nn
+
+from pocketvision.core.drawing import save_image
+from pocketvision.core.files import replacing, write_json
+from pocketvision.core.structures import Detections, DetectionSamples, SegmentationSamples
+from pocketvision.datasets.records import DetectionRecords, SegmentationRecords
+from pocketvision.metrics import CocoMetric, IoUMetric
+from pocketvision.models import Detector, Segmenter
+from pocketvision.tasks.pictures import detection_sheet, palette_for, segmentation_sheet
+from pocketvision.tasks.progress import progress
+
+NUM_PICTURES = 12
+
+
+class Evaluator(Protocol):
+    """Takes batches, gives metrics; keeps the first images for a picture."""
+
+    metric: str
+
+    def update(self, samples: Any) -> None: ...
+
+    def compute(self) -> dict[str, Any]: ...
+
+    def write(self, folder: Path) -> None: ...
+
+    def sheet(self) -> Any: ...
+
+
+class DetectionEvaluator:
+    """Scores a detector with COCO AP, in pixels of the original images."""
+
+    metric: ClassVar[str] = "AP"
+
+    def __init__(self, model: Detector, records: DetectionRecords) -> None:
+        self.model, self.records = model, records
+        ids = [None if category < 0 else category for category in records.category_ids]
+        self.coco = CocoMetric(records.ground_truth(), ids, model.class_names)
+        self.shown: list[tuple[Tensor, Any, Detections]] = []
+
+    def update(self, samples: DetectionSamples) -> None:
+        """Predict a batch and add it."""
+        batch = self.model.predict(samples.images.to(memory_format=torch.channels_last))
+        restored = self.model.restore(batch, [target.original_size for target in samples.targets])
+        for target, detections in zip(samples.targets, restored, strict=True):
+            self.coco.update(target.image_id, detections)
+        room = NUM_PICTURES - len(self.shown)
+        self.shown += list(zip(samples.images.cpu(), samples.targets, batch.unpad(), strict=True))[:room]
+
+    def compute(self) -> dict[str, Any]:
+        return self.coco.compute()
+
+    def write(self, folder: Path) -> None:
+        """Write results.json, and ground_truth.json where the data is not a COCO file."""
+        with replacing(folder / "results.json") as temporary:
+            temporary.write_text(json.dumps(self.coco.results()), encoding="utf-8")
+        if self.records.annotation_file is None:
+            write_json(folder / "ground_truth.json", self.records.ground_truth())
+
+    def sheet(self) -> Any:
+        images, targets, detections = zip(*self.shown, strict=True)
+        return detection_sheet(torch.stack(images), targets, detections, self.model.class_names)
+
+
+class SegmentationEvaluator:
+    """Scores a segmenter with IoU at the original size of each image."""
+
+    metric: ClassVar[str] = "mIoU"
+
+    def __init__(self, model: Segmenter, records: SegmentationRecords) -> None:
+        self.model, self.records = model, records
+        self.iou = IoUMetric(model.class_names)
+        self.paths = dict(zip(records.image_ids.tolist(), records.image_paths, strict=True))
+        self.folder: Path | None = None
+        self.shown: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def update(self, samples: SegmentationSamples) -> None:
+        """Predict a batch, add it, and write its masks where a folder is set."""
+        images = samples.images.to(memory_format=torch.channels_last)
+        label_maps = self.model.predict(images, [target.original_size for target in samples.targets])
+        for target, image, label_map in zip(samples.targets, samples.images, label_maps, strict=True):
+            prediction = label_map.cpu()
+            self.iou.update(prediction, target.mask.cpu())
+            if self.folder is not None:
+                self._write_mask(target.image_id, prediction)
+            if len(self.shown) < NUM_PICTURES:
+                self.shown.append((image.cpu(), target.mask.cpu(), prediction))
+
+    def compute(self) -> dict[str, Any]:
+        return self.iou.compute()
+
+    def write(self, folder: Path) -> None:
+        """Nothing is left to write: masks are written as they are predicted."""
+
+    def _write_mask(self, image_id: int, prediction: Tensor) -> None:
+        """A PNG of class indices with a palette, so that it opens coloured everywhere."""
+        assert self.folder is not None
+        picture = PILImage.fromarray(prediction.numpy(), mode="P")
+        palette = np.array(palette_for(self.model.class_names), dtype=np.uint8)
+        picture.putpalette(palette.flatten().tolist())
+        name = Path(self.paths[image_id]).stem
+        with replacing(self.folder / f"{name}.png") as temporary:
+            picture.save(temporary, format="PNG")
+
+    def sheet(self) -> Any:
+        images, masks, predictions = zip(*self.shown, strict=True)
+        return segmentation_sheet(torch.stack(images), masks, predictions, self.model.class_names)
+
+
+def make_evaluator(model: nn.Module, records: DetectionRecords | SegmentationRecords) -> Evaluator:
+    """The evaluator that fits the model."""
+    if isinstance(model, Detector):
+        assert isinstance(records, DetectionRecords)
+        return DetectionEvaluator(model, records)
+    assert isinstance(model, Segmenter) and isinstance(records, SegmentationRecords)
+    return SegmentationEvaluator(model, records)
+
+
+def evaluate(model: nn.Module, data: Any, split: str, folder: Path, device: torch.device) -> dict[str, Any]:
+    """Score ``model`` on ``split`` and write metrics, results and a picture to ``folder``.
+
+    Returns:
+        The content of metrics.json: flat numbers in [0, 1] or None, ``per_class``, ``num_images``,
+        ``split`` and ``seconds``.
+    """
+    start = time.perf_counter()
+    evaluator = make_evaluator(model, data.records(split))
+    if isinstance(evaluator, SegmentationEvaluator):
+        evaluator.folder = folder / "masks"
+    model.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    loader: Iterable[Any] = data.eval_dataloader(split)
+    for samples in progress(loader, f"evaluating {split}"):
+        evaluator.update(samples._replace(images=samples.images.to(device)))
+    metrics = evaluator.compute()
+    metrics |= {"split": split, "seconds": round(time.perf_counter() - start, 2)}
+    write_json(folder / "metrics.json", metrics)
+    evaluator.write(folder)
+    save_image(folder / "predictions.png", evaluator.sheet())
+    return metrics
+
+
+def metrics_table(metrics: dict[str, Any]) -> str:
+    """Metrics as text: the totals, then a line a class."""
+
+    def shown(value: Any) -> str:
+        return "n/a" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
+
+    totals = [f"{name:<16}{shown(value):>10}" for name, value in metrics.items() if name != "per_class"]
+    rows = metrics["per_class"]
+    columns = list(next(iter(rows.values()), {}))
+    width = max([len("class"), *(len(name) for name in rows)]) + 2
+    header = "class".ljust(width) + "".join(f"{column:>12}" for column in columns)
+    lines = [
+        name.ljust(width) + "".join(f"{shown(row[c]):>12}" for c in columns) for name, row in rows.items()
+    ]
+    return "\n".join([*totals, "", header, *lines])

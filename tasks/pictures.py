@@ -1,0 +1,110 @@
+"""Sheets that show on real pictures what a model found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from torch import Tensor
+
+from pocketvision.core.drawing import (
+    PALETTE,
+    Color,
+    color_mask,
+    contact_sheet,
+    draw_boxes,
+    legend,
+    overlay_mask,
+    stack,
+)
+from pocketvision.core.resize import Image
+from pocketvision.core.structures import BoxTarget, Detections
+
+TRUTH_COLOR: Color = (120, 255, 160)
+PREDICTION_COLOR: Color = (255, 140, 0)
+
+_TILE_WIDTH = 448
+_COLUMNS = 4
+
+Images = Tensor | Sequence[Image]
+"""(N, 3, H, W) uint8, or N images (H, W, 3) uint8 of any sizes."""
+
+
+def detection_sheet(
+    images: Images,
+    targets: Sequence[BoxTarget],
+    detections: Sequence[Detections],
+    class_names: Sequence[str | None],
+    threshold: float = 0.3,
+) -> Image:
+    """One tile an image: truth in thin green, named below its box; predictions in orange, named above.
+
+    ``targets`` and ``detections`` are in pixels of ``images``; detections under ``threshold`` are left out.
+    """
+    tiles = []
+    for image, target, found in zip(_to_arrays(images), targets, detections, strict=True):
+        tile, scale = _enlarge(image, cv2.INTER_CUBIC)
+        keep = found.scores >= threshold
+        boxes, scores, labels = (values[keep].cpu() for values in found)
+        truth, true_labels = target.boxes.cpu() * scale, target.labels.cpu()
+        # Names come after the lines, which would strike them out.
+        tile = draw_boxes(tile, truth, true_labels, None, color=TRUTH_COLOR, line_width=1)
+        tile = draw_boxes(tile, boxes * scale, labels, class_names, scores, PREDICTION_COLOR)
+        tile = draw_boxes(
+            tile, truth, true_labels, class_names, color=TRUTH_COLOR, line_width=0, label_edge="bottom"
+        )
+        tiles.append(tile)
+    sheet = contact_sheet(tiles, _COLUMNS)
+    lines = (
+        "truth (name below the box)",
+        f"prediction with a score of {threshold:g} or more (name above the box)",
+    )
+    return stack(legend(lines, (TRUTH_COLOR, PREDICTION_COLOR), width=sheet.shape[1]), sheet)
+
+
+def segmentation_sheet(
+    images: Images,
+    masks: Sequence[Tensor],
+    predictions: Sequence[Tensor],
+    class_names: Sequence[str | None],
+) -> Image:
+    """Rows of image, truth and prediction laid over it, below a legend of all classes.
+
+    ``masks`` and ``predictions`` are (H, W) class indices of any resolution; 255 is dark grey.
+    """
+    palette = palette_for(class_names)
+    tiles = []
+    for image, mask, prediction in zip(_to_arrays(images), masks, predictions, strict=True):
+        tile, _ = _enlarge(image, cv2.INTER_CUBIC)
+        truth = color_mask(_mask_like(mask, tile), palette)
+        tiles += [tile, truth, overlay_mask(tile, _mask_like(prediction, tile), palette, alpha=0.7)]
+    captions = ("image", "truth", "prediction over the image") * (len(tiles) // 3)
+    sheet = contact_sheet(tiles, 3, captions)
+    return stack(legend(class_names, palette, width=sheet.shape[1]), sheet)
+
+
+def palette_for(class_names: Sequence[str | None]) -> tuple[Color, ...]:
+    """One colour a class; a class called background is black and leaves its colour to the next one."""
+    colors = iter(PALETTE * (len(class_names) // len(PALETTE) + 1))
+    return tuple((0, 0, 0) if name == "background" else next(colors) for name in class_names)
+
+
+def _to_arrays(images: Images) -> list[Image]:
+    if isinstance(images, Tensor):
+        return list(images.permute(0, 2, 3, 1).cpu().numpy())
+    return list(images)
+
+
+def _enlarge(image: Image, interpolation: int) -> tuple[Image, float]:
+    """Scale to the width of a tile, where names can be read; larger images shrink."""
+    scale = _TILE_WIDTH / image.shape[1]
+    size = (_TILE_WIDTH, max(1, round(image.shape[0] * scale)))
+    method = cv2.INTER_AREA if scale < 1 else interpolation
+    return np.asarray(cv2.resize(np.ascontiguousarray(image), size, interpolation=method), np.uint8), scale
+
+
+def _mask_like(mask: Tensor, tile: Image) -> Image:
+    values = mask.cpu().numpy().astype(np.uint8)
+    resized = cv2.resize(values, tile.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.asarray(resized, dtype=np.uint8)

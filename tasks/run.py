@@ -1,0 +1,137 @@
+"""A run folder: everything needed to evaluate or repeat a training, and nothing else."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+
+from pocketvision.core.command import load_config
+from pocketvision.core.config import Experiment, apply_overrides, parameters, parse_overrides
+from pocketvision.core.errors import InputError
+from pocketvision.core.files import write_json
+
+_RECORD = "run.json"
+_CONFIG_FOLDER = "config"
+_PACKAGES = ("pocketvision", "torch", "torchvision", "lightning", "albumentations", "pycocotools", "numpy")
+
+
+def load_experiment(config: Path, overrides: Sequence[str]) -> tuple[Experiment, list[Path]]:
+    """Run a config file and apply overrides.
+
+    Returns:
+        The experiment and the config's own files (itself and what it imports from beside it).
+
+    Raises:
+        InputError: the file defines no experiment, or an override is unknown.
+    """
+    module, imported = load_config(config)
+    experiment = getattr(module, "config", None)
+    if not isinstance(experiment, Experiment):
+        raise InputError(f"{config} defines no experiment: assign an Experiment to the name 'config'.")
+    trainer_keys = parameters(L.Trainer)
+    experiment = apply_overrides(experiment, parse_overrides(overrides), trainer_keys)
+    unknown = set(experiment.trainer) - set(trainer_keys)
+    if unknown:
+        raise InputError(f"{config}: trainer has unknown names {sorted(unknown)}; see lightning.Trainer.")
+    return experiment, [config.resolve(), *imported]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder on disk."""
+
+    folder: Path
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        config_files: Sequence[Path],
+        overrides: Sequence[str],
+        class_names: Sequence[str | None],
+    ) -> Run:
+        """Make a new run folder and record what defines the run.
+
+        Raises:
+            InputError: the folder exists and is not empty.
+        """
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError(f"{folder} exists already: choose another --run-dir, or move it away.")
+        config, *imported = config_files
+        (folder / _CONFIG_FOLDER).mkdir(parents=True)
+        for file in [config, *imported]:
+            target = folder / _CONFIG_FOLDER / file.relative_to(config.parent)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
+        record = {
+            "config": config.name,
+            "overrides": list(overrides),
+            "class_names": list(class_names),
+            "command": sys.argv,
+            "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "commit": _commit(),
+            "python": platform.python_version(),
+            "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        }
+        write_json(folder / _RECORD, record)
+        return cls(folder)
+
+    @classmethod
+    def open(cls, folder: Path) -> Run:
+        """A run folder that exists.
+
+        Raises:
+            InputError: it is no run folder.
+        """
+        if not (folder / _RECORD).is_file():
+            raise InputError(f"{folder} is not a run folder: it has no {_RECORD}.")
+        return cls(folder)
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """What :meth:`create` wrote."""
+        content: dict[str, Any] = json.loads((self.folder / _RECORD).read_text(encoding="utf-8"))
+        return content
+
+    @property
+    def weights(self) -> Path:
+        """The weights file, written when training ends, or the best checkpoint before that.
+
+        Raises:
+            InputError: there is neither.
+        """
+        names = ("weights.safetensors", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
+        for name in names:
+            if (self.folder / name).is_file():
+                return self.folder / name
+        raise InputError(
+            f"{self.folder} has no weights yet: its training was stopped before the first checkpoint."
+        )
+
+    def load(self, overrides: Sequence[str] = ()) -> Experiment:
+        """The run's experiment from its own copy of the config, with its class names frozen."""
+        record = self.record
+        config = self.folder / _CONFIG_FOLDER / record["config"]
+        experiment, _ = load_experiment(config, [*record["overrides"], *overrides])
+        return Experiment(**{**vars(experiment), "class_names": tuple(record["class_names"])})
+
+
+def _commit() -> str | None:
+    """Commit of the source tree that this package runs from, if it is one; '+' marks local changes."""
+    source = Path(__file__).resolve().parent
+    try:
+        command = ["git", "-C", str(source), "describe", "--always", "--dirty=+", "--abbrev=12"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

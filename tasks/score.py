@@ -1,0 +1,55 @@
+"""Score weights on a split, from a run folder or from a config and a weights file."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pocketvision.core.config import Experiment
+from pocketvision.core.errors import InputError
+from pocketvision.core.weights import load_state_dict, read_passport, read_state_dict
+from pocketvision.tasks.build import build
+from pocketvision.tasks.evaluation import evaluate
+from pocketvision.tasks.run import Run, load_experiment
+
+logger = logging.getLogger("pocketvision")
+
+
+def score(
+    source: Path, overrides: Sequence[str], weights: Path | None, split: str | None, output: Path | None
+) -> tuple[dict[str, Any], Path]:
+    """Evaluate a run folder, or the config file ``source`` with ``weights``.
+
+    Returns:
+        The metrics, and the folder with metrics.json, predictions.png and the results.
+
+    Raises:
+        InputError: weights, config or data don't fit together, or the output folder is taken.
+    """
+    if source.is_dir():
+        run = Run.open(source)
+        experiment, weights = run.load(overrides), weights or run.weights
+    else:
+        assert weights is not None
+        experiment = with_class_names(load_experiment(source, overrides)[0], weights)
+    model, data = build(experiment, pretrained=False)
+    state = read_state_dict(weights)
+    logger.info("%s", load_state_dict(model, state, str(weights)))
+    split = split or data.val_split
+    folder = output or (source if source.is_dir() else weights.parent) / f"eval_{split}"
+    if output is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} exists already: choose another --output, or move it away.")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return evaluate(model, data, split, folder, device), folder
+
+
+def with_class_names(experiment: Experiment, weights: Path) -> Experiment:
+    """The experiment with the class names that the weights file states, if it states any."""
+    passport = read_passport(weights) if weights.suffix == ".safetensors" else {}
+    names = passport.get("class_names")
+    return experiment if names is None else replace(experiment, class_names=tuple(names))
