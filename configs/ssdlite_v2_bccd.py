@@ -1,6 +1,6 @@
 """SSDLite, MobileNetV2, BCCD blood cells at 320x320, from published ImageNet weights.
 
-    python tools/train.py configs/ssdlite_v2_bccd.py data.root=/data/bccd
+python tools/train.py configs/ssdlite_v2_bccd.py data.root=/data/bccd
 
 """
 
@@ -69,7 +69,9 @@ config = Experiment(
         train_split="trainval",
         val_split="val",
         test_split="test",
-        augmentation=DetectionAugmentation(expand_probability=0.3, expand_ratio=(1.0, 1.5), vertical_flip=0.5),
+        augmentation=DetectionAugmentation(
+            expand_probability=0.3, expand_ratio=(1.0, 1.5), vertical_flip=0.5
+        ),
     ),
     trainer={"max_epochs": 25, "check_val_every_n_epoch": 25},
 )

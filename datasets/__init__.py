@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         MaskFolderDataModule,
         VocDataModule,
     )
+    from pocketvision.datasets.shapes_data import ShapesDetectionDataModule, ShapesSegmentationDataModule
 
 __all__ = [
     "CITYSCAPES_NAMES",
@@ -38,6 +39,8 @@ __all__ = [
     "SegmentationDataModule",
     "SegmentationDataset",
     "SegmentationRecords",
+    "ShapesDetectionDataModule",
+    "ShapesSegmentationDataModule",
     "VocDataModule",
     "collate_detection",
     "collate_segmentation",
@@ -53,6 +56,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from pocketvision.datasets import data_module, data_modules
+    from pocketvision.datasets import data_module, data_modules, shapes_data
 
-    return getattr(data_modules, name, None) or getattr(data_module, name)
+    return next(vars(m)[name] for m in (data_modules, shapes_data, data_module) if name in vars(m))

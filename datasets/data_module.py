@@ -105,6 +105,9 @@ class _DataModule(lightning.LightningDataModule, Generic[Records]):
             # Forked workers inherit the import; each of them would pay the seconds otherwise.
             import_albumentations()
         sampler = EpochSampler(dataset, self.seed)
+        if self.trainer is not None:
+            # A resumed run fetches its first batches before Lightning tells the sampler the epoch.
+            sampler.set_epoch(self.trainer.current_epoch)
         return self._loader(
             dataset, self.batch_size, sampler=sampler, drop_last=len(sampler) >= self.batch_size
         )

@@ -183,8 +183,9 @@ class SegmentationRecords:
             values = ", ".join(str(value) for value in np.unique(mask[unexpected]))
             known = np.flatnonzero(self.lookup[:IGNORED] != UNEXPECTED)
             raise InputError(
-                f"{path} has the values {values}, which are neither classes nor ignored (known are {known[0]} "
-                f"to {known[-1]}): correct the mask, name their classes, or list them in data.ignore_ids."
+                f"{path} has the values {values}, which are neither classes nor ignored (known are "
+                f"{known[0]} to {known[-1]}): correct the mask, name their classes, or list them in "
+                "data.ignore_ids."
             )
         return classes
 

@@ -24,7 +24,8 @@ VAL_SEED, TEST_SEED = 2**32 - 1, 2**32 - 2
 """Seeds of the validation and the test pictures, which no training series may have."""
 
 Floats = npt.NDArray[np.float32]
-Outline = list[npt.NDArray[np.float64]]
+Points = npt.NDArray[np.float64]
+Outline = list[Points]
 """Closed polygons (P, 2) of x, y in any unit; a polygon inside another one is a hole."""
 
 _MAX_OBJECTS, _MAX_DISTRACTORS = 6, 4
@@ -115,7 +116,7 @@ def _pose(outline: Outline, side: float, rng: np.random.Generator) -> Outline:
     return [points * scale - origin for points in outline]
 
 
-def _rotation(angle: float) -> npt.NDArray[np.float64]:
+def _rotation(angle: float) -> Points:
     return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
@@ -126,7 +127,8 @@ def _rasterise(outline: Outline) -> Floats:
     coverage = np.zeros((height, width), np.uint8)
     cv2.fillPoly(coverage, fixed, 255, cv2.LINE_AA, _SUBPIXEL_BITS)
     x, y, width, height = cv2.boundingRect((coverage >= 128).astype(np.uint8))
-    return coverage[y : y + height, x : x + width].astype(np.float32) / 255
+    tight: Floats = coverage[y : y + height, x : x + width].astype(np.float32) / np.float32(255)
+    return tight
 
 
 def _paste(sticker: _Sticker, canvas: Floats, mask: Image, rng: np.random.Generator) -> None:
@@ -150,7 +152,9 @@ def _random_colors(rng: np.random.Generator, count: int) -> Floats:
     """RGB colours (count, 3) from grey to vivid."""
     colors = rng.uniform(0, 255, (count, 3))
     vividness = rng.uniform(0.2, 1, (count, 1))
-    return (colors * vividness + colors.mean(axis=1, keepdims=True) * (1 - vividness)).astype(np.float32)
+    greys = colors.mean(axis=1, keepdims=True)
+    mixed: Floats = (greys + (colors - greys) * vividness).astype(np.float32)
+    return mixed
 
 
 def _draw_background(rng: np.random.Generator, size: int) -> Floats:
@@ -172,23 +176,27 @@ def _clouds(rng: np.random.Generator, size: int, coarsest: int = 3) -> Floats:
     noise = rng.random((cells, cells), np.float32)
     while cells * 2 < size:
         cells, weight = cells * 2, weight * decay
-        noise = cv2.resize(noise, (cells, cells), interpolation=cv2.INTER_CUBIC)
+        noise = _stretch(noise, cells, cv2.INTER_CUBIC)
         noise += rng.random((cells, cells), np.float32) * weight
-    noise = cv2.resize(noise, (size, size), interpolation=cv2.INTER_LINEAR)
-    return cv2.normalize(noise, None, 0.0, 1.0, cv2.NORM_MINMAX)
+    lowest, highest = noise.min(), noise.max()
+    return _stretch((noise - lowest) / (highest - lowest), size, cv2.INTER_LINEAR)
 
 
 def _gradient(rng: np.random.Generator, size: int) -> Floats:
     """A linear ramp (size, size) in any direction, in [0, 1]."""
-    corners = rng.random((2, 2), np.float32)
-    return cv2.resize(corners, (size, size), interpolation=cv2.INTER_LINEAR)
+    return _stretch(rng.random((2, 2), np.float32), size, cv2.INTER_LINEAR)
+
+
+def _stretch(field: Floats, size: int, interpolation: int) -> Floats:
+    return np.asarray(cv2.resize(field, (size, size), interpolation=interpolation), np.float32)
 
 
 def _stripes(rng: np.random.Generator, size: int) -> Floats:
     """Waves (size, size) in any direction, in [0, 1]."""
     dx, dy = rng.normal(0, 1, 2) * rng.uniform(0.2, 0.6)
     steps = np.arange(size, dtype=np.float32)
-    return 0.5 + 0.5 * np.sin(steps * np.float32(dx) + (steps * np.float32(dy))[:, None])
+    waves: Floats = np.sin(steps * np.float32(dx) + (steps * np.float32(dy))[:, None]) * 0.5 + 0.5
+    return waves
 
 
 def _photograph(canvas: Floats, rng: np.random.Generator) -> Image:
@@ -200,14 +208,14 @@ def _photograph(canvas: Floats, rng: np.random.Generator) -> Image:
     return np.asarray(noisy, dtype=np.uint8)
 
 
-def _polar(
-    angles: npt.NDArray[np.float64], radii: npt.NDArray[np.float64] | float
-) -> npt.NDArray[np.float64]:
-    return np.stack((np.cos(angles) * radii, np.sin(angles) * radii), axis=1)
+def _polar(angles: Points, radii: Points | float) -> Points:
+    points: Points = np.stack((np.cos(angles) * radii, np.sin(angles) * radii), axis=1)
+    return points
 
 
-def _angles(count: int) -> npt.NDArray[np.float64]:
-    return np.arange(count) * (2 * np.pi / count)
+def _angles(count: int) -> Points:
+    angles: Points = np.arange(count, dtype=np.float64) * (2 * np.pi / count)
+    return angles
 
 
 def _polygon(num_corners: int, rng: np.random.Generator) -> Outline:

@@ -91,7 +91,10 @@ def coco(tmp_path: Path) -> Callable[..., Path]:
     return build
 
 
-XML = """<annotation><filename>lies.png</filename><size><width>60</width><height>40</height></size>{}</annotation>"""
+XML = (
+    "<annotation><filename>lies.png</filename>"
+    "<size><width>60</width><height>40</height></size>{}</annotation>"
+)
 OBJECT = (
     "<object><name>{}</name><difficult>{}</difficult><bndbox>"
     "<xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox></object>"

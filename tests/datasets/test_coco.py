@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from pocketvision.core.errors import InputError
 from pocketvision.datasets import read_coco
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from pocketvision.core.errors import InputError
 from pocketvision.datasets import DetectionRecords, read_coco, read_mask_folder, read_voc
 

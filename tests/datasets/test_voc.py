@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from pocketvision.core.errors import InputError
 from pocketvision.datasets import read_voc
 

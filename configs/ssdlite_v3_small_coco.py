@@ -1,0 +1,50 @@
+"""SSDLite, MobileNetV3-Small, COCO at 320x320 (arXiv:1905.02244, table 6, "V3-Small+").
+
+    python tools/train.py configs/ssdlite_v3_small_coco.py data.root=/data/coco trainer.devices=8
+
+Expected: 16.1 AP on test-dev (paper), 15.4 on minival2014 (TensorFlow's zoo, 800k steps of 512
+images). The recipe here is that of ``ssdlite_v3_large_coco``. Not trained here: days on 8 GPUs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from pocketvision.backbones import WithExtraBlocks, mobilenet_v3_small
+from pocketvision.configs.ssdlite_v3_large_coco import config as base
+from pocketvision.core.anchors import TensorFlowAnchors
+from pocketvision.core.resize import Resize
+from pocketvision.core.structures import Size
+from pocketvision.heads import SSDLiteHead
+from pocketvision.models import Detector
+
+
+def model(
+    class_names: Sequence[str | None],
+    image_size: Size = (320, 320),
+    width_mult: float = 1.0,
+    weights: str | Path | None = None,
+) -> Detector:
+    """SSDLite on the reduced backbone with TensorFlow's anchors, as published."""
+    backbone = mobilenet_v3_small(
+        width_mult=width_mult,
+        reduced_tail="detection",
+        out_features=("c4_expand", "last"),
+        weights=weights,
+        norm_momentum=0.03,
+    )
+    return Detector(
+        backbone=WithExtraBlocks(backbone),
+        head=SSDLiteHead,
+        class_names=class_names,
+        resize=Resize(image_size),
+        anchors=TensorFlowAnchors(),
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+    )
+
+
+config = replace(base, model=partial(model, image_size=(320, 320)))
