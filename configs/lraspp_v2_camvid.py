@@ -49,7 +49,7 @@ config = Experiment(
     task=partial(
         SegmentationTask,
         loss=SegmentationCrossEntropy(),
-        optimizer=partial(AdamW, lr=1e-3, weight_decay=0.01),
+        optimizer=partial(AdamW, lr=1e-3, weight_decay=0.01, fused=True),
         reference_batch=8,
         warmup_steps=100,
         schedule="poly",

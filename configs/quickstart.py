@@ -1,6 +1,6 @@
 """SSDLite, MobileNetV3-Small, on pictures of shapes that the project draws itself: a first run without data.
 
-    python tools/train.py configs/quickstart.py
+python tools/train.py configs/quickstart.py
 
 """
 

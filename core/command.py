@@ -23,8 +23,10 @@ def command(main: Main) -> Callable[..., int]:
 
     @wraps(main)
     def run(argv: Sequence[str] | None = None) -> int:
-        logging.basicConfig(format="%(message)s")
-        logging.getLogger("pocketvision").setLevel(logging.INFO)
+        logger = logging.getLogger("pocketvision")
+        logger.setLevel(logging.INFO)
+        if not logger.handlers:
+            logger.addHandler(logging.StreamHandler())
         try:
             main(argv)
         except InputError as error:

@@ -28,7 +28,7 @@ Points = npt.NDArray[np.float64]
 Outline = list[Points]
 """Closed polygons (P, 2) of x, y in any unit; a polygon inside another one is a hole."""
 
-_MAX_OBJECTS, _MAX_DISTRACTORS = 6, 4
+_MAX_OBJECTS, _MAX_DISTRACTORS = 6, 3
 # A little inside the promised 12 to 60 % of the image, because drawing rounds outwards to pixels.
 _SIDE_RANGE = (0.13, 0.58)
 _MAX_OVERLAP = 0.3
@@ -79,7 +79,7 @@ def generate(index: int, seed: int, image_size: int = 192) -> ShapeImage:
 
 
 def _place_stickers(rng: np.random.Generator, image_size: int) -> list[_Sticker]:
-    """1 to 6 shapes, then up to 4 distractors; what finds no free place is left out."""
+    """1 to 6 shapes, then up to 3 distractors; what finds no free place is left out."""
     values = [
         int(value) for value in rng.integers(1, len(SHAPE_NAMES) + 1, rng.integers(1, _MAX_OBJECTS + 1))
     ]
@@ -87,7 +87,7 @@ def _place_stickers(rng: np.random.Generator, image_size: int) -> list[_Sticker]
     stickers: list[_Sticker] = []
     for value in values:
         draw = _DISTRACTORS[rng.integers(len(_DISTRACTORS))] if value == _DISTRACTOR else _SHAPES[value - 1]
-        side = image_size * float(np.exp(rng.uniform(*np.log(_SIDE_RANGE))))
+        side = image_size * float(rng.uniform(*_SIDE_RANGE))
         coverage = _rasterise(_pose(draw(rng), side, rng))
         height, width = coverage.shape
         for x, y in rng.integers(0, (image_size - width + 1, image_size - height + 1), (20, 2)).tolist():

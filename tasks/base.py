@@ -30,6 +30,9 @@ class VisionTask(L.LightningModule):
     multiplied by ``backbone_lr_factor``. Norms and biases are not decayed. The rate rises linearly
     over ``warmup_steps`` (at most a tenth of the run), then follows ``schedule``: ``cosine`` to 0,
     ``poly`` with power 0.9 to 0, or ``constant``.
+
+    Raises:
+        ValueError: loss and model disagree about the score function.
     """
 
     metric: ClassVar[str]
@@ -45,6 +48,9 @@ class VisionTask(L.LightningModule):
         backbone_lr_factor: float = 1.0,
     ) -> None:
         super().__init__()
+        wanted, given = (getattr(part, "score_function", None) for part in (loss, model))
+        if wanted is not None and wanted != given:
+            raise ValueError(f"the loss is for {wanted} scores, the model has {given} scores.")
         self.model = model
         self.loss = loss
         self.optimizer = optimizer

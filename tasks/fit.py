@@ -39,6 +39,7 @@ def fit(
         InputError: the data, the config or the folder is not fit for it.
     """
     start = time.perf_counter()
+    quiet_lightning()
     L.seed_everything(experiment.seed, verbose=False)
     model, data = build(experiment, pretrained=True)
     task: VisionTask = experiment.task(model=model)
@@ -58,6 +59,17 @@ def fit(
     return metrics
 
 
+def quiet_lightning() -> None:
+    """Hide what Lightning says about itself and what does not concern this project's users."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in (
+        "Experiment logs directory",  # the run folder holds its config before the logger starts
+        ".*isinstance.treespec, LeafSpec.*",  # between Lightning and torch
+        "The '.*_dataloader' does not have many workers",  # this project chooses the number itself
+    ):
+        warnings.filterwarnings("ignore", message)
+
+
 def make_trainer(experiment: Experiment, task: VisionTask, folder: Path) -> tuple[L.Trainer, ModelCheckpoint]:
     """Lightning's trainer with this project's loggers and checkpoints.
 
@@ -67,10 +79,11 @@ def make_trainer(experiment: Experiment, task: VisionTask, folder: Path) -> tupl
     options = dict(experiment.trainer)
     if options.get("precision", "auto") == "auto":
         options["precision"] = "16-mixed" if torch.cuda.is_available() else "32-true"
+    is_scored = options.get("limit_val_batches", 1.0) != 0
     best = ModelCheckpoint(
         dirpath=folder / "checkpoints",
         filename="best",
-        monitor=f"val/{task.metric}",
+        monitor=f"val/{task.metric}" if is_scored else None,
         mode="max",
         save_last=True,
         enable_version_counter=False,

@@ -1,0 +1,92 @@
+"""Downloading published files: hashes, caches and no connection, without a network."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from pocketvision.backbones import mobilenet_v2, mobilenet_v3_large, mobilenet_v3_small
+from pocketvision.backbones.pretrained import download, load_pretrained
+from pocketvision.core.errors import InputError
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of torch, and no proxy."""
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setenv("no_proxy", "*")
+    return tmp_path / "hub" / "checkpoints"
+
+
+def serve(folder: Path, content: bytes, digest: str | None = None) -> str:
+    digest = hashlib.sha256(content).hexdigest()[:8] if digest is None else digest
+    path = folder / f"net-{digest}.pth"
+    path.write_bytes(content)
+    return path.as_uri()
+
+
+def test_a_file_is_fetched_once(cache: Path, tmp_path: Path) -> None:
+    url = serve(tmp_path, b"weights")
+    path = download(url)
+    assert path.parent == cache and path.read_bytes() == b"weights"
+    (tmp_path / path.name).unlink()
+    assert download(url) == path
+
+
+def test_a_wrong_hash_leaves_no_file(cache: Path, tmp_path: Path) -> None:
+    url = serve(tmp_path, b"cut off", digest="00000000")
+    with pytest.raises(InputError, match="hash") as error:
+        download(url)
+    assert url in str(error.value) and str(cache / "net-00000000.pth") in str(error.value)
+    assert list(cache.iterdir()) == []
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/net-01234567.pth", "file:///nowhere/net-01234567.pth"])
+def test_no_connection_names_the_url_and_the_place(cache: Path, url: str) -> None:
+    with pytest.raises(InputError, match=r"could not be downloaded .* model\.weights=FILE") as error:
+        download(url)
+    assert url in str(error.value) and str(cache / "net-01234567.pth") in str(error.value)
+    assert list(cache.iterdir()) == []
+
+
+@torch.no_grad()
+def test_imagenet_means_the_downloaded_file(cache: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = torchvision.models.mobilenet_v2(weights=None, width_mult=0.35).eval()
+    torch.save(model.state_dict(), tmp_path / "w.pth")
+    url = serve(tmp_path, (tmp_path / "w.pth").read_bytes())
+    backbone = mobilenet_v2(width_mult=0.35, out_features=("last",)).eval()
+    load_pretrained(backbone, "imagenet", url, version=2)
+    images = torch.randn(1, 3, 64, 64)
+    torch.testing.assert_close(backbone(images)["last"], model.features(images))
+
+
+@pytest.mark.parametrize(
+    ("builder", "published"),
+    [
+        (mobilenet_v2, torchvision.models.MobileNet_V2_Weights),
+        (mobilenet_v3_large, torchvision.models.MobileNet_V3_Large_Weights),
+        (mobilenet_v3_small, torchvision.models.MobileNet_V3_Small_Weights),
+    ],
+)
+def test_the_addresses_are_those_that_torchvision_publishes(
+    builder: Callable[..., nn.Module],
+    published: type[torchvision.models.WeightsEnum],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def refuse(url: str) -> Path:
+        asked.append(url)
+        raise InputError("no network in tests")
+
+    monkeypatch.setattr("pocketvision.backbones.pretrained.download", refuse)
+    with pytest.raises(InputError, match="no network in tests"):
+        builder(weights="imagenet")
+    assert asked[0] in {weights.url for weights in published}

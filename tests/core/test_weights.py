@@ -1,0 +1,164 @@
+"""Weights files: round trips, and files that are broken, evil or of another model."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from pocketvision.core.errors import InputError
+from pocketvision.core.weights import load_state_dict, read_passport, read_state_dict, save_weights
+
+PASSPORT = {"task": "detection", "class_names": ["cat", None, "Käse"], "resize": {"image_size": [320, 320]}}
+
+
+def small_model(channels: int = 4) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(3, channels, 3), nn.BatchNorm2d(channels))
+
+
+def test_weights_and_passport_come_back(tmp_path: Path) -> None:
+    model, path = small_model(), tmp_path / "weights.safetensors"
+    save_weights(path, model, PASSPORT)
+    assert read_passport(path) == PASSPORT
+    state = read_state_dict(path)
+    assert state.keys() == model.state_dict().keys()
+    other = small_model()
+    report = load_state_dict(other, state, str(path))
+    for name, value in model.state_dict().items():
+        assert torch.equal(other.state_dict()[name], value)
+    assert (report.num_matched, report.num_tensors, report.unused) == (len(state), len(state), ())
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_saving_takes_memory_layouts_and_leaves_the_model_alone(tmp_path: Path) -> None:
+    model = small_model().to(memory_format=torch.channels_last)
+    save_weights(tmp_path / "w.safetensors", model, {})
+    assert model[0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(read_state_dict(tmp_path / "w.safetensors")["0.weight"], model[0].weight)
+
+
+def test_a_failing_save_keeps_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    save_weights(path, small_model(), PASSPORT)
+    with pytest.raises(TypeError):
+        save_weights(path, small_model(), {"model": object()})
+    assert read_passport(path) == PASSPORT and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".ckpt"])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_pytorch_files(tmp_path: Path, suffix: str, zipped: bool) -> None:
+    state, path = small_model().state_dict(), tmp_path / f"w{suffix}"
+    torch.save(state, path, _use_new_zipfile_serialization=zipped)
+    assert read_state_dict(path).keys() == state.keys()
+
+
+def test_lightning_checkpoints_lose_their_prefix(tmp_path: Path) -> None:
+    state = small_model().state_dict()
+    torch.save({"state_dict": {f"model.{k}": v for k, v in state.items()}, "epoch": 3}, tmp_path / "a.ckpt")
+    assert read_state_dict(tmp_path / "a.ckpt").keys() == state.keys()
+
+
+class Evil:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, command: str) -> None:
+        self.command = command
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.system, (self.command,)
+
+
+@pytest.mark.parametrize("kind", ["zip", "legacy", "bare"])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_malicious_pickle_is_refused_and_not_run(tmp_path: Path, kind: str, suffix: str) -> None:
+    mark, path = tmp_path / "executed", tmp_path / f"evil{suffix}"
+    content = {"0.weight": torch.zeros(1), "x": Evil(f"touch {mark}")}
+    if kind == "bare":
+        path.write_bytes(pickle.dumps(content["x"], protocol=2))
+    else:
+        torch.save(content, path, _use_new_zipfile_serialization=kind == "zip")
+    with pytest.raises(InputError, match="evil"):
+        read_state_dict(path)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("kind", ["zip", "legacy", "safetensors"])
+def test_truncated_files_are_refused(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / ("w.safetensors" if kind == "safetensors" else "w.pth")
+    if kind == "safetensors":
+        save_weights(path, small_model(), PASSPORT)
+    else:
+        torch.save(small_model().state_dict(), path, _use_new_zipfile_serialization=kind == "zip")
+    whole = path.read_bytes()
+    for share in (0, 0.001, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99):
+        path.write_bytes(whole[: int(len(whole) * share)])
+        with pytest.raises(InputError, match=path.name):
+            read_state_dict(path)
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+@pytest.mark.parametrize(
+    "content",
+    [b"<!DOCTYPE html><p>404", b"version https://git-lfs.github.com/spec/v1\n", b".", b"\x80\x02.", b"(((e"],
+)
+def test_files_that_are_something_else_are_refused(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=name):
+        read_state_dict(tmp_path / name)
+
+
+@pytest.mark.parametrize("content", [[torch.zeros(1)], {"a": 1}, torch.zeros(2), {"state_dict": {"a": "b"}}])
+def test_a_file_that_is_no_state_dict_is_refused(tmp_path: Path, content: Any) -> None:
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(InputError, match="holds no state dict"):
+        read_state_dict(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("name", ["none.safetensors", "none.pth"])
+def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=f"There is no weights file .*{name}"):
+        read_state_dict(tmp_path / name)
+
+
+def test_a_passport_is_asked_of_a_file_without_one(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({"a": torch.zeros(1)}, tmp_path / "w.safetensors")
+    assert read_passport(tmp_path / "w.safetensors") == {}
+    torch.save({}, tmp_path / "w.pth")
+    with pytest.raises(InputError, match="not a safetensors file"):
+        read_passport(tmp_path / "w.pth")
+
+
+def test_another_shape_is_told_in_one_sentence() -> None:
+    model = small_model(4)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(InputError, match=r"w.pth does not fit .*0\.weight is \(8, 3, 3, 3\).*\(4, 3, 3, 3\)"):
+        load_state_dict(model, small_model(8).state_dict(), "w.pth")
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+def test_missing_tensors_are_counted_and_named() -> None:
+    state = small_model().state_dict()
+    del state["1.bias"], state["1.running_mean"]
+    with pytest.raises(InputError, match=r"lacks 2 of 7 tensors, such as 1\.bias"):
+        load_state_dict(small_model(), state, "w.pth")
+
+
+def test_unused_tensors_are_reported_and_counters_may_be_missing() -> None:
+    model, source = small_model(), small_model()
+    state = {**source.state_dict(), "classifier.weight": torch.zeros(1)}
+    del state["1.num_batches_tracked"]
+    report = load_state_dict(model, state, "w.pth")
+    assert report.unused == ("classifier.weight",)
+    assert (
+        str(report) == "w.pth: matched 6 of 7 tensors, 1 of the file not needed (such as classifier.weight)"
+    )
+    assert torch.equal(model[0].weight, source[0].weight)
