@@ -34,8 +34,10 @@ class BlockSpec(NamedTuple):
 class InvertedResidual(nn.Module):
     """1x1 expansion, depthwise convolution, squeeze-and-excitation if asked for, linear 1x1 projection.
 
-    There is no expansion convolution where it would not widen. ``until`` cuts the block after its
-    expansion or depthwise part, for backbones whose deepest feature lies inside a block.
+    There is no expansion convolution where it would not widen. ``stride`` is the real one, which an
+    output stride may have reduced to 1: then there is a residual, as in slim and timm. ``until``
+    cuts the block after its expansion or depthwise part, for backbones whose deepest feature lies
+    inside a block.
     """
 
     def __init__(
@@ -53,7 +55,7 @@ class InvertedResidual(nn.Module):
         conv = partial(ConvNormAct, norm_eps=norm_eps, norm_momentum=norm_momentum)
         activation = ACTIVATIONS[spec.activation]
         self.until = until
-        self.has_residual = spec.stride == 1 and in_channels == spec.out
+        self.has_residual = stride == 1 and in_channels == spec.out
         self.expand: nn.Module = (
             conv(in_channels, spec.expanded, activation=activation)
             if spec.expanded != in_channels

@@ -71,24 +71,34 @@ def load_config(path: Path) -> tuple[ModuleType, list[Path]]:
     Raises:
         InputError: the file can't be run.
     """
-    before = set(sys.modules)
     folder = path.resolve().parent
+    before = set(sys.modules)
     spec = importlib.util.spec_from_file_location(f"pocketvision_config_{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     is_shipped = folder == CONFIGS
-    if not is_shipped:
-        sys.path.insert(0, str(folder))
+    if is_shipped:
+        spec.loader.exec_module(module)
+        return module, []
+    sys.path.insert(0, str(folder))
     try:
         spec.loader.exec_module(module)
     except (SyntaxError, ImportError, AttributeError, NameError, TypeError) as error:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
         raise InputError(f"{path}{line} can't be run: {type(error).__name__}: {error}.") from error
     finally:
-        if not is_shipped:
-            sys.path.remove(str(folder))
-    files = (getattr(sys.modules[name], "__file__", None) for name in set(sys.modules) - before)
-    own = sorted(
-        {Path(file).resolve() for file in files if file and Path(file).resolve().is_relative_to(folder)}
-    )
-    return module, [] if is_shipped else own
+        sys.path.remove(str(folder))
+    own = [name for name in sys.modules.keys() - before if _is_own(name, folder)]
+    files = sorted({Path(str(sys.modules[name].__file__)).resolve() for name in own})
+    for name in own:  # else the next config would get this folder's file of the same name
+        del sys.modules[name]
+    return module, files
+
+
+def _is_own(name: str, folder: Path) -> bool:
+    """Whether an imported module is the user's own file under ``folder``, not an installed package's."""
+    file = getattr(sys.modules[name], "__file__", None)
+    if file is None or name.partition(".")[0] == "pocketvision":
+        return False
+    path = Path(file).resolve()
+    return path.is_relative_to(folder) and not path.is_relative_to(Path(sys.prefix).resolve())

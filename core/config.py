@@ -44,7 +44,7 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
             raise InputError(f"'{word}' is not an override: write part.key=value, such as data.batch_size=8.")
         try:
             overrides[key] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, TypeError):
             overrides[key] = {"true": True, "false": False, "none": None}.get(text.lower(), text)
     return overrides
 
@@ -60,27 +60,31 @@ def apply_overrides(
         InputError: a name is unknown; the sentence lists the known names and the nearest one.
     """
     result: Any = experiment
+    known = {"trainer": tuple(trainer_keys)}
     for key, value in overrides.items():
-        result = _replace(result, key.split("."), value, key, tuple(trainer_keys))
+        result = _replace(result, key.split("."), value, key, known)
     assert isinstance(result, Experiment)
     return result
 
 
-def _replace(part: Any, path: list[str], value: Any, key: str, trainer_keys: tuple[str, ...]) -> Any:
+def _replace(
+    part: Any, path: list[str], value: Any, key: str, also_known: Mapping[str, Sequence[str]]
+) -> Any:
+    """``part`` with the value at ``path`` replaced; ``also_known`` adds names, by the path of their owner."""
     name, rest = path[0], path[1:]
-    known = parameters(part)
-    if isinstance(part, Mapping) and key.startswith("trainer."):
-        known = {**dict.fromkeys(trainer_keys), **known}
+    owner = key.removesuffix(".".join(path)).rstrip(".")
+    known = {**dict.fromkeys(also_known.get(owner, ())), **parameters(part)}
     if name not in known:
-        owner = key.removesuffix(".".join(path)).rstrip(".")
         raise InputError(_unknown(key, name, sorted(known), owner))
     if rest:
-        value = _replace(known[name], rest, value, key, ())
+        value = _replace(known[name], rest, value, key, also_known)
     if isinstance(part, partial):
         return partial(part.func, *part.args, **{**part.keywords, name: value})
     if isinstance(part, Mapping):
         return {**part, name: value}
-    return dataclasses.replace(part, **{name: value})
+    if dataclasses.is_dataclass(part) and not isinstance(part, type):
+        return dataclasses.replace(part, **{name: value})
+    return partial(part, **{name: value})
 
 
 def _unknown(key: str, name: str, known: list[str], owner: str) -> str:
@@ -102,12 +106,17 @@ def parameters(part: Any) -> dict[str, Any]:
     function = part.func if isinstance(part, partial) else part
     if not callable(function):
         return {}
+    try:
+        signature = inspect.signature(function).parameters
+    except ValueError:  # some builtins have none
+        return dict(keywords)
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return {
-        name: keywords.get(name, None if p.default is p.empty else p.default)
-        for name, p in inspect.signature(function).parameters.items()
-        if (p.kind in named and name not in ("model", "class_names")) or name in keywords
+    own = {
+        name: None if parameter.default is parameter.empty else parameter.default
+        for name, parameter in signature.items()
+        if parameter.kind in named and name not in ("model", "class_names")
     }
+    return {**own, **keywords}
 
 
 def describe(part: Any, indent: int = 0) -> str:

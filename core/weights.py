@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from pocketvision.core.files import replacing
 
 StateDict = dict[str, Tensor]
 _PASSPORT = "pocketvision"
+_BROKEN = (EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError, struct.error)
+"""What torch's unpickler raises for truncated files, depending on where they end."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def read_state_dict(path: Path) -> StateDict:
         raise InputError(f"There is no weights file {path}: check the path.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+    except (pickle.UnpicklingError, RuntimeError, OSError, *_BROKEN) as error:
         raise InputError(
             f"{path} can't be opened as weights (broken, or holding more than tensors): "
             "download or save it again as a plain state dict."

@@ -45,5 +45,5 @@ class SegmentationCrossEntropy:
             reduction="sum",
         )
         valid = masks[masks != IGNORE_INDEX]
-        share = weight[valid].sum() if weight is not None else torch.as_tensor(float(valid.numel()))
-        return {"cross_entropy": total / share.clamp(min=1.0)}
+        share = weight[valid].sum() if weight is not None else total.new_tensor(valid.numel())
+        return {"cross_entropy": total / torch.where(share > 0, share, 1.0)}

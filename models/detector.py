@@ -57,7 +57,7 @@ class Detector(nn.Module):
             num_anchors=self.anchors.num_anchors(len(backbone.feature_info)),
             num_outputs=len(self.class_names) + (score_function == "softmax"),
         )
-        self._placed: dict[tuple[list[Size] | Any, ...], Tensor] = {}
+        self._placed: dict[tuple[Any, ...], Tensor] = {}
 
     def forward(self, images: Tensor) -> DetectionOutput:
         with torch.autocast(images.device.type, enabled=False):
@@ -70,6 +70,8 @@ class Detector(nn.Module):
         """Anchors (A, 4) xyxy pixels for these maps; computed once a size."""
         map_sizes = [(int(x.shape[-2]), int(x.shape[-1])) for x in features.values()]
         image_size = (int(images.shape[-2]), int(images.shape[-1]))
+        if torch.compiler.is_compiling():  # a traced graph must not write to the model
+            return self.anchors(map_sizes, image_size).to(images.device)
         key = (*map_sizes, image_size, images.device)
         if key not in self._placed:
             self._placed[key] = self.anchors(map_sizes, image_size).to(images.device)

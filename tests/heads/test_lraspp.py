@@ -37,8 +37,8 @@ def described(head: LRASPPHead, low: Tensor, high: Tensor, pool: int, stride: tu
     gated = reduced.relu() * gate
     logits = torch.einsum("oc,chw->ohw", head.high_logits.weight[:, :, 0, 0], gated)
     logits = F.interpolate(logits[None], low.shape[-2:], mode="bilinear")[0]
-    logits = logits + torch.einsum("oc,chw->ohw", head.low_logits.weight[:, :, 0, 0], low)
-    return logits + (head.high_logits.bias + head.low_logits.bias)[:, None, None]
+    logits = logits + torch.einsum("oc,chw->ohw", head.low_logits[0].weight[:, :, 0, 0], low)
+    return logits + (head.high_logits.bias + head.low_logits[0].bias)[:, None, None]
 
 
 @torch.no_grad()
@@ -79,8 +79,8 @@ def test_a_single_image_can_be_trained() -> None:
 
 def test_the_features_are_named() -> None:
     info = {"c2": FeatureInfo(12, 4), "c5": FeatureInfo(20, 32), "c3": FeatureInfo(9, 8)}
-    head = LRASPPHead(info, num_classes=3, low="c2", high="c5").eval()
+    head = LRASPPHead(info, num_classes=3, low=("c2",), high="c5").eval()
     maps = {"c2": torch.randn(1, 12, 8, 8), "c5": torch.randn(1, 20, 1, 1), "c3": torch.randn(1, 9, 4, 4)}
     assert head(maps).shape == (1, 3, 8, 8)
     with pytest.raises(KeyError, match="last"):
-        LRASPPHead(info, num_classes=3, low="c2")
+        LRASPPHead(info, num_classes=3, low=("c2",))

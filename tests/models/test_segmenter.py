@@ -48,7 +48,7 @@ def test_published_parameter_counts_of_v2(width_mult: float, channels: int, publ
     backbone = mobilenet_v2(
         width_mult=width_mult, output_stride=16, reduced_tail=True, out_features=("c3_depthwise", "c5")
     )
-    head = partial(LRASPPHead, channels=channels, low="c3_depthwise", high="c5")
+    head = partial(LRASPPHead, channels=channels, low=("c3_depthwise",), high="c5")
     assert count(Segmenter(backbone, head, CITYSCAPES, Resize((1024, 2048)))) == published
 
 

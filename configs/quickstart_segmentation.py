@@ -1,0 +1,66 @@
+"""LR-ASPP, MobileNetV3-Small, on pictures of shapes that the project draws itself: a first run without data.
+
+    python tools/train.py configs/quickstart_segmentation.py
+
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from torch.optim import AdamW
+
+from pocketvision.backbones import mobilenet_v3_small
+from pocketvision.core.config import Experiment
+from pocketvision.core.resize import Resize
+from pocketvision.core.structures import Size
+from pocketvision.datasets import SegmentationAugmentation, ShapesSegmentationDataModule
+from pocketvision.heads import LRASPPHead
+from pocketvision.losses import SegmentationCrossEntropy
+from pocketvision.models import Segmenter
+from pocketvision.tasks import SegmentationTask
+
+
+def model(
+    class_names: Sequence[str | None],
+    image_size: Size = (160, 160),
+    width_mult: float = 1.0,
+    weights: str | Path | None = None,
+) -> Segmenter:
+    """Small images need a low feature at stride 4 besides the paper's at stride 8."""
+    backbone = mobilenet_v3_small(
+        width_mult=width_mult,
+        reduced_tail="segmentation",
+        out_features=("c2_expand", "c3_depthwise", "last"),
+        weights=weights,
+        norm_momentum=0.1,  # a short run: running statistics must keep up
+    )
+    return Segmenter(
+        backbone=backbone,
+        head=partial(LRASPPHead, low=("c3_depthwise", "c2_expand")),
+        class_names=class_names,
+        resize=Resize(image_size),
+    )
+
+
+config = Experiment(
+    model=partial(model, image_size=(160, 160)),
+    task=partial(
+        SegmentationTask,
+        loss=SegmentationCrossEntropy(),
+        optimizer=partial(AdamW, lr=2e-3, weight_decay=0.05, fused=True),
+        reference_batch=16,
+        warmup_steps=50,
+    ),
+    data=partial(
+        ShapesSegmentationDataModule,
+        num_train=800,
+        num_val=200,
+        batch_size=16,
+        num_workers=0,
+        augmentation=SegmentationAugmentation(scale=(1.0, 1.3), vertical_flip=0.5, photometric=False),
+    ),
+    trainer={"max_epochs": 24, "check_val_every_n_epoch": 12},
+)
