@@ -1,6 +1,6 @@
 """LR-ASPP, MobileNetV3-Small, on pictures of shapes that the project draws itself: a first run without data.
 
-    python tools/train.py configs/quickstart_segmentation.py
+python tools/train.py configs/quickstart_segmentation.py
 
 """
 

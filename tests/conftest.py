@@ -1,0 +1,106 @@
+"""Tiny data sets in every layout, for tests that run whole tools."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+HEIGHT, WIDTH = 64, 96
+NUM_IMAGES = 4
+VOC_OBJECT = (
+    "<object><name>{}</name><bndbox>"
+    "<xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox></object>"
+)
+
+
+def _write(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), pixels)
+
+
+def _picture(seed: int) -> np.ndarray:
+    small = np.random.default_rng(seed).integers(0, 256, (4, 6, 3), dtype=np.uint8)
+    return cv2.resize(small, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+
+
+def _coco(root: Path) -> None:
+    for split in ("train", "val"):
+        images, annotations = [], []
+        for i in range(1, NUM_IMAGES + 1):
+            _write(root / split / f"{i}.jpg", _picture(i))
+            images.append({"id": 10 * i, "file_name": f"{i}.jpg", "height": HEIGHT, "width": WIDTH})
+            for category, x in ((7, 5), (90, 40))[: i % 3]:  # the third image has no boxes
+                box = [x + i, 10, 30, 25]
+                annotations.append(
+                    {
+                        "id": len(annotations) + 1,
+                        "image_id": 10 * i,
+                        "category_id": category,
+                        "bbox": box,
+                        "area": 750.0,
+                        "iscrowd": 0,
+                    }
+                )
+        categories = [{"id": 7, "name": "cat"}, {"id": 90, "name": "owl"}]
+        content = {"images": images, "annotations": annotations, "categories": categories}
+        (root / f"instances_{split}.json").write_text(json.dumps(content))
+
+
+def _voc(root: Path) -> None:
+    stems = [f"cell{i}" for i in range(NUM_IMAGES)]
+    for i, stem in enumerate(stems):
+        _write(root / "JPEGImages" / f"{stem}.jpg", _picture(i))
+        objects = VOC_OBJECT.format("RBC", 5, 5, 40, 40) + VOC_OBJECT.format("Platelets", 60, 30, 70, 40)
+        (root / "Annotations").mkdir(exist_ok=True)
+        (root / "Annotations" / f"{stem}.xml").write_text(
+            f"<annotation><size><width>{WIDTH}</width><height>{HEIGHT}</height></size>{objects}</annotation>"
+        )
+    lists = root / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    for split in ("trainval", "train", "val", "test"):
+        (lists / f"{split}.txt").write_text("\n".join(stems))
+
+
+def _cityscapes(root: Path) -> None:
+    for split in ("train", "val"):
+        for i in range(NUM_IMAGES):
+            stem = f"{split}/aachen/aachen_{i:06}_000019"
+            _write(root / "leftImg8bit" / f"{stem}_leftImg8bit.png", _picture(i))
+            ids = np.resize(np.arange(34, dtype=np.uint8), (HEIGHT // 8, WIDTH // 8))
+            labels = np.kron(ids, np.ones((8, 8), dtype=np.uint8))
+            _write(root / "gtFine" / f"{stem}_gtFine_labelIds.png", labels)
+
+
+def _masks(root: Path) -> None:
+    for split in ("train", "val", "test"):
+        for i in range(NUM_IMAGES):
+            _write(root / split / "images" / f"{i}.jpg", _picture(i))
+            ids = np.resize(np.arange(12, dtype=np.uint8), (HEIGHT // 8, WIDTH // 8))
+            _write(root / split / "masks" / f"{i}.png", np.kron(ids, np.ones((8, 8), dtype=np.uint8)))
+
+
+_LAYOUTS: dict[str, Callable[[Path], None]] = {
+    "coco": _coco,
+    "voc": _voc,
+    "cityscapes": _cityscapes,
+    "masks": _masks,
+}
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """``tiny(layout)`` is the root of a data set of a few random pictures in that layout."""
+    made: dict[str, Path] = {}
+
+    def build(layout: str) -> Path:
+        if layout not in made:
+            made[layout] = tmp_path_factory.mktemp(layout)
+            _LAYOUTS[layout](made[layout])
+        return made[layout]
+
+    return build

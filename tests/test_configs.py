@@ -1,0 +1,49 @@
+"""Every shipped config opens with what a user needs to know, and trains a step from end to end."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pocketvision.core.command import shipped_configs
+from pocketvision.tasks.run import load_experiment
+from pocketvision.tools.eval import main as evaluate
+from pocketvision.tools.train import main as train
+
+LAYOUTS = {
+    "CocoDataModule": "coco",
+    "VocDataModule": "voc",
+    "CityscapesDataModule": "cityscapes",
+    "MaskFolderDataModule": "masks",
+}
+
+
+@pytest.mark.parametrize("name", shipped_configs())
+def test_config_opens_with_what_it_is_and_what_to_expect(name: str) -> None:
+    text = ast.get_docstring(ast.parse(shipped_configs()[name].read_text(encoding="utf-8"))) or ""
+    assert f"python tools/train.py configs/{name}.py" in text
+    assert "Expected:" in text
+
+
+@pytest.mark.parametrize("name", shipped_configs())
+def test_config_trains_a_step(name: str, tmp_path: Path, tiny: Callable[[str], Path]) -> None:
+    experiment, _ = load_experiment(shipped_configs()[name], [])
+    layout = LAYOUTS.get(experiment.data.func.__name__)
+    data = [f"data.root={tiny(layout)}"] if layout else ["data.num_train=4", "data.num_val=4"]
+    run = tmp_path / "run"
+    small = ["data.batch_size=2", "data.num_workers=0", "model.image_size=(96,96)", "model.weights=None"]
+    if experiment.data.func.__name__ == "CityscapesDataModule" or layout == "masks":
+        small.append("data.augmentation.crop_size=(64,64)")
+    assert train([name, *data, *small, "trainer.max_steps=1", "--run-dir", str(run)]) == 0
+    written = {path.name for path in run.iterdir()}
+    assert {"metrics.json", "metrics.csv", "weights.safetensors", "curves.png", "predictions.png"} <= written
+    assert {path.name for path in (run / "checkpoints").iterdir()} >= {"last.ckpt"}
+
+    trained = json.loads((run / "metrics.json").read_text())
+    assert evaluate([str(run)]) == 0
+    scored = json.loads((run / f"eval_{trained['split']}" / "metrics.json").read_text())
+    assert {**scored, "seconds": 0} == {**trained, "seconds": 0}

@@ -1,0 +1,114 @@
+"""The train command: what it writes, and what it says of bad input."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from pocketvision.tools.train import main as train
+
+SMALL = ["quickstart", "data.num_train=4", "data.num_val=4", "data.batch_size=2", "trainer.max_steps=2"]
+COCO = ["ssdlite_v3_small_coco", "data.batch_size=2", "data.num_workers=0", "trainer.max_steps=1"]
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    """The sentence that a failed command printed."""
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message.startswith("error: ")
+    return message
+
+
+def test_print_config_shows_overrides_and_builds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert train([*SMALL, "task.optimizer.lr=0.125", "--print-config"]) == 0
+    shown = capsys.readouterr().out
+    assert "lr=0.125" in shown and "num_train=4" in shown and "max_steps=2" in shown
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_checkpoints_open_without_pickle(tmp_path: Path) -> None:
+    assert train([*SMALL, "--run-dir", str(tmp_path / "run")]) == 0
+    files = list((tmp_path / "run" / "checkpoints").iterdir())
+    assert files
+    for file in files:
+        assert torch.load(file, weights_only=True)["state_dict"]
+
+
+def test_an_unknown_key_is_answered_before_anything_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert train([*COCO, "data.rot=/nowhere", "--run-dir", str(run)]) == 1
+    message = said(capsys)
+    assert "'data.rot'" in message and "'root'" in message
+    assert not run.exists()
+
+
+def test_an_existing_run_folder_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.txt").write_text("keep")
+    assert train([*SMALL, "--run-dir", str(tmp_path)]) == 1
+    assert str(tmp_path) in said(capsys)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_missing_data_names_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train([*COCO, f"data.root={tmp_path / 'none'}", "--run-dir", str(tmp_path / "run")]) == 1
+    assert str(tmp_path / "none") in said(capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_truncated_image_is_named(
+    tmp_path: Path, tiny: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(tiny("coco"), root)
+    for broken in (root / "train").iterdir():
+        broken.write_bytes(broken.read_bytes()[:200])
+    command = [*COCO, f"data.root={root}", "model.image_size=(64,64)", "data.num_workers=1"]
+    assert train([*command, "--run-dir", str(tmp_path / "run")]) == 1
+    assert str(root / "train") in said(capsys)
+
+
+def test_no_gpu_where_one_was_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    assert train([*SMALL, "trainer.accelerator=gpu", "--run-dir", str(tmp_path / "run")]) == 1
+    assert "trainer.accelerator" in said(capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_of_another_architecture_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "other.pth"
+    torch.save({"features.0.0.weight": torch.zeros(8, 3, 3, 3)}, file)
+    assert train([*SMALL, f"model.weights={file}", "--run-dir", str(tmp_path / "run")]) == 1
+    assert str(file) in said(capsys)
+
+
+def test_a_part_that_refuses_its_value_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(["lraspp_v2_camvid", "model.image_size=0", "--run-dir", str(tmp_path / "run")]) == 1
+    assert said(capsys)
+
+
+def test_a_loss_that_is_not_finite_names_the_images(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [*SMALL, "task.optimizer.lr=1e30", "task.warmup_steps=0", "trainer.max_steps=10"]
+    assert train([*command, "--run-dir", str(tmp_path / "run")]) == 1
+    message = said(capsys)
+    assert "not finite" in message and "task.optimizer.lr" in message
+
+
+def test_images_without_boxes_are_learned_from(tmp_path: Path, tiny: Callable[[str], Path]) -> None:
+    """The tiny COCO set has one; a batch of it alone trains."""
+    command = [*COCO, f"data.root={tiny('coco')}", "data.batch_size=1", "model.image_size=(64,64)"]
+    assert train([*command, "trainer.max_steps=4", "--run-dir", str(tmp_path / "run")]) == 0
