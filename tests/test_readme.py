@@ -1,0 +1,58 @@
+"""Every command of the README but the test command runs, shortened as the README itself says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TEST_COMMAND = "uv run pytest"
+SHORT = "trainer.max_epochs=1 trainer.limit_train_batches=2"
+
+
+def shell_commands() -> list[str]:
+    """Indented lines of the README that are commands, in order."""
+    lines = [line.strip() for line in re.findall(r"^    (.+)$", README, flags=re.MULTILINE)]
+    return [line for line in lines if re.match(r"(pip|uv|python3?|pocketvision) ", line)]
+
+
+def test_the_test_command_is_the_one_that_ci_calls() -> None:
+    assert any(TEST_COMMAND in command for command in shell_commands())
+    assert TEST_COMMAND in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert SHORT in README
+
+
+def test_every_command_runs(tmp_path: Path, tiny: Callable[[str], Path]) -> None:
+    """In order and in one folder, as somebody who follows the README would."""
+    for folder in ("tools", "configs"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "mine").symlink_to(tiny("coco"))
+    (tmp_path / "data" / "masks").symlink_to(tiny("masks"))
+    for command in shell_commands():
+        command = command.removeprefix("pip install uv && ")
+        if command == TEST_COMMAND:
+            continue
+        words = shlex.split(command.removeprefix("uv run "))
+        words = [sys.executable, *(["-m"] if words[0] == "pocketvision" else []), *words]
+        if any("train" in word for word in words[:4]) and "--print-config" not in words:
+            words += [*SHORT.split(), "data.num_workers=0"]
+        environment = {**os.environ, "PYTHONPATH": ""}
+        done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+def test_every_python_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.+?)```", README, flags=re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
