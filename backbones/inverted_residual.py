@@ -8,11 +8,11 @@ from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
 
-from pocketvision.core.layers import ConvNormAct, SqueezeExcitation, initialize, make_divisible
+from pocketvision.core.layers import Activation, ConvNormAct, SqueezeExcitation, initialize, make_divisible
 from pocketvision.core.structures import FeatureInfo, Features
 
 ActivationName = Literal["relu", "relu6", "hardswish"]
-ACTIVATIONS = {
+ACTIVATIONS: dict[ActivationName, Activation] = {
     "relu": partial(nn.ReLU, inplace=True),
     "relu6": partial(nn.ReLU6, inplace=True),
     "hardswish": partial(nn.Hardswish, inplace=True),
@@ -96,9 +96,9 @@ class InvertedResidual(nn.Module):
 
 
 class Tap(NamedTuple):
-    """Where a feature is read: part of block ``index`` (-1: stem, number of blocks: last convolution)."""
+    """Where a feature is read: part of ``block`` (-1: stem, number of blocks: last convolution)."""
 
-    index: int
+    block: int
     part: Part
 
 
@@ -138,29 +138,32 @@ class InvertedResidualBackbone(nn.Module):
             raise ValueError(f"unknown features {unknown}: choose from {', '.join(taps)}.")
         deepest = max((taps[name] for name in out_features), key=_depth)
 
-        norms = {"norm_eps": norm_eps, "norm_momentum": norm_momentum}
-        conv = partial(ConvNormAct, activation=ACTIVATIONS[activation], **norms)
-        self.stem = conv(3, stem_channels, 3, stride=2)
+        conv = partial(
+            ConvNormAct,
+            activation=ACTIVATIONS[activation],
+            norm_eps=norm_eps,
+            norm_momentum=norm_momentum,
+        )
+        residual = partial(InvertedResidual, norm_eps=norm_eps, norm_momentum=norm_momentum)
+        self.stem = conv(in_channels=3, out_channels=stem_channels, kernel_size=3, stride=2)
         self.blocks = nn.ModuleList()
         channels, stride, dilation = stem_channels, 2, 1
         info = {"c1": FeatureInfo(stem_channels, 2)}
-        for index, spec in enumerate(blocks[: deepest.index + 1]):
+        for index, spec in enumerate(blocks[: deepest.block + 1]):
             keeps_stride = stride * spec.stride <= output_stride
             block_stride = spec.stride if keeps_stride else 1
-            until = deepest.part if index == deepest.index else "output"
-            self.blocks.append(
-                InvertedResidual(channels, spec, stride=block_stride, dilation=dilation, until=until, **norms)
-            )
+            until = deepest.part if index == deepest.block else "output"
+            self.blocks.append(residual(channels, spec, stride=block_stride, dilation=dilation, until=until))
             widths = {"expand": (spec.expanded, stride), "depthwise": (spec.expanded, stride * block_stride)}
             stride *= block_stride
             dilation *= 1 if keeps_stride else spec.stride
             widths["output"] = (spec.out, stride)
             channels = spec.out
             for name, tap in taps.items():
-                if tap.index == index:
+                if tap.block == index:
                     info[name] = FeatureInfo(*widths[tap.part])
-        if deepest.index == len(blocks):
-            self.last = conv(channels, last_channels)
+        if deepest.block == len(blocks):
+            self.last = conv(in_channels=channels, out_channels=last_channels)
             info["last"] = FeatureInfo(last_channels, stride)
         self._taps = {name: taps[name] for name in sorted(out_features, key=lambda n: _depth(taps[n]))}
         self.feature_info = {name: info[name] for name in self._taps}
@@ -180,7 +183,7 @@ class InvertedResidualBackbone(nn.Module):
 
 
 def _depth(tap: Tap) -> tuple[int, int]:
-    return tap.index, ("expand", "depthwise", "output").index(tap.part)
+    return tap.block, ("expand", "depthwise", "output").index(tap.part)
 
 
 def feature_taps(stem_channels: int, blocks: Sequence[BlockSpec]) -> dict[str, Tap]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -49,12 +49,13 @@ class Resize:
         height, width = self.content_size(image.shape[:2])
         shrinks = height < image.shape[0] and width < image.shape[1]
         method = cv2.INTER_AREA if self.antialias and shrinks else _INTERPOLATION[self.interpolation]
-        return self._pad(cv2.resize(image, (width, height), interpolation=method), self.fill)
+        return self._pad(np.asarray(cv2.resize(image, (width, height), interpolation=method)), self.fill)
 
     def apply_to_mask(self, mask: Image) -> Image:
         """Resize a mask (H, W) uint8 to ``image_size``: nearest neighbour, padded with 255 (ignored)."""
         height, width = self.content_size(mask.shape[:2])
-        return self._pad(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), 255)
+        resized = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+        return self._pad(np.asarray(resized), 255)
 
     def apply_to_boxes(self, boxes: npt.NDArray[np.float32], original_size: Size) -> npt.NDArray[np.float32]:
         """Scale boxes (G, 4) xyxy from the original image's pixels to the input's."""
@@ -78,9 +79,9 @@ class Resize:
         scale = [width / original_size[1], height / original_size[0]]
         return np.array(scale * 2, dtype=np.float32)
 
-    def _pad(self, image: Image, value: int) -> Image:
+    def _pad(self, image: npt.NDArray[Any], value: int) -> Image:
         bottom, right = self.image_size[0] - image.shape[0], self.image_size[1] - image.shape[1]
         if not bottom and not right:
             return image
         color = (value,) * 3
-        return cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=color)
+        return np.asarray(cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=color))

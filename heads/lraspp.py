@@ -59,7 +59,7 @@ class LRASPPHead(nn.Module):
         window = (min(self.pool_size, height), min(self.pool_size, width))
         gate = self.gate(F.avg_pool2d(high, window, self.pool_stride)).sigmoid()
         gate = F.interpolate(gate, (height, width), mode="bilinear", align_corners=True)
-        logits = self.high_logits(self.reduce(high) * gate)
+        logits: Tensor = self.high_logits(self.reduce(high) * gate)
         for name, low_logits in zip(self.low, self.low_logits, strict=True):
             low = features[name]
             logits = F.interpolate(logits, low.shape[-2:], mode="bilinear", align_corners=False)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torchvision.ops import nms
+from torchvision.ops import nms  # type: ignore[import-untyped]
 
 from pocketvision.core.boxes import SSDBoxCoder, clip_boxes
 from pocketvision.core.protocols import BoxCoder

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from pocketvision.core.errors import InputError
+from pocketvision.models import VisionModel
 from pocketvision.tasks.evaluation import Evaluator, make_evaluator
 
 logger = logging.getLogger("pocketvision")
@@ -39,7 +40,7 @@ class VisionTask(L.LightningModule):
 
     def __init__(
         self,
-        model: nn.Module,
+        model: VisionModel,
         loss: Callable[..., dict[str, Tensor]],
         optimizer: Callable[..., Optimizer],
         reference_batch: int,
@@ -65,7 +66,7 @@ class VisionTask(L.LightningModule):
         """Named scalars of a training batch; their sum is minimised."""
 
     def on_fit_start(self) -> None:
-        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model.to(memory_format=torch.channels_last)
 
     def training_step(self, samples: Any, batch_index: int) -> Tensor:
         losses = self.losses(samples)
@@ -79,7 +80,8 @@ class VisionTask(L.LightningModule):
         size = len(samples.targets)
         self.log_dict({f"train/{k}": v.detach() for k, v in losses.items()}, batch_size=size)
         self.log("train/loss", total.detach(), batch_size=size)
-        self.log("lr", max(group["lr"] for group in self.optimizers().param_groups), batch_size=size)
+        groups = self.trainer.optimizers[0].param_groups
+        self.log("lr", max(group["lr"] for group in groups), batch_size=size)
         return total
 
     def on_validation_epoch_start(self) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
-
 from pocketvision.core.config import Experiment, parameters
 from pocketvision.core.errors import InputError
+from pocketvision.models import VisionModel
 
 
-def build(experiment: Experiment, *, pretrained: bool) -> tuple[nn.Module, Any]:
+def build(experiment: Experiment, *, pretrained: bool) -> tuple[VisionModel, Any]:
     """The model and the data module of an experiment, connected: names one way, resizing the other.
 
     ``pretrained`` False leaves out the model's ``weights``, for weights that are loaded afterwards.
@@ -22,7 +21,7 @@ def build(experiment: Experiment, *, pretrained: bool) -> tuple[nn.Module, Any]:
         data = experiment.data()
         names = data.class_names() if experiment.class_names is None else tuple(experiment.class_names)
         without = {} if pretrained or "weights" not in parameters(experiment.model) else {"weights": None}
-        model: nn.Module = experiment.model(names, **without)
+        model: VisionModel = experiment.model(names, **without)
     except InputError:
         raise
     except (ValueError, TypeError) as error:

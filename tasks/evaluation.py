@@ -6,19 +6,19 @@ import json
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from PIL import Image as PILImage
-from torch import Tensor, nn
+from torch import Tensor
 
 from pocketvision.core.drawing import save_image
 from pocketvision.core.files import replacing, write_json
 from pocketvision.core.structures import Detections, DetectionSamples, SegmentationSamples
 from pocketvision.datasets.records import DetectionRecords, SegmentationRecords
 from pocketvision.metrics import CocoMetric, IoUMetric
-from pocketvision.models import Detector, Segmenter
+from pocketvision.models import Detector, Segmenter, VisionModel
 from pocketvision.tasks.pictures import detection_sheet, palette_for, segmentation_sheet
 from pocketvision.tasks.progress import progress
 
@@ -27,8 +27,6 @@ NUM_PICTURES = 12
 
 class Evaluator(Protocol):
     """Takes batches, gives metrics; keeps the first images for a picture."""
-
-    metric: str
 
     def update(self, samples: Any) -> None: ...
 
@@ -41,8 +39,6 @@ class Evaluator(Protocol):
 
 class DetectionEvaluator:
     """Scores a detector with COCO AP, in pixels of the original images."""
-
-    metric: ClassVar[str] = "AP"
 
     def __init__(self, model: Detector, records: DetectionRecords) -> None:
         self.model, self.records = model, records
@@ -76,8 +72,6 @@ class DetectionEvaluator:
 
 class SegmentationEvaluator:
     """Scores a segmenter with IoU at the original size of each image."""
-
-    metric: ClassVar[str] = "mIoU"
 
     def __init__(self, model: Segmenter, records: SegmentationRecords) -> None:
         self.model, self.records = model, records
@@ -119,16 +113,16 @@ class SegmentationEvaluator:
         return segmentation_sheet(torch.stack(images), masks, predictions, self.model.class_names)
 
 
-def make_evaluator(model: nn.Module, records: DetectionRecords | SegmentationRecords) -> Evaluator:
+def make_evaluator(model: VisionModel, records: DetectionRecords | SegmentationRecords) -> Evaluator:
     """The evaluator that fits the model."""
     if isinstance(model, Detector):
         assert isinstance(records, DetectionRecords)
         return DetectionEvaluator(model, records)
-    assert isinstance(model, Segmenter) and isinstance(records, SegmentationRecords)
+    assert isinstance(records, SegmentationRecords)
     return SegmentationEvaluator(model, records)
 
 
-def evaluate(model: nn.Module, data: Any, split: str, folder: Path, device: torch.device) -> dict[str, Any]:
+def evaluate(model: VisionModel, data: Any, split: str, folder: Path, device: torch.device) -> dict[str, Any]:
     """Score ``model`` on ``split`` and write metrics, results and a picture to ``folder``.
 
     Returns:

@@ -36,7 +36,7 @@ def detection_sheet(
     targets: Sequence[BoxTarget],
     detections: Sequence[Detections],
     class_names: Sequence[str | None],
-    threshold: float = 0.3,
+    threshold: float = 0.5,
 ) -> Image:
     """One tile an image: truth in thin green, named below its box; predictions in orange, named above.
 
