@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Literal
 
@@ -19,6 +20,26 @@ def make_divisible(value: float, divisor: int = 8, minimum: int | None = None) -
     """
     rounded = max(minimum or divisor, int(value + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * value else rounded
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """BatchNorm that trains at batch size 1.
+
+    Where a channel has a single value - a 1x1 map of one image - its variance is undefined and
+    PyTorch raises; there the running statistics are used, with a warning.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and x.shape[0] * x.shape[2] * x.shape[3] == 1:
+            warnings.warn(
+                "A BatchNorm saw one value per channel and used its running statistics: "
+                "a batch size of 2 or more lets it learn.",
+                stacklevel=2,
+            )
+            return F.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+            )
+        return super().forward(x)
 
 
 class ConvNormAct(nn.Sequential):
@@ -45,7 +66,7 @@ class ConvNormAct(nn.Sequential):
         self.conv = nn.Conv2d(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias=False
         )
-        self.norm = nn.BatchNorm2d(out_channels, eps=norm_eps, momentum=norm_momentum)
+        self.norm = BatchNorm(out_channels, eps=norm_eps, momentum=norm_momentum)
         if activation is not None:
             self.activation = activation()
 

@@ -142,3 +142,30 @@ def test_bad_sources_are_one_sentence(
     (tmp_path / "taken" / "file").write_text("keep")
     assert evaluate([str(coco_run), "--output", str(tmp_path / "taken")]) == 1
     assert "taken" in said(capsys)
+
+
+def renamed(source: Path, target: Path, names: dict[str, str]) -> Path:
+    """A copy of a COCO data set with other class names."""
+    shutil.copytree(source, target)
+    for file in target.glob("*.json"):
+        content = json.loads(file.read_text())
+        for category in content["categories"]:
+            category["name"] = names[category["name"]]
+        file.write_text(json.dumps(content))
+    return target
+
+
+def test_common_classes_are_scored_and_none_in_common_is_refused(
+    coco_run: Path, tmp_path: Path, tiny: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = renamed(tiny("coco"), tmp_path / "one", {"cat": "zebra", "owl": "owl"})
+    assert evaluate([str(coco_run), f"data.root={data}", "--output", str(tmp_path / "out")]) == 0
+    metrics = read(tmp_path / "out")
+    assert set(metrics["per_class"]) == {"owl"}
+    assert metrics["num_images"] == 4
+    assert metrics["AP"] == pytest.approx(read(coco_run)["per_class"]["owl"]["AP"], abs=1e-12)
+
+    data = renamed(tiny("coco"), tmp_path / "none", {"cat": "zebra", "owl": "emu"})
+    assert evaluate([str(coco_run), f"data.root={data}"]) == 1
+    message = said(capsys)
+    assert all(name in message for name in ("cat", "owl", "zebra", "emu"))

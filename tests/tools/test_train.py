@@ -108,7 +108,8 @@ def test_a_loss_that_is_not_finite_names_the_images(
     assert "not finite" in message and "task.optimizer.lr" in message
 
 
-def test_images_without_boxes_are_learned_from(tmp_path: Path, tiny: Callable[[str], Path]) -> None:
-    """The tiny COCO set has one; a batch of it alone trains."""
+@pytest.mark.filterwarnings("ignore:A BatchNorm saw one value")  # the last map is 1x1 at this size
+def test_a_batch_may_be_one_image_without_boxes(tmp_path: Path, tiny: Callable[[str], Path]) -> None:
+    """The tiny COCO set has such an image."""
     command = [*COCO, f"data.root={tiny('coco')}", "data.batch_size=1", "model.image_size=(64,64)"]
     assert train([*command, "trainer.max_steps=4", "--run-dir", str(tmp_path / "run")]) == 0

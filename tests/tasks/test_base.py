@@ -1,0 +1,87 @@
+"""Learning rate, parameter groups and the match of loss and model."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from torch.optim import SGD
+
+from pocketvision.backbones import WithExtraBlocks, mobilenet_v3_small
+from pocketvision.core.resize import Resize
+from pocketvision.heads import SSDLiteHead
+from pocketvision.losses import SSDLoss
+from pocketvision.models import Detector
+from pocketvision.tasks import DetectionTask
+from pocketvision.tasks.base import lr_factor
+
+
+def detector(**options: Any) -> Detector:
+    backbone = WithExtraBlocks(mobilenet_v3_small(out_features=("c4_expand", "last")), channels=(64,))
+    return Detector(backbone, SSDLiteHead, ("a", "b"), Resize((64, 64)), **options)
+
+
+def task(model: Detector, **options: Any) -> DetectionTask:
+    return DetectionTask(model, loss=SSDLoss(), optimizer=partial(SGD, lr=0.1), reference_batch=8, **options)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "poly", "constant"])
+def test_the_rate_rises_to_one_and_never_rises_again(schedule: Any) -> None:
+    factors = [lr_factor(step, 200, 20, schedule) for step in range(201)]
+    assert factors[:20] == pytest.approx([(step + 1) / 20 for step in range(20)])
+    assert factors[20] == pytest.approx(1.0)
+    assert all(later <= earlier for earlier, later in pairwise(factors[20:]))
+    assert factors[-1] == pytest.approx(1.0 if schedule == "constant" else 0.0)
+
+
+def test_no_warm_up_starts_at_the_full_rate() -> None:
+    assert lr_factor(0, 100, 0, "cosine") == 1.0
+
+
+def test_every_parameter_is_in_one_group_and_norms_and_biases_are_not_decayed() -> None:
+    model = detector()
+    groups = task(model, backbone_lr_factor=0.25).parameter_groups()
+    grouped = [parameter for group in groups for parameter in group["params"]]
+    assert {id(p) for p in grouped} == {id(p) for p in model.parameters()}
+    assert len(grouped) == len(list(model.parameters()))
+    for group in groups:
+        decayed = "weight_decay" not in group
+        assert all((parameter.ndim > 1) == decayed for parameter in group["params"])
+
+
+def test_the_backbone_has_its_own_rate_and_extra_blocks_do_not() -> None:
+    model = detector()
+    factors = {
+        id(parameter): group["lr_factor"]
+        for group in task(model, backbone_lr_factor=0.25).parameter_groups()
+        for parameter in group["params"]
+    }
+    for name, parameter in model.named_parameters():
+        slow = name.startswith("backbone.backbone.")
+        assert factors[id(parameter)] == (0.25 if slow else 1.0), name
+
+
+def test_a_backbone_without_extra_blocks_has_its_own_rate_too() -> None:
+    model = Detector(
+        mobilenet_v3_small(out_features=("c4_expand", "last")), SSDLiteHead, ("a",), Resize((64, 64))
+    )
+    groups = task(model, backbone_lr_factor=0.25).parameter_groups()
+    assert {group["lr_factor"] for group in groups} == {0.25, 1.0}
+
+
+def test_loss_and_model_must_agree_about_scores() -> None:
+    with pytest.raises(ValueError, match="softmax"):
+        task(detector(score_function="sigmoid"))
+
+
+def test_losses_of_a_batch_are_named_and_finite() -> None:
+    from pocketvision.core.structures import BoxTarget, DetectionSamples
+
+    target = BoxTarget(torch.tensor([[5.0, 5.0, 40.0, 40.0]]), torch.tensor([1]), 1, (64, 64))
+    images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    losses = task(detector().eval()).losses(DetectionSamples(images, [target]))
+    assert set(losses) == {"class_loss", "box_loss"}
+    assert all(torch.isfinite(value) for value in losses.values())
