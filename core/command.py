@@ -83,7 +83,9 @@ def load_config(path: Path) -> tuple[ModuleType, list[Path]]:
     sys.path.insert(0, str(folder))
     try:
         spec.loader.exec_module(module)
-    except (SyntaxError, ImportError, AttributeError, NameError, TypeError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # the user's code may raise anything
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
         raise InputError(f"{path}{line} can't be run: {type(error).__name__}: {error}.") from error
     finally:

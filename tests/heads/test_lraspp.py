@@ -84,3 +84,17 @@ def test_the_features_are_named() -> None:
     assert head(maps).shape == (1, 3, 8, 8)
     with pytest.raises(KeyError, match="last"):
         LRASPPHead(info, num_classes=3, low=("c2",))
+
+
+def test_further_low_features_add_their_logits_at_a_finer_resolution() -> None:
+    info = {"c2": FeatureInfo(6, 4), "c3": FeatureInfo(12, 8), "last": FeatureInfo(16, 16)}
+    maps = {
+        "c2": torch.randn(1, 6, 16, 24),
+        "c3": torch.randn(1, 12, 8, 12),
+        "last": torch.randn(1, 16, 4, 6),
+    }
+    one = LRASPPHead(info, num_classes=5, low=("c3",)).eval()
+    two = LRASPPHead(info, num_classes=5, low=("c3", "c2")).eval()
+    two.load_state_dict(one.state_dict(), strict=False)
+    coarse = F.interpolate(one(maps), (16, 24), mode="bilinear")
+    torch.testing.assert_close(two(maps), coarse + two.low_logits[1](maps["c2"]))
