@@ -1,6 +1,6 @@
 """LR-ASPP, MobileNetV3-Large, Cityscapes (arXiv:1905.02244, table 7, row 8).
 
-    python tools/train.py configs/lraspp_v3_large_cityscapes.py data.root=/data/cityscapes trainer.devices=4
+    python tools/train.py configs/lraspp_v3_large_cityscapes.py data.root=/data/cityscapes
 
 Expected: 72.36 mIoU on val at 1024x2048 (paper; single scale, fine annotations only). TensorFlow's
 DeepLab trains 90k steps from scratch on crops of 769x769; the schedule here follows it with SGD and

@@ -1,6 +1,6 @@
 """LR-ASPP, MobileNetV3-Small, Cityscapes (arXiv:1905.02244, table 7, row 11).
 
-    python tools/train.py configs/lraspp_v3_small_cityscapes.py data.root=/data/cityscapes trainer.devices=4
+    python tools/train.py configs/lraspp_v3_small_cityscapes.py data.root=/data/cityscapes
 
 Expected: 68.38 mIoU on val at 1024x2048 (paper). The recipe is that of
 ``lraspp_v3_large_cityscapes``. Not trained here: days on 4 GPUs.

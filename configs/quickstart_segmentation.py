@@ -50,9 +50,9 @@ config = Experiment(
     task=partial(
         SegmentationTask,
         loss=SegmentationCrossEntropy(),
-        optimizer=partial(AdamW, lr=2e-3, weight_decay=0.05, fused=True),
+        optimizer=partial(AdamW, lr=4e-3, weight_decay=0.05, fused=True),
         reference_batch=16,
-        warmup_steps=50,
+        warmup_steps=100,
     ),
     data=partial(
         ShapesSegmentationDataModule,
@@ -62,5 +62,5 @@ config = Experiment(
         num_workers=0,
         augmentation=SegmentationAugmentation(scale=(1.0, 1.3), vertical_flip=0.5, photometric=False),
     ),
-    trainer={"max_epochs": 24, "check_val_every_n_epoch": 12},
+    trainer={"max_epochs": 22, "check_val_every_n_epoch": 11},
 )

@@ -1,6 +1,6 @@
 """SSDLite, MobileNetV2, COCO at 320x320 (arXiv:1801.04381, table 6).
 
-    python tools/train.py configs/ssdlite_v2_coco.py data.root=/data/coco trainer.devices=8
+    python tools/train.py configs/ssdlite_v2_coco.py data.root=/data/coco
 
 Expected: 22.1 AP on test-dev (paper); 21.3 on val2017 (mmdetection, from scratch, 600 epochs of
 192 images, with other anchors and taps). Starts from published ImageNet weights; otherwise the

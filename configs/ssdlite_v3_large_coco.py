@@ -1,6 +1,6 @@
 """SSDLite, MobileNetV3-Large, COCO at 320x320 (arXiv:1905.02244, table 6, "V3+").
 
-    python tools/train.py configs/ssdlite_v3_large_coco.py data.root=/data/coco trainer.devices=8
+    python tools/train.py configs/ssdlite_v3_large_coco.py data.root=/data/coco
 
 Expected: torchvision publishes 21.3 AP on val2017 for this model and recipe (its reference:
 8 GPUs x 24 images, 660 epochs from scratch, SGD at 0.15, cosine; crops and flips only); the paper

@@ -1,6 +1,6 @@
 """SSDLite, MobileNetV3-Small, COCO at 320x320 (arXiv:1905.02244, table 6, "V3-Small+").
 
-    python tools/train.py configs/ssdlite_v3_small_coco.py data.root=/data/coco trainer.devices=8
+    python tools/train.py configs/ssdlite_v3_small_coco.py data.root=/data/coco
 
 Expected: 16.1 AP on test-dev (paper), 15.4 on minival2014 (TensorFlow's zoo, 800k steps of 512
 images). The recipe here is that of ``ssdlite_v3_large_coco``. Not trained here: days on 8 GPUs.

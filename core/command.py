@@ -32,6 +32,13 @@ def command(main: Main) -> Callable[..., int]:
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            print(
+                f"error: {place}{error.strerror or error}: check the path, its rights and the space.",
+                file=sys.stderr,
+            )
+            return 1
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return 130
@@ -103,4 +110,4 @@ def _is_own(name: str, folder: Path) -> bool:
     if file is None or name.partition(".")[0] == "pocketvision":
         return False
     path = Path(file).resolve()
-    return path.is_relative_to(folder) and not path.is_relative_to(Path(sys.prefix).resolve())
+    return path.is_relative_to(folder) and "site-packages" not in path.parts

@@ -13,6 +13,9 @@ from typing import Any
 
 from pocketvision.core.errors import InputError
 
+_GIVEN_LATER = ("model", "class_names")
+"""Arguments that the tools pass to ``task`` and ``model``; they can't be overridden."""
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -114,7 +117,7 @@ def parameters(part: Any) -> dict[str, Any]:
     own = {
         name: None if parameter.default is parameter.empty else parameter.default
         for name, parameter in signature.items()
-        if parameter.kind in named and name not in ("model", "class_names")
+        if parameter.kind in named and not (name in _GIVEN_LATER and parameter.default is parameter.empty)
     }
     return {**own, **keywords}
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pocketvision.core.files import replacing
 from pocketvision.core.resize import Image
+from pocketvision.core.structures import IGNORE_INDEX
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
@@ -47,7 +48,6 @@ PALETTE: tuple[Color, ...] = (
 """Class colours: seven safe for colour-blind eyes, then darker and lighter ones; repeated where it ends."""
 
 IGNORED_COLOR: Color = (64, 64, 64)
-_IGNORED = 255
 _MARGIN = 6
 _WHITE = (255, 255, 255)
 
@@ -139,7 +139,7 @@ def _write(
 def color_mask(mask: Image, palette: Sequence[Color] = PALETTE) -> Image:
     """Class indices (H, W) uint8 as colours (H, W, 3); ignored pixels (255) are dark grey."""
     table = np.array([palette[index % len(palette)] for index in range(256)], np.uint8)
-    table[_IGNORED] = IGNORED_COLOR
+    table[IGNORE_INDEX] = IGNORED_COLOR
     return table[mask]
 
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pocketvision.core.boxes import clip_boxes
-from pocketvision.core.structures import Detections, Size
+from pocketvision.core.structures import IGNORE_INDEX, Detections, Size
 
 Image = npt.NDArray[np.uint8]
 """(H, W, 3) RGB."""
@@ -36,6 +36,15 @@ class Resize:
     antialias: bool = False
     fill: int = 114
 
+    def __post_init__(self) -> None:
+        size = self.image_size
+        if not (isinstance(size, tuple | list) and len(size) == 2 and all(side >= 1 for side in size)):
+            raise ValueError(f"image_size is {size!r}: give (height, width) in pixels, such as (320, 320).")
+        if self.mode not in ("stretch", "letterbox"):
+            raise ValueError(f"resize mode is {self.mode!r}: choose 'stretch' or 'letterbox'.")
+        if self.interpolation not in _INTERPOLATION:
+            raise ValueError(f"interpolation is {self.interpolation!r}: choose from {list(_INTERPOLATION)}.")
+
     def content_size(self, original_size: Size) -> Size:
         """Size of the part of the input that shows the image."""
         if self.mode == "stretch":
@@ -55,7 +64,7 @@ class Resize:
         """Resize a mask (H, W) uint8 to ``image_size``: nearest neighbour, padded with 255 (ignored)."""
         height, width = self.content_size(mask.shape[:2])
         resized = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-        return self._pad(np.asarray(resized), 255)
+        return self._pad(np.asarray(resized), IGNORE_INDEX)
 
     def apply_to_boxes(self, boxes: npt.NDArray[np.float32], original_size: Size) -> npt.NDArray[np.float32]:
         """Scale boxes (G, 4) xyxy from the original image's pixels to the input's."""

@@ -15,6 +15,10 @@ Size = tuple[int, int]
 """(height, width) in pixels."""
 
 
+IGNORE_INDEX = 255
+"""Mask value of pixels that are neither learned nor scored."""
+
+
 class FeatureInfo(NamedTuple):
     """What a backbone declares about one of its features."""
 

@@ -16,8 +16,8 @@ from pocketvision.datasets.segmentation import SegmentationDataset, collate_segm
 from pocketvision.datasets.voc import read_voc
 
 if TYPE_CHECKING:
-    from pocketvision.datasets.data_module import DetectionDataModule, SegmentationDataModule
-    from pocketvision.datasets.data_modules import (
+    from pocketvision.datasets.base_modules import DetectionDataModule, SegmentationDataModule
+    from pocketvision.datasets.format_modules import (
         CityscapesDataModule,
         CocoDataModule,
         MaskFolderDataModule,
@@ -56,6 +56,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from pocketvision.datasets import data_module, data_modules, shapes_data
+    from pocketvision.datasets import base_modules, format_modules, shapes_data
 
-    return next(vars(m)[name] for m in (data_modules, shapes_data, data_module) if name in vars(m))
+    return next(vars(m)[name] for m in (format_modules, shapes_data, base_modules) if name in vars(m))

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 
 from pocketvision.core.resize import Resize
-from pocketvision.core.structures import Size
+from pocketvision.core.structures import IGNORE_INDEX, Size
 from pocketvision.datasets.images import Array
-from pocketvision.datasets.records import IGNORED, Boxes, Labels
+from pocketvision.datasets.records import Boxes, Labels
 from pocketvision.datasets.ssd_crop import centers_inside, clean_boxes, crop_window, cut, expand_window
 
 MEAN_COLOR = (124, 116, 104)
@@ -129,7 +129,7 @@ class SegmentationAugmentation:
         image, mask = self._scale_and_crop(image, mask, resize, crop_size, rng)
         flip_and_color = _compose(self.horizontal_flip, self.vertical_flip, *_strengths(self), "mask")
         _seed(flip_and_color, rng)
-        image, mask = _pad(image, crop_size, self.fill), _pad(mask, crop_size, (IGNORED,))
+        image, mask = _pad(image, crop_size, self.fill), _pad(mask, crop_size, (IGNORE_INDEX,))
         result = flip_and_color(image=image, mask=mask)
         return result["image"], result["mask"]
 

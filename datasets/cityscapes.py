@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.structures import IGNORE_INDEX
 from pocketvision.datasets.folders import empty_split, existing_root, list_names, missing_split
-from pocketvision.datasets.records import IGNORED, UNEXPECTED, Mask, SegmentationRecords
+from pocketvision.datasets.records import UNEXPECTED, Mask, SegmentationRecords
 
 CITYSCAPES_NAMES = (
     "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation",
@@ -48,8 +49,8 @@ def read_cityscapes(root: str | Path, split: str) -> SegmentationRecords:
 def cityscapes_lookup() -> Mask:
     """Table (256,) uint8 from label ids to train ids."""
     lookup = np.full(256, UNEXPECTED, dtype=np.uint8)
-    lookup[:_NUM_LABEL_IDS] = IGNORED
-    lookup[255] = IGNORED
+    lookup[:_NUM_LABEL_IDS] = IGNORE_INDEX
+    lookup[255] = IGNORE_INDEX
     lookup[list(CITYSCAPES_LABEL_IDS)] = np.arange(len(CITYSCAPES_NAMES))
     return lookup
 

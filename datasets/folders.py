@@ -33,9 +33,20 @@ def list_names(folder: Path) -> set[str]:
 
 
 def by_stem(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> dict[str, str]:
-    """Stem -> name of the files in ``folder`` with one of ``suffixes``, sorted by stem."""
-    names = (name for name in list_names(folder) if Path(name).suffix.lower() in suffixes)
-    return {Path(name).stem: name for name in sorted(names, key=lambda name: (Path(name).stem, name))}
+    """Stem -> name of the files in ``folder`` with one of ``suffixes``, sorted by stem.
+
+    Raises:
+        InputError: two files differ only in their suffix.
+    """
+    stems: dict[str, str] = {}
+    for name in sorted(list_names(folder), key=lambda name: (Path(name).stem, name)):
+        path = Path(name)
+        if path.suffix.lower() in suffixes and stems.setdefault(path.stem, name) != name:
+            raise InputError(
+                f"{folder} holds {stems[path.stem]} and {name}, which differ only in their suffix: "
+                "remove or rename one."
+            )
+    return stems
 
 
 def missing_split(where: Path, split: str, splits: Iterable[str]) -> MissingSplitError:

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.structures import IGNORE_INDEX
 from pocketvision.datasets.folders import by_stem, empty_split, existing_root, list_names, missing_split
-from pocketvision.datasets.records import IGNORED, UNEXPECTED, Mask, SegmentationRecords
+from pocketvision.datasets.records import UNEXPECTED, Mask, SegmentationRecords
 
 
 def read_mask_folder(
@@ -63,7 +64,7 @@ def read_class_names(root: str | Path) -> tuple[str, ...]:
             f"{root} does not say what its classes are called: write the names into {file}, one a line in "
             "the order of the mask values, or set class_names in the config."
         )
-    names = tuple(line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
+    names = tuple(line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip())
     if not names or len(set(names)) < len(names):
         raise InputError(f"{file} must have one name a line, each once.")
     return names
@@ -88,9 +89,9 @@ def _lookup(names: Sequence[str | None], ignore_ids: Iterable[int], root: Path) 
         raise InputError(f"{root} has {len(names)} classes: masks of one byte can have {UNEXPECTED} at most.")
     lookup = np.full(256, UNEXPECTED, dtype=np.uint8)
     lookup[: len(names)] = np.arange(len(names))
-    lookup[[i for i, name in enumerate(names) if name is None]] = IGNORED
+    lookup[[i for i, name in enumerate(names) if name is None]] = IGNORE_INDEX
     for value in (*ignore_ids, 255):
         if not 0 <= value <= 255:
             raise InputError(f"ignore_ids has {value}: mask values lie between 0 and 255.")
-        lookup[value] = IGNORED
+        lookup[value] = IGNORE_INDEX
     return lookup

@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.structures import IGNORE_INDEX
 from pocketvision.datasets.ground_truth import coco_dataset
 
 Boxes = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.uint8]
 
-IGNORED = 255
 """Value of a mask's pixels that neither train nor count."""
 
 UNEXPECTED = 254
@@ -167,7 +167,7 @@ class SegmentationRecords:
         where = str(Path(self.mask_paths[0]).parent) if self.mask_paths else "The data"
         table = _new_labels(self.class_names, class_names, where)
         values = np.arange(256)
-        values[: len(table)] = np.where(table >= 0, table, IGNORED)
+        values[: len(table)] = np.where(table >= 0, table, IGNORE_INDEX)
         lookup = values[self.lookup].astype(np.uint8)
         return replace(self, class_names=tuple(class_names), lookup=lookup)
 
@@ -181,7 +181,7 @@ class SegmentationRecords:
         unexpected = classes == UNEXPECTED
         if unexpected.any():
             values = ", ".join(str(value) for value in np.unique(mask[unexpected]))
-            known = np.flatnonzero(self.lookup[:IGNORED] != UNEXPECTED)
+            known = np.flatnonzero(self.lookup[:IGNORE_INDEX] != UNEXPECTED)
             raise InputError(
                 f"{path} has the values {values}, which are neither classes nor ignored (known are "
                 f"{known[0]} to {known[-1]}): correct the mask, name their classes, or list them in "

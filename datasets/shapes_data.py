@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from pocketvision.core.resize import Resize
+from pocketvision.core.structures import IGNORE_INDEX
 from pocketvision.datasets.augmentation import DetectionAugmentation, SegmentationAugmentation
-from pocketvision.datasets.data_module import DetectionDataModule, SegmentationDataModule
+from pocketvision.datasets.base_modules import DetectionDataModule, SegmentationDataModule
 from pocketvision.datasets.detection import DetectionDataset
 from pocketvision.datasets.folders import missing_split
 from pocketvision.datasets.images import Array
-from pocketvision.datasets.records import IGNORED, UNEXPECTED, DetectionRecords, SegmentationRecords
+from pocketvision.datasets.records import UNEXPECTED, DetectionRecords, SegmentationRecords
 from pocketvision.datasets.segmentation import SegmentationDataset
 from pocketvision.datasets.shapes import (
     SEGMENTATION_SHAPE_NAMES,
@@ -65,7 +66,7 @@ def shapes_segmentation_records(num_images: int, seed: int) -> SegmentationRecor
     """Names and ids of a series; the masks are drawn with the images."""
     lookup = np.full(256, UNEXPECTED, dtype=np.uint8)
     lookup[: len(SEGMENTATION_SHAPE_NAMES)] = range(len(SEGMENTATION_SHAPE_NAMES))
-    lookup[IGNORED] = IGNORED
+    lookup[IGNORE_INDEX] = IGNORE_INDEX
     names = _names(num_images, seed)
     image_ids = np.arange(1, num_images + 1, dtype=np.int64)
     return SegmentationRecords(names, names, image_ids, SEGMENTATION_SHAPE_NAMES, lookup)

@@ -16,6 +16,10 @@ Windows = npt.NDArray[np.float64]
 """(T, 4) xyxy pixels."""
 
 
+_MAX_DRAWS = 50
+"""Bounds the search for a crop where none is possible, as in very long images."""
+
+
 def expand_window(size: Size, ratio: tuple[float, float], rng: np.random.Generator) -> Windows:
     """A window (4,) with ``ratio`` times the image's sides and the image somewhere inside."""
     height, width = size
@@ -43,7 +47,9 @@ def crop_window(
     """
     if not len(boxes):
         return window
-    while rng.random() < probability:
+    for _ in range(_MAX_DRAWS):
+        if rng.random() >= probability:
+            break
         min_iou = min_ious[rng.integers(len(min_ious))]
         windows = _draw(window, min_side, max_aspect_ratio, trials, rng)
         inside = centers_inside(boxes, windows)

@@ -63,7 +63,7 @@ def _stems(root: Path, split: str) -> list[str]:
     file = folder / f"{split}.txt"
     if not file.is_file():
         raise missing_split(folder, split, by_stem(folder, (".txt",)))
-    lines = file.read_text(encoding="utf-8").splitlines()
+    lines = file.read_text(encoding="utf-8-sig").splitlines()
     stems = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if not stems:
         raise empty_split(file, split)

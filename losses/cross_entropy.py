@@ -8,9 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pocketvision.core.structures import MaskTarget
-
-IGNORE_INDEX = 255
+from pocketvision.core.structures import IGNORE_INDEX, MaskTarget
 
 
 @dataclass(frozen=True)

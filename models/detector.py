@@ -26,6 +26,9 @@ class Detector(nn.Module):
     ``head`` is called with ``feature_info``, ``num_anchors`` (a cell, for each map) and
     ``num_outputs``, which ``score_function`` decides: one more than classes, for the background,
     with softmax scores. A name that is None keeps its slot but is never returned.
+
+    Raises:
+        ValueError: an unknown score function.
     """
 
     def __init__(
@@ -41,6 +44,8 @@ class Detector(nn.Module):
         std: tuple[float, float, float] = IMAGENET_STD,
     ) -> None:
         super().__init__()
+        if score_function not in ("softmax", "sigmoid"):
+            raise ValueError(f"score_function is {score_function!r}: choose 'softmax' or 'sigmoid'.")
         self.class_names = tuple(class_names)
         self.resize = resize
         self.anchors = anchors or TorchvisionAnchors()

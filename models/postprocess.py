@@ -77,9 +77,12 @@ class SSDPostprocess:
         """One NMS over the batch: images and classes are moved apart, in float64 to keep IoU exact."""
         image = torch.arange(len(label), device=label.device)[:, None]
         group = (image * num_classes + label)[is_candidate]
-        wide = boxes[is_candidate].double()
-        offset = (wide.max() + 1.0 if len(wide) else 1.0) * group[:, None]
-        kept = nms(wide + offset, scores[is_candidate].double(), self.iou_threshold)
+        # Apple's GPUs have no float64.
+        device = torch.device("cpu") if boxes.device.type == "mps" else boxes.device
+        wide = boxes[is_candidate].to(device).double()
+        offset = (wide.max() + 1.0 if len(wide) else 1.0) * group[:, None].to(device)
+        kept = nms(wide + offset, scores[is_candidate].to(device).double(), self.iou_threshold)
+        kept = kept.to(boxes.device)
         keeps = torch.zeros(len(wide), dtype=torch.bool, device=label.device).index_fill_(0, kept, True)
         return torch.zeros_like(is_candidate).masked_scatter_(is_candidate, keeps)
 

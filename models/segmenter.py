@@ -46,10 +46,17 @@ class Segmenter(nn.Module):
 
     @torch.no_grad()
     def predict(self, images: Tensor, original_sizes: Sequence[Size]) -> list[Tensor]:
-        """Label maps (H, W) uint8 of the original sizes, of which the images were resized."""
+        """Label maps (H, W) uint8 of the original sizes, of which the images were resized.
+
+        A class whose name is None is never predicted.
+        """
+        logits = self(images)
+        reserved = [i for i, name in enumerate(self.class_names) if name is None]
+        if reserved:
+            logits[:, reserved] = -torch.inf
         return [
-            self.resize.restore_logits(logits, size).argmax(dim=0).to(torch.uint8)
-            for logits, size in zip(self(images), original_sizes, strict=True)
+            self.resize.restore_logits(image_logits, size).argmax(dim=0).to(torch.uint8)
+            for image_logits, size in zip(logits, original_sizes, strict=True)
         ]
 
     def passport(self) -> dict[str, Any]:

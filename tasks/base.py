@@ -6,7 +6,7 @@ import logging
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import lightning as L
 import torch
@@ -33,7 +33,7 @@ class VisionTask(L.LightningModule):
     ``poly`` with power 0.9 to 0, or ``constant``.
 
     Raises:
-        ValueError: loss and model disagree about the score function.
+        ValueError: loss and model don't fit together, or an unknown schedule.
     """
 
     metric: ClassVar[str]
@@ -49,9 +49,8 @@ class VisionTask(L.LightningModule):
         backbone_lr_factor: float = 1.0,
     ) -> None:
         super().__init__()
-        wanted, given = (getattr(part, "score_function", None) for part in (loss, model))
-        if wanted is not None and wanted != given:
-            raise ValueError(f"the loss is for {wanted} scores, the model has {given} scores.")
+        if schedule not in get_args(Schedule):
+            raise ValueError(f"schedule is {schedule!r}: choose from {', '.join(get_args(Schedule))}.")
         self.model = model
         self.loss = loss
         self.optimizer = optimizer
@@ -60,6 +59,10 @@ class VisionTask(L.LightningModule):
         self.schedule = schedule
         self.backbone_lr_factor = backbone_lr_factor
         self.evaluator: Evaluator | None = None
+        self.check()
+
+    def check(self) -> None:
+        """Raise :class:`ValueError` where loss and model don't fit together."""
 
     @abstractmethod
     def losses(self, samples: Any) -> dict[str, Tensor]:

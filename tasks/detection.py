@@ -18,6 +18,17 @@ class DetectionTask(VisionTask):
     metric: ClassVar[str] = "AP"
     model: Detector
 
+    def check(self) -> None:
+        model = self.model
+        scores = getattr(self.loss, "score_function", model.score_function)
+        if scores != model.score_function:
+            raise ValueError(f"the loss is for {scores} scores, the model has {model.score_function} scores.")
+        coder = getattr(self.loss, "coder", model.postprocess.coder)
+        if coder != model.postprocess.coder:
+            raise ValueError(
+                f"the loss encodes with {coder}, the model decodes with {model.postprocess.coder}."
+            )
+
     def losses(self, samples: DetectionSamples) -> dict[str, Tensor]:
         output = self.model(samples.images.to(memory_format=torch.channels_last))
         return self.loss(output, samples.targets)

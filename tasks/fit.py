@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 import warnings
 from collections.abc import Sequence
@@ -19,11 +20,11 @@ from pocketvision.core.config import Experiment
 from pocketvision.core.errors import InputError
 from pocketvision.core.weights import load_state_dict, read_state_dict, save_weights
 from pocketvision.tasks.base import VisionTask
-from pocketvision.tasks.build import build
+from pocketvision.tasks.build import build, refusing_bad_values
 from pocketvision.tasks.curves import plot_curves
 from pocketvision.tasks.evaluation import evaluate
 from pocketvision.tasks.progress import ProgressLines
-from pocketvision.tasks.run import Run
+from pocketvision.tasks.run import Run, check_free
 
 logger = logging.getLogger("pocketvision")
 
@@ -41,23 +42,41 @@ def fit(
     """
     start = time.perf_counter()
     quiet_lightning()
+    check_free(folder, "--run-dir")
     L.seed_everything(experiment.seed, verbose=False)
     model, data = build(experiment, pretrained=True)
-    task: VisionTask = experiment.task(model=model)
-    data.records(data.val_split), data.train_dataloader()  # bad data is reported before a folder is made
-    trainer, best = make_trainer(experiment, task, folder)
+    with refusing_bad_values():
+        task: VisionTask = experiment.task(model=model)
+        task.optimizer(task.parameter_groups())
+        # Bad data and values are reported before a folder is made.
+        data.records(data.val_split), data.eval_dataloader(data.val_split), data.train_dataloader()
+        trainer, best = make_trainer(experiment, task, folder)
     run = Run.create(folder, config_files, overrides, model.class_names)
-    trainer.fit(task, datamodule=data)
+    try:
+        trainer.fit(task, datamodule=data)
+    finally:
+        if trainer.global_step == 0:
+            shutil.rmtree(folder)  # nothing was trained; the name is free again
     logger.info("trained for %.0f s", time.perf_counter() - start)
 
-    if best.best_model_path:
-        state = read_state_dict(Path(best.best_model_path))
-        load_state_dict(model, state, best.best_model_path)
-    metrics = evaluate(model, data, data.val_split, folder, trainer.strategy.root_device)
-    passport = {**model.passport(), "metrics": {k: v for k, v in metrics.items() if k != "per_class"}}
-    save_weights(run.folder / "weights.safetensors", model, passport)
-    plot_curves(folder / "metrics.csv", folder / "curves.png")
-    return metrics
+    if best.best_model_path and not last_is_better(trainer, task, data, best):
+        load_state_dict(model, read_state_dict(Path(best.best_model_path)), best.best_model_path)
+    save_weights(run.folder / "weights.safetensors", model, model.passport())
+    if (folder / "metrics.csv").is_file():
+        plot_curves(folder / "metrics.csv", folder / "curves.png")
+    return evaluate(model, data, data.val_split, folder, trainer.strategy.root_device)
+
+
+def last_is_better(trainer: L.Trainer, task: VisionTask, data: Any, best: ModelCheckpoint) -> bool:
+    """Score the last weights if their epoch was not scored; they become the best if they are."""
+    epochs = trainer.check_val_every_n_epoch or 1
+    if trainer.current_epoch % epochs == 0 or best.best_model_score is None:
+        return False
+    scores = trainer.validate(task, datamodule=data, verbose=False)[0]
+    if scores[f"val/{task.metric}"] <= float(best.best_model_score):
+        return False
+    trainer.save_checkpoint(best.best_model_path)
+    return True
 
 
 def quiet_lightning() -> None:
@@ -80,33 +99,41 @@ def make_trainer(experiment: Experiment, task: VisionTask, folder: Path) -> tupl
     options = dict(experiment.trainer)
     if options.get("precision", "auto") == "auto":
         options["precision"] = "16-mixed" if torch.cuda.is_available() else "32-true"
-    is_scored = options.get("limit_val_batches", 1.0) != 0
+    scored_share = options.get("limit_val_batches", 1.0)
+    if scored_share not in (0, 1.0, None):
+        raise InputError("trainer.limit_val_batches can be 1.0 or 0: a score of some images is not a score.")
+    checkpoints = folder / "checkpoints"
     best = ModelCheckpoint(
-        dirpath=folder / "checkpoints",
+        dirpath=checkpoints,
         filename="best",
-        monitor=f"val/{task.metric}" if is_scored else None,
+        monitor=f"val/{task.metric}",
         mode="max",
-        save_last=True,
         enable_version_counter=False,
     )
+    last = ModelCheckpoint(
+        dirpath=checkpoints,
+        filename="last",
+        every_n_epochs=1,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    defaults = {
+        "default_root_dir": folder,
+        "devices": 1,
+        "logger": [CSVLogger(folder, name="", version=""), TensorBoardLogger(folder, name="", version="")],
+        "callbacks": [*([best] if scored_share != 0 else []), last, ProgressLines()],
+        "num_sanity_val_steps": 0,
+        "log_every_n_steps": 1,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
     try:
-        trainer = L.Trainer(
-            **{
-                "default_root_dir": folder,
-                "logger": [
-                    CSVLogger(folder, name="", version=""),
-                    TensorBoardLogger(folder, name="", version=""),
-                ],
-                "callbacks": [best, ProgressLines()],
-                "num_sanity_val_steps": 0,
-                "log_every_n_steps": 1,
-                "enable_progress_bar": False,
-                "enable_model_summary": False,
-                **options,
-            }
-        )
+        trainer = L.Trainer(**{**defaults, **options})
     except MisconfigurationException as error:
+        sentence = str(error).splitlines()[0]
         raise InputError(
-            f"trainer: {str(error).splitlines()[0]} Change trainer.accelerator or devices."
+            f"The trainer can't be had so: {sentence} Change trainer.accelerator or another trainer option."
         ) from error
+    if trainer.world_size > 1:
+        raise InputError("Training runs in one process so far: set trainer.devices=1.")
     return trainer, best

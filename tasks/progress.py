@@ -55,9 +55,9 @@ class ProgressLines(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if not self.ticker.is_due():
-            return
         done = trainer.global_step - self.first_step
+        if not done or not self.ticker.is_due():
+            return
         total = int(trainer.estimated_stepping_batches) - self.first_step
         size = len(batch.targets) * trainer.world_size * trainer.accumulate_grad_batches
         loss = float(trainer.callback_metrics.get("train/loss", float("nan")))

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -66,8 +66,7 @@ class Run:
         Raises:
             InputError: the folder exists and is not empty.
         """
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InputError(f"{folder} exists already: choose another --run-dir, or move it away.")
+        check_free(folder, "--run-dir")
         config, *imported = config_files
         (folder / _CONFIG_FOLDER).mkdir(parents=True)
         for file in [config, *imported]:
@@ -101,7 +100,11 @@ class Run:
     @property
     def record(self) -> Mapping[str, Any]:
         """What :meth:`create` wrote."""
-        content: dict[str, Any] = json.loads((self.folder / _RECORD).read_text(encoding="utf-8"))
+        file = self.folder / _RECORD
+        try:
+            content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(f"{file} is broken ({error}): this run can't be opened without it.") from error
         return content
 
     @property
@@ -124,14 +127,26 @@ class Run:
         record = self.record
         config = self.folder / _CONFIG_FOLDER / record["config"]
         experiment, _ = load_experiment(config, [*record["overrides"], *overrides])
-        return Experiment(**{**vars(experiment), "class_names": tuple(record["class_names"])})
+        return replace(experiment, class_names=tuple(record["class_names"]))
+
+
+def check_free(folder: Path, option: str) -> None:
+    """Raise :class:`InputError` unless ``folder`` is new or empty."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} exists already: choose another {option}, or move it away.")
 
 
 def _commit() -> str | None:
     """Commit of the source tree that this package runs from, if it is one; '+' marks local changes."""
-    source = Path(__file__).resolve().parent
-    try:
-        command = ["git", "-C", str(source), "describe", "--always", "--dirty=+", "--abbrev=12"]
+    source = Path(__file__).resolve().parent.parent
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(source), *words]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")) != source:
+            return None  # installed into an environment inside another repository
+        return git("describe", "--always", "--dirty=+", "--abbrev=12")
     except (OSError, subprocess.SubprocessError):
         return None

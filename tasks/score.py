@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,10 @@ import torch
 from pocketvision.core.config import Experiment
 from pocketvision.core.errors import InputError
 from pocketvision.core.weights import load_state_dict, read_passport, read_state_dict
+from pocketvision.models import VisionModel
 from pocketvision.tasks.build import build
 from pocketvision.tasks.evaluation import evaluate
-from pocketvision.tasks.run import Run, load_experiment
+from pocketvision.tasks.run import Run, check_free, load_experiment
 
 logger = logging.getLogger("pocketvision")
 
@@ -40,12 +43,36 @@ def score(
     model, data = build(experiment, pretrained=False)
     state = read_state_dict(weights)
     logger.info("%s", load_state_dict(model, state, str(weights)))
+    if not source.is_dir():
+        check_passport(model, weights)
     split = split or data.val_split
-    folder = output or (source if source.is_dir() else weights.parent) / f"eval_{split}"
-    if output is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} exists already: choose another --output, or move it away.")
+    folder = output or free_name((source if source.is_dir() else weights.parent) / f"eval_{split}")
+    check_free(folder, "--output")
+    folder.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return evaluate(model, data, split, folder, device), folder
+
+
+def free_name(folder: Path) -> Path:
+    """``folder``, or the first of folder_2, folder_3 ... that does not exist: no results are overwritten."""
+    numbered = (folder.with_name(f"{folder.name}_{i}") for i in count(2))
+    return next(path for path in chain([folder], numbered) if not path.exists())
+
+
+def check_passport(model: VisionModel, weights: Path) -> None:
+    """Compare the passport of a weights file, if it has one, with the model that it goes into.
+
+    Raises:
+        InputError: the weights were trained with, say, another image size; names the difference.
+    """
+    passport = read_passport(weights) if weights.suffix == ".safetensors" else {}
+    own = json.loads(json.dumps(model.passport()))
+    for key in passport.keys() & own.keys():
+        if passport[key] != own[key]:
+            raise InputError(
+                f"{weights} was trained with {key} {passport[key]}, the config has {own[key]}: "
+                "use the config and overrides of its training."
+            )
 
 
 def with_class_names(experiment: Experiment, weights: Path) -> Experiment:

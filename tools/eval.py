@@ -21,6 +21,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, help="folder for the results (default: RUN/eval_SPLIT)")
     arguments = parser.parse_intermixed_args(argv)
     is_run = Path(arguments.source).is_dir()
+    if (
+        not is_run
+        and arguments.weights is None
+        and not Path(arguments.source).is_file()
+        and "/" in arguments.source
+    ):
+        raise InputError(f"There is no run folder {arguments.source}: check the path.")
     config = None if is_run else find_config(arguments.source)
     if config is not None and arguments.weights is None:
         raise InputError(

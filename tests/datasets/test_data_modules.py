@@ -127,7 +127,7 @@ def test_drop_last_only_with_a_full_batch(coco: Coco) -> None:
 
 def test_mask_folder(masks: Path) -> None:
     data = connected(MaskFolderDataModule(masks, ignore_ids=[9], batch_size=2, num_workers=0))
-    assert data.kind == "segmentation" and data.class_names() == ("sky", "road", "car")
+    assert data.class_names() == ("sky", "road", "car")
     batch = next(iter(data.train_dataloader()))
     assert all(target.mask.shape == (64, 64) for target in batch.targets)
     assert next(iter(data.val_dataloader())).targets[0].mask.shape == (40, 60)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -92,11 +94,49 @@ def test_weights_of_another_architecture_are_refused(
     assert str(file) in said(capsys)
 
 
-def test_a_part_that_refuses_its_value_is_one_sentence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("model.image_size=320", "image_size"),
+        ("data.batch_size=many", "data.batch_size"),
+        ("task.schedule=cosin", "schedule"),
+        ("task.loss.coder.center_variance=0.2", "center_variance"),
+        ("task.optimizer.lr=fast", "config"),
+        ("trainer.precision=foo", "foo"),
+        ("trainer.limit_val_batches=0.5", "limit_val_batches"),
+        ("trainer.devices=2", "trainer"),
+        ("data.num_val=0", "config"),
+    ],
+)
+def test_values_that_do_not_fit_are_one_sentence_and_leave_nothing(
+    override: str, named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train(["lraspp_v2_camvid", "model.image_size=0", "--run-dir", str(tmp_path / "run")]) == 1
-    assert said(capsys)
+    assert train([*SMALL, override, "--run-dir", str(tmp_path / "run")]) == 1
+    assert named in said(capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_class_weights_must_fit_the_classes(
+    tmp_path: Path, tiny: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["lraspp_v2_camvid", f"data.root={tiny('masks')}", "model.weights=None"]
+    command += ["task.loss.class_weights=(1.0,2.0)", "--run-dir", str(tmp_path / "run")]
+    assert train(command) == 1
+    assert "task.loss.class_weights" in said(capsys)
+
+
+def test_the_last_weights_count_where_the_last_epoch_is_not_scored(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = [*SMALL[:-1], "trainer.max_epochs=3", "trainer.check_val_every_n_epoch=2"]
+    assert train([*command, "--run-dir", str(run)]) == 0
+    last, best = (
+        torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True) for name in ("last", "best")
+    )
+    assert last["epoch"] == 2
+    scores = [float(row["val/AP"]) for row in csv.DictReader((run / "metrics.csv").open()) if row["val/AP"]]
+    assert len(scores) == 2
+    assert json.loads((run / "metrics.json").read_text())["AP"] == pytest.approx(max(scores), abs=1e-6)
+    assert best["global_step"] in (4, 6)
 
 
 def test_a_loss_that_is_not_finite_names_the_images(

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pocketvision.datasets.augmentation import SegmentationAugmentation
+from pocketvision.datasets.base_modules import DetectionDataModule, SegmentationDataModule
 from pocketvision.datasets.cityscapes import read_cityscapes
 from pocketvision.datasets.coco import read_coco
-from pocketvision.datasets.data_module import DetectionDataModule, SegmentationDataModule
 from pocketvision.datasets.mask_folder import read_mask_folder
 from pocketvision.datasets.records import DetectionRecords, SegmentationRecords
 from pocketvision.datasets.voc import read_voc
@@ -75,6 +75,6 @@ class MaskFolderDataModule(SegmentationDataModule):
 
     def read(self, split: str) -> SegmentationRecords:
         names = self.own_class_names
-        if names is None and not (Path(self.root) / "classes.txt").is_file():
+        if names is None and not (Path(self.root).expanduser() / "classes.txt").is_file():
             names = self.model_class_names
         return read_mask_folder(self.root, split, names, self.ignore_ids)

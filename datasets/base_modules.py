@@ -37,7 +37,6 @@ class _DataModule(lightning.LightningDataModule, Generic[Records]):
     ``connect`` tells it the model's class names and resize before any loader is asked for.
     """
 
-    kind: str
     collate: Callable[[list[Any]], Any]
 
     def __init__(
@@ -51,6 +50,8 @@ class _DataModule(lightning.LightningDataModule, Generic[Records]):
     ) -> None:
         super().__init__()
         self.root = str(root)
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(f"data.batch_size is {batch_size!r}: give a whole number from 1 up.")
         self.batch_size = batch_size
         self.eval_batch_size = batch_size if eval_batch_size is None else eval_batch_size
         self.num_workers = default_num_workers() if num_workers is None else num_workers
@@ -116,10 +117,6 @@ class _DataModule(lightning.LightningDataModule, Generic[Records]):
         """All of the validation split in order."""
         return self.eval_dataloader(self.val_split)
 
-    def test_dataloader(self) -> DataLoader[Any]:
-        """All of the test split in order."""
-        return self.eval_dataloader(self.test_split)
-
     def eval_dataloader(self, split: str) -> DataLoader[Any]:
         """All of a split in order, not augmented."""
         return self._loader(self.dataset(split, train=False), self.eval_batch_size)
@@ -151,7 +148,6 @@ class _DataModule(lightning.LightningDataModule, Generic[Records]):
 class DetectionDataModule(_DataModule[DetectionRecords]):
     """Boxes. ``augmentation`` None trains on plainly resized images."""
 
-    kind = "detection"
     collate = staticmethod(collate_detection)
     unknown_in_training: Literal["drop", "error"] = "drop"
     """What to do with training boxes of classes that the model does not know."""
@@ -184,7 +180,6 @@ class DetectionDataModule(_DataModule[DetectionRecords]):
 class SegmentationDataModule(_DataModule[SegmentationRecords]):
     """Masks. ``augmentation`` None trains on plainly resized images and masks."""
 
-    kind = "segmentation"
     collate = staticmethod(collate_segmentation)
 
     def __init__(
