@@ -80,5 +80,5 @@ config = Experiment(
             photometric=False,
         ),
     ),
-    trainer={"max_epochs": 22, "check_val_every_n_epoch": 11},
+    trainer={"max_epochs": 18, "check_val_every_n_epoch": 9},
 )
