@@ -133,7 +133,11 @@ def test_the_last_weights_count_where_the_last_epoch_is_not_scored(tmp_path: Pat
         torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True) for name in ("last", "best")
     )
     assert last["epoch"] == 2
-    scores = [float(row["val/AP"]) for row in csv.DictReader((run / "metrics.csv").open()) if row["val/AP"]]
+    scores = [
+        float(row["val/AP"])
+        for row in csv.DictReader((run / "metrics.csv").read_text().splitlines())
+        if row["val/AP"]
+    ]
     assert len(scores) == 2
     assert json.loads((run / "metrics.json").read_text())["AP"] == pytest.approx(max(scores), abs=1e-6)
     assert best["global_step"] in (4, 6)
