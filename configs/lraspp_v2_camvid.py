@@ -67,5 +67,5 @@ config = Experiment(
         batch_size=8,
         augmentation=SegmentationAugmentation(scale=(0.6, 1.4), crop_size=(320, 320), brightness=0.4),
     ),
-    trainer={"max_epochs": 28, "check_val_every_n_epoch": 14},
+    trainer={"max_epochs": 24, "check_val_every_n_epoch": 12},
 )

@@ -52,6 +52,8 @@ class LRASPPHead(nn.Module):
             nn.Conv2d(feature_info[name].channels, num_classes, 1) for name in self.low
         )
         initialize(self, "kaiming")
+        initialize(self.high_logits, "normal", std=0.01)
+        initialize(self.low_logits, "normal", std=0.01)
 
     def forward(self, features: Features) -> Tensor:
         high = features[self.high]

@@ -98,3 +98,12 @@ def test_further_low_features_add_their_logits_at_a_finer_resolution() -> None:
     two.load_state_dict(one.state_dict(), strict=False)
     coarse = F.interpolate(one(maps), (16, 24), mode="bilinear")
     torch.testing.assert_close(two(maps), coarse + two.low_logits[1](maps["c2"]))
+
+
+def test_it_starts_undecided_whatever_the_features() -> None:
+    """Logits that start large, as Kaiming's fan-out rule makes them, cost most of a short training."""
+    info = {"c3_depthwise": FeatureInfo(120, 8), "last": FeatureInfo(480, 16)}
+    maps = {"c3_depthwise": torch.rand(1, 120, 16, 16) * 6, "last": torch.randn(1, 480, 8, 8)}
+    probabilities = LRASPPHead(info, num_classes=5).eval()(maps).softmax(dim=1)
+    assert probabilities.max() < 0.9
+    assert probabilities.mean((0, 2, 3)).max() < 0.5
