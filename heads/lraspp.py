@@ -1,26 +1,51 @@
-"""LR-ASPP, MobileNetV3's segmentation head (arXiv:1905.02244, sec. 6.4)."""
+"""LR-ASPP, MobileNetV3's segmentation head (arXiv:1905.02244, sec. 6.4), and its two-skip descendant."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pocketvision.core.layers import ConvNormAct, initialize
 from pocketvision.core.structures import FeatureInfo, Features
 
+_conv = partial(ConvNormAct, activation=partial(nn.ReLU, inplace=True))
+
+
+class PooledGate(nn.Module):
+    """(N, C, h, w) -> (N, channels, h, w): a 1x1 convolution gated by what lies around.
+
+    The gate is the sigmoid of a 1x1 convolution (with bias, no BatchNorm) of averages over
+    ``pool_size`` windows taken every ``pool_stride`` cells, as in TensorFlow's DeepLab. A map
+    smaller than the window is averaged as a whole.
+    """
+
+    def __init__(
+        self, in_channels: int, channels: int, pool_size: int = 49, pool_stride: tuple[int, int] = (16, 20)
+    ) -> None:
+        super().__init__()
+        self.pool_size, self.pool_stride = pool_size, pool_stride
+        self.reduce = _conv(in_channels, channels)
+        self.gate = nn.Conv2d(in_channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        window = (min(self.pool_size, height), min(self.pool_size, width))
+        gate = self.gate(F.avg_pool2d(x, window, self.pool_stride)).sigmoid()
+        gate = F.interpolate(gate, (height, width), mode="bilinear", align_corners=True)
+        gated: Tensor = self.reduce(x) * gate
+        return gated
+
 
 class LRASPPHead(nn.Module):
     """Features -> logits (N, num_classes, h, w) at the resolution of the finest ``low`` feature.
 
-    The paper's form, as TensorFlow's DeepLab builds it: a 1x1 convolution of the ``high`` feature is
-    gated by a sigmoid of its average over ``pool_size`` windows taken every ``pool_stride`` cells
-    (1x1 convolution with bias, no BatchNorm), and the logits of the gated tensor and of the ``low``
-    feature (the depthwise tensor at stride 8) are summed. A map smaller than the window is averaged
-    as a whole. Further, finer ``low`` features add their logits in the same way, which thin objects
-    need; the paper has one.
+    The paper's form, as TensorFlow's DeepLab builds it: the logits of the gated ``high`` feature and
+    of the ``low`` feature (the depthwise tensor at stride 8) are summed. Further, finer ``low``
+    features add their logits in the same way; the paper has one.
     """
 
     def __init__(
@@ -32,38 +57,62 @@ class LRASPPHead(nn.Module):
         high: str = "last",
         pool_size: int = 49,
         pool_stride: tuple[int, int] = (16, 20),
-        norm_eps: float = 1e-5,
-        norm_momentum: float = 0.1,
     ) -> None:
         super().__init__()
         self.low, self.high = tuple(low), high
-        self.pool_size, self.pool_stride = pool_size, pool_stride
-        in_channels = feature_info[high].channels
-        self.reduce = ConvNormAct(
-            in_channels,
-            channels,
-            activation=partial(nn.ReLU, inplace=True),
-            norm_eps=norm_eps,
-            norm_momentum=norm_momentum,
-        )
-        self.gate = nn.Conv2d(in_channels, channels, 1)
+        self.gated = PooledGate(feature_info[high].channels, channels, pool_size, pool_stride)
         self.high_logits = nn.Conv2d(channels, num_classes, 1)
         self.low_logits = nn.ModuleList(
             nn.Conv2d(feature_info[name].channels, num_classes, 1) for name in self.low
         )
-        initialize(self, "kaiming")
+        initialize(self.gated, "kaiming")
         initialize(self.high_logits, "normal", std=0.01)
         initialize(self.low_logits, "normal", std=0.01)
 
     def forward(self, features: Features) -> Tensor:
-        high = features[self.high]
-        height, width = high.shape[-2:]
-        window = (min(self.pool_size, height), min(self.pool_size, width))
-        gate = self.gate(F.avg_pool2d(high, window, self.pool_stride)).sigmoid()
-        gate = F.interpolate(gate, (height, width), mode="bilinear", align_corners=True)
-        logits: Tensor = self.high_logits(self.reduce(high) * gate)
+        logits: Tensor = self.high_logits(self.gated(features[self.high]))
         for name, low_logits in zip(self.low, self.low_logits, strict=True):
             low = features[name]
             logits = F.interpolate(logits, low.shape[-2:], mode="bilinear", align_corners=False)
             logits = logits + low_logits(low)
+        return logits
+
+
+class FusedLRASPPHead(nn.Module):
+    """Features -> logits (N, num_classes, h, w) at the resolution of the finest ``low`` feature.
+
+    The skips are concatenated and convolved instead of added as logits, so that fine features draw
+    the outline of what coarse ones recognise: the form of ekzhang/fastseg and mmsegmentation, which
+    take ``low=("c2", "c1")``. Each step is a 1x1 convolution of the skip to ``skip_channels``, a
+    concatenation, and a 1x1 convolution to ``channels``, with BatchNorm and ReLU.
+    """
+
+    def __init__(
+        self,
+        feature_info: Mapping[str, FeatureInfo],
+        num_classes: int,
+        channels: int = 128,
+        low: Sequence[str] = ("c2", "c1"),
+        skip_channels: Sequence[int] = (64, 32),
+        high: str = "last",
+        pool_size: int = 49,
+        pool_stride: tuple[int, int] = (16, 20),
+    ) -> None:
+        super().__init__()
+        self.low, self.high = tuple(low), high
+        self.gated = PooledGate(feature_info[high].channels, channels, pool_size, pool_stride)
+        pairs = list(zip(self.low, skip_channels, strict=True))
+        self.skips = nn.ModuleList(_conv(feature_info[name].channels, skip) for name, skip in pairs)
+        self.fusions = nn.ModuleList(_conv(channels + skip, channels) for _, skip in pairs)
+        self.logits = nn.Conv2d(channels, num_classes, 1)
+        initialize(self, "kaiming")
+        initialize(self.logits, "normal", std=0.01)
+
+    def forward(self, features: Features) -> Tensor:
+        x = self.gated(features[self.high])
+        for name, skip, fuse in zip(self.low, self.skips, self.fusions, strict=True):
+            low = features[name]
+            x = F.interpolate(x, low.shape[-2:], mode="bilinear", align_corners=False)
+            x = fuse(torch.cat((x, skip(low)), dim=1))
+        logits: Tensor = self.logits(x)
         return logits

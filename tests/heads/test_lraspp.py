@@ -28,10 +28,13 @@ def described(head: LRASPPHead, low: Tensor, high: Tensor, pool: int, stride: tu
     columns = range(0, width - min(pool, width) + 1, stride[1])
     windows = [[high[:, y : y + pool, x : x + pool].mean(dim=(1, 2)) for x in columns] for y in rows]
     pooled = torch.stack([torch.stack(row, dim=-1) for row in windows], dim=-2)
-    gate = torch.einsum("oc,chw->ohw", head.gate.weight[:, :, 0, 0], pooled) + head.gate.bias[:, None, None]
+    gate = (
+        torch.einsum("oc,chw->ohw", head.gated.gate.weight[:, :, 0, 0], pooled)
+        + head.gated.gate.bias[:, None, None]
+    )
     gate = F.interpolate(gate.sigmoid()[None], (height, width), mode="bilinear", align_corners=True)[0]
-    norm = head.reduce.norm
-    reduced = torch.einsum("oc,chw->ohw", head.reduce.conv.weight[:, :, 0, 0], high)
+    norm = head.gated.reduce.norm
+    reduced = torch.einsum("oc,chw->ohw", head.gated.reduce.conv.weight[:, :, 0, 0], high)
     scale = norm.weight / (norm.running_var + norm.eps).sqrt()
     reduced = (reduced - norm.running_mean[:, None, None]) * scale[:, None, None] + norm.bias[:, None, None]
     gated = reduced.relu() * gate
