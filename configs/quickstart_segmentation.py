@@ -33,13 +33,13 @@ def model(
     backbone = mobilenet_v3_small(
         width_mult=width_mult,
         output_stride=8,
-        out_features=("c2_expand", "c3_depthwise", "c4_expand"),
+        out_features=("c2_expand", "c3_depthwise", "c4"),
         weights=weights,
         norm_momentum=0.1,  # a short run: running statistics must keep up
     )
     return Segmenter(
         backbone=backbone,
-        head=partial(LRASPPHead, low=("c3_depthwise", "c2_expand"), high="c4_expand"),
+        head=partial(LRASPPHead, low=("c3_depthwise", "c2_expand"), high="c4"),
         class_names=class_names,
         resize=Resize(image_size),
     )
@@ -62,5 +62,5 @@ config = Experiment(
         num_workers=0,
         augmentation=SegmentationAugmentation(scale=(1.0, 1.0), vertical_flip=0.5, photometric=False),
     ),
-    trainer={"max_epochs": 14, "check_val_every_n_epoch": 7},
+    trainer={"max_epochs": 15, "check_val_every_n_epoch": 15},
 )
