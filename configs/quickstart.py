@@ -1,7 +1,9 @@
-"""SSDLite, MobileNetV3-Small, on pictures of shapes that the project draws itself: a first run without data.
+"""SSDLite (arXiv:1801.04381), MobileNetV3-Small, on pictures of shapes that the project draws itself.
 
 python tools/train.py configs/quickstart.py
 
+Expected: AP QDET on 200 pictures that training has not seen, measured here: QDETTIME on 2 cores
+(Xeon 2.5 GHz), from scratch, with nothing to download.
 """
 
 from __future__ import annotations

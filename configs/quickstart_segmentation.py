@@ -1,7 +1,9 @@
-"""LR-ASPP, MobileNetV3-Small, on pictures of shapes that the project draws itself: a first run without data.
+"""LR-ASPP (arXiv:1905.02244), MobileNetV3-Small, on pictures of shapes that the project draws itself.
 
 python tools/train.py configs/quickstart_segmentation.py
 
+Expected: mIoU QSEG on 200 pictures that training has not seen, measured here: QSEGTIME on 2 cores
+(Xeon 2.5 GHz), from scratch, with nothing to download.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
-"""LR-ASPP, MobileNetV3's segmentation head (arXiv:1905.02244, sec. 6.4), and its two-skip descendant."""
+"""LR-ASPP, MobileNetV3's segmentation head (arXiv:1905.02244, sec. 6.4)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -75,44 +74,4 @@ class LRASPPHead(nn.Module):
             low = features[name]
             logits = F.interpolate(logits, low.shape[-2:], mode="bilinear", align_corners=False)
             logits = logits + low_logits(low)
-        return logits
-
-
-class FusedLRASPPHead(nn.Module):
-    """Features -> logits (N, num_classes, h, w) at the resolution of the finest ``low`` feature.
-
-    The skips are concatenated and convolved instead of added as logits, so that fine features draw
-    the outline of what coarse ones recognise: the form of ekzhang/fastseg and mmsegmentation, which
-    take ``low=("c2", "c1")``. Each step is a 1x1 convolution of the skip to ``skip_channels``, a
-    concatenation, and a 1x1 convolution to ``channels``, with BatchNorm and ReLU.
-    """
-
-    def __init__(
-        self,
-        feature_info: Mapping[str, FeatureInfo],
-        num_classes: int,
-        channels: int = 128,
-        low: Sequence[str] = ("c2", "c1"),
-        skip_channels: Sequence[int] = (64, 32),
-        high: str = "last",
-        pool_size: int = 49,
-        pool_stride: tuple[int, int] = (16, 20),
-    ) -> None:
-        super().__init__()
-        self.low, self.high = tuple(low), high
-        self.gated = PooledGate(feature_info[high].channels, channels, pool_size, pool_stride)
-        pairs = list(zip(self.low, skip_channels, strict=True))
-        self.skips = nn.ModuleList(_conv(feature_info[name].channels, skip) for name, skip in pairs)
-        self.fusions = nn.ModuleList(_conv(channels + skip, channels) for _, skip in pairs)
-        self.logits = nn.Conv2d(channels, num_classes, 1)
-        initialize(self, "kaiming")
-        initialize(self.logits, "normal", std=0.01)
-
-    def forward(self, features: Features) -> Tensor:
-        x = self.gated(features[self.high])
-        for name, skip, fuse in zip(self.low, self.skips, self.fusions, strict=True):
-            low = features[name]
-            x = F.interpolate(x, low.shape[-2:], mode="bilinear", align_corners=False)
-            x = fuse(torch.cat((x, skip(low)), dim=1))
-        logits: Tensor = self.logits(x)
         return logits

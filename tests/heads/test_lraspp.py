@@ -70,7 +70,7 @@ def test_equals_the_description(low: Size, high: Size, pool: int, stride: tuple[
 
 def test_published_window_at_full_resolution() -> None:
     """1024x2048 at stride 16: 49x49 windows every 16 rows and 20 columns."""
-    pooled = F.avg_pool2d(torch.zeros(1, 1, 64, 128), LRASPPHead(INFO, 2).pool_size, (16, 20))
+    pooled = F.avg_pool2d(torch.zeros(1, 1, 64, 128), LRASPPHead(INFO, 2).gated.pool_size, (16, 20))
     assert pooled.shape[-2:] == (1, 4)
 
 

@@ -38,8 +38,8 @@ def count(image: np.ndarray, color: tuple[int, int, int]) -> int:
 def test_detection_sheet_shows_what_reaches_the_threshold() -> None:
     images = torch.zeros(8, 3, 64, 64, dtype=torch.uint8)
     found = Detections(torch.tensor([[20.0, 20, 60, 60]]), torch.tensor([0.4]), torch.tensor([1]))
-    seen = detection_sheet(images, [target()] * 8, [found] * 8, ["a", "b"])
-    hidden = detection_sheet(images, [target()] * 8, [found] * 8, ["a", "b"], threshold=0.5)
+    seen = detection_sheet(images, [target()] * 8, [found] * 8, ["a", "b"], threshold=0.3)
+    hidden = detection_sheet(images, [target()] * 8, [found] * 8, ["a", "b"])
     assert seen.shape[1] >= 4 * 400
     assert count(seen, PREDICTION_COLOR) > 8 * 1000 and count(hidden, PREDICTION_COLOR) < 1000
     assert count(hidden, TRUTH_COLOR) > 8 * 500
