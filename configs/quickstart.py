@@ -2,7 +2,7 @@
 
 python tools/train.py configs/quickstart.py
 
-Expected: AP QDET on 200 pictures that training has not seen, measured here: QDETTIME on 2 cores
+Expected: AP 0.644 on 200 pictures that training has not seen, measured here: 4 minutes on 2 cores
 (Xeon 2.5 GHz), from scratch, with nothing to download.
 """
 
