@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
@@ -62,17 +63,17 @@ class _DataModule(lightning.LightningDataModule, Generic[Records]):
         self._read: dict[str, Records] = {}
         self._selected: dict[str, Records] = {}
 
+    @abstractmethod
     def read(self, split: str) -> Records:
         """Read a split from the files; a format's only duty."""
-        raise NotImplementedError
 
+    @abstractmethod
     def select(self, records: Records, split: str) -> Records:
         """The records with the model's classes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def dataset(self, split: str, *, train: bool) -> Dataset[Any]:
         """The samples of a split, augmented if ``train``."""
-        raise NotImplementedError
 
     def class_names(self) -> tuple[str | None, ...]:
         """The data's own class names, from the training split, or the validation split if there is none."""
