@@ -18,7 +18,7 @@ else:
 
 ROOT = Path(__file__).resolve().parent.parent
 MIDDLE = ("backbones", "heads", "losses", "metrics", "datasets", "models")
-LAYERS = (("core",), MIDDLE, ("published",), ("tasks", "deploy"), ("configs",), ("tools",), ("api",))
+LAYERS = (("core",), MIDDLE, ("published", "doctor"), ("tasks", "deploy"), ("configs",), ("tools",), ("api",))
 RANK = {folder: rank for rank, folders in enumerate(LAYERS) for folder in folders}
 MAX_LINES = 300
 
