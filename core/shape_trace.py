@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils import _pytree
 
+from pocketvision.core.operators import FUSED, MADDS, SHAPES, UNTAGGED
 from pocketvision.core.structures import Size
 
 
@@ -41,8 +40,7 @@ def trace_ops(model: nn.Module, image_size: Size, in_channels: int, dtype: torch
     Raises:
         ValueError: the forward pass depends on values, so that shapes alone can't run it.
     """
-    tensors = [*model.parameters(), *model.buffers()]
-    twin = copy.deepcopy(model, {id(tensor): tensor for tensor in tensors}).eval()  # hooks stay off `model`
+    twin = _twin(model)  # hooks stay off `model`
     trace = _Trace(dtype.itemsize)
     for name, module in twin.named_modules():
         module.register_forward_pre_hook(trace.enter(name, type(module).__name__))
@@ -62,6 +60,17 @@ def trace_ops(model: nn.Module, image_size: Size, in_channels: int, dtype: torch
         if isinstance(output, _Shape):
             trace.read(output.on_meta)
     return trace.finish()
+
+
+def _twin(model: nn.Module) -> nn.Module:
+    """A copy in inference mode that shares parameters and buffers.
+
+    Each module has a dozen empty dicts for hooks, on which copying spends most of its time otherwise.
+    """
+    tensors = [*model.parameters(), *model.buffers()]
+    attributes = [value for module in model.modules() for value in vars(module).values()]
+    empty = {id(value): type(value)() for value in attributes if isinstance(value, dict) and not value}
+    return copy.deepcopy(model, {**empty, **{id(tensor): tensor for tensor in tensors}}).eval()
 
 
 @contextmanager
@@ -209,10 +218,16 @@ class _Shape(Tensor):
 
 
 def _run(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """The operator on shapes; torch's own rules take milliseconds for the two that models have most of."""
+    """The operator on shapes; torch's rules for what models have most of are slow and import its compiler."""
     is_inplace = func._schema.is_mutable and func._schema.name.endswith("_")
     if is_inplace and torch.Tag.inplace_view not in func.tags:
         return args[0]
+    name, tensors = func.overloadpacket.__name__, [arg for arg in args if isinstance(arg, Tensor)]
+    is_float = len({tensor.dtype for tensor in tensors}) == 1 and tensors[0].is_floating_point()
+    if name in SHAPES and is_float and not func._schema.is_mutable:
+        return tensors[0].new_empty(SHAPES[name]([tensor.shape for tensor in tensors]))
+    if func is torch.ops.aten.mean.dim and is_float:
+        return torch.ops.aten.sum.dim_IntList(*args, **kwargs)
     if (
         func is torch.ops.aten.native_batch_norm.default
     ):  # with running statistics: (output, nothing, nothing)
@@ -226,28 +241,3 @@ def _on_meta(leaf: Any) -> Any:
     if isinstance(leaf, Tensor):
         return leaf.to("meta")
     return torch.device("meta") if isinstance(leaf, torch.device) else leaf
-
-
-def _convolution(args: Sequence[Any], output: Tensor) -> int:
-    images, weight, transposed = args[0], args[1], args[6]
-    positions: Tensor = images if transposed else output  # each is multiplied by one filter
-    return positions.numel() * int(math.prod(weight.shape[1:]))
-
-
-def _product(left: int) -> Callable[[Sequence[Any], Tensor], int]:
-    """A matrix product whose left factor is argument number ``left``."""
-    return lambda args, output: output.numel() * int(args[left].shape[-1])
-
-
-MADDS: dict[str, Callable[[Sequence[Any], Tensor], int]] = {
-    "convolution": _convolution,
-    **{op: _product(0) for op in ("mm", "bmm", "mv", "dot", "vdot")},
-    **{op: _product(1) for op in ("addmm", "baddbmm", "addmv")},
-}
-"""Multiply-adds of torch's basic operators, to which all others come down."""
-
-FUSED = re.compile(r"conv|attention|encoder|lstm|gru|rnn|_mm|mkldnn")
-"""Operators that multiply inside, if ``MADDS`` doesn't know them."""
-
-UNTAGGED = {"native_batch_norm", "hardswish", "_prelu_kernel"}
-"""Elementwise operators that torch doesn't tag as such."""

@@ -54,14 +54,14 @@ class PooledGate(nn.Module):
 
     The gate is the sigmoid of a 1x1 convolution (no BatchNorm) of averages over ``pool_size`` windows
     taken every ``pool_stride`` cells, as in TensorFlow's DeepLab. A map smaller than the window is
-    averaged as a whole.
+    averaged as a whole, and so is every map with ``pool_size`` None.
     """
 
     def __init__(
         self,
         in_channels: int,
         channels: int,
-        pool_size: int = 49,
+        pool_size: int | None = 49,
         pool_stride: tuple[int, int] = (16, 20),
         bias: bool = True,
     ) -> None:
@@ -72,7 +72,8 @@ class PooledGate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
-        window = (min(self.pool_size, height), min(self.pool_size, width))
+        side = max(height, width) if self.pool_size is None else self.pool_size
+        window = (min(side, height), min(side, width))
         gate = self.gate(F.avg_pool2d(x, window, self.pool_stride)).sigmoid()
         gate = F.interpolate(gate, (height, width), mode="bilinear", align_corners=True)
         gated: Tensor = self.reduce(x) * gate
@@ -82,12 +83,15 @@ class PooledGate(nn.Module):
 class PaperLRASPP(nn.Module):
     """Features -> logits (N, num_classes, h, w) at the resolution of the finest ``low`` feature.
 
-    As TensorFlow's DeepLab builds it: the logits of the gated ``high`` feature and of the ``low``
-    feature (the depthwise tensor at stride 8) are summed. Further, finer ``low`` features, coarsest
-    first, add their logits in the same way; the paper has one.
+    As TensorFlow's DeepLab runs it: the gated ``high`` feature is enlarged to the ``low`` feature (the
+    depthwise tensor at stride 8), and the logits of both are summed. Further, finer ``low`` features,
+    coarsest first, add theirs to the enlarged sum; the paper has one.
+
+    ``pool_size`` None gives one gate for the whole map. With the paper's 49 that is so wherever one
+    window fits, as in its training on 769x769 at output stride 16; 1024x2048 has 1 x 4 windows.
 
     Raises:
-        ValueError: the backbone does not give a feature.
+        ValueError: the backbone does not give a feature, or ``low`` names none.
     """
 
     def __init__(
@@ -97,10 +101,12 @@ class PaperLRASPP(nn.Module):
         channels: int = 128,
         low: Sequence[str] = ("c3_depthwise",),
         high: str = "last",
-        pool_size: int = 49,
+        pool_size: int | None = 49,
         pool_stride: tuple[int, int] = (16, 20),
     ) -> None:
         super().__init__()
+        if not low:
+            raise ValueError("low names no feature: the paper's is low=('c3_depthwise',).")
         self.low, self.high = tuple(low), high
         self.gated = PooledGate(find_feature(feature_info, high).channels, channels, pool_size, pool_stride)
         self.high_logits = nn.Conv2d(channels, num_classes, 1)
@@ -112,9 +118,12 @@ class PaperLRASPP(nn.Module):
         initialize(self.low_logits, "normal", std=0.01)
 
     def forward(self, features: Features) -> Tensor:
-        logits: Tensor = self.high_logits(self.gated(features[self.high]))
-        for name, low_logits in zip(self.low, self.low_logits, strict=True):
-            low = features[name]
+        coarsest, *finer = (features[name] for name in self.low)
+        gated = F.interpolate(
+            self.gated(features[self.high]), coarsest.shape[-2:], mode="bilinear", align_corners=False
+        )
+        logits: Tensor = self.high_logits(gated) + self.low_logits[0](coarsest)
+        for low, low_logits in zip(finer, self.low_logits[1:], strict=True):
             logits = F.interpolate(logits, low.shape[-2:], mode="bilinear", align_corners=False)
             logits = logits + low_logits(low)
         return logits
@@ -200,7 +209,7 @@ class TwoSkipLRASPP(nn.Module):
         low: Sequence[str] = ("c2", "c1"),
         high: str = "last",
         low_channels: Sequence[int] = (64, 32),
-        pool_size: int = 49,
+        pool_size: int | None = 49,
         pool_stride: tuple[int, int] = (16, 20),
     ) -> None:
         super().__init__()

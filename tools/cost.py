@@ -12,10 +12,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pocketvision.core.classifier_costs import CLASSIFIERS
 from pocketvision.core.command import command, find_config, load_config, shipped_configs
 from pocketvision.core.config import Experiment, apply_overrides, parameters, parse_overrides
+from pocketvision.core.detector_costs import DETECTORS
 from pocketvision.core.errors import InputError
-from pocketvision.core.published_costs import CONVENTIONS, PUBLISHED, PublishedCost
+from pocketvision.core.published_costs import CONVENTIONS, Published, PublishedCost
+from pocketvision.core.segmenter_costs import SEGMENTERS
 
 if TYPE_CHECKING:
     from pocketvision.core.cost import Cost
@@ -23,7 +26,8 @@ if TYPE_CHECKING:
     from pocketvision.tools.paper_costs import Comparison
 
 BACKBONES = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small")
-SEGMENTATION_HEADS = ("lraspp", "raspp", "aspp")
+SEGMENTATION_HEADS = ("lraspp", "raspp", "aspp", "deeplabv3")
+PUBLISHED: tuple[Published, ...] = (*CLASSIFIERS, *DETECTORS, *SEGMENTERS)
 
 
 @command
@@ -186,7 +190,7 @@ def _print_paper(name: str | None, overrides: Sequence[str], as_json: bool) -> N
         print(_paper_table(found))
 
 
-def _is_of(row: Any, name: str) -> bool:
+def _is_of(row: Published, name: str) -> bool:
     """Whether a row is of a backbone, or of a config's backbone and task, by the config's name."""
     if _find(name) is None:
         return bool(row.model.split()[0] == name)
@@ -215,14 +219,16 @@ def _paper_table(found: Sequence[Comparison]) -> str:
             row.printed,
             f"{row.ours:,.0f}" if row.ours >= 1000 else f"{row.ours:.2f}",
             f"{100 * row.deviation:+.2f} %",
+            "=" if row.has_printed_digits else "",
             f"[{errata.index(row.erratum) + 1}]" if row.erratum else "",
         )
         for row in found
     ]
-    head = ("source", "model", "quantity", "counted", "published", "ours", "deviation", "")
+    head = ("source", "model", "quantity", "counted", "published", "ours", "deviation", "", "")
     notes = [f"[{number}] {text}" for number, text in enumerate(errata, start=1)]
     legend = [f"{name}: {CONVENTIONS[name]}" for name in conventions if name != "plain"]
-    return "\n".join([*aligned([head, *rows], left=4), "", *notes, *legend])
+    equal = "=: ours, rounded or with further digits cut off, is what is printed"
+    return "\n".join([*aligned([head, *rows], left=4), "", equal, *notes, *legend])
 
 
 if __name__ == "__main__":

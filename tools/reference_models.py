@@ -11,17 +11,20 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from pocketvision.core.anchors import TensorFlowAnchors, TorchvisionAnchors
 from pocketvision.core.errors import InputError
 from pocketvision.core.layers import make_divisible
 from pocketvision.core.protocols import Anchors
 from pocketvision.core.structures import FeatureInfo, Size
+from pocketvision.tools.published_variants import V1Variant, WithAuxiliary, predict_pointwise, v1_variant
 
 HIDDEN_CHANNELS = {"mobilenet_v3_large": 1280, "mobilenet_v3_small": 1024}
 SSD_EXTRA_CHANNELS = (512, 256, 256, 128)
 COMMON_OPTIONS = ("head", "num_classes", "image_size")
 FIXED = {"backbone", "out_features", "weights"}
+RANDOM = ("normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_")
 
 
 class BackboneChoice(NamedTuple):
@@ -38,7 +41,10 @@ class BackboneChoice(NamedTuple):
 
 
 def _classifier(
-    backbone: BackboneChoice, num_classes: int, hidden_channels: int | None = None
+    backbone: BackboneChoice,
+    num_classes: int,
+    hidden_channels: int | None = None,
+    variant: V1Variant | None = None,
 ) -> tuple[nn.Module, nn.Module]:
     """The paper's classifier; V3's hidden layer keeps its width but under torchvision's rule."""
     from pocketvision.heads import ClassifierHead
@@ -48,6 +54,8 @@ def _classifier(
         hidden = make_divisible(hidden * backbone.options.get("width_mult", 1.0))
     feature = "c5" if backbone.name == "mobilenet_v1" else "last"
     body = backbone.build(feature)
+    if variant is not None:
+        body = v1_variant(body, variant)
     return body, ClassifierHead(body.feature_info, num_classes, hidden_channels=hidden, feature=feature)
 
 
@@ -56,24 +64,34 @@ def _ssd(
     num_classes: int,
     head: Literal["ssd", "ssdlite"],
     anchors: Literal["tensorflow", "torchvision"] = "tensorflow",
+    predictor_size: Literal[1, 3] = 3,
 ) -> tuple[nn.Module, nn.Module]:
-    """TensorFlow's SSD: a width scales the extra blocks and V2's last layer too; a background slot."""
+    """TensorFlow's SSD: a width scales the extra blocks and V2's last layer too; a background slot.
+
+    ``predictor_size`` 1 has 1x1 convolutions for SSD's 3x3 ones.
+    """
     from pocketvision.backbones import WithExtraBlocks
     from pocketvision.heads import SSDHead, SSDLiteHead
 
     layouts: dict[str, Anchors] = {"tensorflow": TensorFlowAnchors(), "torchvision": TorchvisionAnchors()}
     if anchors not in layouts:
         raise ValueError(f"anchors is {anchors!r}: choose from {', '.join(layouts)}.")
+    if predictor_size not in ((1, 3) if head == "ssd" else (3,)):
+        raise ValueError(f"predictor_size is {predictor_size!r}: head=ssd has 1 or 3, SSDLite 3.")
     is_v1, is_v2 = backbone.name == "mobilenet_v1", backbone.name == "mobilenet_v2"
     taps = ("c4", "c5") if is_v1 else ("c4_expand", "last")
     width = backbone.options.get("width_mult", 1.0)
     body = WithExtraBlocks(
         backbone.build(*taps, **({"scale_last": True} if is_v2 else {})),
         channels=[max(int(channels * width), 16) for channels in SSD_EXTRA_CHANNELS],
+        separable=head == "ssdlite",
     )
     counts = layouts[anchors].num_anchors(len(body.feature_info))
     build = SSDHead if head == "ssd" else SSDLiteHead
-    return body, build(body.feature_info, counts, num_classes + 1)
+    predictors = build(body.feature_info, counts, num_classes + 1)
+    if predictor_size == 1:
+        predict_pointwise(predictors)
+    return body, predictors
 
 
 def _lraspp(
@@ -81,29 +99,48 @@ def _lraspp(
     num_classes: int,
     channels: int = 128,
     form: Literal["paper", "torchvision", "two_skip"] = "paper",
+    pool_size: int | None = 49,
 ) -> tuple[nn.Module, nn.Module]:
     """V2 is read before its last 1x1 convolution, as in table 7 of arXiv:1905.02244."""
     from pocketvision.heads import LRASPPHead
 
-    low = {"torchvision": ("c3",), "two_skip": ("c1", "c2")}.get(form, ("c3_depthwise",))
+    low = {"torchvision": ("c3_first",), "two_skip": ("c1", "c2")}.get(form, ("c3_depthwise",))
     high = _deepest(backbone)
     body = backbone.build(*low, high)
-    return body, LRASPPHead(body.feature_info, num_classes, channels, form=form, high=high)
+    pooling = {} if pool_size == 49 else {"pool_size": pool_size}  # torchvision's form has no window
+    return body, LRASPPHead(body.feature_info, num_classes, channels, form=form, high=high, **pooling)
 
 
 def _deeplabv3(
-    backbone: BackboneChoice, num_classes: int, form: Literal["raspp", "aspp"], channels: int = 256
+    backbone: BackboneChoice,
+    num_classes: int,
+    form: Literal["raspp", "aspp", "torchvision"],
+    channels: int = 256,
+    auxiliary: bool = False,
 ) -> tuple[nn.Module, nn.Module]:
-    from pocketvision.heads import DeepLabV3Head
+    """``auxiliary`` adds torchvision's auxiliary head and counts it, as the metadata of its weights does."""
+    from pocketvision.heads import DeepLabV3Head, FCNHead
 
     feature = _deepest(backbone)
-    body = backbone.build(feature)
-    return body, DeepLabV3Head(body.feature_info, num_classes, channels, form=form, feature=feature)
+    body = backbone.build(*(["c3_first"] if auxiliary else []), feature)
+    head: nn.Module = DeepLabV3Head(body.feature_info, num_classes, channels, form=form, feature=feature)
+    if auxiliary:
+        head = WithAuxiliary(head, FCNHead(body.feature_info, num_classes))
+    return body, head
 
 
 def _deepest(backbone: BackboneChoice) -> str:
     """What a segmentation head reads: V3's last 1x1 convolution, else the last block."""
     return "last" if backbone.name in HIDDEN_CHANNELS else "c5"
+
+
+class _WithoutValues(TorchFunctionMode):
+    """Leaves out random initialisation: without values it does nothing, but imports torch's compiler."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "") in RANDOM:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 class Recipe(NamedTuple):
@@ -121,6 +158,7 @@ HEADS = {
     "lraspp": Recipe(_lraspp, (1024, 2048), 19),
     "raspp": Recipe(partial(_deeplabv3, form="raspp"), (1024, 2048), 19),
     "aspp": Recipe(partial(_deeplabv3, form="aspp"), (1024, 2048), 19),
+    "deeplabv3": Recipe(partial(_deeplabv3, form="torchvision"), (1024, 2048), 19),
 }
 
 
@@ -134,7 +172,7 @@ class ReferenceModel(NamedTuple):
 
 
 def reference_model(name: str, options: Mapping[str, Any]) -> ReferenceModel:
-    """Build a backbone with a head on torch's meta device: weights have shapes, but no values.
+    """Build a backbone with a head; weights have shapes, but no values.
 
     Args:
         name: a backbone's factory, as ``mobilenet_v2``.
@@ -158,7 +196,7 @@ def reference_model(name: str, options: Mapping[str, Any]) -> ReferenceModel:
     choice = BackboneChoice(name, {key: value for key, value in options.items() if key in for_backbone})
     own = {key: value for key, value in options.items() if key in for_head - {"num_classes"}}
     try:
-        with torch.device("meta"):  # shapes are enough, and need no initialisation
+        with torch.device("meta"), _WithoutValues():
             parts = recipe.build(choice, num_classes, **own)
     except (ValueError, TypeError, RuntimeError) as error:
         given = ", ".join(f"{key}={value}" for key, value in options.items())
@@ -170,7 +208,7 @@ def reference_model(name: str, options: Mapping[str, Any]) -> ReferenceModel:
 
 def feature_channels(name: str, feature: str) -> FeatureInfo:
     """Channels and stride of a feature of a backbone at width 1.0."""
-    with torch.device("meta"):
+    with torch.device("meta"), _WithoutValues():
         info: FeatureInfo = BackboneChoice(name, {}).build(feature).feature_info[feature]
     return info
 

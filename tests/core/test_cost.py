@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -143,6 +144,41 @@ def test_counting_leaves_the_model_alone() -> None:
     assert model.training and not model[0]._forward_hooks and not model[0]._forward_pre_hooks
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     assert type(model(torch.zeros(2, 3, 5, 5))) is Tensor
+
+
+class Applied(nn.Module):
+    """A function of two maps (1, 3, 4, 1) and (1, 1, 4, 6) and of a matrix (5, 7)."""
+
+    def __init__(self, function: Callable[[Tensor, Tensor, nn.Linear], Tensor]) -> None:
+        super().__init__()
+        self.function, self.linear = function, nn.Linear(7, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.function(images[..., :1], images[:, :1], self.linear)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, y, linear: x * y,
+        lambda x, y, linear: torch.add(x, y, alpha=2),
+        lambda x, y, linear: 2 / x,
+        lambda x, y, linear: x / y.to(torch.float16),
+        lambda x, y, linear: (x > 0) * y,
+        lambda x, y, linear: x.clamp(0, 6),
+        lambda x, y, linear: y.mean((2, 3), keepdim=True),
+        lambda x, y, linear: y.mean(1),
+        lambda x, y, linear: linear(torch.cat([y, x[:, :1]], dim=-1)[0, 0]),
+        lambda x, y, linear: F.hardswish(x) + F.relu6(y),
+    ],
+)
+def test_shapes_and_types_are_those_of_a_real_image(
+    function: Callable[[Tensor, Tensor, nn.Linear], Tensor],
+) -> None:
+    model, image = Applied(function), torch.zeros(1, 3, 4, 6)
+    last = measure_cost(model, (4, 6)).ops[-1]
+    expected = model(image)
+    assert last.output_shape == tuple(expected.shape)
 
 
 class Values(nn.Module):

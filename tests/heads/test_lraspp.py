@@ -41,8 +41,8 @@ def described(head: PaperLRASPP, low: Tensor, high: Tensor, pool: int, stride: t
     scale = norm.weight / (norm.running_var + norm.eps).sqrt()
     reduced = (reduced - norm.running_mean[:, None, None]) * scale[:, None, None] + norm.bias[:, None, None]
     gated = reduced.relu() * gate
+    gated = F.interpolate(gated[None], low.shape[-2:], mode="bilinear")[0]
     logits = torch.einsum("oc,chw->ohw", head.high_logits.weight[:, :, 0, 0], gated)
-    logits = F.interpolate(logits[None], low.shape[-2:], mode="bilinear")[0]
     logits = logits + torch.einsum("oc,chw->ohw", head.low_logits[0].weight[:, :, 0, 0], low)
     return logits + (head.high_logits.bias + head.low_logits[0].bias)[:, None, None]
 
@@ -77,6 +77,26 @@ def test_published_window_at_full_resolution() -> None:
     assert pooled.shape[-2:] == (1, 4)
 
 
+def test_it_enlarges_before_its_logits_as_tensorflow_does() -> None:
+    head = LRASPPHead(INFO, num_classes=5, channels=8).eval()
+    sizes = []
+    head.high_logits.register_forward_hook(lambda module, inputs, output: sizes.append(output.shape))
+    head(features((18, 26), (9, 13)))
+    assert sizes == [(2, 5, 18, 26)]
+
+
+@torch.no_grad()
+def test_without_a_window_the_whole_map_has_one_gate() -> None:
+    whole = LRASPPHead(INFO, num_classes=5, channels=8, pool_size=None).eval()
+    window = LRASPPHead(INFO, num_classes=5, channels=8).eval()
+    window.load_state_dict(whole.state_dict())
+    training, full = features((98, 98), (49, 49)), features((128, 256), (64, 128))
+    torch.testing.assert_close(whole(training), window(training))
+    assert not torch.equal(whole(full), window(full))
+    gate = whole.gated.gate(full["last"].mean((2, 3), keepdim=True)).sigmoid()
+    torch.testing.assert_close(whole.gated(full["last"]), whole.gated.reduce(full["last"]) * gate)
+
+
 def test_a_single_image_can_be_trained() -> None:
     head = LRASPPHead(INFO, num_classes=3).train()
     head(features((4, 4), (2, 2), count=1)).square().mean().backward()
@@ -90,6 +110,8 @@ def test_the_features_are_named() -> None:
     assert head(maps).shape == (1, 3, 8, 8)
     with pytest.raises(ValueError, match="'last', but the backbone gives c2, c5, c3"):
         LRASPPHead(info, num_classes=3, low=("c2",))
+    with pytest.raises(ValueError, match="low names no feature"):
+        LRASPPHead(info, num_classes=3, low=(), high="c5")
 
 
 def test_further_low_features_add_their_logits_at_a_finer_resolution() -> None:
