@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,10 +19,14 @@ from pocketvision.core.errors import InputError
 _CHUNK = 1 << 18
 _TIMEOUT_S = 30
 _HASH = re.compile(r"-([0-9a-f]{8,64})\.")
+_SHA256 = re.compile(r'(?:W/)?"?([0-9a-f]{64})"?')
 
 
-def download(url: str) -> Path:
-    """The file at ``url``, whose name ends with the beginning of its SHA-256, in torch's cache.
+def download(url: str, name: str | None = None) -> Path:
+    """The file at ``url`` in torch's cache, under ``name`` (default: its own).
+
+    Its SHA-256 is checked against what is known of it: its beginning at the end of a name, as in
+    torchvision's files, and what the server says in ``X-Linked-Etag`` or ``ETag``, as Hugging Face does.
 
     What has come before the connection breaks stays under a name of its own and is continued by the next
     call; the final name appears when the hash is right.
@@ -29,15 +34,14 @@ def download(url: str) -> Path:
     Raises:
         InputError: it can't be fetched or the hash is wrong; says where to put the file by hand.
     """
-    folder = Path(torch.hub.get_dir()) / "checkpoints"
-    path = folder / url.rpartition("/")[2]
+    path = cache_path(url, name)
     if path.exists():
         return path
     part = path.with_name(f"{path.name}.part")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _fetch(url, part)
-        _check_hash(part, path.name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stated = _fetch(url, part)
+        _check_hash(part, path.name, stated)
         part.replace(path)
     except (OSError, HTTPException, ValueError) as error:
         if part.exists() and not part.stat().st_size:
@@ -49,15 +53,25 @@ def download(url: str) -> Path:
     return path
 
 
-def _fetch(url: str, part: Path) -> None:
-    """Append to ``part`` what it lacks, or begin anew where the server can't continue."""
+def cache_path(url: str, name: str | None = None) -> Path:
+    """Where :func:`download` keeps the file."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / (name or url.rpartition("/")[2])
+
+
+def _fetch(url: str, part: Path) -> str | None:
+    """Append to ``part`` what it lacks, or begin anew where the server can't continue.
+
+    Returns:
+        The SHA-256 that the server states.
+    """
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    redirects = _Redirects()
     try:
-        response = urllib.request.urlopen(request, timeout=_TIMEOUT_S)
+        response = urllib.request.build_opener(redirects).open(request, timeout=_TIMEOUT_S)
     except urllib.error.HTTPError as error:
         if error.code == 416 and have:  # nothing is left to send
-            return
+            return redirects.stated
         raise
     with response:
         is_continued = getattr(response, "status", None) == 206
@@ -71,19 +85,48 @@ def _fetch(url: str, part: Path) -> None:
                 progress.add(len(chunk))
     if total is not None and part.stat().st_size < total:
         raise OSError(f"the connection broke off after {part.stat().st_size} of {total} bytes; try again")
+    return redirects.stated or _stated_hash(response.headers, is_asked=not redirects.count)
 
 
-def _check_hash(part: Path, name: str) -> None:
-    """Remove ``part`` and raise :class:`ValueError` unless its hash begins as ``name`` says."""
-    expected = _HASH.search(name)
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Notes what the servers say that send on: on the last one an ETag means something else."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.stated: str | None = None
+
+    def redirect_request(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        self.count += 1
+        self.stated = self.stated or _stated_hash(headers, is_asked=False)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _stated_hash(headers: Any, is_asked: bool) -> str | None:
+    """The SHA-256 in a response's headers; ``is_asked`` where it is the asked server's own."""
+    names = ("X-Linked-Etag", "ETag") if is_asked else ("X-Linked-Etag",)
+    found = (_SHA256.fullmatch(headers.get(name) or "") for name in names)
+    return next((match[1] for match in found if match), None)
+
+
+def _check_hash(part: Path, name: str, stated: str | None) -> None:
+    """Remove ``part`` and raise ValueError unless its hash is ``stated`` and begins as ``name`` says."""
+    digest = sha256(part)
+    in_name = _HASH.search(name)
+    for expected, source in ((in_name[1] if in_name else "", "its name"), (stated or "", "the server")):
+        if not digest.startswith(expected):
+            part.unlink()
+            raise ValueError(f"its hash is {digest[:8]}, {source} says {expected[:8]}")
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file in hexadecimal digits."""
     digest = hashlib.sha256()
-    with part.open("rb") as file:
+    with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
-    if expected is None or not digest.hexdigest().startswith(expected[1]):
-        part.unlink()
-        stated = expected[1] if expected else "none"
-        raise ValueError(f"its hash is {digest.hexdigest()[:8]}, its name says {stated}")
+    return digest.hexdigest()
 
 
 class _Progress:

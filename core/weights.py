@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-import pickle
-import struct
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.files import replacing
+from pocketvision.core.torch_files import is_plain, read_torch_file
 
 StateDict = dict[str, Tensor]
 _PASSPORT = "pocketvision"
-_BROKEN = (EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError, struct.error)
-"""What torch's unpickler raises for truncated files, depending on where they end."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +52,27 @@ def read_passport(path: Path) -> dict[str, Any]:
     """The JSON metadata of a weights file written by :func:`save_weights`; empty where there is none.
 
     Raises:
-        InputError: the file is missing or not a safetensors file.
+        InputError: the file is missing or not a safetensors file, or what it says is no passport.
     """
     with _open_safetensors(path) as file:
         metadata = file.metadata() or {}
-    passport: dict[str, Any] = json.loads(metadata.get(_PASSPORT, "{}"))
+    try:
+        passport = json.loads(metadata.get(_PASSPORT, "{}"))
+    except (ValueError, RecursionError):
+        passport = None
+    if not isinstance(passport, dict) or not _are_names(passport.get("class_names", [])):
+        raise InputError(f"{path} has a passport that can't be read: copy or download the file again.")
     return passport
+
+
+def count_numbers(path: Path) -> int:
+    """How many numbers the tensors of a safetensors file hold, without reading them.
+
+    Raises:
+        InputError: the file is missing or not a safetensors file.
+    """
+    with _open_safetensors(path) as file:
+        return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
 
 
 def read_state_dict(path: Path) -> StateDict:
@@ -71,19 +84,15 @@ def read_state_dict(path: Path) -> StateDict:
     if path.suffix == ".safetensors":
         with _open_safetensors(path) as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    if not path.is_file():
-        raise InputError(f"There is no weights file {path}: check the path.")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, OSError, *_BROKEN) as error:
-        raise InputError(
-            f"{path} can't be opened as weights (broken, or holding more than tensors): "
-            "download or save it again as a plain state dict."
-        ) from error
+    content = read_torch_file(path)
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        content = {name.removeprefix("model."): value for name, value in content["state_dict"].items()}
-    if not isinstance(content, Mapping) or not all(isinstance(v, Tensor) for v in content.values()):
-        raise InputError(f"{path} holds no state dict: give a file of tensors by name.")
+        nested = content["state_dict"].items()
+        content = {str(name).removeprefix("model."): value for name, value in nested}
+    size = path.stat().st_size
+    if not isinstance(content, Mapping) or not all(
+        isinstance(name, str) and is_plain(value, size) for name, value in content.items()
+    ):
+        raise InputError(f"{path} holds no state dict: give a file of plain tensors by name.")
     return dict(content)
 
 
@@ -111,12 +120,19 @@ def load_state_dict(model: nn.Module, state: StateDict, source: str) -> MatchRep
     return MatchReport(source, sum(name in state for name in own), len(own), unused)
 
 
-def _open_safetensors(path: Path) -> Any:
+def _are_names(value: object) -> bool:
+    return isinstance(value, list) and all(name is None or isinstance(name, str) for name in value)
+
+
+@contextmanager
+def _open_safetensors(path: Path) -> Iterator[Any]:
+    """The file, opened; what is wrong with it in one sentence, be it found now or while reading."""
     if not path.is_file():
         raise InputError(f"There is no weights file {path}: check the path.")
     try:
-        return safe_open(path, framework="pt")
-    except (SafetensorError, OSError) as error:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError, RuntimeError, AttributeError) as error:
         raise InputError(
             f"{path} is not a safetensors file or is broken: copy or download it again."
         ) from error

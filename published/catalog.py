@@ -13,10 +13,12 @@ NAMES = ("coco", "coco-voc")
 
 
 class PublishedFile(NamedTuple):
-    """A file of torchvision's: its address, which ends with its hash, and its classes in our order."""
+    """A file of torchvision's: its address, which ends with its hash, its classes in our order and their ids
+    in its data set."""
 
     url: str
     class_names: ClassNames
+    class_ids: tuple[int, ...]
 
 
 def find_published(name: str, model: VisionModel) -> PublishedFile:
@@ -34,7 +36,9 @@ def find_published(name: str, model: VisionModel) -> PublishedFile:
             "or give a weights file or run folder."
         )
     is_deeplab = isinstance(model, Segmenter) and isinstance(model.head, DeepLabV3Head)
-    return PublishedFile(_torchvision(name, is_deeplab).url, published_class_names(name))
+    names = published_class_names(name)
+    first = 1 if name == "coco" else 0  # COCO's ids are torchvision's labels, whose 0 is the background
+    return PublishedFile(_torchvision(name, is_deeplab).url, names, tuple(range(first, first + len(names))))
 
 
 def published_class_names(name: str) -> ClassNames:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,8 +12,10 @@ import numpy.typing as npt
 
 Value = npt.NDArray[Any]
 
-MAX_SIZE = 1 << 27
-"""Numbers in a constant beyond which it is no weight."""
+MAX_SIZE = 1 << 24
+"""Numbers in a constant beyond which it is no weight of a MobileNet, whose largest has 2 million."""
+_MAX_WORK, _STEP_WORK = 1 << 24, 1 << 14
+"""Numbers that evaluating one constant may compute, and what an operation costs at least."""
 _MAX_DEPTH = 60
 _SAME_VALUE = {
     "Identity", "ReadVariableOp", "StopGradient", "Cast", "CheckNumerics", "EnsureShape",
@@ -61,31 +64,43 @@ def skip_copies(graph: Graph, name: str) -> Node | None:
     return None
 
 
-def constant(graph: Graph, name: str, depth: int = 0) -> Value | None:
+def constant(graph: Graph, name: str) -> Value | None:
     """The value of a node that depends on constants only, None for any other.
 
-    Arithmetic is evaluated as long as it broadcasts to the shape of one of its operands.
+    Arithmetic is evaluated as long as it broadcasts to the shape of one of its operands, and as far
+    as weights need it: a small file can describe any amount of it.
     """
-    node = skip_copies(graph, name)
-    if node is None or depth > _MAX_DEPTH:
-        return None
-    if node.read is not None:
-        return node.read()
-    if node.op in ("Reshape", "Squeeze", "ExpandDims") and node.inputs:
-        return constant(graph, node.inputs[0], depth + 1)
-    if node.op not in _ARITHMETIC:
-        return None
-    operands = []
-    for source in node.inputs:
-        value = constant(graph, source, depth + 1)
-        if value is None or value.size > MAX_SIZE:
+    return _Evaluation(graph).value(name, 0)
+
+
+class _Evaluation:
+    def __init__(self, graph: Graph) -> None:
+        self.graph, self.work_left = graph, _MAX_WORK
+
+    def value(self, name: str, depth: int) -> Value | None:
+        node = skip_copies(self.graph, name)
+        self.work_left -= _STEP_WORK
+        if node is None or depth > _MAX_DEPTH or self.work_left < 0:
             return None
-        operands.append(value)
-    try:
-        size = int(np.prod(np.broadcast_shapes(*(value.shape for value in operands))))
-        if not operands or size > max(value.size for value in operands):
+        if node.read is not None:
+            return node.read()
+        if node.op in ("Reshape", "Squeeze", "ExpandDims") and node.inputs:
+            return self.value(node.inputs[0], depth + 1)
+        return self._arithmetic(node, depth) if node.op in _ARITHMETIC else None
+
+    def _arithmetic(self, node: Node, depth: int) -> Value | None:
+        operands = []
+        for source in node.inputs:
+            value = self.value(source, depth + 1)
+            if value is None or value.size > MAX_SIZE:
+                return None
+            operands.append(value)
+        try:
+            size = math.prod(np.broadcast_shapes(*(value.shape for value in operands)))
+            self.work_left -= size
+            if not operands or size > max(value.size for value in operands) or self.work_left < 0:
+                return None
+            with np.errstate(all="ignore"):
+                return np.asarray(_ARITHMETIC[node.op](*operands))
+        except (ValueError, TypeError):
             return None
-        with np.errstate(all="ignore"):
-            return np.asarray(_ARITHMETIC[node.op](*operands))
-    except (ValueError, TypeError):
-        return None

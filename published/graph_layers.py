@@ -31,6 +31,7 @@ _TRANSPARENT = {
     "FakeQuantWithMinMaxArgs", "FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxVarsPerChannel",
 }  # fmt: skip
 """What may stand between a layer and its bias or BatchNorm."""
+_MAX_TOTAL = 1 << 25
 _SIZES = {"Shape", "Size", "Rank", "ShapeN"}
 _POOLING = {"AvgPool", "Mean"}
 _CLAMPS = {"Relu": (0.0, np.inf), "Relu6": (0.0, 6.0)}
@@ -43,13 +44,19 @@ def find_layers(graph: Graph) -> list[Layer]:
     into kernel and bias.
 
     Raises:
-        InputError: a kernel or a BatchNorm has the wrong shape.
+        InputError: a kernel or a BatchNorm has the wrong shape, or the kernels claim to be more than
+            any MobileNet's.
     """
     consumers: dict[str, list[str]] = defaultdict(list)
     for node in graph.values():
         for source in node.inputs if node.op not in _SIZES else ():
             consumers[source].append(node.name)
-    kernels = {node.name: kernel for node in graph.values() if (kernel := _kernel(graph, node)) is not None}
+    kernels: dict[str, Array] = {}
+    for node in graph.values():
+        if (kernel := _kernel(graph, node)) is not None:
+            kernels[node.name] = kernel
+            if sum(kernel.size for kernel in kernels.values()) > _MAX_TOTAL:
+                raise InputError(f"Its kernels have more than {_MAX_TOTAL} numbers: no MobileNet does.")
     position = {name: index for index, name in enumerate(kernels)}
     return [
         replace(
@@ -81,7 +88,7 @@ def _with_arithmetic(graph: Graph, consumers: dict[str, list[str]], node: Node, 
         if following.op.startswith("FusedBatchNorm"):
             if layer.norm is not None:
                 break
-            layer = replace(layer, norm=_fused_norm(graph, following))
+            layer = replace(layer, norm=_fused_norm(graph, following, len(kernel)))
         elif following.op in _CLAMPS or following.op == "Clamp":
             low, high = _CLAMPS.get(following.op) or following.attributes["range"]
             old = layer.clamp or (-np.inf, np.inf)
@@ -142,11 +149,12 @@ def _shifted(layer: Layer, shift: Array) -> Layer:
     return replace(layer, bias=shift if layer.bias is None else layer.bias + shift)
 
 
-def _fused_norm(graph: Graph, node: Node) -> Norm:
+def _fused_norm(graph: Graph, node: Node, channels: int) -> Norm:
     values = [constant(graph, source) for source in node.inputs[1:5]]
-    if len(values) != 4 or any(value is None or value.ndim != 1 for value in values):
+    if len(values) != 4 or any(value is None or value.shape != (channels,) for value in values):
         raise InputError(
-            f"{node.name} has no constant statistics: freeze the graph for inference, not for training."
+            f"{node.name} has no constant statistics for each of {channels} channels: "
+            "freeze the graph for inference, not for training."
         )
     gamma, beta, mean, variance = (np.asarray(value, dtype=np.float32) for value in values)
     return Norm(gamma, beta, mean, variance, float(node.attributes.get("epsilon") or 1e-4))

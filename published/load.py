@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,10 +15,13 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.layers import freeze_norms
 from pocketvision.core.weights import MatchReport, StateDict, load_state_dict, read_passport, read_state_dict
 from pocketvision.models import Classifier, VisionModel
-from pocketvision.published.catalog import NAMES, find_published, published_class_names
+from pocketvision.models.passport import norm_eps
+from pocketvision.published.catalog import NAMES, PublishedFile, find_published, published_class_names
 from pocketvision.published.class_surgery import match_classes
 from pocketvision.published.convert import Library, from_published
+from pocketvision.published.mismatch import PREPROCESSING, check_passport, differs, refuse_other
 from pocketvision.published.tensorflow import SUFFIXES, import_tensorflow
+from pocketvision.published.timm_hub import absorb_eps, fetch_timm, is_timm_name, timm_facts
 
 logger = logging.getLogger("pocketvision")
 
@@ -28,12 +30,15 @@ _WHOLE_STEMS: dict[str, Library] = {
     "backbone.features.0.0.0.weight": "torchvision",  # SSDLite320
     "backbone.0.0.weight": "torchvision",  # segmentation models
 }
-_PREPROCESSING = ("mean", "std", "padding")
-_OWN_STEM = "backbone.stem.conv.weight"
+
+
+_KEPT = ("licence", "is_norm_folded")
 
 
 class Loaded(NamedTuple):
-    """What was loaded from where; ``facts`` are what a passport should say of it."""
+    """What was loaded from where; ``facts`` are what a passport should say of it: ``class_ids`` (of the
+    model's classes in the data set of the weights, None where they are new), ``licence`` and those of
+    :func:`import_tensorflow`, as far as the file tells."""
 
     report: MatchReport
     path: Path
@@ -49,17 +54,18 @@ def load_weights(
 ) -> Loaded:
     """Load ``weights`` into ``model`` and log what matched.
 
-    ``weights`` is ``"imagenet"``, ``"coco"`` or ``"coco-voc"`` (torchvision's published files, downloaded
-    once), a run folder, or a file: torchvision's or timm's of the whole model or of a classifier whose
-    backbone is taken, TensorFlow's (``class_ids``: see :func:`import_tensorflow`), or ours. Where the
-    file names other classes than the model's, rows of names that both have are kept; where their
-    number differs without names, they start afresh. ``same_classes`` refuses both: for scoring.
-    BatchNorms of a file that has them folded into its convolutions are frozen: they are identities.
+    ``weights`` is ``"imagenet"``, ``"coco"`` or ``"coco-voc"`` (torchvision's published files) or a name
+    of timm's such as ``"timm/mobilenetv3_large_100.ra_in1k"``, downloaded once; a run folder; or a file:
+    torchvision's or timm's of the whole model or of a classifier whose backbone is taken, TensorFlow's
+    (``class_ids``: see :func:`import_tensorflow`), or ours. Where the file names other classes than the
+    model's, rows of names that both have are kept; where their number differs without names, they start
+    afresh. ``same_classes`` refuses both: for scoring. BatchNorms of a file that has them folded into its
+    convolutions are frozen: they are identities.
 
     Raises:
         InputError: the file is of another architecture or preprocessing, is broken or can't be had.
     """
-    path, class_names = find_file(model, weights)
+    path, published = find_file(model, weights)
     if path.suffix in SUFFIXES:
         imported = import_tensorflow(model, path, class_ids)
         logger.info("%s", imported.report)
@@ -68,15 +74,27 @@ def load_weights(
         return Loaded(imported.report, path, imported.facts)
     state = read_state_dict(path)
     passport = read_passport(path) if path.suffix == ".safetensors" else {}
+    if is_timm_name(str(weights)):
+        return _load_timm(model, state, path, timm_facts(str(weights)))
     if not passport and not isinstance(model, Classifier) and any(stem in state for stem in LIBRARY_STEMS):
         return Loaded(load_pretrained(mobilenet_of(model), path), path, {})
     if passport.get("task") == "classification" and not isinstance(model, Classifier):
         return _load_backbone(model, state, passport, path)
-    if passport:
-        check_passport(model, passport, path)
-        class_names = passport.get("class_names")
-    else:
+    if not passport:
         state = _with_our_names(model, state, path)
+    if published is not None:
+        passport = {"class_names": published.class_names, "class_ids": published.class_ids}
+    check_passport(model, passport, path)
+    report = _load_whole(model, state, passport.get("class_names"), path, same_classes)
+    if passport.get("is_norm_folded"):
+        freeze_norms(model)
+    return Loaded(report, path, _file_facts(model, passport))
+
+
+def _load_whole(
+    model: VisionModel, state: StateDict, class_names: Any, path: Path, same_classes: bool = False
+) -> MatchReport:
+    """Load backbone and head, the head's rows by the names of their classes."""
     rows = None
     if not same_classes:
         state, rows = match_classes(model, state, class_names)
@@ -84,31 +102,61 @@ def load_weights(
     if rows is not None:
         report = replace(report, num_matched=report.num_matched - 2 * rows.num_layers, note=str(rows))
     logger.info("%s", report)
-    if passport.get("is_norm_folded"):
-        freeze_norms(model)
-    return Loaded(report, path, {})
+    return report
+
+
+def _load_timm(model: VisionModel, state: StateDict, path: Path, facts: Mapping[str, Any]) -> Loaded:
+    """Load a classifier of timm's whole, or its backbone into a model that may normalise otherwise."""
+    inputs = {key: facts[key] for key in PREPROCESSING if key in facts}
+    if isinstance(model, Classifier):
+        check_passport(model, inputs, path)
+        report = _load_whole(model, _with_our_names(model, state, path), None, path)
+    else:
+        own = model.passport()
+        for key in inputs:
+            if differs(inputs[key], own[key]):
+                logger.warning(
+                    "%s was trained with %s %s, this model has %s: training has to adapt it.",
+                    path, key, inputs[key], own[key],
+                )  # fmt: skip
+        report = load_pretrained(mobilenet_of(model), path)
+    absorb_eps(mobilenet_of(model), facts["norm_eps"][0])
+    return Loaded(report, path, {"licence": facts["licence"]} if "licence" in facts else {})
 
 
 def _load_backbone(model: VisionModel, state: StateDict, passport: Mapping[str, Any], path: Path) -> Loaded:
     """Take the backbone of a classifier of ours."""
-    check_passport(model, {key: passport[key] for key in _PREPROCESSING if key in passport}, path)
     backbone = mobilenet_of(model)
+    own = {**model.passport(), "norm_eps": norm_eps(backbone)}
+    refuse_other(own, {key: passport[key] for key in (*PREPROCESSING, "norm_eps") if key in passport}, path)
     inner = {name.removeprefix("backbone."): value for name, value in state.items() if name[:5] != "head."}
     report = load_state_dict(backbone, inner, str(path))
     logger.info("%s", report)
     if passport.get("is_norm_folded"):
         freeze_norms(backbone)
-    return Loaded(report, path, {})
+    return Loaded(report, path, {key: passport[key] for key in _KEPT if key in passport})
 
 
-def find_file(model: VisionModel, weights: str | Path) -> tuple[Path, Sequence[str | None] | None]:
-    """Where the weights lie, downloaded if they have a name, and the classes of published ones."""
+def _file_facts(model: VisionModel, passport: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file of ours, or a published one, tells of the model that took its weights."""
+    facts = {key: passport[key] for key in _KEPT if key in passport}
+    names, ids = passport.get("class_names"), passport.get("class_ids")
+    if names and ids:
+        known = {name: number for name, number in zip(names, ids, strict=False) if name is not None}
+        facts["class_ids"] = [known.get(name) for name in model.class_names]
+    return facts
+
+
+def find_file(model: VisionModel, weights: str | Path) -> tuple[Path, PublishedFile | None]:
+    """Where the weights lie, downloaded if they have a name, and what is known of whole published models."""
     weights = str(weights)
     if weights == "imagenet":
         return imagenet_file(mobilenet_of(model)), None
     if weights in NAMES:
         published = find_published(weights, model)
-        return download(published.url), published.class_names
+        return download(published.url), published
+    if is_timm_name(weights):
+        return fetch_timm(weights), None
     path = Path(weights)
     return (path / "weights.safetensors" if path.is_dir() else path), None
 
@@ -141,8 +189,8 @@ def mobilenet_of(model: VisionModel) -> MobileNet:
 
 
 def _with_our_names(model: VisionModel, state: StateDict, path: Path) -> StateDict:
-    if _OWN_STEM in state:
-        return state
+    if not state.keys().isdisjoint(model.state_dict()):
+        return state  # it has ours
     stems = {**LIBRARY_STEMS, **_WHOLE_STEMS}
     library = next((library for stem, library in stems.items() if stem in state), None)
     if library is None:
@@ -154,18 +202,3 @@ def _with_our_names(model: VisionModel, state: StateDict, path: Path) -> StateDi
         return from_published(model, state, library)
     except ValueError as error:
         raise InputError(f"{path} does not fit this model: it has {library}'s names, but {error}") from error
-
-
-def check_passport(model: VisionModel, passport: Mapping[str, Any], path: Path) -> None:
-    """Refuse weights that were trained with other preprocessing or meaning; classes and sizes may differ.
-
-    Raises:
-        InputError: the first field that differs, with both values.
-    """
-    own = json.loads(json.dumps(model.passport()))
-    for key in ("task", "score_function", "anchors", *_PREPROCESSING):
-        if key in passport and key in own and passport[key] != own[key]:
-            raise InputError(
-                f"{path} was trained with {key} {passport[key]}, this model has {own[key]}: "
-                "use the config and overrides of its training."
-            )

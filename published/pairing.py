@@ -53,7 +53,7 @@ def pair_by_structure(
         return (ours.stride, ours.is_pooled, ours.dilation) == (other.stride, other.is_pooled, other.dilation)
 
     def has_role(mine: int, theirs: int) -> bool:
-        return tensorflow_role(found[theirs].name) == model_role(own[mine].name)
+        return tensorflow_role(found[theirs].name) == _role(own[mine])
 
     choices = (partial(continues, test=fits), partial(continues, test=fits_well), is_free, is_alike, has_role)
     pairs: list[int] = []
@@ -84,13 +84,33 @@ def pair_by_name(own: Sequence[ModelLayer], found: Sequence[Layer], fits: Fits) 
     by_role = {tensorflow_role(layer.name): index for index, layer in enumerate(found)}
     pairs = []
     for layer in own:
-        index = by_role.get(model_role(layer.name))
+        index = by_role.get(_role(layer))
         if index is None:
             raise _no_partner(layer, [])
         if not fits(layer, found[index]):
             raise _no_partner(layer, [found[index]])
         pairs.append(index)
     return pairs
+
+
+def pair_by_order(own: Sequence[ModelLayer], found: Sequence[Layer], fits: Fits) -> list[int]:
+    """The same for a file that has its layers in the order in which they run, as Keras' checkpoints do.
+
+    Raises:
+        InputError: a layer does not fit the file's layer in its place, or the file ends before.
+    """
+    for index, layer in enumerate(own):
+        theirs = found[index : index + 1]
+        if not theirs or not fits(layer, theirs[0]):
+            raise _no_partner(layer, theirs)
+    return list(range(len(own)))
+
+
+def _role(layer: ModelLayer) -> str:
+    """SSD's extra blocks have one full convolution for SSDLite's last two, named as the last."""
+    role = model_role(layer.name)
+    is_full = role.startswith("extra") and role.endswith("depthwise") and not layer.is_depthwise
+    return role.replace("depthwise", "expand") if is_full else role
 
 
 def _successors(links: Sequence[Links]) -> list[list[int]]:

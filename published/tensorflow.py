@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from pocketvision.published.frozen_graph import read_frozen_graph
 from pocketvision.published.graph_layers import find_layers
 from pocketvision.published.layers import Array, Layer, Norm
 from pocketvision.published.model_layers import ModelLayer, model_layers
-from pocketvision.published.pairing import pair_by_name, pair_by_structure
+from pocketvision.published.pairing import pair_by_name, pair_by_order, pair_by_structure
 from pocketvision.published.tensorflow_checkpoint import read_checkpoint
 from pocketvision.published.tflite import read_tflite
 
@@ -30,10 +31,10 @@ SUFFIXES = (".pb", ".tflite", ".index")
 class TensorFlowImport(NamedTuple):
     """What went into the model, and facts of the file for the passport.
 
-    ``facts``: ``background`` is what became of the file's background class ("none", "kept",
-    "dropped", "moved last"); ``is_norm_folded`` says that the file's convolutions contain their
-    BatchNorm, so that ours are identities with a bias; ``padding`` is the file's ("same", "torch",
-    or None where it does not say).
+    ``facts``: ``class_ids`` are the file's of the model's classes; ``background`` is what became of the
+    file's background class ("none", "kept", "dropped", "moved last"); ``is_norm_folded`` says that the
+    file's convolutions contain their BatchNorm, so that ours are identities with a bias; ``padding``
+    is the file's ("same", "torch", or None where it does not say).
     """
 
     report: MatchReport
@@ -46,14 +47,15 @@ def read_layers(path: Path) -> list[Layer]:
     Raises:
         InputError: the file is missing, broken or of another kind.
     """
-    if path.suffix == ".pb":
-        layers = find_layers(read_frozen_graph(path))
-    elif path.suffix == ".tflite":
-        layers = find_layers(read_tflite(path))
-    elif path.suffix == ".index":
-        layers = checkpoint_layers.find_layers(read_checkpoint(path))
-    else:
+    if path.suffix not in SUFFIXES:
         raise InputError(f"{path} is no TensorFlow file: give a {', '.join(SUFFIXES)} file.")
+    with _refusing_broken(path):
+        if path.suffix == ".pb":
+            layers = find_layers(read_frozen_graph(path))
+        elif path.suffix == ".tflite":
+            layers = find_layers(read_tflite(path))
+        else:
+            layers = checkpoint_layers.find_layers(read_checkpoint(path))
     if not layers:
         raise InputError(
             f"{path} holds no convolution with its weights: give a frozen graph, TFLite file or checkpoint."
@@ -61,12 +63,24 @@ def read_layers(path: Path) -> list[Layer]:
     return layers
 
 
+@contextmanager
+def _refusing_broken(path: Path, trouble: str = "") -> Iterator[None]:
+    """Turn what attributes and shapes that make no sense lead to into one sentence that names the file."""
+    try:
+        yield
+    except InputError as error:
+        raise error if str(path) in str(error) else InputError(f"{path}{trouble}: {error}") from error
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, MemoryError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path} is broken ({reason}): download or export it again.") from error
+
+
 def import_tensorflow(
     model: VisionModel, path: Path, class_ids: Sequence[int] | None = None
 ) -> TensorFlowImport:
     """Copy the weights of a TensorFlow file into ``model``, so that its inference is the file's.
 
-    Layers are paired by how they are connected, in a checkpoint by name. ``class_ids`` are the
+    Layers are paired by how they are connected, in a checkpoint by name or order. ``class_ids`` are the
     file's ids (0 is its background) of the model's classes in their order; needed where the model
     has fewer classes than the file or another order. Box codes and the place of the background are
     translated, a detector's background is dropped with sigmoid scores. A BatchNorm with another
@@ -96,15 +110,15 @@ def import_tensorflow(
     def fits_well(mine: ModelLayer, theirs: Layer) -> bool:
         return fits(mine, theirs) and (mine.name not in class_layers or rows.fits_well(mine, theirs))
 
-    try:
-        if found[0].links is None:
-            pairs = pair_by_name(own, found, fits)
-        else:
+    with _refusing_broken(path, " does not fit the model"):
+        if found[0].links is not None:
             pairs = pair_by_structure(own, found, fits, fits_well)
+        elif checkpoint_layers.is_keras_name(found[0].name):
+            pairs = pair_by_order(own, found, fits)
+        else:
+            pairs = pair_by_name(own, found, fits)
         _check_padding(own, found, pairs)
-        state, background = _state(own, found, pairs, class_layers, rows)
-    except InputError as error:
-        raise InputError(f"{path} does not fit the model: {error}") from error
+        state, ids, background = _state(own, found, pairs, class_layers, rows)
     everything = model.state_dict() | state
     report = load_state_dict(model, everything, str(path))
     left_over = tuple(layer.name for i, layer in enumerate(found) if i not in set(pairs))
@@ -116,6 +130,7 @@ def import_tensorflow(
     return TensorFlowImport(
         replace(report, unused=left_over, note=", ".join(notes)),
         {
+            "class_ids": ids,
             "background": background,
             "is_norm_folded": is_norm_folded,
             "padding": next((x.links.padding for x in found if x.links and x.links.padding), None),
@@ -140,14 +155,16 @@ def _state(
     pairs: Sequence[int],
     class_layers: set[str],
     rows: ClassRows,
-) -> tuple[StateDict, str]:
-    """The model's tensors by name, and what became of the background."""
+) -> tuple[StateDict, list[int], str]:
+    """The model's tensors by name, the file's ids of its classes, and what became of the background."""
     state: StateDict = {}
+    ids: list[int] = []
     background = "none"
     for mine, index in zip(own, pairs, strict=True):
         layer, selected = found[index], None
         if mine.name in class_layers:
             selected, background = rows.select(mine, layer)
+            ids = selected[: rows.num_outputs - (rows.background == "last")]
         elif "box_blocks" in mine.name and mine.shape[0] == len(layer.kernel) and mine.norm is None:
             selected = box_rows(mine.shape[0])
         kernel = _reordered(layer.kernel, mine, layer, own, found, pairs)
@@ -157,7 +174,7 @@ def _state(
             bias=None if layer.bias is None else take_rows(layer.bias, selected),
         )
         state |= _tensors(mine, layer)
-    return state, background
+    return state, ids, background
 
 
 def _reordered(

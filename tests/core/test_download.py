@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -34,10 +34,14 @@ def serve(folder: Path, content: bytes, digest: str | None = None) -> str:
 
 
 class Server(ThreadingHTTPServer):
-    """Sends CONTENT; ``breaks_after`` bytes it hangs up, and it continues where it ``knows_ranges``."""
+    """Sends CONTENT; ``breaks_after`` bytes it hangs up, and it continues where it ``knows_ranges``.
+
+    What lies in ``hub/`` it sends from ``cdn/``. ``headers`` are added, by the first word of the path.
+    """
 
     breaks_after: int | None = None
     knows_ranges = True
+    headers: Mapping[str, Mapping[str, str]] = {}
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -49,16 +53,25 @@ class Handler(BaseHTTPRequestHandler):
         server = self.server
         assert isinstance(server, Server)
         wanted = self.headers.get("Range")
+        kind, _, rest = self.path.strip("/").partition("/")
+        if kind == "hub":
+            self.answer(302, kind, {"Location": f"/cdn/{rest}", "Content-Length": "0"})
+            return
         server.ranges.append(wanted)
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and server.knows_ranges else 0
         if start >= len(CONTENT):
             self.send_error(416)
             return
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(CONTENT) - start))
-        self.end_headers()
+        self.answer(206 if start else 200, kind, {"Content-Length": str(len(CONTENT) - start)})
         end = len(CONTENT) if server.breaks_after is None else start + server.breaks_after
         self.wfile.write(CONTENT[start:end])
+
+    def answer(self, code: int, kind: str, headers: Mapping[str, str]) -> None:
+        assert isinstance(self.server, Server)
+        self.send_response(code)
+        for name, value in {**headers, **self.server.headers.get(kind, {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
 
     def log_message(self, *_: object) -> None:
         """Nothing to say."""
@@ -110,6 +123,45 @@ def test_a_broken_connection_is_continued(cache: Path, server: Server, knows_ran
     assert download(address(server)).read_bytes() == CONTENT
     assert server.ranges == [None, "bytes=300000-"]
     assert [path.name for path in cache.iterdir()] == [NAME]
+
+
+RIGHT, WRONG = hashlib.sha256(CONTENT).hexdigest(), "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "is_right"),
+    [
+        ("hub/model", {"hub": {"X-Linked-Etag": f'"{RIGHT}"'}, "cdn": {"ETag": f'"{WRONG}"'}}, True),
+        ("hub/model", {"hub": {"X-Linked-Etag": f'"{WRONG}"'}, "cdn": {"ETag": f'"{RIGHT}"'}}, False),
+        ("model", {"model": {"ETag": f'"{RIGHT}"'}}, True),
+        ("model", {"model": {"ETag": f'W/"{WRONG}"'}}, False),
+        ("model", {"model": {"ETag": '"5e1-md5-of-something"'}}, True),
+        ("hub/model", {}, True),
+    ],
+)
+def test_the_hash_that_a_server_states(
+    cache: Path, server: Server, path: str, headers: dict[str, dict[str, str]], is_right: bool
+) -> None:
+    """As Hugging Face does, which sends on to a network whose ETags mean something else."""
+    server.headers = headers
+    url = f"http://127.0.0.1:{server.server_port}/{path}"
+    if is_right:
+        assert download(url, "net.bin").read_bytes() == CONTENT
+        assert [file.name for file in cache.iterdir()] == ["net.bin"]
+    else:
+        with pytest.raises(InputError, match=f"its hash is {RIGHT[:8]}, the server says 00000000") as error:
+            download(url, "net.bin")
+        assert str(cache / "net.bin") in str(error.value) and list(cache.iterdir()) == []
+
+
+def test_what_is_continued_is_checked_too(cache: Path, server: Server) -> None:
+    server.headers, server.breaks_after = {"hub": {"X-Linked-Etag": f'"{RIGHT}"'}}, 300_000
+    url = f"http://127.0.0.1:{server.server_port}/hub/model"
+    with pytest.raises(InputError, match="try again"):
+        download(url, "net.bin")
+    server.breaks_after = None
+    assert download(url, "net.bin").read_bytes() == CONTENT
+    assert server.ranges == [None, "bytes=300000-"]
 
 
 def test_a_file_that_only_lacked_its_name(cache: Path, server: Server) -> None:

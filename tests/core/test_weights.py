@@ -1,9 +1,7 @@
-"""Weights files: round trips, and files that are broken, evil or of another model."""
+"""Weights files: round trips, and files of something else or of another model. Evil ones lie beside this."""
 
 from __future__ import annotations
 
-import os
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -68,44 +66,6 @@ def test_lightning_checkpoints_lose_their_prefix(tmp_path: Path) -> None:
     state = small_model().state_dict()
     torch.save({"state_dict": {f"model.{k}": v for k, v in state.items()}, "epoch": 3}, tmp_path / "a.ckpt")
     assert read_state_dict(tmp_path / "a.ckpt").keys() == state.keys()
-
-
-class Evil:
-    """Runs a command when it is unpickled."""
-
-    def __init__(self, command: str) -> None:
-        self.command = command
-
-    def __reduce__(self) -> tuple[Any, tuple[str]]:
-        return os.system, (self.command,)
-
-
-@pytest.mark.parametrize("kind", ["zip", "legacy", "bare"])
-@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_a_malicious_pickle_is_refused_and_not_run(tmp_path: Path, kind: str, suffix: str) -> None:
-    mark, path = tmp_path / "executed", tmp_path / f"evil{suffix}"
-    content = {"0.weight": torch.zeros(1), "x": Evil(f"touch {mark}")}
-    if kind == "bare":
-        path.write_bytes(pickle.dumps(content["x"], protocol=2))
-    else:
-        torch.save(content, path, _use_new_zipfile_serialization=kind == "zip")
-    with pytest.raises(InputError, match="evil"):
-        read_state_dict(path)
-    assert not mark.exists()
-
-
-@pytest.mark.parametrize("kind", ["zip", "legacy", "safetensors"])
-def test_truncated_files_are_refused(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / ("w.safetensors" if kind == "safetensors" else "w.pth")
-    if kind == "safetensors":
-        save_weights(path, small_model(), PASSPORT)
-    else:
-        torch.save(small_model().state_dict(), path, _use_new_zipfile_serialization=kind == "zip")
-    whole = path.read_bytes()
-    for share in (0, 0.001, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99):
-        path.write_bytes(whole[: int(len(whole) * share)])
-        with pytest.raises(InputError, match=path.name):
-            read_state_dict(path)
 
 
 @pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])

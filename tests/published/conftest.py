@@ -1,8 +1,12 @@
-"""Writes TensorFlow graphs of our own models, as TensorFlow would have, and runs such graphs."""
+"""Writes TensorFlow graphs of our own models, as TensorFlow would have, and runs such graphs; stands in for
+the servers of published files."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,11 @@ from tensorboard.compat.proto.graph_pb2 import GraphDef
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree
+from torchvision.models.detection import ssdlite320_mobilenet_v3_large
+from torchvision.ops import box_iou
 
+from pocketvision.core.structures import Detections
+from pocketvision.published.catalog import published_class_names
 from pocketvision.published.graph import Graph, Node
 
 WriteGraph = Callable[..., GraphDef]
@@ -222,3 +230,70 @@ def _run(graph: Graph, feeds: Mapping[str, Tensor], outputs: Sequence[str]) -> d
 def run_graph() -> RunGraph:
     """``run_graph(graph, feeds, outputs)``: values of nodes, computed from the graph alone in float64."""
     return _run
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves a folder and notes what is asked for."""
+
+    asked: list[str]
+
+    def log_message(self, *_: object) -> None:
+        self.asked.append(self.path)
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str, list[str]]]:
+    """A folder, its address and the paths that were asked for; torch's cache is empty."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "*")
+    folder, asked = tmp_path / "served", list[str]()
+    folder.mkdir()
+    handler = type("Handler", (Quiet,), {"asked": asked})
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield folder, f"http://127.0.0.1:{server.server_port}", asked
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def published_ssdlite() -> Any:
+    """torchvision's SSDLite320 with weights whose scores of an image spread over 0.05..0.9."""
+    torch.manual_seed(0)
+    model: Any = ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None)
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):  # its own initialisation lets no signal through: all ties
+            nn.init.kaiming_normal_(module.weight)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.6, 1.4)
+            nn.init.normal_(module.bias, 0, 0.1)
+            module.momentum = 1.0  # the statistics of one batch: each layer's output keeps its scale
+    images = torch.randint(0, 256, (2, 3, 320, 320), generator=torch.Generator().manual_seed(0)).float()
+    empty = [i + 1 for i, name in enumerate(published_class_names("coco")) if name is None]
+    with torch.no_grad():
+        model.head(list(model.backbone(images / 127.5 - 1).values()))
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):  # few values vary little: that would magnify rounding
+                module.running_var.clamp_(min=module.running_var.mean().item() / 2)
+        for block in model.head.classification_head.module_list:
+            block[1].weight.mul_(2)
+            rows = block[1].bias.unflatten(0, (-1, 91))
+            rows.normal_()[:, empty] = -30.0  # slots that ours never returns
+        for block in model.head.regression_head.module_list:
+            block[1].weight.mul_(0.2)
+    return model.eval()
+
+
+@pytest.fixture
+def assert_same_detections() -> Callable[[Detections, Mapping[str, Tensor]], None]:
+    """``assert_same_detections(ours, theirs)``: torchvision's of one image, in any order."""
+
+    def check(ours: Detections, expected: Mapping[str, Tensor]) -> None:
+        assert len(ours.boxes) == len(expected["boxes"]) > 100
+        iou = box_iou(ours.boxes, expected["boxes"])
+        iou[ours.labels[:, None] != expected["labels"][None] - 1] = 0  # torchvision counts its background
+        best, partner = iou.max(dim=1)
+        assert best.min() >= 0.999 and len(partner.unique()) == len(partner)
+        torch.testing.assert_close(ours.scores, expected["scores"][partner], rtol=0, atol=1e-5)
+        torch.testing.assert_close(ours.boxes, expected["boxes"][partner], rtol=0, atol=1e-2)
+
+    return check

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import crc32c as slow_crc32c
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
+from torch import nn
 
+from pocketvision.backbones import mobilenet_v1, mobilenet_v2, mobilenet_v3_small
 from pocketvision.core.errors import InputError
+from pocketvision.core.resize import Resize
+from pocketvision.heads import ClassifierHead
+from pocketvision.models import Classifier
 from pocketvision.published.checkpoint_layers import find_layers
 from pocketvision.published.checksum import crc32c
+from pocketvision.published.tensorflow import import_tensorflow
 from pocketvision.published.tensorflow_checkpoint import read_checkpoint
 
 TYPES = {"float32": 1, "int32": 3, "int64": 9, "float16": 19}
@@ -178,3 +186,77 @@ def test_moving_averages_win_and_half_a_batch_norm_is_refused() -> None:
     del values["MobilenetV2/Conv/BatchNorm/moving_mean"]
     with pytest.raises(InputError, match="The BatchNorm of MobilenetV2/Conv is incomplete"):
         find_layers(values)
+
+
+KERAS = {
+    "v1": (mobilenet_v1, "c5", None),
+    "v2": (mobilenet_v2, "last", None),
+    "v3": (mobilenet_v3_small, "last", 32),
+}
+
+
+def keras_classifier(name: str, num_classes: int = 7) -> Classifier:
+    build, feature, hidden = KERAS[name]
+    backbone = build(width_mult=0.25, out_features=(feature,), padding="same", norm_eps=1e-3)
+    head = partial(ClassifierHead, feature=feature, hidden_channels=hidden)
+    return Classifier(backbone, head, [str(i) for i in range(num_classes)], Resize((66, 66)))
+
+
+def keras_variables(model: nn.Module, prefix: str = "") -> dict[str, Any]:
+    """As ``tf.keras.Model.save_weights`` names them: by the place of their layer, our modules' too."""
+    end, values, place = "/.ATTRIBUTES/VARIABLE_VALUE", {}, 0
+    for module in model.modules():
+        name = f"{prefix}layer_with_weights-{place}"
+        state = {key: value.numpy() for key, value in module.state_dict().items()}
+        if isinstance(module, nn.Conv2d):
+            kernel = (
+                state["weight"].transpose(2, 3, 0, 1)
+                if module.groups > 1
+                else state["weight"].transpose(2, 3, 1, 0)
+            )
+            values[f"{name}/{'depthwise_kernel' if module.groups > 1 else 'kernel'}{end}"] = kernel
+            values[f"{name}/kernel/.OPTIMIZER_SLOT/optimizer/m{end}"] = kernel * 0
+        elif isinstance(module, nn.Linear):
+            values[f"{name}/kernel{end}"] = state["weight"].T
+        elif isinstance(module, nn.BatchNorm2d):
+            theirs = {
+                "weight": "gamma",
+                "bias": "beta",
+                "running_mean": "moving_mean",
+                "running_var": "moving_variance",
+            }
+            values |= {f"{name}/{kind}{end}": state[ours] for ours, kind in theirs.items()}
+        else:
+            continue
+        if "bias" in state and not isinstance(module, nn.BatchNorm2d):
+            values[f"{name}/bias{end}"] = state["bias"]
+        place += 1
+    return {**values, f"save_counter{end}": np.array(1, np.int64)}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("name", "prefix"), [("v1", ""), ("v2", "model/"), ("v3", "")])
+def test_keras_checkpoints(
+    name: str, prefix: str, tmp_path: Path, as_trained: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    source, model = as_trained(keras_classifier(name)), keras_classifier(name).eval()
+    values = dict(sorted(keras_variables(source, prefix).items()))  # as the table has them: 0, 1, 10, 11 ...
+    monkeypatch.setattr("pocketvision.published.tensorflow.read_checkpoint", lambda _: values)
+    imported = import_tensorflow(model, tmp_path / "ckpt.index")
+    assert not imported.report.unused and not imported.facts["is_norm_folded"]
+    images = torch.randint(0, 256, (2, 3, 66, 66)).float()
+    torch.testing.assert_close(model(images), source(images), rtol=1e-4, atol=1e-4)
+
+
+def test_keras_checkpoints_of_something_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = keras_variables(keras_classifier("v2"))
+    monkeypatch.setattr("pocketvision.published.tensorflow.read_checkpoint", lambda _: values)
+    path = tmp_path / "ckpt.index"
+    sentence = r"^\S+/ckpt.index does not fit the model: \S+ of the model has a kernel"
+    with pytest.raises(InputError, match=sentence):
+        import_tensorflow(keras_classifier("v1"), path)
+    mean = "layer_with_weights-{}/moving_mean/.ATTRIBUTES/VARIABLE_VALUE"
+    for place, sentence in ((1, "another size"), (0, "no convolution")):
+        with pytest.raises(InputError, match=f"layer_with_weights-{place}/ is a BatchNorm .*{sentence}"):
+            find_layers({**values, mean.format(place): np.zeros(3, np.float32)})
