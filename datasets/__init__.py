@@ -12,15 +12,20 @@ from pocketvision.datasets.augmentation import (
 from pocketvision.datasets.cityscapes import CITYSCAPES_NAMES, read_cityscapes
 from pocketvision.datasets.classification import ClassificationDataset, collate_classification
 from pocketvision.datasets.coco import read_coco
+from pocketvision.datasets.coco_segmentation import read_coco_segmentation
+from pocketvision.datasets.csv_boxes import read_csv_boxes
 from pocketvision.datasets.detection import DetectionDataset, collate_detection
+from pocketvision.datasets.formats import FoundData, detect_format
 from pocketvision.datasets.image_folder import read_image_folder
 from pocketvision.datasets.images import read_image, read_mask
 from pocketvision.datasets.mask_folder import read_mask_folder
 from pocketvision.datasets.records import ClassificationRecords, DetectionRecords, SegmentationRecords
 from pocketvision.datasets.sampling import EpochSampler
 from pocketvision.datasets.segmentation import SegmentationDataset, collate_segmentation
+from pocketvision.datasets.splits import divide
 from pocketvision.datasets.voc import read_voc
 from pocketvision.datasets.voc_segmentation import VOC_SEGMENTATION_NAMES, read_voc_segmentation
+from pocketvision.datasets.yolo import read_yolo
 
 if TYPE_CHECKING:
     from pocketvision.datasets.base_modules import (
@@ -31,10 +36,13 @@ if TYPE_CHECKING:
     from pocketvision.datasets.format_modules import (
         CityscapesDataModule,
         CocoDataModule,
+        CocoSegmentationDataModule,
+        CsvDataModule,
         ImageFolderDataModule,
         MaskFolderDataModule,
         VocDataModule,
         VocSegmentationDataModule,
+        YoloDataModule,
     )
     from pocketvision.datasets.shapes_data import ShapesDetectionDataModule, ShapesSegmentationDataModule
 
@@ -47,11 +55,14 @@ __all__ = [
     "ClassificationDataset",
     "ClassificationRecords",
     "CocoDataModule",
+    "CocoSegmentationDataModule",
+    "CsvDataModule",
     "DetectionAugmentation",
     "DetectionDataModule",
     "DetectionDataset",
     "DetectionRecords",
     "EpochSampler",
+    "FoundData",
     "ImageFolderDataModule",
     "MaskFolderDataModule",
     "SegmentationAugmentation",
@@ -62,17 +73,23 @@ __all__ = [
     "ShapesSegmentationDataModule",
     "VocDataModule",
     "VocSegmentationDataModule",
+    "YoloDataModule",
     "collate_classification",
     "collate_detection",
     "collate_segmentation",
+    "detect_format",
+    "divide",
     "read_cityscapes",
     "read_coco",
+    "read_coco_segmentation",
+    "read_csv_boxes",
     "read_image",
     "read_image_folder",
     "read_mask",
     "read_mask_folder",
     "read_voc",
     "read_voc_segmentation",
+    "read_yolo",
 ]
 
 

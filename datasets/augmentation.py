@@ -1,22 +1,26 @@
-"""Training augmentation; the only file that knows albumentations."""
+"""Training augmentation, one readable recipe a task; flips and colours are in :mod:`recipe`."""
 
 from __future__ import annotations
 
-import os
-import random
+import math
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import IGNORE_INDEX, Size
 from pocketvision.datasets.images import Array
 from pocketvision.datasets.inception_crop import inception_window
+from pocketvision.datasets.mixing import Annotated, Partners, Sample, copy_paste, mixup, mosaic, view
+from pocketvision.datasets.picture import Picture, as_picture
+from pocketvision.datasets.recipe import flip_and_color
 from pocketvision.datasets.records import Boxes, Labels
-from pocketvision.datasets.ssd_crop import centers_inside, clean_boxes, crop_window, cut, expand_window
+from pocketvision.datasets.ssd_crop import clean_boxes, crop_window, expand_window, jitter_window
+from pocketvision.datasets.view import needed_scale, show
+
+Sides = npt.NDArray[np.float64]
 
 MEAN_COLOR = (124, 116, 104)
 """ImageNet's mean, RGB."""
@@ -36,6 +40,11 @@ class DetectionAugmentation:
         brightness, contrast, saturation: largest relative change.
         hue: largest change, as a fraction of the colour circle.
         fill: RGB around a zoomed-out image.
+        scale_jitter: range of a factor on the image's size, with which it is shrunk (below 1) or enlarged
+            instead of the zoom out; (1, 1) leaves it out.
+        mosaic, mixup, copy_paste: probabilities of mixing in other images, for small data sets; see
+            :mod:`pocketvision.datasets.mixing`. A mosaic takes the place of zoom and crop.
+        close_epochs: the last epochs of a training do without mixing, so that it ends on real images.
     """
 
     expand_probability: float = 0.5
@@ -55,35 +64,68 @@ class DetectionAugmentation:
     saturation: float = 0.5
     hue: float = 0.05
     fill: tuple[int, int, int] = MEAN_COLOR
+    scale_jitter: tuple[float, float] = (1.0, 1.0)
+    mosaic: float = 0.0
+    mixup: float = 0.0
+    copy_paste: float = 0.0
+    close_epochs: int = 10
+
+    @property
+    def mixes(self) -> bool:
+        """Whether other images are needed."""
+        return max(self.mosaic, self.mixup, self.copy_paste) > 0
+
+    def kept_size(self, resize: Resize) -> Size:
+        """Size (height, width) of an image beyond which nothing that is drawn gains from more pixels."""
+        zoom = max(1.0, self.scale_jitter[1]) / (self.min_crop_side if self.crop_probability > 0 else 1.0)
+        return _enlarged(resize.image_size, zoom)
 
     def __call__(
-        self, image: Array, boxes: Boxes, labels: Labels, resize: Resize, rng: np.random.Generator
+        self,
+        image: Array | Picture,
+        boxes: Boxes,
+        labels: Labels,
+        resize: Resize,
+        rng: np.random.Generator,
+        partners: Partners | None = None,
     ) -> tuple[Array, Boxes, Labels]:
-        """Image (H, W, 3) uint8 RGB, boxes (G, 4) xyxy and labels (G,) -> those of the model's input."""
-        boxes, labels = clean_boxes(boxes, labels, _size(image))
-        image, boxes, labels = self._zoom(image, boxes, labels, rng)
-        if self.rotate90:
-            image, boxes = _rotate(image, boxes, int(rng.integers(4)))
-        boxes = resize.apply_to_boxes(boxes, _size(image))
-        boxes, labels = clean_boxes(boxes, labels, resize.image_size)
-        flip_and_color = _compose(self.horizontal_flip, self.vertical_flip, *_strengths(self), "boxes")
-        _seed(flip_and_color, rng)
-        numbered = np.column_stack((boxes, np.arange(len(boxes), dtype=np.float32)))
-        result = flip_and_color(image=resize.apply(image), bboxes=numbered)
-        numbered = result["bboxes"].reshape(-1, 5)
-        labels = labels[numbered[:, 4].astype(np.int64)]
-        return result["image"], *clean_boxes(numbered[:, :4], labels, resize.image_size)
+        """Image (H, W, 3) uint8 RGB, boxes (G, 4) xyxy and labels (G,) -> those of the model's input.
 
-    def _zoom(
-        self, image: Array, boxes: Boxes, labels: Labels, rng: np.random.Generator
-    ) -> tuple[Array, Boxes, Labels]:
-        """Zooming out and cropping as one window, so that the large canvas between them is never made."""
-        height, width = image.shape[:2]
-        whole = np.array([0.0, 0.0, width, height])
-        expand = rng.random() < self.expand_probability
-        window = expand_window((height, width), self.expand_ratio, rng) if expand else whole
+        Without ``partners``, which draws other images, nothing is mixed.
+        """
+        picture = as_picture(image)
+        annotated = Annotated(picture, *clean_boxes(boxes, labels, picture.size))
+        if partners is None:
+            sample = self._zoom(annotated, resize, rng)
+        else:
+            sample = self._mix(annotated, resize, rng, partners)
+        changed, truth = flip_and_color(self, sample.image, {"boxes": sample.boxes}, rng)
+        return changed, *clean_boxes(truth["boxes"], sample.labels, resize.image_size)
+
+    def _mix(
+        self, annotated: Annotated, resize: Resize, rng: np.random.Generator, partners: Partners
+    ) -> Sample:
+        if rng.random() < self.mosaic:
+            others = [partners(rng) for _ in range(3)]
+            sample = mosaic([annotated, *others], resize, self.fill, rng)
+        else:
+            sample = self._zoom(annotated, resize, rng)
+        if rng.random() < self.copy_paste:
+            sample = copy_paste(sample, partners(rng), resize, self.fill, rng)
+        if rng.random() < self.mixup:
+            sample = mixup(sample, self._zoom(partners(rng), resize, rng))
+        return sample
+
+    def _zoom(self, annotated: Annotated, resize: Resize, rng: np.random.Generator) -> Sample:
+        """Zooming and cropping as one window, which is drawn before anything is decoded."""
+        height, width = annotated.picture.size
+        window = np.array([0.0, 0.0, width, height])
+        if self.scale_jitter != (1.0, 1.0):
+            window = jitter_window((height, width), self.scale_jitter, rng)
+        elif rng.random() < self.expand_probability:
+            window = expand_window((height, width), self.expand_ratio, rng)
         window = crop_window(
-            boxes,
+            annotated.boxes,
             window,
             probability=self.crop_probability,
             min_ious=self.min_ious,
@@ -92,10 +134,8 @@ class DetectionAugmentation:
             trials=self.crop_trials,
             rng=rng,
         )
-        kept = centers_inside(boxes, window[None])[0]
-        shifted = (boxes[kept] - np.tile(window[:2], 2)).astype(np.float32)
-        image = cut(image, window, self.fill)
-        return image, *clean_boxes(shifted, labels[kept], _size(image))
+        quarters = int(rng.integers(4)) if self.rotate90 else 0
+        return view(annotated, window.tolist(), resize, self.fill, quarters)
 
 
 @dataclass(frozen=True)
@@ -122,32 +162,38 @@ class SegmentationAugmentation:
     hue: float = 0.05
     fill: tuple[int, int, int] = MEAN_COLOR
 
+    def kept_size(self, resize: Resize) -> Size:
+        """Size (height, width) of an image beyond which nothing that is drawn gains from more pixels."""
+        return _enlarged(resize.image_size, max(1.0, self.scale[1]))
+
     def __call__(
-        self, image: Array, mask: Array, resize: Resize, rng: np.random.Generator
+        self, image: Array | Picture, mask: Array, resize: Resize, rng: np.random.Generator
     ) -> tuple[Array, Array]:
         """Image (H, W, 3) uint8 RGB and mask (H, W) uint8 -> both of the crop size."""
         crop_size = self.crop_size or resize.image_size
-        image, mask = self._scale_and_crop(image, mask, resize, crop_size, rng)
-        flip_and_color = _compose(self.horizontal_flip, self.vertical_flip, *_strengths(self), "mask")
-        _seed(flip_and_color, rng)
+        image, mask = self._scale_and_crop(as_picture(image), mask, resize, crop_size, rng)
         image, mask = _pad(image, crop_size, self.fill), _pad(mask, crop_size, (IGNORE_INDEX,))
-        result = flip_and_color(image=image, mask=mask)
-        return result["image"], result["mask"]
+        changed, truth = flip_and_color(self, image, {"mask": mask}, rng)
+        return changed, truth["mask"]
 
     def _scale_and_crop(
-        self, image: Array, mask: Array, resize: Resize, crop_size: Size, rng: np.random.Generator
+        self, picture: Picture, mask: Array, resize: Resize, crop_size: Size, rng: np.random.Generator
     ) -> tuple[Array, Array]:
         """Cut out the part that the crop shows and resize that: enlarging the whole image would be slow."""
-        original, content = np.array(_size(image)), np.array(resize.content_size(_size(image)))
+        original, content = np.array(picture.size), np.array(resize.content_size(picture.size))
         scaled = np.maximum(1, np.round(content * rng.uniform(*self.scale)))
         visible = np.minimum(crop_size, scaled)
         start = np.floor(rng.random(2) * (scaled - visible + 1))
         factor = original / scaled
-        low = np.floor(start * factor).astype(int)
-        high = np.maximum(low + 1, np.minimum(original, np.ceil((start + visible) * factor)).astype(int))
-        part = slice(low[0], high[0]), slice(low[1], high[1])
+        low = np.floor(start * factor)
+        high = np.maximum(low + 1, np.minimum(original, np.ceil((start + visible) * factor)))
+        pixels = picture.read(float((visible / (high - low)).max()))
+        # Whole pixels of what was read, which may be coarser than the mask; the mask's part is the same.
+        share = np.array(pixels.shape[:2]) / original
+        first, last = np.floor(low * share + 1e-6), np.ceil(high * share - 1e-6)
+        part, mask_part = _slices(first, last), _slices(np.round(first / share), np.round(last / share))
         stretch = replace(resize, image_size=(int(visible[0]), int(visible[1])), mode="stretch")
-        return stretch.apply(image[part]), stretch.apply_to_mask(mask[part])
+        return stretch.apply(pixels[part]), stretch.apply_to_mask(mask[mask_part])
 
 
 @dataclass(frozen=True)
@@ -173,75 +219,26 @@ class ClassificationAugmentation:
     saturation: float = 0.5
     hue: float = 0.2
 
-    def __call__(self, image: Array, resize: Resize, rng: np.random.Generator) -> Array:
+    def kept_size(self, resize: Resize) -> Size:
+        """Size (height, width) of an image beyond which nothing that is drawn gains from more pixels."""
+        return _enlarged(resize.image_size, 1 / math.sqrt(self.crop_scale[0]))
+
+    def __call__(self, image: Array | Picture, resize: Resize, rng: np.random.Generator) -> Array:
         """Image (H, W, 3) uint8 RGB -> one of the input's size."""
-        rows, columns = inception_window(_size(image), self.crop_scale, self.crop_ratio, rng)
-        image = replace(resize, mode="stretch").apply(image[rows, columns])
-        flip_and_color = _compose(self.horizontal_flip, self.vertical_flip, *_strengths(self), "image")
-        _seed(flip_and_color, rng)
-        changed: Array = flip_and_color(image=image)["image"]
-        return changed
+        picture, stretch = as_picture(image), replace(resize, mode="stretch")
+        rows, columns = inception_window(picture.size, self.crop_scale, self.crop_ratio, rng)
+        window = columns.start, rows.start, columns.stop, rows.stop
+        pixels = picture.read(needed_scale(window, stretch))
+        part = show(pixels, picture.size, window, stretch, MEAN_COLOR)[0]
+        return flip_and_color(self, part, {}, rng)[0]
 
 
-def import_albumentations() -> Any:
-    """The module, imported late: it takes seconds that nobody but a training should pay."""
-    # Without this it asks the network for a newer version at every import.
-    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
-    import albumentations  # type: ignore[import-untyped]
-
-    return albumentations
+def _enlarged(size: Size, factor: float) -> Size:
+    return math.ceil(size[0] * factor), math.ceil(size[1] * factor)
 
 
-@lru_cache(maxsize=16)
-def _compose(
-    horizontal_flip: float, vertical_flip: float, colors: tuple[float, ...], probability: float, target: str
-) -> Any:
-    """The albumentations part, built once a process, so that no sample has to pickle it."""
-    library = import_albumentations()
-    names = ("brightness", "contrast", "saturation", "hue")
-    unchanged = dict.fromkeys(names, 0.0)
-    changes = [
-        library.ColorJitter(**{**unchanged, name: strength}, p=probability)
-        for name, strength in zip(names, colors, strict=True)
-        if strength > 0 and probability > 0
-    ]
-    flips = [library.HorizontalFlip(p=horizontal_flip), library.VerticalFlip(p=vertical_flip)]
-    boxes = (
-        library.BboxParams(format="pascal_voc", clip=True, check_each_transform=False)
-        if target == "boxes"
-        else None
-    )
-    return library.Compose([*flips, *changes], bbox_params=boxes)
-
-
-def _strengths(
-    augmentation: ClassificationAugmentation | DetectionAugmentation | SegmentationAugmentation,
-) -> tuple[tuple[float, ...], float]:
-    a = augmentation
-    return (
-        a.brightness,
-        a.contrast,
-        a.saturation,
-        a.hue,
-    ), a.photometric_probability if a.photometric else 0.0
-
-
-def _seed(compose: Any, rng: np.random.Generator) -> None:
-    # One shared stream: set_random_seed would give every transform the same numbers.
-    compose.set_random_state(rng, random.Random(int(rng.integers(2**63))))
-
-
-def _size(image: Array) -> Size:
-    return image.shape[0], image.shape[1]
-
-
-def _rotate(image: Array, boxes: Boxes, quarters: int) -> tuple[Array, Boxes]:
-    """Turn an image and its boxes counterclockwise by ``quarters`` * 90 degrees."""
-    for _ in range(quarters):
-        width = image.shape[1]
-        image = np.rot90(image)
-        boxes = np.stack((boxes[:, 1], width - boxes[:, 2], boxes[:, 3], width - boxes[:, 0]), axis=1)
-    return np.ascontiguousarray(image), boxes
+def _slices(low: Sides, high: Sides) -> tuple[slice, slice]:
+    return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
 
 
 def _pad(image: Array, size: Size, fill: tuple[int, ...]) -> Array:

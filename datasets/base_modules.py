@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,24 +10,29 @@ from typing import Any, Generic, Literal, TypeVar
 
 import lightning
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from pocketvision.core.resize import Resize
 from pocketvision.datasets.augmentation import (
     ClassificationAugmentation,
     DetectionAugmentation,
     SegmentationAugmentation,
-    import_albumentations,
 )
+from pocketvision.datasets.cache_setup import CacheKind, temporary_folder
 from pocketvision.datasets.classification import ClassificationDataset, collate_classification
+from pocketvision.datasets.cores import default_num_workers
 from pocketvision.datasets.detection import DetectionDataset, collate_detection
+from pocketvision.datasets.loading import Loading
+from pocketvision.datasets.recipe import import_albumentations
+from pocketvision.datasets.record_files import is_large, store
 from pocketvision.datasets.records import (
     ClassificationRecords,
     DetectionRecords,
     MissingSplitError,
     SegmentationRecords,
 )
-from pocketvision.datasets.sampling import EpochSampler, use_one_thread
+from pocketvision.datasets.samples import SampleDataset
+from pocketvision.datasets.sampling import EpochSampler, ProcessShare, use_one_thread
 from pocketvision.datasets.segmentation import SegmentationDataset, collate_segmentation
 
 ClassNames = Sequence[str | None]
@@ -47,6 +51,8 @@ class _DataModule(lightning.LightningDataModule, Generic[Records]):
     """
 
     collate: Callable[[list[Any]], Any]
+    # A process may have no image of a small validation split.
+    allow_zero_length_dataloader_with_multiple_devices = True
 
     def __init__(
         self,
@@ -56,6 +62,7 @@ class _DataModule(lightning.LightningDataModule, Generic[Records]):
         num_workers: int | None,
         splits: tuple[str, str, str],
         seed: int,
+        loading: Loading,
     ) -> None:
         super().__init__()
         self.root = str(root)
@@ -65,9 +72,10 @@ class _DataModule(lightning.LightningDataModule, Generic[Records]):
         self.eval_batch_size = batch_size if eval_batch_size is None else eval_batch_size
         self.num_workers = default_num_workers() if num_workers is None else num_workers
         self.train_split, self.val_split, self.test_split = splits
-        self.seed = seed
+        self.seed, self.loading = seed, loading
         self.model_class_names: tuple[str | None, ...] | None = None
         self.resize: Resize | None = None
+        self._position = 0, 0
         self._read: dict[str, Records] = {}
         self._selected: dict[str, Records] = {}
 
@@ -80,7 +88,7 @@ class _DataModule(lightning.LightningDataModule, Generic[Records]):
         """The records with the model's classes."""
 
     @abstractmethod
-    def dataset(self, split: str, *, train: bool) -> Dataset[Any]:
+    def dataset(self, split: str, *, train: bool) -> SampleDataset[Any, Any, Any]:
         """The samples of a split, augmented if ``train``."""
 
     def class_names(self) -> tuple[str | None, ...]:
@@ -105,30 +113,50 @@ class _DataModule(lightning.LightningDataModule, Generic[Records]):
             selected = raw if self.model_class_names is None else self.select(raw, split)
             for note in selected.notes:
                 _log.warning("%s split: %s", split, note)
+            if self.num_workers and is_large(selected):  # workers share the file, however they are started
+                selected = store(selected, temporary_folder(self) / "records", {})
             self._selected[split] = selected
         return self._selected[split]
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled, augmented batches; a last incomplete one is left out."""
         dataset = self.dataset(self.train_split, train=True)
+        self.loading.prepare(dataset, owner=self)
         if self.num_workers:
             # Forked workers inherit the import; each of them would pay the seconds otherwise.
             import_albumentations()
         sampler = EpochSampler(dataset, self.seed)
-        if self.trainer is not None:
-            # A resumed run fetches its first batches before Lightning tells the sampler the epoch.
-            sampler.set_epoch(self.trainer.current_epoch)
-        return self._loader(
-            dataset, self.batch_size, sampler=sampler, drop_last=len(sampler) >= self.batch_size
+        # Lightning asks for the loader before it knows the epoch of a run that goes on.
+        sampler.epoch, sampler.start = self._position
+        drop_last = len(sampler) >= self.batch_size
+        return DataLoader(
+            dataset, self.batch_size, sampler=sampler, drop_last=drop_last, **self._loader_options()
         )
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """All of the validation split in order."""
-        return self.eval_dataloader(self.val_split)
+        """This process's share of the validation split, in order."""
+        dataset = self.dataset(self.val_split, train=False)
+        own = ProcessShare(len(self.records(self.val_split)))
+        return DataLoader(dataset, self.eval_batch_size, sampler=own, **self._loader_options())
 
     def eval_dataloader(self, split: str) -> DataLoader[Any]:
         """All of a split in order, not augmented."""
-        return self._loader(self.dataset(split, train=False), self.eval_batch_size)
+        return DataLoader(self.dataset(split, train=False), self.eval_batch_size, **self._loader_options())
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the training is: the epoch, and how many of its samples each process has trained on.
+
+        Samples, not batches: a run may go on with another batch size.
+        """
+        assert self.trainer is not None
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress.current
+        if progress.processed >= self.trainer.num_training_batches:
+            return {"epoch": self.trainer.current_epoch + 1, "num_samples": 0}
+        return {"epoch": self.trainer.current_epoch, "num_samples": progress.processed * self.batch_size}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Let the next training loader begin there."""
+        self._position = state_dict["epoch"], state_dict["num_samples"]
 
     def connected_resize(self) -> Resize:
         """The model's resize."""
@@ -141,17 +169,14 @@ class _DataModule(lightning.LightningDataModule, Generic[Records]):
             self._read[split] = self.read(split)
         return self._read[split]
 
-    def _loader(self, dataset: Dataset[Any], batch_size: int, **options: Any) -> DataLoader[Any]:
-        return DataLoader(
-            dataset,
-            batch_size,
-            num_workers=self.num_workers,
-            collate_fn=type(self).collate,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
-            worker_init_fn=use_one_thread,
-            **options,
-        )
+    def _loader_options(self) -> dict[str, Any]:
+        return {
+            "num_workers": self.num_workers,
+            "collate_fn": type(self).collate,
+            "persistent_workers": self.num_workers > 0,
+            "pin_memory": torch.cuda.is_available(),
+            "worker_init_fn": use_one_thread,
+        }
 
 
 class DetectionDataModule(_DataModule[DetectionRecords]):
@@ -172,9 +197,12 @@ class DetectionDataModule(_DataModule[DetectionRecords]):
         val_split: str = "val",
         test_split: str = "test",
         seed: int = 0,
+        strict: bool = False,
+        cache: CacheKind | None = None,
+        cache_gib: float = 8.0,
     ) -> None:
-        splits = train_split, val_split, test_split
-        super().__init__(root, batch_size, eval_batch_size, num_workers, splits, seed)
+        splits, loading = (train_split, val_split, test_split), Loading(strict, cache, cache_gib)
+        super().__init__(root, batch_size, eval_batch_size, num_workers, splits, seed, loading)
         self.augmentation = augmentation
 
     def select(self, records: DetectionRecords, split: str) -> DetectionRecords:
@@ -184,6 +212,13 @@ class DetectionDataModule(_DataModule[DetectionRecords]):
     def dataset(self, split: str, *, train: bool) -> DetectionDataset:
         augmentation = self.augmentation if train else None
         return DetectionDataset(self.records(split), self.connected_resize(), augmentation, seed=self.seed)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        loader = super().train_dataloader()
+        max_epochs = getattr(self.trainer, "max_epochs", None)
+        if self.augmentation is not None and max_epochs and max_epochs > 0:
+            loader.dataset.close_from = max_epochs - self.augmentation.close_epochs  # type: ignore[attr-defined]
+        return loader
 
 
 class SegmentationDataModule(_DataModule[SegmentationRecords]):
@@ -202,9 +237,12 @@ class SegmentationDataModule(_DataModule[SegmentationRecords]):
         val_split: str = "val",
         test_split: str = "test",
         seed: int = 0,
+        strict: bool = False,
+        cache: CacheKind | None = None,
+        cache_gib: float = 8.0,
     ) -> None:
-        splits = train_split, val_split, test_split
-        super().__init__(root, batch_size, eval_batch_size, num_workers, splits, seed)
+        splits, loading = (train_split, val_split, test_split), Loading(strict, cache, cache_gib)
+        super().__init__(root, batch_size, eval_batch_size, num_workers, splits, seed, loading)
         self.augmentation = augmentation
 
     def select(self, records: SegmentationRecords, split: str) -> SegmentationRecords:
@@ -231,9 +269,12 @@ class ClassificationDataModule(_DataModule[ClassificationRecords]):
         val_split: str = "val",
         test_split: str = "test",
         seed: int = 0,
+        strict: bool = False,
+        cache: CacheKind | None = None,
+        cache_gib: float = 8.0,
     ) -> None:
-        splits = train_split, val_split, test_split
-        super().__init__(root, batch_size, eval_batch_size, num_workers, splits, seed)
+        splits, loading = (train_split, val_split, test_split), Loading(strict, cache, cache_gib)
+        super().__init__(root, batch_size, eval_batch_size, num_workers, splits, seed, loading)
         self.augmentation = augmentation
 
     def select(self, records: ClassificationRecords, split: str) -> ClassificationRecords:
@@ -244,8 +285,3 @@ class ClassificationDataModule(_DataModule[ClassificationRecords]):
         return ClassificationDataset(
             self.records(split), self.connected_resize(), augmentation, seed=self.seed
         )
-
-
-def default_num_workers() -> int:
-    """A process for every core but one, 8 at most."""
-    return max(1, min(8, (os.cpu_count() or 1) - 1))

@@ -1,8 +1,12 @@
-"""Cityscapes: ``leftImg8bit/{split}/{city}`` and ``gtFine/{split}/{city}``, scored on 19 classes."""
+"""Cityscapes: ``leftImg8bit/{split}/{city}`` and ``gtFine/{split}/{city}``, scored on 19 classes.
+
+``gtCoarse`` has coarse polygons of the splits train, train_extra and val.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -21,20 +25,27 @@ CITYSCAPES_LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27
 """The label id of each train id (cityscapesScripts, ``helpers/labels.py``)."""
 
 _NUM_LABEL_IDS = 34
-_IMAGE, _MASK = "_leftImg8bit.png", "_gtFine_labelIds.png"
+_IMAGE, _MASK, _INSTANCES = "_leftImg8bit.png", "_labelIds.png", "_instanceIds.png"
 
 
-def read_cityscapes(root: str | Path, split: str) -> SegmentationRecords:
-    """Read a Cityscapes split with fine annotations; every other of its 34 label ids is ignored.
+def read_cityscapes(
+    root: str | Path, split: str, annotations: Literal["gtFine", "gtCoarse"] = "gtFine"
+) -> SegmentationRecords:
+    """Read a Cityscapes split; every other of its 34 label ids is ignored.
 
     Raises:
         InputError: the split or the mask of an image is missing.
+        ValueError: ``annotations`` is something else.
     """
+    if annotations not in ("gtFine", "gtCoarse"):
+        raise ValueError(f"annotations is {annotations!r}: choose gtFine or gtCoarse.")
     folder = existing_root(root)
-    images, masks = folder / "leftImg8bit" / split, folder / "gtFine" / split
+    images, masks = folder / "leftImg8bit" / split, folder / annotations / split
     if not images.is_dir():
         raise missing_split(folder, split, list_names(folder / "leftImg8bit"))
-    pairs = [pair for city in sorted(list_names(images)) for pair in _city(images / city, masks / city)]
+    cities = sorted(list_names(images))
+    suffix = f"_{annotations}{_MASK}"
+    pairs = [pair for city in cities for pair in _city(images / city, masks / city, suffix)]
     if not pairs:
         raise empty_split(images, split)
     return SegmentationRecords(
@@ -55,10 +66,28 @@ def cityscapes_lookup() -> Mask:
     return lookup
 
 
-def _city(images: Path, masks: Path) -> list[tuple[str, str]]:
+def cityscapes_splits(root: Path) -> tuple[str, ...]:
+    """Splits that have images."""
+    images = root / "leftImg8bit"
+    return tuple(sorted(name for name in list_names(images) if (images / name).is_dir()))
+
+
+def instance_file(mask_path: str | Path) -> str:
+    """The instanceIds file beside a labelIds file: label id * 1000 + number, or the label id of a region.
+
+    Raises:
+        InputError: it does not exist.
+    """
+    path = Path(str(mask_path).removesuffix(_MASK) + _INSTANCES)
+    if not path.is_file():
+        raise InputError(f"{mask_path} has no instances beside it: add {path}, which iIoU needs.")
+    return str(path)
+
+
+def _city(images: Path, masks: Path, suffix: str) -> list[tuple[str, str]]:
     present, pairs = list_names(masks), []
     for name in sorted(name for name in list_names(images) if name.endswith(_IMAGE)):
-        mask = name.removesuffix(_IMAGE) + _MASK
+        mask = name.removesuffix(_IMAGE) + suffix
         if mask not in present:
             raise InputError(f"{images / name} has no mask: add {masks / mask}, or remove the image.")
         pairs.append((str(images / name), str(masks / mask)))

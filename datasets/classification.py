@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import ClassificationSamples, ClassTarget
 from pocketvision.datasets.augmentation import ClassificationAugmentation
 from pocketvision.datasets.detection import to_tensor
-from pocketvision.datasets.images import read_image
+from pocketvision.datasets.picture import PictureFile
 from pocketvision.datasets.records import ClassificationRecords
-from pocketvision.datasets.sampling import EpochIndex, sample_rng
+from pocketvision.datasets.samples import SampleDataset
+from pocketvision.datasets.sampling import sample_rng
 
 
-class ClassificationDataset(Dataset[tuple[Tensor, ClassTarget]]):
+class ClassificationDataset(SampleDataset[ClassificationRecords, ClassificationAugmentation, ClassTarget]):
     """Images (3, H, W) uint8 RGB of the input's size and their labels.
 
     Index it as :class:`DetectionDataset`.
@@ -29,27 +29,20 @@ class ClassificationDataset(Dataset[tuple[Tensor, ClassTarget]]):
         *,
         seed: int = 0,
     ) -> None:
-        self.records = records
-        self.resize = resize
-        self.augmentation = augmentation
-        self.seed = seed
-        self.epoch = 0
+        super().__init__(records, resize, augmentation, seed=seed)
 
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __getitem__(self, key: int | EpochIndex) -> tuple[Tensor, ClassTarget]:
-        epoch, index = key if isinstance(key, tuple) else (self.epoch, key)
-        image = read_image(self.records.image_paths[index])
+    def sample(self, epoch: int, index: int) -> tuple[Tensor, ClassTarget]:
+        picture = PictureFile(self.records.image_paths[index], None, self.cache, self.kept_size)
+        if self.augmentation is None:
+            image = self.resize.apply(picture.read())
+        else:
+            image = self.augmentation(picture, self.resize, sample_rng(self.seed, epoch, index))
         target = ClassTarget(
             label=int(self.records.labels[index]),
             image_id=int(self.records.image_ids[index]),
-            original_size=(image.shape[0], image.shape[1]),
+            original_size=picture.size,
         )
-        if self.augmentation is None:
-            return to_tensor(self.resize.apply(image)), target
-        rng = sample_rng(self.seed, epoch, index)
-        return to_tensor(self.augmentation(image, self.resize, rng)), target
+        return to_tensor(image), target
 
 
 def collate_classification(samples: list[tuple[Tensor, ClassTarget]]) -> ClassificationSamples:

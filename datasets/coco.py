@@ -5,83 +5,65 @@ Format: https://cocodataset.org/#format-data; boxes are (x, y, width, height) in
 
 from __future__ import annotations
 
-import json
-import math
-import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeGuard
 
 from pocketvision.core.errors import InputError
-from pocketvision.datasets.assemble import FoundBoxes, assemble
-from pocketvision.datasets.folders import empty_split, existing_root, list_names, missing_split
+from pocketvision.datasets.assemble import assemble
+from pocketvision.datasets.coco_index import read_index, write_index
+from pocketvision.datasets.coco_json import Json, load_coco
+from pocketvision.datasets.coco_layouts import find_coco
+from pocketvision.datasets.coco_rows import is_id, read_annotations
+from pocketvision.datasets.folders import empty_split, existing_root, is_file, list_names
 from pocketvision.datasets.images import read_size
 from pocketvision.datasets.records import DetectionRecords
-
-Json = dict[str, Any]
 
 
 def read_coco(root: str | Path, split: str) -> DetectionRecords:
     """Read a COCO detection split; classes are ordered by category id, whose gaps do not matter.
 
-    Images without annotations are kept as background, crowd boxes are kept and marked.
+    Images without annotations are kept as background, crowd boxes are kept and marked. Of a large file
+    an index is kept in the cache folder, and used while the file stays the same.
 
     Raises:
         InputError: a file is missing or an entry is wrong; the sentence names it.
     """
-    file, folder = _find(existing_root(root), split)
-    content = _load(file)
+    file, folder = find_coco(existing_root(root), split)
+    records = read_index(file, folder, root)
+    if records is not None:
+        _check_files(_names(records, folder), folder, file)
+        return records
+    records, is_self_contained = _read_json(file, folder, root, split)
+    return write_index(records, file, folder) if is_self_contained else records
+
+
+def _read_json(file: Path, folder: Path, root: str | Path, split: str) -> tuple[DetectionRecords, bool]:
+    """The records, and whether they come from the JSON alone, sizes of images included."""
+    content = load_coco(file, polygons=False)
     names = _categories(content["categories"], file)
     images = content["images"]
     if not images:
         raise empty_split(file, split)
     owners = _owners(images, file)
-    _check_files(images, folder, file)
+    _check_files(((image["file_name"], image["id"]) for image in images), folder, file)
     label_of = {category_id: label for label, category_id in enumerate(names)}
     annotations = content["annotations"]
-    return assemble(
-        _boxes(annotations, owners, label_of, file),
+    stated = [_stated_size(image) for image in images]
+    records = assemble(
+        read_annotations(annotations, owners, label_of, file),
         lambda i: f"{file}, annotation {annotations[i].get('id', f'number {i}')}",
         root=Path(root),
         image_paths=[str(folder / image["file_name"]) for image in images],
         image_ids=[image["id"] for image in images],
-        sizes=[_size(image, folder) for image in images],
+        sizes=[
+            size or read_size(str(folder / image["file_name"]))
+            for size, image in zip(stated, images, strict=True)
+        ],
         class_names=tuple(names.values()),
         category_ids=tuple(names),
         annotation_file=str(file),
     )
-
-
-def _find(root: Path, split: str) -> tuple[Path, Path]:
-    """The annotation file and the image folder of a split."""
-    layouts = [(root / f"instances_{split}.json", split)]
-    for year in ("2017", "2014", ""):
-        layouts.append((root / "annotations" / f"instances_{split}{year}.json", split + year))
-    file, name = next((layout for layout in layouts if layout[0].is_file()), (None, ""))
-    if file is None:
-        found = list_names(root) | list_names(root / "annotations")
-        matches = (re.fullmatch(r"instances_(.+?)(2017|2014)?\.json", name) for name in found)
-        raise missing_split(root, split, {match[1] for match in matches if match})
-    folder = next((path for path in (root / name, root / "images" / name) if path.is_dir()), None)
-    if folder is None:
-        raise InputError(f"{file} has no image folder: put its images into {root / name}.")
-    return file, folder
-
-
-def _load(file: Path) -> Json:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{file} is no valid JSON (line {error.lineno}, column {error.colno}: {error.msg}): "
-            "it may be incomplete; copy or export it again."
-        ) from None
-    except UnicodeDecodeError:
-        raise InputError(f"{file} is no valid JSON (not UTF-8 text): copy or export it again.") from None
-    for key in ("images", "annotations", "categories"):
-        rows = content.get(key) if isinstance(content, dict) else None
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise InputError(f"{file} has no list of objects '{key}': export it again as COCO instances.")
-    return content  # type: ignore[no-any-return]
+    return records, None not in stated
 
 
 def _categories(rows: list[Json], file: Path) -> dict[int, str]:
@@ -89,7 +71,7 @@ def _categories(rows: list[Json], file: Path) -> dict[int, str]:
     names: dict[int, str] = {}
     for row in rows:
         category_id, name = row.get("id"), row.get("name")
-        if not _is_id(category_id) or not isinstance(name, str):
+        if not is_id(category_id) or not isinstance(name, str):
             raise InputError(f"{file} has the category {row}: give it an integer 'id' and a 'name'.")
         if category_id in names or name in names.values():
             raise InputError(
@@ -104,7 +86,7 @@ def _owners(images: list[Json], file: Path) -> dict[int, int]:
     owners: dict[int, int] = {}
     for i, image in enumerate(images):
         image_id, name = image.get("id"), image.get("file_name")
-        if not _is_id(image_id) or not isinstance(name, str):
+        if not is_id(image_id) or not isinstance(name, str):
             raise InputError(f"{file} has the image {image}: give it an integer 'id' and a 'file_name'.")
         if image_id in owners:
             first = images[owners[image_id]]["file_name"]
@@ -115,63 +97,25 @@ def _owners(images: list[Json], file: Path) -> dict[int, int]:
     return owners
 
 
-def _check_files(images: list[Json], folder: Path, file: Path) -> None:
+def _check_files(images: Iterable[tuple[str, int]], folder: Path, file: Path) -> None:
+    """Names and ids of images whose files must be there; the folder is listed once."""
     present = list_names(folder)
-    for image in images:
-        name = image["file_name"]
-        if name not in present and not ("/" in name and (folder / name).is_file()):
+    for name, image_id in images:
+        if name not in present and not ("/" in name and is_file(folder / name)):
             raise InputError(
-                f"{file} names {name} (image id {image['id']}), which is not in {folder}: "
+                f"{file} names {name} (image id {image_id}), which is not in {folder}: "
                 "add the image, or remove it from the JSON."
             )
 
 
-def _size(image: Json, folder: Path) -> tuple[int, int]:
+def _names(records: DetectionRecords, folder: Path) -> Iterator[tuple[str, int]]:
+    prefix = f"{folder}/"
+    for path, image_id in zip(records.image_paths, records.image_ids.tolist(), strict=True):
+        yield path.removeprefix(prefix), image_id
+
+
+def _stated_size(image: Json) -> tuple[int, int] | None:
     height, width = image.get("height"), image.get("width")
-    if _is_id(height) and _is_id(width) and height > 0 and width > 0:
+    if is_id(height) and is_id(width) and 0 < height < 2**31 and 0 < width < 2**31:
         return height, width
-    return read_size(str(folder / image["file_name"]))
-
-
-def _boxes(
-    annotations: list[Json], owners: dict[int, int], label_of: dict[int, int], file: Path
-) -> FoundBoxes:
-    found = FoundBoxes()
-    for i, row in enumerate(annotations):
-        box, area = row.get("bbox"), row.get("area")
-        owner, label = owners.get(row.get("image_id", -1)), label_of.get(row.get("category_id", -1))
-        if owner is None or label is None or not _is_box(box) or not (area is None or _is_number(area)):
-            raise InputError(f"{file}, annotation {row.get('id', f'number {i}')}: {_why(row, owner, label)}")
-        x, y, width, height = box
-        found.owners.append(owner)
-        found.boxes.append((x, y, x + width, y + height))
-        found.labels.append(label)
-        found.crowd.append(bool(row.get("iscrowd", 0)))
-        found.areas.append(area)
-    found.difficult = [False] * len(found.owners)
-    return found
-
-
-def _why(row: Json, owner: int | None, label: int | None) -> str:
-    if owner is None:
-        return f"no image has its image id {row.get('image_id')}; add the image, or remove the annotation."
-    if label is None:
-        return (
-            f"no category has its category id {row.get('category_id')}; "
-            "add it to 'categories', or correct the annotation."
-        )
-    if _is_box(row.get("bbox")):
-        return f"its area {row['area']} is not a finite number; correct it, or leave it out."
-    return f"its bbox {row.get('bbox')} is not four finite numbers (x, y, width, height); correct it."
-
-
-def _is_id(value: Any) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_box(value: Any) -> TypeGuard[list[float]]:
-    return isinstance(value, list) and len(value) == 4 and all(_is_number(side) for side in value)
+    return None

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
-from pocketvision.core.structures import BoxTarget, DetectionSamples
+from pocketvision.core.structures import BoxTarget, DetectionSamples, Size
 from pocketvision.datasets.augmentation import DetectionAugmentation
-from pocketvision.datasets.images import Array, read_image
-from pocketvision.datasets.records import DetectionRecords
-from pocketvision.datasets.sampling import EpochIndex, sample_rng
+from pocketvision.datasets.images import Array
+from pocketvision.datasets.mixing import Annotated, Partners
+from pocketvision.datasets.picture import Picture, PictureFile, as_picture
+from pocketvision.datasets.records import Boxes, DetectionRecords, Labels
+from pocketvision.datasets.samples import NamedPicture, SampleDataset
+from pocketvision.datasets.sampling import sample_rng
 
 
-class DetectionDataset(Dataset[tuple[Tensor, BoxTarget]]):
+class DetectionDataset(SampleDataset[DetectionRecords, DetectionAugmentation, BoxTarget]):
     """Images (3, H, W) uint8 RGB of the input's size with boxes in its pixels; crowd boxes are left out.
 
     ``augmentation`` None gives the resized image as evaluation needs it. Index it with i, or with
     (epoch, i) as an :class:`EpochSampler` does; augmentation depends on (seed, epoch, i) only.
+
+    Attributes:
+        close_from: the first epoch without mosaic, mixup and copy-paste; None if there is none.
     """
+
+    close_from: int | None = None
 
     def __init__(
         self,
@@ -31,50 +38,54 @@ class DetectionDataset(Dataset[tuple[Tensor, BoxTarget]]):
         *,
         seed: int = 0,
     ) -> None:
-        self.records = records
-        self.resize = resize
-        self.augmentation = augmentation
-        self.seed = seed
-        self.epoch = 0
+        super().__init__(records, resize, augmentation, seed=seed)
 
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __getitem__(self, key: int | EpochIndex) -> tuple[Tensor, BoxTarget]:
-        epoch, index = key if isinstance(key, tuple) else (self.epoch, key)
-        image = self._read(index)
-        height, width = image.shape[:2]
-        owned = self.records.boxes_of(index)
-        trained = ~self.records.crowd[owned]
-        boxes, labels = self.records.boxes[owned][trained], self.records.labels[owned][trained]
+    def sample(self, epoch: int, index: int) -> tuple[Tensor, BoxTarget]:
+        picture = as_picture(self._read(index))
+        boxes, labels = self._trained(index)
         if self.augmentation is None:
-            image, boxes = self.resize.apply(image), self.resize.apply_to_boxes(boxes, (height, width))
+            image, size = self.resize.apply(picture.read()), picture.size
+            boxes = self.resize.apply_to_boxes(boxes, size)
         else:
             rng = sample_rng(self.seed, epoch, index)
-            image, boxes, labels = self.augmentation(image, boxes, labels, self.resize, rng)
+            partners = self._partners(epoch)
+            image, boxes, labels = self.augmentation(picture, boxes, labels, self.resize, rng, partners)
         target = BoxTarget(
             boxes=torch.from_numpy(np.ascontiguousarray(boxes, dtype=np.float32)),
             labels=torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64)),
             image_id=int(self.records.image_ids[index]),
-            original_size=(height, width),
+            original_size=picture.size,
         )
         return to_tensor(image), target
 
-    def _read(self, index: int) -> Array:
-        path = self.records.image_paths[index]
-        image = read_image(path)
+    def _read(self, index: int) -> Array | Picture:
         height, width = self.records.sizes[index].tolist()
-        if image.shape[:2] != (height, width):
-            raise InputError(
-                f"{path} is {image.shape[1]}x{image.shape[0]} pixels, but its annotation says "
-                f"{width}x{height}: its boxes belong to another version of the image; replace one of the two."
-            )
-        return image
+        size: Size = (height, width)
+        return PictureFile(self.records.image_paths[index], size, self.cache, self.kept_size)
+
+    def _trained(self, index: int) -> tuple[Boxes, Labels]:
+        """Boxes (G, 4) and labels (G,) without those of crowds."""
+        owned = self.records.boxes_of(index)
+        trained = ~np.asarray(self.records.crowd[owned])
+        return np.asarray(self.records.boxes[owned])[trained], np.asarray(self.records.labels[owned])[trained]
+
+    def _partners(self, epoch: int) -> Partners | None:
+        is_closed = self.close_from is not None and epoch >= self.close_from
+        if self.augmentation is None or not self.augmentation.mixes or is_closed:
+            return None
+
+        def draw(rng: np.random.Generator) -> Annotated:
+            index = int(rng.integers(len(self)))
+            return Annotated(NamedPicture(as_picture(self._read(index)), index), *self._trained(index))
+
+        return draw
 
 
 def to_tensor(image: Array) -> Tensor:
     """(H, W, 3) uint8 array -> (3, H, W) uint8 tensor."""
-    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    planes = np.empty((3, *image.shape[:2]), dtype=np.uint8)
+    cv2.split(image, [*planes])
+    return torch.from_numpy(planes)
 
 
 def collate_detection(samples: list[tuple[Tensor, BoxTarget]]) -> DetectionSamples:

@@ -49,6 +49,59 @@ def by_stem(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> dict[st
     return stems
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; a name that no file can have (too long, a zero byte) is just absent."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder, for names of any kind as in :func:`is_file`."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def images_below(folder: Path) -> list[Path]:
+    """Images in ``folder`` and its subfolders, sorted; names that begin with a dot are skipped."""
+    found: list[Path] = []
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(parent, name) for name in sorted(files) if is_image(name)]
+    return found
+
+
+def is_image(name: str) -> bool:
+    """Whether a file of this name is an image that we look at."""
+    return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
+
+
+def read_text(file: Path) -> str:
+    """The text of a file, which may begin with a byte order mark.
+
+    Raises:
+        InputError: it is missing, or not UTF-8.
+    """
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{file} cannot be read ({error.strerror}): check the file.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{file} is no UTF-8 text: save it as UTF-8, or replace it.") from None
+
+
+def read_lines(file: Path) -> list[str]:
+    """The lines that are not empty, stripped.
+
+    Raises:
+        InputError: the file is missing, or no UTF-8 text.
+    """
+    return [line.strip() for line in read_text(file).split("\n") if line.strip()]
+
+
 def missing_split(where: Path, split: str, splits: Iterable[str]) -> MissingSplitError:
     """The error for a split that does not exist, with those that do."""
     known = ", ".join(sorted(splits)) or "none"

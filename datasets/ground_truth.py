@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pocketvision.core.errors import InputError
+from pocketvision.datasets.coco_json import load_coco
 
 if TYPE_CHECKING:
     from pocketvision.datasets.records import DetectionRecords
@@ -18,15 +17,11 @@ def coco_dataset(records: DetectionRecords) -> dict[str, Any]:
     """pycocotools' ``COCO.dataset``: the annotation file where there is one, else built from the arrays.
 
     Raises:
-        InputError: the annotation file is no longer there.
+        InputError: the annotation file is no longer there, or broken.
     """
     if records.annotation_file is None:
         return _from_arrays(records)
-    try:
-        text = Path(records.annotation_file).read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{records.annotation_file} cannot be read again ({error.strerror}).") from None
-    return _complete(json.loads(text))
+    return _complete(load_coco(Path(records.annotation_file)))
 
 
 def _complete(dataset: dict[str, Any]) -> dict[str, Any]:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import os
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.folders import (
-    IMAGE_SUFFIXES,
     empty_split,
     existing_root,
+    is_image,
     list_names,
     missing_split,
 )
 from pocketvision.datasets.records import ClassificationRecords
+from pocketvision.datasets.splits import ALL, canonical, find_split, split_of
 
 
 def read_image_folder(root: str | Path, split: str) -> ClassificationRecords:
     """Read ``{split}/{class}/`` below ``root``, or ``{class}/`` where ``root`` is the class folders.
 
+    The latter stands for whichever split is asked for, with a note except for ``all``.
     Classes are the folders in alphabetical order, with or without images, as in torchvision; for
     ImageNet these are the WordNet ids (n01440764, ...) in the order of published models. Images may
     lie in folders of their class folder. Names that begin with a dot are skipped. An image id is the
@@ -55,14 +58,30 @@ def read_image_folder(root: str | Path, split: str) -> ClassificationRecords:
     )
 
 
+def image_folder_splits(root: Path) -> tuple[str, ...]:
+    """Splits that have folders of classes, or ``all`` if ``root`` has; one class alone is none."""
+    splits = [name for name in _subfolders(root) if split_of(name) and _has_classes(root / name)]
+    return tuple(canonical(name) for name in splits) or ((ALL,) if _has_classes(root) else ())
+
+
+def _has_classes(folder: Path) -> bool:
+    """Whether two folders have images; train and val with images are no classes."""
+    names = (name for name in _subfolders(folder) if split_of(name) is None)
+    with_images = (name for name in names if any(map(is_image, list_names(folder / name))))
+    return len(list(islice(with_images, 2))) == 2
+
+
 def _find(root: Path, split: str) -> tuple[Path, list[str]]:
     """The folder of class folders, and a note where it is not the split's own."""
-    if (root / split).is_dir():
-        return root / split, []
     names = _subfolders(root)
+    own = find_split(names, split)
+    if own is not None:
+        return root / own, []
     # Folders of splits hold class folders and no images.
-    if not any(_is_image(name) for folder in names for name in list_names(root / folder)):
+    if not any(is_image(name) for folder in names for name in list_names(root / folder)):
         raise missing_split(root, split, names)
+    if split == ALL:
+        return root, []
     return root, [f"{root} has no folder '{split}': all its class folders stand for this split."]
 
 
@@ -79,9 +98,5 @@ def _list_files(folder: Path) -> tuple[list[str], list[str]]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if not name.startswith("."):
-                (images if _is_image(name) else others).append(os.path.join(parent, name))  # noqa: PTH118
+                (images if is_image(name) else others).append(os.path.join(parent, name))  # noqa: PTH118
     return images, others
-
-
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")

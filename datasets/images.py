@@ -16,11 +16,22 @@ from pocketvision.core.structures import Size
 Array = npt.NDArray[np.uint8]
 
 _TAIL = 64
+_REDUCED = {
+    1: 0,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+}
+_RGB = int(getattr(cv2, "IMREAD_COLOR_RGB", 0))
+"""Since OpenCV 4.11; with older ones the channels are swapped afterwards."""
 _REMEDY = "replace the file, or remove it from the data"
 
 
-def read_image(path: str) -> Array:
+def read_image(path: str, reduction: int = 1) -> Array:
     """Decode an image file: (H, W, 3) uint8 RGB.
+
+    ``reduction`` 2, 4 or 8 divides the sides, rounded up, while a JPEG is decoded: from fewer of its
+    frequencies, which takes less time and has no aliasing. Other formats must be read with 1.
 
     A rotation stated in EXIF is not applied: sizes and boxes of COCO-like data describe the stored pixels.
 
@@ -28,14 +39,15 @@ def read_image(path: str) -> Array:
         InputError: the file is missing, truncated or not an image.
     """
     data = _read_bytes(path)
+    flags = (_RGB or cv2.IMREAD_COLOR) | _REDUCED[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        image = cv2.imdecode(data, flags)
     except cv2.error:
         image = None
     if image is None:
         raise InputError(f"{path} cannot be read as an image: {_REMEDY}.")
     _check_complete(data, path)
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    return np.asarray(image if _RGB else cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
 def read_mask(path: str) -> Array:

@@ -53,7 +53,7 @@ class DetectionRecords:
     """
 
     root: str
-    image_paths: list[str]
+    image_paths: Sequence[str]
     image_ids: npt.NDArray[np.int64]
     sizes: npt.NDArray[np.int32]
     offsets: npt.NDArray[np.int64]
@@ -84,9 +84,8 @@ class DetectionRecords:
                 a class that is not among them.
         """
         table = _new_labels(self.class_names, class_names, self.root)
-        labels = table[self.labels]
-        keep = labels >= 0
-        notes = self.notes
+        labels = table[np.asarray(self.labels)]
+        keep, notes = labels >= 0, self.notes
         if not keep.all():
             sentence = self._dropped(keep)
             if unknown == "error":
@@ -95,9 +94,12 @@ class DetectionRecords:
                 )
             notes = (*notes, f"{sentence} They are left out.")
         ids = dict(zip(self.class_names, self.category_ids, strict=True))
+        if np.array_equal(table, np.arange(len(table))):
+            labels = self.labels  # no class moves: the array may lie in a file that workers share
+        kept = self if keep.all() else self._keep(keep)
         return replace(
-            self._keep(keep),
-            labels=labels[keep],
+            kept,
+            labels=labels[keep] if kept is not self else labels,
             class_names=tuple(class_names),
             category_ids=tuple(-1 if name is None else ids.get(name, -1) for name in class_names),
             notes=notes,
@@ -150,8 +152,8 @@ class SegmentationRecords:
         notes: counted warnings.
     """
 
-    image_paths: list[str]
-    mask_paths: list[str]
+    image_paths: Sequence[str]
+    mask_paths: Sequence[str]
     image_ids: npt.NDArray[np.int64]
     class_names: tuple[str | None, ...]
     lookup: Mask
@@ -206,7 +208,7 @@ class ClassificationRecords:
     """
 
     root: str
-    image_paths: list[str]
+    image_paths: Sequence[str]
     image_ids: npt.NDArray[np.int64]
     labels: Labels
     class_names: tuple[str | None, ...]

@@ -7,9 +7,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch.distributed
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler
 from torch.utils.data.distributed import DistributedSampler
+
+from pocketvision.core.distributed import num_processes, process_index
 
 EpochIndex = tuple[int, int]
 """(epoch, index of the sample)."""
@@ -20,21 +21,33 @@ class EpochSampler(DistributedSampler[Any]):
 
     Every ``iter()`` begins the next epoch unless ``set_epoch`` said which one. Each of several
     processes gets its share: Lightning leaves a DistributedSampler as it is.
+
+    ``start`` is how many of this process's samples the next epoch leaves out, where a run goes on.
     """
 
+    start = 0
+
     def __init__(self, dataset: Dataset[Any], seed: int = 0) -> None:
-        parallel = torch.distributed.is_available() and torch.distributed.is_initialized()
-        super().__init__(
-            dataset,
-            num_replicas=torch.distributed.get_world_size() if parallel else 1,
-            rank=torch.distributed.get_rank() if parallel else 0,
-            seed=seed,
-        )
+        super().__init__(dataset, num_replicas=num_processes(), rank=process_index(), seed=seed)
 
     def __iter__(self) -> Iterator[EpochIndex]:
-        epoch, indices = self.epoch, super().__iter__()
+        epoch, indices = self.epoch, list(super().__iter__())[self.start :]
         self.epoch += 1
+        self.start = 0
         return ((epoch, index) for index in indices)
+
+
+class ProcessShare(Sampler[int]):
+    """The samples of this process in order: every one in exactly one process, none twice."""
+
+    def __init__(self, num_samples: int) -> None:
+        self.indices = range(process_index(), num_samples, num_processes())
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.indices)
+
+    def __len__(self) -> int:
+        return len(self.indices)
 
 
 def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
-from pocketvision.core.structures import MaskTarget, SegmentationSamples
+from pocketvision.core.structures import MaskTarget, SegmentationSamples, Size
 from pocketvision.datasets.augmentation import SegmentationAugmentation
 from pocketvision.datasets.detection import to_tensor
-from pocketvision.datasets.images import Array, read_image, read_mask
+from pocketvision.datasets.images import Array, read_mask
+from pocketvision.datasets.picture import Picture, PictureFile, as_picture
 from pocketvision.datasets.records import SegmentationRecords
-from pocketvision.datasets.sampling import EpochIndex, sample_rng
+from pocketvision.datasets.samples import SampleDataset
+from pocketvision.datasets.sampling import sample_rng
 
 
-class SegmentationDataset(Dataset[tuple[Tensor, MaskTarget]]):
+class SegmentationDataset(SampleDataset[SegmentationRecords, SegmentationAugmentation, MaskTarget]):
     """Images (3, H, W) uint8 RGB and masks of class indices, 255 where ignored.
 
     With ``augmentation`` both have its crop size; without, the image has the input's size and the
@@ -32,39 +33,42 @@ class SegmentationDataset(Dataset[tuple[Tensor, MaskTarget]]):
         *,
         seed: int = 0,
     ) -> None:
-        self.records = records
-        self.resize = resize
-        self.augmentation = augmentation
-        self.seed = seed
-        self.epoch = 0
+        super().__init__(records, resize, augmentation, seed=seed)
 
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __getitem__(self, key: int | EpochIndex) -> tuple[Tensor, MaskTarget]:
-        epoch, index = key if isinstance(key, tuple) else (self.epoch, key)
-        image, mask = self._read(index)
-        height, width = image.shape[:2]
+    def sample(self, epoch: int, index: int) -> tuple[Tensor, MaskTarget]:
+        read, mask = self._read(index)
+        picture = as_picture(read)
         if self.augmentation is None:
-            image = self.resize.apply(image)
+            image, size = self.resize.apply(picture.read()), picture.size
         else:
-            image, mask = self.augmentation(image, mask, self.resize, sample_rng(self.seed, epoch, index))
+            size, rng = picture.size, sample_rng(self.seed, epoch, index)
+            image, mask = self.augmentation(picture, mask, self.resize, rng)
         target = MaskTarget(
             mask=torch.from_numpy(np.ascontiguousarray(mask)),
             image_id=int(self.records.image_ids[index]),
-            original_size=(height, width),
+            original_size=size,
         )
         return to_tensor(image), target
 
-    def _read(self, index: int) -> tuple[Array, Array]:
+    def cached_files(self) -> list[tuple[str, Size | None]]:
+        return [*super().cached_files(), *((path, None) for path in self.records.mask_paths)]
+
+    def _read(self, index: int) -> tuple[Array | Picture, Array]:
         image_path, mask_path = self.records.image_paths[index], self.records.mask_paths[index]
-        image, mask = read_image(image_path), read_mask(mask_path)
-        if image.shape[:2] != mask.shape:
+        picture, mask = PictureFile(image_path, None, self.cache, self.kept_size), self._read_mask(mask_path)
+        if picture.size != mask.shape:
             raise InputError(
                 f"{mask_path} is {mask.shape[1]}x{mask.shape[0]} pixels, but its image {image_path} is "
-                f"{image.shape[1]}x{image.shape[0]}: bring both to one size."
+                f"{picture.size[1]}x{picture.size[0]}: bring both to one size."
             )
-        return image, self.records.to_classes(mask, mask_path)
+        return picture, self.records.to_classes(mask, mask_path)
+
+    def _read_mask(self, path: str) -> Array:
+        def decode() -> tuple[Array, Size]:
+            mask = read_mask(path)
+            return mask, (mask.shape[0], mask.shape[1])
+
+        return decode()[0] if self.cache is None else self.cache.load(path, None, decode)[0]
 
 
 def collate_segmentation(samples: list[tuple[Tensor, MaskTarget]]) -> SegmentationSamples:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from pocketvision.core.structures import Size
-from pocketvision.datasets.images import Array
 from pocketvision.datasets.records import Boxes, Labels
 
 Windows = npt.NDArray[np.float64]
@@ -26,6 +25,14 @@ def expand_window(size: Size, ratio: tuple[float, float], rng: np.random.Generat
     scale = rng.uniform(*ratio)
     left, top = -rng.random(2) * (scale - 1) * (width, height)
     return np.round(np.array([left, top, left + scale * width, top + scale * height]))
+
+
+def jitter_window(size: Size, factor: tuple[float, float], rng: np.random.Generator) -> Windows:
+    """A window (4,) that shows an image enlarged by a number in ``factor``, or shrunk, somewhere inside."""
+    image = np.array([size[1], size[0]], dtype=np.float64)
+    sides = image / rng.uniform(*factor)
+    top_left = rng.random(2) * (image - sides)
+    return np.concatenate((top_left, top_left + sides))
 
 
 def crop_window(
@@ -62,28 +69,29 @@ def crop_window(
 
 def centers_inside(boxes: Boxes, windows: Windows) -> npt.NDArray[np.bool_]:
     """Whether the centre of each box (G, 4) lies in each window (T, 4): (T, G)."""
-    centers = (boxes[:, :2] + boxes[:, 2:]) / 2
-    inside = (centers > windows[:, None, :2]) & (centers < windows[:, None, 2:])
-    return np.asarray(inside.all(axis=-1), dtype=np.bool_)
+    x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
+    left, top, right, bottom = windows.T[:, :, None]
+    inside: npt.NDArray[np.bool_] = (x > left) & (x < right) & (y > top) & (y < bottom)
+    return inside
 
 
-def cut(image: Array, window: Windows, fill: tuple[int, int, int]) -> Array:
-    """The pixels of ``window`` (4,), with ``fill`` where it reaches beyond the image (H, W, 3)."""
-    height, width = image.shape[:2]
-    left, top, right, bottom = (int(side) for side in window)
-    inner = image[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
-    pads = max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0)
-    if not any(pads):
-        return inner
-    return np.asarray(cv2.copyMakeBorder(inner, *pads, cv2.BORDER_CONSTANT, value=fill), dtype=np.uint8)
+def boxes_in(boxes: Boxes, labels: Labels, window: Sequence[float]) -> tuple[Boxes, Labels]:
+    """Boxes (G, 4) whose centre is in ``window`` (4,), cut to it, but none with a side below one pixel."""
+    inside = centers_inside(boxes, np.array([window]))[0]
+    return _cut(boxes[inside], labels[inside], window)
 
 
 def clean_boxes(boxes: Boxes, labels: Labels, size: Size) -> tuple[Boxes, Labels]:
     """Clip boxes (G, 4) to an image of ``size`` and drop those with a side below one pixel."""
-    height, width = size
-    clipped = np.clip(boxes, 0, np.array([width, height, width, height], dtype=np.float32))
-    keep = (clipped[:, 2:] - clipped[:, :2] >= 1).all(axis=1)
-    return clipped[keep].astype(np.float32, copy=False), labels[keep]
+    return _cut(boxes, labels, (0, 0, size[1], size[0]))
+
+
+def _cut(boxes: Boxes, labels: Labels, window: Sequence[float]) -> tuple[Boxes, Labels]:
+    left, top, right, bottom = window
+    low = np.array([left, top, left, top], dtype=np.float32)
+    cut = np.minimum(np.maximum(boxes, low), np.array([right, bottom, right, bottom], dtype=np.float32))
+    keep = (cut[:, 2] - cut[:, 0] >= 1) & (cut[:, 3] - cut[:, 1] >= 1)
+    return cut[keep].astype(np.float32, copy=False), labels[keep]
 
 
 def _draw(
@@ -101,10 +109,12 @@ def _draw(
 
 
 def _iou(windows: Windows, boxes: Boxes) -> npt.NDArray[np.float64]:
-    low = np.maximum(windows[:, None, :2], boxes[:, :2])
-    high = np.minimum(windows[:, None, 2:], boxes[:, 2:])
-    overlap = np.clip(high - low, 0, None).prod(axis=-1)
-    window_areas = (windows[:, 2:] - windows[:, :2]).prod(axis=-1)
-    box_areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=-1)
-    iou: npt.NDArray[np.float64] = overlap / (window_areas[:, None] + box_areas - overlap)
+    """Of each window (T, 4) with each box (G, 4): (T, G)."""
+    left, top, right, bottom = windows.T[:, :, None]
+    x1, y1, x2, y2 = boxes.T.astype(np.float64)
+    width = np.maximum(np.minimum(right, x2) - np.maximum(left, x1), 0)
+    height = np.maximum(np.minimum(bottom, y2) - np.maximum(top, y1), 0)
+    overlap = width * height
+    union = (right - left) * (bottom - top) + (x2 - x1) * (y2 - y1) - overlap
+    iou: npt.NDArray[np.float64] = overlap / union
     return iou

@@ -13,37 +13,49 @@ from pathlib import Path
 
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.assemble import FoundBoxes, assemble
-from pocketvision.datasets.folders import by_stem, empty_split, existing_root, missing_split
+from pocketvision.datasets.class_list import ordered_names
+from pocketvision.datasets.folders import by_stem, existing_root, missing_split
 from pocketvision.datasets.images import read_size
 from pocketvision.datasets.records import DetectionRecords
+from pocketvision.datasets.splits import find_split
+from pocketvision.datasets.voc_layouts import voc_splits
 
-_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
+_MAX_SIZE = 1 << 20
+"""A stated width or height beyond this is a mistake, and the image is asked instead."""
 
 
 def read_voc(root: str | Path, split: str) -> DetectionRecords:
     """Read a VOC detection split.
 
-    Class names (sorted) and image ids (rank of the annotation, from 1) are taken from all of
-    ``Annotations``, so that every split agrees. An image belongs to the annotation with its stem,
-    whatever file name the XML states.
+    Without ``ImageSets`` the only split is ``all``; XML files beside their images are read too, with or
+    without a folder a split. Class names (in the order of ``classes.txt`` if there is one, else sorted)
+    and image ids (rank of the annotation, from 1) are taken from all annotations, so that every split
+    agrees. An image belongs to the annotation with its stem, whatever file name the XML states.
 
     Raises:
         InputError: a file is missing or an entry is wrong; the sentence names it.
     """
     folder = existing_root(root)
-    stems = _stems(folder, split)
-    annotations = folder / "Annotations"
-    files = {stem: annotations / name for stem, name in by_stem(annotations, (".xml",)).items()}
-    images = by_stem(folder / "JPEGImages", _IMAGE_SUFFIXES)
-    _check_pairs(stems, files, images, folder, split)
-    trees = {stem: _parse(file) for stem, file in files.items()}
-    names = tuple(sorted({_name(o, files[stem]) for stem in files for o in trees[stem].iter("object")}))
-    rank = {stem: i for i, stem in enumerate(files, start=1)}
-    paths = [str(folder / "JPEGImages" / images[stem]) for stem in stems]
+    splits = voc_splits(folder)
+    name = find_split(splits, split)
+    if name is None:
+        lists = folder / "ImageSets" / "Main"
+        raise missing_split(lists if lists.is_dir() else folder, split, splits)
+    here = splits[name]
+    stems = here.stems(split)
+    folders = sorted({other.annotations for other in splits.values()})
+    all_files = [path / name for path in folders for name in by_stem(path, (".xml",)).values()]
+    files = {file.stem: file for file in all_files if file.parent == here.annotations}
+    images = by_stem(here.images)
+    here.check(stems, files, images)
+    trees = {file: _parse(file) for file in all_files}
+    names = ordered_names(folder, (_name(o, file) for file in all_files for o in trees[file].iter("object")))
+    rank = {file: i for i, file in enumerate(all_files, start=1)}
+    paths = [str(here.images / images[stem]) for stem in stems]
     found, where = FoundBoxes(), []
     for owner, stem in enumerate(stems):
-        for number, item in enumerate(trees[stem].iter("object"), start=1):
+        for number, item in enumerate(trees[files[stem]].iter("object"), start=1):
             _add(found, item, owner, names, files[stem])
             where.append(f"{files[stem]}, object {number}")
     return assemble(
@@ -51,43 +63,17 @@ def read_voc(root: str | Path, split: str) -> DetectionRecords:
         where.__getitem__,
         root=folder,
         image_paths=paths,
-        image_ids=[rank[stem] for stem in stems],
-        sizes=[_size(trees[stem], path) for stem, path in zip(stems, paths, strict=True)],
+        image_ids=[rank[files[stem]] for stem in stems],
+        sizes=[_size(trees[files[stem]], path) for stem, path in zip(stems, paths, strict=True)],
         class_names=names,
         category_ids=tuple(range(1, len(names) + 1)),
     )
 
 
-def _stems(root: Path, split: str) -> list[str]:
-    folder = root / "ImageSets" / "Main"
-    file = folder / f"{split}.txt"
-    if not file.is_file():
-        raise missing_split(folder, split, by_stem(folder, (".txt",)))
-    lines = file.read_text(encoding="utf-8-sig").splitlines()
-    stems = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
-    if not stems:
-        raise empty_split(file, split)
-    return stems
-
-
-def _check_pairs(
-    stems: list[str], files: dict[str, Path], images: dict[str, str], root: Path, split: str
-) -> None:
-    listing = root / "ImageSets" / "Main" / f"{split}.txt"
-    for stem in stems:
-        if stem not in files:
-            missing = f"annotation {root / 'Annotations' / stem}.xml"
-        elif stem not in images:
-            missing = f"image {root / 'JPEGImages' / stem}.jpg (or .jpeg, .png)"
-        else:
-            continue
-        raise InputError(f"There is no {missing}: add it, or remove the line '{stem}' from {listing}.")
-
-
 def _parse(file: Path) -> ET.Element:
     try:
         return ET.parse(file).getroot()
-    except ET.ParseError as error:
+    except (ET.ParseError, ValueError, LookupError) as error:  # the last two: an unknown encoding
         raise InputError(f"{file} is no valid XML ({error}): correct it, or export it again.") from None
 
 
@@ -103,7 +89,7 @@ def _size(tree: ET.Element, image_path: str) -> tuple[int, int]:
         height, width = (int(tree.findtext(f"size/{side}") or 0) for side in ("height", "width"))
     except ValueError:
         height, width = 0, 0
-    return (height, width) if height > 0 and width > 0 else read_size(image_path)
+    return (height, width) if 0 < height < _MAX_SIZE and 0 < width < _MAX_SIZE else read_size(image_path)
 
 
 def _add(found: FoundBoxes, item: ET.Element, owner: int, names: tuple[str, ...], file: Path) -> None:

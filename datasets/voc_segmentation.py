@@ -12,8 +12,18 @@ import numpy as np
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.structures import IGNORE_INDEX
-from pocketvision.datasets.folders import by_stem, empty_split, existing_root, missing_split
+from pocketvision.datasets.folders import (
+    IMAGE_SUFFIXES,
+    by_stem,
+    empty_split,
+    existing_root,
+    is_file,
+    list_names,
+    missing_split,
+    read_lines,
+)
 from pocketvision.datasets.records import UNEXPECTED, Mask, SegmentationRecords
+from pocketvision.datasets.splits import ALL
 
 VOC_SEGMENTATION_NAMES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -26,26 +36,35 @@ VOC_SEGMENTATION_NAMES = (
 def read_voc_segmentation(root: str | Path, split: str) -> SegmentationRecords:
     """Read a VOC segmentation split; ``root`` is a year's folder, such as ``VOCdevkit/VOC2012``.
 
-    An image id is the rank of the image in the split's list, from 1.
+    Without ``ImageSets/Segmentation`` the only split is ``all``: every image with a mask. An image id is
+    the rank of the image in the split's list, from 1.
 
     Raises:
         InputError: the split, an image or a mask is missing.
     """
     folder = existing_root(root)
     listing = folder / "ImageSets" / "Segmentation" / f"{split}.txt"
-    if not listing.is_file():
-        raise missing_split(listing.parent, split, by_stem(listing.parent, (".txt",)))
-    lines = listing.read_text(encoding="utf-8-sig").splitlines()
-    stems = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    splits = voc_segmentation_splits(folder)
+    if split not in splits:
+        raise missing_split(listing.parent, split, splits)
+    masks = folder / "SegmentationClass"
+    stems = list(dict.fromkeys(read_lines(listing) if is_file(listing) else by_stem(masks, (".png",))))
     if not stems:
         raise empty_split(listing, split)
     return SegmentationRecords(
-        image_paths=_files(folder / "JPEGImages", stems, (".jpg", ".jpeg", ".png"), listing),
-        mask_paths=_files(folder / "SegmentationClass", stems, (".png",), listing),
+        image_paths=_files(folder / "JPEGImages", stems, IMAGE_SUFFIXES, listing),
+        mask_paths=_files(masks, stems, (".png",), listing),
         image_ids=np.arange(1, len(stems) + 1),
         class_names=VOC_SEGMENTATION_NAMES,
         lookup=_lookup(),
     )
+
+
+def voc_segmentation_splits(root: Path) -> tuple[str, ...]:
+    """The names of the lists, or ``all`` where there are masks but no lists."""
+    lists = tuple(by_stem(root / "ImageSets" / "Segmentation", (".txt",)))
+    has_masks = any(name.endswith(".png") for name in list_names(root / "SegmentationClass"))
+    return lists or ((ALL,) if has_masks else ())
 
 
 def _files(folder: Path, stems: list[str], suffixes: tuple[str, ...], listing: Path) -> list[str]:
@@ -53,8 +72,8 @@ def _files(folder: Path, stems: list[str], suffixes: tuple[str, ...], listing: P
     missing = next((stem for stem in stems if stem not in names), None)
     if missing is not None:
         raise InputError(
-            f"There is no {folder / missing}{suffixes[0]}: add it, or remove the line '{missing}' "
-            f"from {listing}."
+            f"There is no {folder / missing}{suffixes[0]}: add it, or remove "
+            + (f"the line '{missing}' from {listing}." if is_file(listing) else "its counterpart.")
         )
     return [str(folder / names[stem]) for stem in stems]
 

@@ -11,7 +11,13 @@ import torch
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.datasets import DetectionAugmentation, DetectionDataset, collate_detection, read_coco
-from pocketvision.datasets.ssd_crop import centers_inside, clean_boxes, crop_window, cut, expand_window
+from pocketvision.datasets.ssd_crop import (
+    centers_inside,
+    clean_boxes,
+    crop_window,
+    expand_window,
+    jitter_window,
+)
 
 Coco = Callable[..., Path]
 RESIZE = Resize((80, 80))
@@ -40,16 +46,20 @@ def test_clean_boxes() -> None:
     assert cleaned.tolist() == [[0, 0, 10, 10], [1, 1, 3, 3]] and labels.tolist() == [0, 3]
 
 
-def test_augmented_boxes_follow_their_objects() -> None:
+@pytest.mark.parametrize("scale_jitter", [(1.0, 1.0), (0.5, 2.0)])
+@pytest.mark.parametrize("resize", [RESIZE, Resize((80, 80), mode="letterbox", fill=0)])
+def test_augmented_boxes_follow_their_objects(scale_jitter: tuple[float, float], resize: Resize) -> None:
     """Each box is a rectangle of its own colour: the same colour must fill it afterwards."""
     image = np.zeros((240, 320, 3), dtype=np.uint8)
     boxes = np.array([[20, 30, 120, 90], [150, 100, 300, 220], [200, 10, 260, 60]], dtype=np.float32)
     for i, (x1, y1, x2, y2) in enumerate(boxes.astype(int)):
         image[y1:y2, x1:x2, i] = 250
-    augmentation = DetectionAugmentation(photometric=False, vertical_flip=0.5, rotate90=True, fill=(0, 0, 0))
+    augmentation = DetectionAugmentation(
+        photometric=False, vertical_flip=0.5, rotate90=True, fill=(0, 0, 0), scale_jitter=scale_jitter
+    )
     counts = []
     for seed in range(60):
-        new, kept, labels = augmentation(image, boxes, np.arange(3), RESIZE, np.random.default_rng(seed))
+        new, kept, labels = augmentation(image, boxes, np.arange(3), resize, np.random.default_rng(seed))
         assert new.shape == (80, 80, 3) and new.dtype == np.uint8
         assert kept.dtype == np.float32 and (kept >= 0).all() and (kept <= 80).all()
         assert (kept[:, 2:] - kept[:, :2] >= 1).all()
@@ -59,7 +69,7 @@ def test_augmented_boxes_follow_their_objects() -> None:
             assert (inside > 200).all()
             total = (new[..., label] > 125).sum()
             assert total <= (x2 - x1 + 1.5) * (y2 - y1 + 1.5)
-    assert min(counts) >= 1 and max(counts) == 3 and len(set(counts)) > 1
+    assert min(counts) >= (scale_jitter == (1.0, 1.0)) and max(counts) == 3 and len(set(counts)) > 1
 
 
 def test_crop_keeps_the_iou() -> None:
@@ -78,12 +88,21 @@ def test_crop_keeps_the_iou() -> None:
 
 
 def test_zoomed_out_window_holds_the_image() -> None:
-    image = np.full((40, 60, 3), 7, dtype=np.uint8)
     for seed in range(20):
-        window = expand_window((40, 60), (1.0, 3.0), np.random.default_rng(seed))
-        canvas = cut(image, window, (9, 9, 9))
-        assert (canvas == 7).all(axis=-1).sum() == 40 * 60
-        assert canvas.shape[0] <= 121 and canvas.shape[1] <= 181
+        left, top, right, bottom = expand_window((40, 60), (1.0, 3.0), np.random.default_rng(seed))
+        assert left <= 0 <= 60 <= right and top <= 0 <= 40 <= bottom
+        assert right - left <= 181 and bottom - top <= 121
+
+
+def test_jittered_window_is_inside_or_around_the_image() -> None:
+    rng = np.random.default_rng(0)
+    for factor in (0.4, 1.0, 2.5):
+        for _ in range(10):
+            left, top, right, bottom = jitter_window((40, 60), (factor, factor), rng)
+            assert (right - left, bottom - top) == pytest.approx((60 / factor, 40 / factor))
+            around = left <= 0 and right >= 60 - 1e-9 and top <= 0 and bottom >= 40 - 1e-9
+            inside = left >= 0 and right <= 60 + 1e-9 and top >= 0 and bottom <= 40 + 1e-9
+            assert around if factor < 1 else inside
 
 
 def test_background_image_is_augmented(coco: Coco) -> None:

@@ -1,0 +1,56 @@
+"""convert-data: what is said, and what is refused before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pocketvision.datasets import detect_format
+from pocketvision.tools.convert_data import main
+
+Tiny = Callable[[str], Path]
+
+
+def test_a_data_set_becomes_another(tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "deep" / "yolo"
+    assert main([str(tiny("coco")), "--to", "yolo", "--output", str(output)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said == [
+        f"COCO boxes in {tiny('coco')} with the splits train, val.",
+        "train: 4 images, 4 boxes",
+        "val: 4 images, 4 boxes",
+        "Image and category ids are lost: images and classes are counted anew.",
+        f"written: {output}",
+    ]
+    found = detect_format(output)
+    assert found.format == "yolo" and found.read("train").class_names == ("cat", "owl")
+    assert (output / "images" / "train" / "1.jpg").samefile(tiny("coco") / "train" / "1.jpg")
+    copied = ["--to", "voc", "--output", str(tmp_path / "v"), "--copy-images"]
+    assert main([str(output / "data.yaml"), *copied]) == 0
+    copy = tmp_path / "v" / "JPEGImages" / "train_1.jpg"  # val has another image of this name
+    original = tiny("coco") / "train" / "1.jpg"
+    assert copy.read_bytes() == original.read_bytes() and not copy.samefile(original)
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "sentence"),
+    [
+        ("coco", ".", "is not empty: choose another --output"),
+        ("masks", "new", "holds no data set of a known format"),
+        (None, "new", "There is no data set nowhere: check the path."),
+    ],
+)
+def test_bad_input(
+    source: str | None,
+    output: str,
+    sentence: str,
+    tiny: Tiny,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "mine.txt").write_text("")
+    place = "nowhere" if source is None else str(tiny(source))
+    assert main([place, "--to", "csv", "--output", str(tmp_path / output)]) == 1
+    assert sentence in capsys.readouterr().err and sorted(p.name for p in tmp_path.iterdir()) == ["mine.txt"]

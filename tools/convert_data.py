@@ -1,0 +1,44 @@
+"""Write a detection data set in another format: python tools/convert_data.py SRC --to coco --output DIR"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pocketvision.core.command import command
+from pocketvision.core.errors import InputError
+
+_FORMATS = ("coco", "voc", "yolo", "csv")
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="convert-data",
+        description="Write a detection data set in another format. The source is never changed.",
+    )
+    parser.add_argument("source", metavar="SRC", type=Path, help="folder, data.yaml, CSV or COCO JSON")
+    parser.add_argument("--to", required=True, choices=_FORMATS, help="format to write")
+    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="new folder")
+    parser.add_argument(
+        "--copy-images", action="store_true", help="copy images (default: hard links where possible)"
+    )
+    arguments = parser.parse_args(argv)
+    if arguments.output.exists() and (not arguments.output.is_dir() or any(arguments.output.iterdir())):
+        raise InputError(
+            f"{arguments.output} exists and is not empty: choose another --output, or move it away."
+        )
+
+    from pocketvision.datasets.convert_data import convert_data
+    from pocketvision.datasets.formats import detect_format
+
+    found = detect_format(arguments.source, "detection")
+    print(found.description.partition(";")[0])
+    counts, sentences = convert_data(found, arguments.to, arguments.output, copy_images=arguments.copy_images)
+    print("\n".join([*counts, *sentences, f"written: {arguments.output}"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
