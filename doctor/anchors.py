@@ -1,0 +1,172 @@
+"""Whether SSD's anchors reach the boxes: matching as in training, and the recall ceiling at any size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pocketvision.core.anchors import TensorFlowAnchors, TorchvisionAnchors
+from pocketvision.core.protocols import Anchors
+from pocketvision.core.resize import Resize
+from pocketvision.core.structures import Size
+from pocketvision.losses.matcher import IoUMatcher
+
+FloatArray = npt.NDArray[np.float64]
+
+IOU_THRESHOLD = 0.5
+SSD_STRIDES = (16, 32, 64, 128, 256, 512)
+"""Strides of SSDLite's six maps."""
+
+BUCKETS = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, float("inf"))}
+"""COCO's sizes, by the area of the box in pixels of the original image."""
+
+
+class ImageBoxes(NamedTuple):
+    """Boxes of several images: ``boxes`` (B, 4) xyxy pixels, ``owners`` (B,) index ``sizes`` (N, 2)."""
+
+    boxes: FloatArray
+    owners: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class AnchorLayout:
+    """Anchors with the strides of the maps on which they are placed."""
+
+    name: str
+    anchors: Anchors
+    strides: tuple[int, ...] = SSD_STRIDES
+
+    def map_sizes(self, image_size: Size) -> list[Size]:
+        """Sizes of the maps: every stride-2 layer rounds up."""
+        height, width = image_size
+        return [(-(-height // stride), -(-width // stride)) for stride in self.strides]
+
+    def place(self, image_size: Size) -> torch.Tensor:
+        """Anchors (A, 4) xyxy pixels."""
+        return self.anchors(self.map_sizes(image_size), image_size)
+
+
+PUBLISHED = (
+    AnchorLayout("TensorFlow", TensorFlowAnchors()),
+    AnchorLayout("torchvision", TorchvisionAnchors()),
+)
+
+
+class Matching(NamedTuple):
+    """Boxes (B,) that no anchor overlaps by ``IOU_THRESHOLD``, and those that end without any anchor."""
+
+    unmatched: npt.NDArray[np.bool_]
+    lost: npt.NDArray[np.bool_]
+
+
+def resize_boxes(found: ImageBoxes, resize: Resize) -> FloatArray:
+    """The boxes in pixels of the model's input."""
+    factors = np.empty((len(found.sizes), 2))
+    for i, (height, width) in enumerate(found.sizes.tolist()):
+        content = resize.content_size((height, width))
+        factors[i] = content[1] / width, content[0] / height
+    return found.boxes * np.tile(factors[found.owners], 2)
+
+
+def match(found: ImageBoxes, layout: AnchorLayout, resize: Resize) -> Matching:
+    """Match as training does (:class:`IoUMatcher`), image by image.
+
+    A box is lost if another one of its image has the same best anchor, takes it, and no other anchor
+    is left to it.
+    """
+    anchors = layout.place(resize.image_size)
+    resized = resize_boxes(found, resize)
+    unmatched = best_iou(resized, layout, resize.image_size) < IOU_THRESHOLD
+    boxes, lost = torch.from_numpy(resized.astype(np.float32)), np.zeros(len(resized), dtype=np.bool_)
+    matcher = IoUMatcher(IOU_THRESHOLD)
+    order = np.argsort(found.owners, kind="stable")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # many small steps: more threads would only wait for each other
+    ends = np.cumsum(np.bincount(found.owners, minlength=len(found.sizes)))
+    for rows in np.split(order, ends[:-1]):
+        if len(rows) > 1:  # a box alone keeps its best anchor
+            is_box = torch.ones(1, len(rows), dtype=torch.bool)
+            matched = matcher(boxes[rows][None], is_box, anchors).numpy()
+            lost[rows] = ~np.isin(np.arange(len(rows)), matched)
+    torch.set_num_threads(threads)
+    return Matching(unmatched, lost)
+
+
+def best_iou(boxes: FloatArray, layout: AnchorLayout, image_size: Size) -> FloatArray:
+    """The highest IoU (B,) of each box (B, 4), in pixels of the input, with any anchor.
+
+    Of the anchors of one shape, the nearest in x and in y overlaps most, so one for each shape is enough
+    and the whole of COCO takes seconds. Anchors must lie on a grid, with the same shapes in every cell.
+    Computed in float32 by the steps of :func:`box_iou`, so that a box at the threshold counts as in training.
+    """
+    placed, own = layout.place(image_size).numpy(), boxes.astype(np.float32)
+    best, start = np.zeros(len(boxes), dtype=np.float32), 0
+    map_sizes = layout.map_sizes(image_size)
+    for (rows, columns), count in zip(map_sizes, layout.anchors.num_anchors(len(map_sizes)), strict=True):
+        stop = start + rows * columns * count
+        grid = placed[start:stop].reshape(rows, columns, count, 4)
+        for k in range(count):
+            best = np.maximum(best, _iou(own, grid[0, :, k, 0::2], grid[:, 0, k, 1::2]))
+        start = stop
+    return best.astype(np.float64)
+
+
+Float32 = npt.NDArray[np.float32]
+
+
+def _iou(boxes: Float32, columns: Float32, rows: Float32) -> Float32:
+    """IoU with the nearest of anchors that span ``columns`` (n, 2) and ``rows`` (m, 2)."""
+    overlap, area, anchor_area = (np.ones(len(boxes), dtype=np.float32) for _ in range(3))
+    for axis, spans in enumerate((columns, rows)):
+        low, high = boxes[:, axis], boxes[:, axis + 2]
+        centers = spans.mean(axis=1)
+        span = spans[np.searchsorted((centers[1:] + centers[:-1]) / 2, (low + high) / 2)]
+        overlap *= (np.minimum(high, span[:, 1]) - np.maximum(low, span[:, 0])).clip(0)
+        area *= high - low
+        anchor_area *= span[:, 1] - span[:, 0]
+    return overlap / (area + anchor_area - overlap)
+
+
+class Ceiling(NamedTuple):
+    """Share of boxes that some anchor overlaps by at least ``IOU_THRESHOLD``; None without such boxes."""
+
+    all: float | None
+    small: float | None
+    medium: float | None
+    large: float | None
+
+
+def ceiling(iou: FloatArray, areas: FloatArray) -> Ceiling:
+    """Recall ceiling of all boxes and by COCO's sizes, from :func:`best_iou` and areas in original pixels."""
+    reached = iou >= IOU_THRESHOLD
+    parts = [reached, *(reached[(areas >= low) & (areas < high)] for low, high in BUCKETS.values())]
+    return Ceiling(*(float(part.mean()) if len(part) else None for part in parts))
+
+
+def at_size(resize: Resize, image_size: Size) -> Resize:
+    """The same way of resizing to another size."""
+    return replace(resize, image_size=image_size)
+
+
+def areas_of(boxes: FloatArray) -> FloatArray:
+    """Areas (B,) of boxes (B, 4)."""
+    return np.asarray((boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
+
+
+def evenly(found: ImageBoxes, count: int) -> ImageBoxes:
+    """About ``count`` of the boxes, by taking every n-th image; all of them if there are not more."""
+    step = max(1, -(-len(found.boxes) // count))
+    _, ranks = np.unique(found.owners, return_inverse=True)
+    keep = ranks % step == 0
+    return found._replace(boxes=found.boxes[keep], owners=found.owners[keep])
+
+
+def shapes_of(boxes: FloatArray, image_size: Size) -> FloatArray:
+    """(width, height) (B, 2) relative to the input, of boxes in its pixels."""
+    height, width = image_size
+    return np.asarray((boxes[:, 2:] - boxes[:, :2]) / np.array([width, height]))

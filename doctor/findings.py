@@ -1,0 +1,89 @@
+"""A finding, and the list that findings go into."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pocketvision.doctor.kinds import KINDS, Severity
+
+Box = tuple[float, float, float, float]
+"""xyxy pixels."""
+
+MAX_KEPT = 1000
+"""Findings of a kind that are kept; the others are only counted."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong with a data set.
+
+    Attributes:
+        kind: a key of ``KINDS``.
+        severity: "error" (training fails or learns something false), "warning" or "info".
+        file: the culprit.
+        where: the place in it: annotation id, line or object number; may be empty.
+        sentence: what is wrong and what to do.
+        fixable: whether ``--fix`` does something about it.
+        images: one image that shows it, or two to be compared; none if there is nothing to see.
+        boxes: boxes to draw on the first.
+    """
+
+    kind: str
+    severity: Severity
+    file: str
+    where: str
+    sentence: str
+    fixable: bool
+    images: tuple[str, ...] = ()
+    boxes: tuple[Box, ...] = ()
+
+    def as_row(self) -> dict[str, Any]:
+        """What the JSON report holds."""
+        row = asdict(self)
+        return {name: row[name] for name in ("kind", "severity", "file", "where", "sentence", "fixable")}
+
+
+@dataclass
+class Findings:
+    """Findings in the order in which they were met; all are counted, the first of each kind are kept."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    kept: dict[str, list[Finding]] = field(default_factory=dict)
+
+    def add(
+        self,
+        kind: str,
+        file: object,
+        sentence: str,
+        where: str = "",
+        image: object = None,
+        boxes: Sequence[Box] = (),
+        other: object = None,
+    ) -> None:
+        """Note a finding of a kind of ``KINDS``."""
+        self.counts[kind] += 1
+        of_kind = self.kept.setdefault(kind, [])
+        if len(of_kind) < MAX_KEPT:
+            about = KINDS[kind]
+            shown = tuple(str(path) for path in (image, other) if path is not None)
+            of_kind.append(
+                Finding(
+                    kind, about.severity, str(file), where, sentence, bool(about.fix), shown, tuple(boxes)
+                )
+            )
+
+    def by_severity(self, severity: Severity) -> list[str]:
+        """Kinds of a severity that were found, in the order of ``KINDS``."""
+        return [kind for kind, about in KINDS.items() if about.severity == severity and self.counts[kind]]
+
+    def num(self, severity: Severity) -> int:
+        """How many findings have this severity."""
+        return sum(self.counts[kind] for kind in self.by_severity(severity))
+
+    def in_order(self) -> list[Finding]:
+        """All that were kept: errors first, then by kind."""
+        kinds = [kind for severity in ("error", "warning", "info") for kind in self.by_severity(severity)]
+        return [finding for kind in kinds for finding in self.kept[kind]]

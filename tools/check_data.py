@@ -1,0 +1,115 @@
+"""Find what is wrong with a data set: python tools/check_data.py PATH | CONFIG [part.key=value ...]"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pocketvision.core.command import command, find_config
+from pocketvision.core.errors import InputError
+
+if TYPE_CHECKING:
+    from pocketvision.doctor.check import Plan
+    from pocketvision.doctor.layouts import Layout
+
+_TASKS = ("detection", "segmentation", "classification")
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="check-data",
+        description="Read a whole data set and say what is wrong: images, annotations, classes, masks, "
+        "copies across splits; for detection also what anchors reach, and which would fit.",
+        epilog="Exit code 0: checked, and no errors (warnings are none). 1: errors in the data, or no check.",
+    )
+    parser.add_argument("source", metavar="PATH|CONFIG", help="a data set, or a config with data.root")
+    parser.add_argument(
+        "overrides", metavar="part.key=value", nargs="*", help="values of the config to change"
+    )
+    parser.add_argument(
+        "--task", choices=_TASKS, help="where a folder fits several (default: what is found first)"
+    )
+    parser.add_argument("--full", action="store_true", help="decode every pixel of every image")
+    parser.add_argument("--fix", type=Path, metavar="OUT", help="write a cleaned copy, which trains as it is")
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="for the reports (default: runs/check/NAME)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="JSON report (default: DIR/report.json)")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="HTML report (default: DIR/report.html)")
+    arguments = parser.parse_intermixed_args(argv)
+    folder = Path(arguments.source).expanduser()
+    if folder.is_dir():
+        if arguments.overrides:
+            raise InputError(
+                f"{folder} is a folder: overrides such as {arguments.overrides[0]} need a config."
+            )
+        config = None
+    elif "/" in arguments.source and folder.suffix != ".py":
+        raise InputError(f"There is no data folder {folder}: check the path.")
+    else:
+        config = find_config(arguments.source)
+
+    from pocketvision.doctor.check import examine
+    from pocketvision.doctor.fix import check_output, write_fixed
+    from pocketvision.doctor.report_html import report_html
+    from pocketvision.doctor.report_text import report_text
+
+    layout, plan = _find(folder, config, arguments.overrides, arguments.task, full=arguments.full)
+    if arguments.fix is not None:
+        check_output(layout.root, arguments.fix)
+    examination = examine(layout, plan)
+    report = examination.report
+    output = arguments.output or Path("runs", "check", layout.root.resolve().name)
+    json_file, html_file = arguments.json or output / "report.json", arguments.html or output / "report.html"
+    _write(json_file, json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n")
+    _write(html_file, report_html(report))
+    print(_as_utf8(report_text(report)).decode())
+    print(f"reports: {json_file}, {html_file}")
+    if arguments.fix is not None:
+        for line in write_fixed(examination, arguments.fix):
+            print(f"fixed: {line}")
+        print(f"cleaned copy: {arguments.fix}")
+    if report.findings.num("error"):
+        raise InputError(
+            f"{layout.root} has {report.summary()}: {html_file} shows them, --fix writes a clean copy."
+        )
+
+
+def _as_utf8(text: str) -> bytes:
+    """File names can have bytes that are no text: they are shown as escapes, which JSON reads too."""
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _write(file: Path, text: str) -> None:
+    from pocketvision.core.files import replacing
+
+    with replacing(file) as temporary:
+        temporary.write_bytes(_as_utf8(text))
+
+
+def _find(
+    folder: Path, config: Path | None, overrides: Sequence[str], task: str | None, *, full: bool
+) -> tuple[Layout, Plan]:
+    """The data set and what a config says of it."""
+    from dataclasses import replace
+
+    from pocketvision.doctor.check import Plan
+    from pocketvision.doctor.layouts import find_layout
+
+    if config is None:
+        return find_layout(folder, task), Plan(full=full)
+    from pocketvision.tasks.run import load_experiment
+    from pocketvision.tools.check_plan import plan_of
+
+    experiment, _ = load_experiment(config, overrides)
+    layout, plan = plan_of(experiment)
+    return layout, replace(plan, full=full)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

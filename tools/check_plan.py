@@ -1,0 +1,49 @@
+"""What a config says of its data set, for the data doctor: where it lies, its classes, input and anchors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pocketvision.core.config import Experiment, parameters
+from pocketvision.core.errors import InputError
+
+
+def plan_of(experiment: Experiment) -> tuple[Any, Any]:
+    """The layout and the plan of an experiment; nothing of the data is read and no weights are loaded.
+
+    Raises:
+        InputError: the data is generated, or a part refuses a value.
+    """
+    from pocketvision.doctor.check import Plan
+    from pocketvision.doctor.layouts import find_layout
+    from pocketvision.tasks.build import build_model, refusing_bad_values
+
+    settings = parameters(experiment.data)
+    root = settings.get("root")
+    if root is None:
+        raise InputError("The config's data is generated: there are no files to check.")
+    names = experiment.class_names
+    known = None if names is None else tuple(names)
+    with refusing_bad_values():
+        # A number of classes is needed to build the model, whose anchors do not depend on it.
+        model = build_model(experiment, known or ("object",))
+    task = {"Detector": "detection", "Segmenter": "segmentation", "Classifier": "classification"}
+    layout = find_layout(Path(str(root)).expanduser(), task.get(type(model).__name__))
+    return layout, Plan(
+        class_names=tuple(settings["class_names"]) if settings.get("class_names") else known,
+        ignore_ids=tuple(settings.get("ignore_ids") or ()),
+        resize=model.resize,
+        anchors=_anchors(model),
+        crop_size=getattr(settings.get("augmentation"), "crop_size", None),
+    )
+
+
+def _anchors(model: Any) -> Any:
+    from pocketvision.doctor.anchors import AnchorLayout
+    from pocketvision.models import Detector
+
+    if not isinstance(model, Detector):
+        return None
+    strides = tuple(info.stride for info in model.backbone.feature_info.values())
+    return AnchorLayout("config", model.anchors, strides)
