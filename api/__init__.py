@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pocketvision.deploy.predictor import Predictor as LoadedPredictor
     from pocketvision.models import VisionModel
 
 __version__ = "0.1.0"
@@ -24,3 +25,31 @@ def load(
     from pocketvision.tasks.load import load_model
 
     return load_model(source, weights, class_names)
+
+
+class Predictor:
+    """Where predictors come from: ``Predictor.load("runs/mine")("photo.jpg").save("found.png")``."""
+
+    @staticmethod
+    def load(
+        source: str | Path,
+        *,
+        threshold: float = 0.5,
+        batch_size: int = 1,
+        tile: tuple[int, int] | None = None,
+        overlap: float = 0.2,
+        threads: int | None = None,
+    ) -> LoadedPredictor:
+        """The predictor of a run folder, our .safetensors, or an exported .onnx, .xml (OpenVINO) or .pt2.
+
+        Call it with a path, an array (H, W, 3) uint8 RGB or a Pillow image, and it gives a
+        :class:`pocketvision.deploy.prediction.Prediction`; :meth:`predict` takes several. ``tile``
+        (height, width) is for images with objects that are small in them.
+
+        See :func:`pocketvision.tools.predict.load_predictor`.
+        """
+        from pocketvision.tools.predict import load_predictor
+
+        return load_predictor(
+            source, threshold=threshold, batch_size=batch_size, tile=tile, overlap=overlap, threads=threads
+        )

@@ -9,8 +9,12 @@ import sys
 COMMANDS = {
     "train": "train a config into a run folder",
     "eval": "score a run or a weights file",
+    "predict": "find objects or masks in images, videos and streams",
+    "compare": "say whether one of two runs is really better",
+    "check-data": "find what is wrong with a data set",
     "cost": "count parameters, multiply-adds and memory",
     "import-weights": "convert weights of torchvision, timm or TensorFlow",
+    "convert-data": "write a detection data set in another format",
 }
 
 
