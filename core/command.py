@@ -11,7 +11,7 @@ from functools import wraps
 from pathlib import Path
 from types import ModuleType
 
-from pocketvision.core.errors import InputError
+from pocketvision.core.errors import InputError, StoppedError
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
@@ -32,6 +32,9 @@ def command(main: Main) -> Callable[..., int]:
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
+        except StoppedError as stop:
+            print(stop, file=sys.stderr)
+            return stop.code
         except OSError as error:
             place = f"{error.filename}: " if error.filename else ""
             print(

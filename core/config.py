@@ -24,7 +24,8 @@ class Experiment:
 
     ``model(class_names)`` builds the model, ``task(model, ...)`` the LightningModule and ``data()``
     the data module; ``trainer`` holds arguments of ``lightning.Trainer``. ``class_names`` None
-    means: taken from the data once and frozen into the run folder.
+    means: taken from the data once and frozen into the run folder. A checkpoint to go on from is
+    written every ``checkpoint_minutes`` and after every epoch.
     """
 
     model: Callable[..., Any]
@@ -33,6 +34,7 @@ class Experiment:
     trainer: Mapping[str, Any] = field(default_factory=dict)
     class_names: Sequence[str | None] | None = None
     seed: int = 0
+    checkpoint_minutes: float = 5.0
 
 
 def parse_overrides(words: Iterable[str]) -> dict[str, Any]:

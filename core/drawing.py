@@ -4,23 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import Image as PillowImage
+from PIL import ImageDraw
 from torch import Tensor
 
 from pocketvision.core.files import replacing
 from pocketvision.core.resize import Image
-from pocketvision.core.structures import IGNORE_INDEX
+from pocketvision.core.structures import IGNORE_INDEX, Size
+from pocketvision.core.text_labels import (
+    Color as Color,
+)
+from pocketvision.core.text_labels import (
+    Rectangle,
+    choose_place,
+    fit_font,
+    load_font,
+    places_around,
+    places_at_box,
+    text_size,
+    write,
+)
 
-if TYPE_CHECKING:
-    from PIL.ImageDraw import ImageDraw
-    from PIL.ImageFont import FreeTypeFont, ImageFont
-
-Color = tuple[int, int, int]
-Rectangle = tuple[float, float, float, float]
 Values = Tensor | npt.NDArray[Any] | Sequence[Any]
 
 # Okabe and Ito's colours, which people with any kind of colour vision can tell apart.
@@ -49,7 +58,15 @@ PALETTE: tuple[Color, ...] = (
 
 IGNORED_COLOR: Color = (64, 64, 64)
 _MARGIN = 6
+_SMALLEST_FONT = 11
+_JPEG_QUALITY = 92
 _WHITE = (255, 255, 255)
+
+
+def drawing_sizes(image_size: Size) -> tuple[int, int]:
+    """Line width and font size in pixels that suit an image of (height, width)."""
+    scale = (image_size[0] * image_size[1]) ** 0.5
+    return max(1, round(scale / 200)), max(_SMALLEST_FONT, round(scale / 36))
 
 
 def draw_boxes(
@@ -67,15 +84,13 @@ def draw_boxes(
     """A copy of ``image`` with boxes (G, 4) xyxy, their names, and their scores if given.
 
     Without ``color`` each class has its colour of PALETTE; ``class_names`` None writes nothing, and
-    ``line_width`` 0 writes the names alone. Names stand outside the box at ``label_edge``
-    where there is room, always within the image, and step aside for names that were written before.
+    ``line_width`` 0 writes the names alone. Names stand outside the box at ``label_edge`` where there is
+    room, else where they hide the least of other names and boxes; always within the image.
     """
-    from PIL import Image as PillowImage
-    from PIL import ImageDraw, ImageFont
-
     canvas = PillowImage.fromarray(image)
-    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(font_size)
-    rows = np.asarray(boxes, dtype=np.float64).reshape(-1, 4).tolist()
+    draw = ImageDraw.Draw(canvas)
+    array = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
+    rows = array.tolist()
     indices = np.asarray(labels, dtype=np.int64).tolist()
     colors = [color or PALETTE[index % len(PALETTE)] for index in indices]
     for (left, top, right, bottom), own in zip(rows, colors, strict=True):
@@ -88,52 +103,68 @@ def draw_boxes(
         texts = [f"{text} {value:.2f}" for text, value in zip(texts, values, strict=True)]
     taken: list[Rectangle] = []
     for box, own, text in zip(rows, colors, texts, strict=True):
-        size = _text_size(font, text)
-        place = _find_place(box, size, canvas.size, label_edge, taken)
-        taken.append(place)
-        _write(draw, font, text, place, own)
+        font = fit_font(text, font_size, canvas.width)
+        size = text_size(font, text)
+        corners = places_at_box(box, size, below=label_edge == "bottom")
+        taken.append(choose_place(corners, size, image.shape[:2], taken, array))
+        write(draw, font, text, taken[-1], own)
     return np.array(canvas)
 
 
-def _text_size(font: FreeTypeFont | ImageFont, text: str) -> tuple[int, int]:
-    # One height for all texts, whether or not they have letters that reach below the line.
-    return int(np.ceil(font.getbbox(text)[2])) + 6, int(np.ceil(font.getbbox("Ágy")[3])) + 3
+def write_lines(image: Image, lines: Sequence[str], font_size: int = 14) -> Image:
+    """A copy of ``image`` with ``lines`` in its left upper corner, black on white."""
+    canvas = PillowImage.fromarray(image)
+    draw = ImageDraw.Draw(canvas)
+    top = 0
+    for line in lines:
+        font = fit_font(line, font_size, canvas.width)
+        width, height = text_size(font, line)
+        write(draw, font, line, (0, top, width, top + height), _WHITE)
+        top += height
+    return np.array(canvas)
 
 
-def _find_place(
-    box: Sequence[float],
-    size: tuple[int, int],
-    image_size: tuple[int, int],
-    edge: Literal["top", "bottom"],
-    taken: list[Rectangle],
-) -> Rectangle:
-    """Where a text of ``size`` (width, height) goes: the first free of the places at an edge of the box."""
-    left, top, right, bottom = box
-    width, height = size
-    rows = (
-        (top - height, top, top + height) if edge == "top" else (bottom, bottom - height, bottom - 2 * height)
-    )
-    places = [_keep_inside(x, y, size, image_size) for y in rows for x in (left, right - width)]
-    return next((place for place in places if not any(_touch(place, other) for other in taken)), places[0])
+def name_regions(
+    image: Image,
+    label_map: Image,
+    class_names: Sequence[str | None],
+    palette: Sequence[Color],
+    font_size: int = 14,
+    min_share: float = 0.003,
+) -> Image:
+    """A copy of ``image`` with the name of each class in the middle of its thickest part, largest first.
+
+    Classes under ``min_share`` of the pixels of ``label_map`` (H, W) uint8 and ignored pixels stay unnamed.
+    """
+    canvas = PillowImage.fromarray(image)
+    draw = ImageDraw.Draw(canvas)
+    step = max(1, max(label_map.shape) // 320)
+    small = label_map[::step, ::step]
+    counts = np.bincount(small.ravel(), minlength=256)[: len(class_names)]
+    taken: list[Rectangle] = []
+    for index in np.argsort(-counts, kind="stable").tolist():
+        name = class_names[index]
+        if name is None or counts[index] < min_share * small.size:
+            continue
+        font = fit_font(name, font_size, canvas.width)
+        size = text_size(font, name)
+        corners = places_around(_middle(small == index, step), size)
+        taken.append(choose_place(corners, size, image.shape[:2], taken, np.empty((0, 4))))
+        write(draw, font, name, taken[-1], palette[index % len(palette)])
+    return np.array(canvas)
 
 
-def _keep_inside(x: float, y: float, size: tuple[int, int], image_size: tuple[int, int]) -> Rectangle:
-    left = max(0.0, min(round(x), image_size[0] - size[0]))
-    top = max(0.0, min(round(y), image_size[1] - size[1]))
-    return left, top, left + size[0], top + size[1]
+def _middle(mask: npt.NDArray[np.bool_], step: int) -> tuple[float, float]:
+    """The point (x, y) of a mask (H, W) that is farthest from its border; pixels are ``step`` wide."""
+    framed = np.pad(mask.astype(np.uint8), 1)
+    _, _, _, (x, y) = cv2.minMaxLoc(cv2.distanceTransform(framed, cv2.DIST_L2, 3))
+    return (x - 0.5) * step, (y - 0.5) * step
 
 
-def _touch(a: Rectangle, b: Rectangle) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-
-
-def _write(
-    draw: ImageDraw, font: FreeTypeFont | ImageFont, text: str, place: Rectangle, color: Color
-) -> None:
-    left, top, right, bottom = place
-    draw.rectangle((left, top, right - 1, bottom - 1), fill=color)
-    brightness = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
-    draw.text((left + 3, top), text, fill=(0, 0, 0) if brightness > 110 else _WHITE, font=font)
+def palette_for(class_names: Sequence[str | None]) -> tuple[Color, ...]:
+    """One colour a class; a class called background is black and leaves its colour to the next one."""
+    colors = iter(PALETTE * (len(class_names) // len(PALETTE) + 1))
+    return tuple((0, 0, 0) if name == "background" else next(colors) for name in class_names)
 
 
 def color_mask(mask: Image, palette: Sequence[Color] = PALETTE) -> Image:
@@ -181,17 +212,14 @@ def legend(
     font_size: int = 16,
 ) -> Image:
     """A white strip of ``width`` with a swatch and a name for every class; reserved slots are left out."""
-    from PIL import Image as PillowImage
-    from PIL import ImageDraw, ImageFont
-
-    font = ImageFont.load_default(font_size)
+    font = load_font(font_size)
     line = font_size + 10
     entries: list[tuple[int, int, int, str]] = []
     x = y = _MARGIN
     for index, name in enumerate(class_names):
         if name is None:
             continue
-        advance = font_size + _text_size(font, name)[0] + 20
+        advance = font_size + text_size(font, name)[0] + 20
         if x > _MARGIN and x + advance > width:
             x, y = _MARGIN, y + line
         entries.append((x, y, index, name))
@@ -206,19 +234,14 @@ def legend(
 
 
 def _text_line(text: str, font_size: int = 14) -> Image:
-    from PIL import Image as PillowImage
-    from PIL import ImageDraw, ImageFont
-
-    font = ImageFont.load_default(font_size)
-    canvas = PillowImage.new("RGB", _text_size(font, text), _WHITE)
+    font = load_font(font_size)
+    canvas = PillowImage.new("RGB", text_size(font, text), _WHITE)
     ImageDraw.Draw(canvas).text((3, 0), text, fill=(0, 0, 0), font=font)
     return np.array(canvas)
 
 
 def save_image(path: Path, image: Image) -> None:
     """Write a PNG or JPEG file, by the suffix of ``path``."""
-    from PIL import Image as PillowImage
-
     kind = "JPEG" if path.suffix.lower() in (".jpg", ".jpeg") else "PNG"
     with replacing(path) as temporary:
-        PillowImage.fromarray(image).save(temporary, format=kind)
+        PillowImage.fromarray(image).save(temporary, format=kind, quality=_JPEG_QUALITY)

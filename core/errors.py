@@ -1,4 +1,4 @@
-"""The one exception for bad input: a sentence that names the culprit and the remedy."""
+"""Exceptions that are sentences: they name the culprit and the remedy."""
 
 _WORKER_PREFIX = "Original Traceback"
 
@@ -14,3 +14,11 @@ class InputError(ValueError):
         if _WORKER_PREFIX in message:
             message = message.strip().rpartition(f"{type(self).__name__}: ")[2]
         super().__init__(message)
+
+
+class StoppedError(Exception):
+    """Somebody stopped a training. The tools print the sentence and exit with ``code``."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code

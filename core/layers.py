@@ -141,7 +141,7 @@ class Normalize(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        return (images.float() - self.mean) / self.std
+        return (images.float() - self.mean).div_(self.std)  # in place: one copy of a batch less
 
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

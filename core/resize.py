@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from PIL import Image as PillowImage
 from torch import Tensor
 
 from pocketvision.core.boxes import clip_boxes
+from pocketvision.core.label_map import enlarge, enlarged_argmax
 from pocketvision.core.structures import IGNORE_INDEX, Detections, Size
 
 Image = npt.NDArray[np.uint8]
@@ -97,12 +97,22 @@ class Resize:
 
     def restore_logits(self, logits: Tensor, original_size: Size) -> Tensor:
         """Resize one image's logits (K, h, w) of any resolution to the original image: (K, H, W)."""
+        return enlarge(self._content(logits, original_size), original_size)
+
+    def restore_labels(self, logits: Tensor, original_size: Size) -> Tensor:
+        """The best class of every pixel of the original image, (H, W) uint8, from logits (K, h, w).
+
+        That is the argmax of :meth:`restore_logits`, in a fraction of its time and memory.
+        """
+        return enlarged_argmax(self._content(logits, original_size), original_size)
+
+    def _content(self, logits: Tensor, original_size: Size) -> Tensor:
+        """The part of an image's logits that shows the image and not its padding."""
         self._refuse_crop()
         content = self.content_size(original_size)
-        if content != self.image_size:
-            logits = F.interpolate(logits[None], self.image_size, mode="bilinear")[0]
-            logits = logits[:, : content[0], : content[1]]
-        return F.interpolate(logits[None], original_size, mode="bilinear")[0]
+        if content == self.image_size:
+            return logits
+        return enlarge(logits, self.image_size)[:, : content[0], : content[1]]
 
     def _size_before_crop(self, original_size: Size) -> Size:
         """The whole image's size of which the centre is cut: as torchvision rounds it."""

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pocketvision.core.distributed import joint_normalizer
 from pocketvision.core.structures import IGNORE_INDEX, MaskTarget
 
 
@@ -43,5 +44,5 @@ class SegmentationCrossEntropy:
             reduction="sum",
         )
         counts = torch.bincount(masks.flatten(), minlength=IGNORE_INDEX + 1)[:num_classes]
-        share = counts.sum() if weight is None else (counts * weight).sum()
-        return {"cross_entropy": total / torch.where(share > 0, share, 1.0)}
+        share = joint_normalizer(counts.sum() if weight is None else (counts * weight).sum())
+        return {"cross_entropy": total / share}

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pocketvision.core.boxes import SSDBoxCoder
+from pocketvision.core.distributed import joint_normalizer
 from pocketvision.core.protocols import BoxCoder
 from pocketvision.core.structures import BoxTarget, DetectionOutput
 from pocketvision.losses.matcher import IoUMatcher
@@ -39,7 +40,7 @@ class FocalLoss:
         matches = self.matcher(boxes, is_box, output.anchors)
         image, anchor = (matches >= 0).nonzero(as_tuple=True)
         matched = matches[image, anchor]
-        normalizer = max(len(image), 1)
+        normalizer = joint_normalizer((matches >= 0).sum())
 
         wanted = self.coder.encode(boxes[image, matched], output.anchors[anchor])
         deltas = output.box_deltas[image, anchor].float()

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from pocketvision.core.boxes import SSDBoxCoder
+from pocketvision.core.distributed import joint_normalizer
 from pocketvision.core.protocols import BoxCoder
 from pocketvision.core.structures import BoxTarget, DetectionOutput
 from pocketvision.losses.matcher import IoUMatcher
@@ -22,9 +23,9 @@ class SSDLoss:
 
     Each image's ``negative_ratio`` x positives hardest unmatched anchors, and at least
     ``min_negatives_per_image``, learn the background. Images with boxes: cross-entropies summed and
-    divided by the number of matched anchors in the batch, as in torchvision. An image without
-    boxes: the mean cross-entropy over its ``min_negatives_per_image`` hardest anchors, divided by
-    the number of images in the batch - in torchvision such an image teaches nothing.
+    divided by the number of matched anchors in the batch of all processes, as in torchvision. An
+    image without boxes: the mean cross-entropy over its ``min_negatives_per_image`` hardest anchors,
+    divided by the number of images in the batch - in torchvision such an image teaches nothing.
     """
 
     matcher: IoUMatcher = field(default_factory=IoUMatcher)
@@ -41,7 +42,7 @@ class SSDLoss:
         matches = self.matcher(boxes, is_box, output.anchors)
         is_positive = matches >= 0
         num_positives = is_positive.sum(dim=1)
-        normalizer = num_positives.sum().clamp(min=1)
+        normalizer = joint_normalizer(num_positives.sum())
 
         image, anchor = is_positive.nonzero(as_tuple=True)
         matched = matches[image, anchor]

@@ -102,6 +102,7 @@ class Detector(nn.Module):
             "task": "detection",
             **describe_inputs(self, self.class_names, self.normalize, self.resize),
             "anchors": repr(self.anchors),
+            "coder": repr(self.postprocess.coder),
             "postprocess": repr(self.postprocess),
             "score_function": self.score_function,
         }

@@ -16,12 +16,16 @@ def describe_inputs(
     model: nn.Module, class_names: Sequence[str | None], normalize: Normalize, resize: Resize
 ) -> dict[str, Any]:
     """Classes, normalisation, resizing, padding and BatchNorm epsilons, as JSON has them."""
-    norms = {module.eps for module in model.modules() if isinstance(module, nn.BatchNorm2d)}
     return {
         "class_names": list(class_names),
         "mean": (normalize.mean.flatten() / 255).tolist(),
         "std": (normalize.std.flatten() / 255).tolist(),
         "resize": asdict(resize),
         "padding": "same" if any(isinstance(m, SameConv2d) for m in model.modules()) else "torch",
-        "norm_eps": sorted(norms),
+        "norm_eps": norm_eps(model),
     }
+
+
+def norm_eps(module: nn.Module) -> list[float]:
+    """The epsilons of the BatchNorms inside, each once, smallest first."""
+    return sorted({layer.eps for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)})

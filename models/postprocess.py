@@ -35,22 +35,19 @@ class SSDPostprocess:
     def __call__(self, output: DetectionOutput, image_size: Size) -> DetectionBatch:
         """Detections of N images in pixels of an input of ``image_size``."""
         scores = self.scores(output.class_logits)
-        num_classes = scores.shape[-1]
-        flat = scores.flatten(1)
-        num_candidates = (flat > self.score_threshold).sum(dim=1)
-        limit = int(num_candidates.max()) if len(flat) else 0
-        size = min(self.first_round, limit)
+        num_classes = scores.shape[2]
+        num_pairs = scores.shape[1] * num_classes
+        size = min(self.first_round, num_pairs)
         while True:
-            best, index = flat.topk(size, dim=1)
-            anchor, label = index // num_classes, index % num_classes
+            best, anchor, label = best_pairs(scores, size)
             deltas = output.box_deltas.gather(1, anchor[..., None].expand(-1, -1, 4)).float()
             boxes = clip_boxes(self.coder.decode(deltas, output.anchors[anchor]), image_size)
             is_candidate = (best > self.score_threshold) & self._within_class_limit(label, num_classes)
             kept = self._suppress(boxes, best, label, is_candidate, num_classes)
-            is_final = (kept.sum(dim=1) >= self.max_detections) | (num_candidates <= size)
-            if bool(is_final.all()):
+            has_all = (best[:, -1:] <= self.score_threshold).all(dim=1)
+            if size == num_pairs or bool((has_all | (kept.sum(dim=1) >= self.max_detections)).all()):
                 return self._pack(boxes, best, label, kept)
-            size = min(size * 4, limit)
+            size = min(size * 4, num_pairs)
 
     def scores(self, class_logits: Tensor) -> Tensor:
         """class_logits (N, A, K + 1) or (N, A, K) -> scores (N, A, K); reserved slots score 0."""
@@ -103,3 +100,18 @@ class SSDPostprocess:
             label[kept],
         )
         return packed
+
+
+def best_pairs(scores: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Scores (N, A, K) -> score, anchor and label of the best ``size`` pairs, each (N, size), best first.
+
+    They belong to the ``size`` anchors whose best classes score highest, so only those are ranked in full.
+    """
+    num_classes = scores.shape[2]
+    anchors = None
+    if size < scores.shape[1]:
+        anchors = scores.amax(dim=2).topk(size, dim=1, sorted=False).indices
+        scores = scores.gather(1, anchors[..., None].expand(-1, -1, num_classes))
+    best, index = scores.flatten(1).topk(size, dim=1)
+    place, label = index // num_classes, index % num_classes
+    return best, place if anchors is None else anchors.gather(1, place), label

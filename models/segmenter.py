@@ -65,14 +65,7 @@ class Segmenter(nn.Module):
 
         A class whose name is None is never predicted.
         """
-        logits = self(images)
-        reserved = [i for i, name in enumerate(self.class_names) if name is None]
-        if reserved:
-            logits[:, reserved] = -torch.inf
-        return [
-            self.resize.restore_logits(image_logits, size).argmax(dim=0).to(torch.uint8)
-            for image_logits, size in zip(logits, original_sizes, strict=True)
-        ]
+        return label_maps(self(images), self.class_names, self.resize, original_sizes)
 
     def passport(self) -> dict[str, Any]:
         """What a weights file must say for the weights to be used rightly."""
@@ -80,3 +73,21 @@ class Segmenter(nn.Module):
             "task": "segmentation",
             **describe_inputs(self, self.class_names, self.normalize, self.resize),
         }
+
+
+@torch.no_grad()
+def label_maps(
+    logits: Tensor, class_names: Sequence[str | None], resize: Resize, original_sizes: Sequence[Size]
+) -> list[Tensor]:
+    """Logits (N, K, h, w) -> label maps (H, W) uint8 of the original sizes, without classes named None."""
+    named = [index for index, name in enumerate(class_names) if name is not None]
+    # Their channels are left out: interpolating an infinity would give NaN wherever its weight is 0.
+    chosen = logits if len(named) == len(class_names) else logits[:, named]
+    maps = [
+        resize.restore_labels(image_logits, size)
+        for image_logits, size in zip(chosen, original_sizes, strict=True)
+    ]
+    if chosen is logits:
+        return maps
+    indices = torch.tensor(named, dtype=torch.uint8, device=logits.device)
+    return [indices[label_map.long()] for label_map in maps]

@@ -9,12 +9,14 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Literal, get_args
 
 import lightning as L
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from pocketvision.core import layers
+from pocketvision.core.distributed import any_process, mean_over_processes, merge_processes, process_index
 from pocketvision.core.errors import InputError
 from pocketvision.models import VisionModel
 from pocketvision.published.load import mobilenet_of
@@ -22,7 +24,17 @@ from pocketvision.tasks.evaluation import Evaluator, make_evaluator
 
 logger = logging.getLogger("pocketvision")
 
+MAX_SKIPPED = 3
+"""Steps in a row that a non-finite loss may cost before training goes back to its last checkpoint."""
+
+FROZEN_NORMS = "frozen_norms"
+"""Key of a checkpoint for the BatchNorm layers that keep their statistics."""
+
 Schedule = Literal["cosine", "poly", "step", "constant"]
+
+
+class NonFiniteLossError(InputError):
+    """Training can't go on from these weights."""
 
 
 class VisionTask(L.LightningModule):
@@ -88,6 +100,9 @@ class VisionTask(L.LightningModule):
         self.decay_depthwise = decay_depthwise
         self.ema_decay = ema_decay
         self.evaluator: Evaluator | None = None
+        self.lr_reduction = 1.0
+        self.last_loss = math.nan
+        self.num_skipped = 0
         if freeze_until is not None:
             freeze(model, freeze_until)
         if freeze_norms:
@@ -104,21 +119,62 @@ class VisionTask(L.LightningModule):
     def on_fit_start(self) -> None:
         self.model.to(memory_format=torch.channels_last)
 
-    def training_step(self, samples: Any, batch_index: int) -> Tensor:
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[FROZEN_NORMS] = [
+            name for name, module in self.model.named_modules() if getattr(module, "is_frozen", False)
+        ]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        for name in checkpoint.get(FROZEN_NORMS, ()):
+            self.model.get_submodule(name).is_frozen = True  # type: ignore[assignment]
+
+    def on_train_start(self) -> None:
+        if self.lr_reduction != 1.0:
+            scheduler = self.trainer.lr_scheduler_configs[0].scheduler
+            scheduler.base_lrs = [rate * self.lr_reduction for rate in scheduler.base_lrs]
+            for group in self.trainer.optimizers[0].param_groups:
+                group["lr"] *= self.lr_reduction
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Seed by the position in the run: dropout and the like are the same where a run goes on."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        key = (data.seed, self.current_epoch, batch_idx, process_index())
+        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))
+
+    def training_step(self, samples: Any, batch_index: int) -> Tensor | None:
         losses = self.losses(samples)
         total = torch.stack(list(losses.values())).sum()
-        if not torch.isfinite(total):
-            images = ", ".join(str(target.image_id) for target in samples.targets)
-            raise InputError(
-                f"The loss is not finite at step {self.global_step} (images {images}): "
-                "lower task.optimizer.lr, or check these images."
-            )
-        size = len(samples.targets)
-        self.log_dict({f"train/{k}": v.detach() for k, v in losses.items()}, batch_size=size)
-        self.log("train/loss", total.detach(), batch_size=size)
-        groups = self.trainer.optimizers[0].param_groups
-        self.log("lr", max(group["lr"] for group in groups), batch_size=size)
+        if any_process(not bool(torch.isfinite(total)), total.device):
+            self._skip(total, samples)
+            return None
+        self.num_skipped = 0
+        names = [*(f"train/{name}" for name in losses), "train/loss"]
+        values = mean_over_processes(torch.stack([*losses.values(), total])).tolist()
+        self.last_loss = values[-1]
+        rate = max(group["lr"] for group in self.trainer.optimizers[0].param_groups)
+        # Not self.log: it is slow, and writes after the step's checkpoint is made.
+        row = dict(zip(names, values, strict=True)) | {"lr": rate, "epoch": self.current_epoch}
+        for table in self.loggers:
+            table.log_metrics(row, step=self.global_step)
         return total
+
+    def _skip(self, total: Tensor, samples: Any) -> None:
+        """Say which images a step was skipped for; raise where training can't go on so."""
+        self.num_skipped += 1
+        if not torch.isfinite(total):
+            logger.warning(
+                "step %d is skipped: its loss is not finite. Images: %s",
+                self.global_step, ", ".join(self._image_names(samples)),
+            )  # fmt: skip
+        broken = any(not torch.isfinite(x).all() for x in self.model.buffers() if x.is_floating_point())
+        if any_process(broken, total.device) or self.num_skipped >= MAX_SKIPPED:
+            raise NonFiniteLossError(f"The loss is not finite at step {self.global_step}")
+
+    def _image_names(self, samples: Any) -> list[str]:
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        records = data.records(data.train_split)
+        paths = dict(zip(records.image_ids.tolist(), records.image_paths, strict=True))
+        return [str(paths.get(target.image_id, target.image_id)) for target in samples.targets]
 
     def on_validation_epoch_start(self) -> None:
         data = self.trainer.datamodule  # type: ignore[attr-defined]
@@ -130,6 +186,7 @@ class VisionTask(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         assert self.evaluator is not None
+        merge_processes(self.evaluator.metric)
         metrics = self.evaluator.compute()
         scalars = {f"val/{k}": v for k, v in metrics.items() if isinstance(v, float)}
         self.log_dict({f"val/{self.metric}": 0.0, **scalars})

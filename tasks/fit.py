@@ -5,46 +5,49 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from pocketvision.core.config import Experiment
-from pocketvision.core.errors import InputError
+from pocketvision.core.errors import InputError, StoppedError
 from pocketvision.core.weights import load_state_dict, read_state_dict, save_weights
+from pocketvision.models import VisionModel
 from pocketvision.tasks.base import VisionTask
 from pocketvision.tasks.build import build, refusing_bad_values
+from pocketvision.tasks.checkpoints import newest_intact
 from pocketvision.tasks.curves import plot_curves
-from pocketvision.tasks.ema import WeightAverage
 from pocketvision.tasks.evaluation import evaluate
-from pocketvision.tasks.passport import make_passport
-from pocketvision.tasks.progress import ProgressLines
+from pocketvision.tasks.passport import make_passport, training_facts
+from pocketvision.tasks.recovery import Recovery
 from pocketvision.tasks.run import Run, check_free
+from pocketvision.tasks.trainer import METRICS, make_trainer, quiet_lightning
 
 logger = logging.getLogger("pocketvision")
 
 
 def fit(
     experiment: Experiment, folder: Path, config_files: Sequence[Path], overrides: Sequence[str]
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     """Train ``experiment`` into ``folder``, score the best weights on the validation split.
 
     Returns:
-        The metrics that metrics.json holds.
+        The metrics that metrics.json holds; None in all but the first of several processes.
 
     Raises:
         InputError: the data, the config or the folder is not fit for it.
+        StoppedError: SIGTERM or Ctrl-C ended it; :func:`resume` goes on.
     """
     start = time.perf_counter()
     quiet_lightning()
-    check_free(folder, "--run-dir")
+    is_first = rank_zero_only.rank == 0
+    if is_first:
+        check_free(folder, "--run-dir")
     L.seed_everything(experiment.seed, verbose=False)
     model, data = build(experiment, pretrained=True)
     with refusing_bad_values():
@@ -52,21 +55,72 @@ def fit(
         task.optimizer(task.parameter_groups())
         # Bad data and values are reported before a folder is made.
         data.records(data.val_split), data.eval_dataloader(data.val_split), data.train_dataloader()
-        trainer, best = make_trainer(experiment, task, folder)
-    run = Run.create(folder, config_files, overrides, model.class_names)
-    try:
-        trainer.fit(task, datamodule=data)
-    finally:
-        if trainer.global_step == 0:
-            shutil.rmtree(folder)  # nothing was trained; the name is free again
-    logger.info("trained for %.0f s", time.perf_counter() - start)
+        make_trainer(experiment, task, folder)
+    if is_first:
+        Run.create(folder, config_files, overrides, model.class_names)
+    metrics = train(experiment, folder, model, data, None)
+    logger.info("done in %.0f s", time.perf_counter() - start)
+    return metrics
 
+
+def resume(folder: Path) -> dict[str, Any] | None:
+    """Go on with a run that was stopped, from its last checkpoint, as if nothing had happened.
+
+    Raises:
+        InputError: it is no run folder, is finished, or has no checkpoint that can be read.
+        StoppedError: it was stopped again.
+    """
+    quiet_lightning()
+    run = Run.open(folder)
+    if (folder / "metrics.json").is_file():
+        raise InputError(f"{folder} is finished: train on from its weights with --from {folder}.")
+    checkpoint = newest_intact(folder / "checkpoints")
+    experiment = run.load()
+    L.seed_everything(experiment.seed, verbose=False)
+    model, data = build(experiment, pretrained=False)
+    return train(experiment, folder, model, data, checkpoint)
+
+
+def train(
+    experiment: Experiment, folder: Path, model: VisionModel, data: Any, checkpoint: Path | None
+) -> dict[str, Any] | None:
+    """Train from ``checkpoint`` or the beginning to the end, whatever comes between; then score."""
+    recovery = Recovery(experiment, folder, checkpoint)
+    while True:
+        with refusing_bad_values():
+            task = recovery.make_task(model)
+            trainer, best = make_trainer(recovery.experiment, task, folder, recovery.first_step)
+        try:
+            trainer.fit(task, datamodule=data, ckpt_path=recovery.checkpoint, weights_only=True)
+            return finish(recovery.experiment, folder, model, data, trainer, task, best)
+        except SystemExit as stop:  # Lightning's, for SIGTERM and Ctrl-C
+            sentence = (
+                f"Stopped at step {trainer.global_step}: go on with pocketvision train --resume {folder}"
+            )
+            raise StoppedError(sentence, 143 if isinstance(stop, SIGTERMException) else 130) from stop
+        except Exception as error:
+            try:
+                recovery.recover(error, data)
+            except Exception:
+                if checkpoint is None and trainer.global_step == 0 and trainer.is_global_zero:
+                    shutil.rmtree(folder)  # nothing was trained; the name is free again
+                raise
+
+
+def finish(
+    experiment: Experiment, folder: Path, model: VisionModel, data: Any,
+    trainer: L.Trainer, task: VisionTask, best: ModelCheckpoint,
+) -> dict[str, Any] | None:  # fmt: skip
+    """Write the best weights and score them, in the first process."""
     if best.best_model_path and not last_is_better(trainer, task, data, best):
         load_state_dict(model, read_state_dict(Path(best.best_model_path)), best.best_model_path)
-    weights, passport = run.folder / "weights.safetensors", make_passport(model, experiment)
+    if not trainer.is_global_zero:
+        return None
+    facts = training_facts(model, experiment, data)
+    weights, passport = folder / "weights.safetensors", make_passport(model, experiment, **facts)
     save_weights(weights, model, passport)
-    if (folder / "metrics.csv").is_file():
-        plot_curves(folder / "metrics.csv", folder / "curves.png")
+    if (folder / METRICS).is_file():
+        plot_curves(folder / METRICS, folder / "curves.png")
     metrics = evaluate(model, data, data.val_split, folder, trainer.strategy.root_device)
     scores = {name: value for name, value in metrics.items() if name != "per_class"}
     save_weights(weights, model, {**passport, "metrics": scores})
@@ -83,68 +137,3 @@ def last_is_better(trainer: L.Trainer, task: VisionTask, data: Any, best: ModelC
         return False
     trainer.save_checkpoint(best.best_model_path)
     return True
-
-
-def quiet_lightning() -> None:
-    """Hide what Lightning says about itself and what does not concern this project's users."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for message in (
-        "Experiment logs directory",  # the run folder holds its config before the logger starts
-        ".*isinstance.treespec, LeafSpec.*",  # between Lightning and torch
-        "The '.*_dataloader' does not have many workers",  # this project chooses the number itself
-    ):
-        warnings.filterwarnings("ignore", message)
-
-
-def make_trainer(experiment: Experiment, task: VisionTask, folder: Path) -> tuple[L.Trainer, ModelCheckpoint]:
-    """Lightning's trainer with this project's loggers and checkpoints.
-
-    Raises:
-        InputError: the machine does not have what ``trainer`` asks for.
-    """
-    options = dict(experiment.trainer)
-    if options.get("precision", "auto") == "auto":
-        options["precision"] = "16-mixed" if torch.cuda.is_available() else "32-true"
-    scored_share = options.get("limit_val_batches", 1.0)
-    if scored_share not in (0, 1.0, None):
-        raise InputError("trainer.limit_val_batches can be 1.0 or 0: a score of some images is not a score.")
-    checkpoints = folder / "checkpoints"
-    best = ModelCheckpoint(
-        dirpath=checkpoints,
-        filename="best",
-        monitor=f"val/{task.metric}",
-        mode="max",
-        enable_version_counter=False,
-    )
-    last = ModelCheckpoint(
-        dirpath=checkpoints,
-        filename="last",
-        every_n_epochs=1,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
-    defaults = {
-        "default_root_dir": folder,
-        "devices": 1,
-        "logger": [CSVLogger(folder, name="", version=""), TensorBoardLogger(folder, name="", version="")],
-        "callbacks": [
-            *([best] if scored_share != 0 else []),
-            last,
-            ProgressLines(),
-            *([] if task.ema_decay is None else [WeightAverage(task.ema_decay)]),
-        ],
-        "num_sanity_val_steps": 0,
-        "log_every_n_steps": 1,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-    }
-    try:
-        trainer = L.Trainer(**{**defaults, **options})
-    except MisconfigurationException as error:
-        sentence = str(error).splitlines()[0]
-        raise InputError(
-            f"The trainer can't be had so: {sentence} Change trainer.accelerator or another trainer option."
-        ) from error
-    if trainer.world_size > 1:
-        raise InputError("Training runs in one process so far: set trainer.devices=1.")
-    return trainer, best

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from pocketvision.core.config import Experiment, parameters
+from pocketvision.core.download import sha256
 from pocketvision.core.errors import InputError
 from pocketvision.core.weights import save_weights
 from pocketvision.datasets.detection import to_tensor
@@ -20,11 +20,12 @@ from pocketvision.datasets.folders import IMAGE_SUFFIXES, existing_root, list_na
 from pocketvision.datasets.images import read_image
 from pocketvision.models import VisionModel
 from pocketvision.published.calibrate import calibrate
-from pocketvision.published.catalog import NAMES
 from pocketvision.published.load import file_class_names, load_weights
+from pocketvision.published.provenance import describe_source
 from pocketvision.published.tensorflow import SUFFIXES
+from pocketvision.published.timm_hub import is_timm_name, timm_facts
 from pocketvision.tasks.build import build_model
-from pocketvision.tasks.passport import make_passport
+from pocketvision.tasks.passport import make_passport, tuples
 from pocketvision.tasks.run import load_experiment
 
 logger = logging.getLogger("pocketvision")
@@ -47,41 +48,37 @@ def import_weights(
         InputError: the file does not fit, is broken or missing, or nobody names the classes.
     """
     experiment, _ = load_experiment(config, overrides)
-    if Path(file).suffix in SUFFIXES:
-        experiment = with_tensorflow_inputs(experiment, overrides)
+    experiment = with_inputs_of(file, experiment, overrides)
     names = experiment.class_names or file_class_names(file)
     if names is None:
         names = _names_of_data(experiment.data, config)
     model = build_model(experiment, tuple(names))
     loaded = load_weights(model, file, class_ids=class_ids)
-    path, facts = loaded.path, dict(loaded.facts)
+    facts = {**describe_source(model, file), **loaded.facts, "sha256": sha256(loaded.path)}
+    if licence is not None:
+        facts["licence"] = licence
     if calibration is not None:
         count = calibrate(model, _batches(calibration, model))
         facts |= {"is_norm_folded": False, "calibrated_on": calibration.name}
         logger.info("%d BatchNorms calibrated on the images of %s", count, calibration)
     elif facts.get("is_norm_folded"):
         logger.info("BatchNorm is folded: it stays frozen in training, unless you --calibrate with images")
-    passport = make_passport(
-        model,
-        experiment,
-        source=file if file in NAMES else path.name,
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        licence=licence,
-        **facts,
-    )
-    save_weights(output, model, passport)
+    save_weights(output, model, make_passport(model, experiment, **facts))
 
 
-def with_tensorflow_inputs(experiment: Experiment, overrides: Sequence[str]) -> Experiment:
-    """Let the model pad and normalise as TensorFlow's do (SAME, x / 127.5 - 1), where its config leaves that
-    open and the user did not say otherwise."""
+def with_inputs_of(file: str, experiment: Experiment, overrides: Sequence[str]) -> Experiment:
+    """Let the model pad and normalise as the file's did, where that is known, its config leaves it open and
+    the user did not say otherwise. TensorFlow's have SAME padding and x / 127.5 - 1."""
+    inputs: Mapping[str, Any] = {}
+    if Path(file).suffix in SUFFIXES:
+        inputs = TENSORFLOW_INPUTS
+    elif is_timm_name(file):
+        inputs = {key: tuples(value) for key, value in timm_facts(file).items() if key in TENSORFLOW_INPUTS}
     stated = {
         word.partition("=")[0].removeprefix("model.") for word in overrides if word.startswith("model.")
     }
     known = parameters(experiment.model)
-    values = {
-        name: value for name, value in TENSORFLOW_INPUTS.items() if name in known and name not in stated
-    }
+    values = {name: value for name, value in inputs.items() if name in known and name not in stated}
     return replace(experiment, model=partial(experiment.model, **values))
 
 

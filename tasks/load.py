@@ -32,7 +32,7 @@ def load_model(
     """
     path = Path(source)
     if path.suffix == ".safetensors":
-        model = build_from_passport(read_passport(path), str(path))
+        model = build_from_passport(read_passport(path), path)
         load_weights(model, weights or path)
         return model.eval()
     if path.is_dir():

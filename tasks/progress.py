@@ -60,6 +60,5 @@ class ProgressLines(L.Callback):
             return
         total = int(trainer.estimated_stepping_batches) - self.first_step
         size = len(batch.targets) * trainer.world_size * trainer.accumulate_grad_batches
-        loss = float(trainer.callback_metrics.get("train/loss", float("nan")))
         line = self.ticker.describe(done, total, size, "images")
-        print(f"epoch {trainer.current_epoch + 1}  step {line}  loss {loss:.3f}", flush=True)
+        print(f"epoch {trainer.current_epoch + 1}  step {line}  loss {pl_module.last_loss:.3f}", flush=True)

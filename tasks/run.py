@@ -122,6 +122,11 @@ class Run:
             f"{self.folder} has no weights yet: its training was stopped before the first checkpoint."
         )
 
+    def add_overrides(self, overrides: Sequence[str]) -> None:
+        """Record what the rest of the training runs with."""
+        record = dict(self.record)
+        write_json(self.folder / _RECORD, {**record, "overrides": [*record["overrides"], *overrides]})
+
     def load(self, overrides: Sequence[str] = ()) -> Experiment:
         """The run's experiment from its own copy of the config, with its class names frozen."""
         record = self.record

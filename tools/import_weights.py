@@ -17,9 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         prog="import-weights",
         description="Bring a file of torchvision, timm or TensorFlow into a config's model.",
     )
-    parser.add_argument(
-        "file", metavar="FILE|NAME", help=".pth, .safetensors, .pb, .index, .tflite, or a name such as coco"
-    )
+    parser.add_argument("file", metavar="FILE|NAME", help="file or a name such as coco or timm/MODEL")
     parser.add_argument("overrides", metavar="part.key=value", nargs="*", help="values to change")
     parser.add_argument("--into", required=True, metavar="CONFIG", help="whose model takes the weights")
     parser.add_argument("--output", required=True, type=Path, metavar="FILE", help=".safetensors to write")

@@ -1,47 +1,170 @@
-"""Train a config into a run folder: python tools/train.py configs/quickstart.py [part.key=value ...]"""
+"""Train a config, or a data set without one: python tools/train.py CONFIG | --data PATH [key=value ...]"""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
+import tempfile
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pocketvision.core.command import command, find_config, shipped_configs
+from pocketvision.core.errors import InputError, StoppedError
+
+if TYPE_CHECKING:
+    from pocketvision.core.config import Experiment
+
+AUTO = "recipe=auto"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of this tool."""
+    parser = argparse.ArgumentParser(
+        prog="train",
+        description="Train a config, or a data set without one (--data), and score it on its validation "
+        "split; or go on with a stopped run.",
+        epilog=f"{AUTO} derives the recipe of a CONFIG from its data. "
+        f"Shipped configs: {', '.join(shipped_configs())}.",
+    )
+    add = parser.add_argument
+    add("config", metavar="CONFIG", nargs="?", help="a config file or the name of a shipped config")
+    add("overrides", metavar="part.key=value", nargs="*", help="values to change")
+    add("--data", metavar="PATH", help="train on this data set: its format, split and recipe are found")
+    add(
+        "--task",
+        choices=("detection", "segmentation", "classification"),
+        help="with --data, where the data serve several",
+    )
+    add("--model", help="with --data: ssdlite_v3_small, lraspp_v2 ... (default: V3-Small)")
+    add("--minutes", type=float, metavar="M", help="train as many steps as fit into M minutes here")
+    add("--overfit", type=int, metavar="N", help="self-test: learn N images by heart; PASS, or where to look")
+    add("--run-dir", type=Path, help="new folder for the run (default: runs/CONFIG/TIME)")
+    add("--from", dest="source", metavar="RUN|FILE", help="start from these weights (model.weights=...)")
+    add("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped")
+    add("--print-config", action="store_true", help="show what would run, and stop")
+    return parser
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="train",
-        description="Train a config and score it on its validation split.",
-        epilog=f"Shipped configs: {', '.join(shipped_configs())}.",
-    )
-    parser.add_argument("config", metavar="CONFIG", help="a config file or the name of a shipped config")
-    parser.add_argument("overrides", metavar="part.key=value", nargs="*", help="values to change")
-    parser.add_argument("--run-dir", type=Path, help="new folder for the run (default: runs/CONFIG/TIME)")
-    parser.add_argument(
-        "--from", dest="source", metavar="RUN|FILE", help="start from these weights (model.weights=...)"
-    )
-    parser.add_argument("--print-config", action="store_true", help="show what would run, and stop")
-    arguments = parser.parse_intermixed_args(argv)
-    config = find_config(arguments.config)
+    arguments = parser().parse_intermixed_args(argv)
+    if arguments.minutes is not None and not arguments.minutes > 0:
+        raise InputError(f"--minutes is {arguments.minutes:g}: give a number above 0.")
+    if arguments.overfit is not None and arguments.overfit < 1:
+        raise InputError(f"--overfit is {arguments.overfit}: give a number of images from 1 up.")
+    if arguments.resume is not None:
+        go_on(arguments)
+        return
+    overrides = list(arguments.overrides)
+    if arguments.data is None:
+        if arguments.config is None:
+            raise InputError("Say what to train: a CONFIG, --data PATH, or --resume RUN.")
+        if arguments.task or arguments.model:
+            raise InputError("--task and --model go with --data PATH: a CONFIG has its own.")
+        config = find_config(arguments.config)
+    else:
+        if arguments.config is not None and "=" not in arguments.config:
+            raise InputError(f"Give either the config {arguments.config} or --data {arguments.data}.")
+        overrides = [*([] if arguments.config is None else [arguments.config]), *overrides]
+    if arguments.source is not None:
+        overrides.append(f"model.weights={arguments.source!r}")
+    is_auto = AUTO in overrides
+    overrides = [word for word in overrides if word != AUTO]
+    if arguments.data is None:
+        start(arguments, config, overrides, is_auto)
+        return
+    with tempfile.TemporaryDirectory(prefix="pocketvision-config-") as folder:  # the run keeps a copy
+        start(arguments, configure(arguments, overrides, Path(folder)), overrides, is_auto=False)
 
+
+def configure(arguments: argparse.Namespace, overrides: Sequence[str], folder: Path) -> Path:
+    """Write a config for ``--data`` into ``folder``, and say what was found."""
+    from lightning.pytorch.utilities import rank_zero_only
+
+    from pocketvision.tasks.own_data import look_at, write_config
+    from pocketvision.tasks.time_budget import describe_recipe
+
+    say = rank_zero_only(print)
+    own = look_at(arguments.data, arguments.task, arguments.model, overrides)
+    say("\n".join(own.lines()), flush=True)
+    words = shlex.join(["train", *(sys.argv[1:] if sys.argv[1:2] != ["train"] else sys.argv[2:])])
+    is_run = not (arguments.print_config or arguments.overfit)
+    minutes = arguments.minutes if is_run else None
+    file, recipe = write_config(own, folder, overrides, words, minutes, check_weights=is_run)
+    say(describe_recipe(recipe.derivation), flush=True)
+    return file
+
+
+def start(arguments: argparse.Namespace, config: Path, overrides: list[str], is_auto: bool) -> None:
+    """Show, self-test or train a config."""
     from pocketvision.core.config import describe
-    from pocketvision.tasks.evaluation import metrics_table
     from pocketvision.tasks.fit import fit
     from pocketvision.tasks.run import load_experiment
 
-    overrides = list(arguments.overrides)
-    if arguments.source is not None:
-        overrides.append(f"model.weights={arguments.source!r}")
     experiment, files = load_experiment(config, overrides)
+    minutes = arguments.minutes if arguments.data is None else None  # with --data the config keeps to it
+    if is_auto or (minutes and not arguments.print_config):
+        overrides = [*settle(experiment, minutes, is_auto), *overrides]
+        experiment, files = load_experiment(config, overrides)
     if arguments.print_config:
         print(describe(experiment))
         return
+    if arguments.overfit is not None:
+        self_test(experiment, arguments.overfit)
+        return
     folder = arguments.run_dir or Path("runs", config.stem, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
-    print(metrics_table(fit(experiment, folder, files, overrides)))
+    report(fit(experiment, folder, files, overrides), folder)
+
+
+def settle(experiment: Experiment, minutes: float | None, is_auto: bool) -> list[str]:
+    """Overrides for ``recipe=auto`` and ``--minutes``, with the derivation printed."""
+    from pocketvision.tasks.time_budget import auto_overrides, auto_recipe, describe_recipe, minutes_overrides
+
+    if is_auto:
+        recipe = auto_recipe(experiment, minutes)
+        print(describe_recipe(recipe.derivation), flush=True)
+        return auto_overrides(experiment, recipe)
+    assert minutes is not None
+    overrides, line = minutes_overrides(experiment, minutes)
+    print(line, flush=True)
+    return overrides
+
+
+def self_test(experiment: Experiment, num_images: int) -> None:
+    """Learn a few images by heart; exit code 1 if that fails."""
+    from pocketvision.tasks.overfit import overfit
+
+    result = overfit(experiment, num_images)
+    print(result, flush=True)
+    if not result.passed:
+        raise StoppedError("the self-test failed: the line above says where to look", 1)
+
+
+def go_on(arguments: argparse.Namespace) -> None:
+    """Resume a run, which has its config and overrides."""
+    others = (
+        arguments.config, arguments.overrides, arguments.source, arguments.run_dir, arguments.data,
+        arguments.task, arguments.model, arguments.minutes, arguments.overfit,
+    )  # fmt: skip
+    if any(others):
+        raise InputError("--resume RUN takes nothing else: the run has its own config and overrides.")
+
+    from pocketvision.tasks.fit import resume
+
+    report(resume(arguments.resume), arguments.resume)
+
+
+def report(metrics: dict[str, Any] | None, folder: Path) -> None:
+    """Print the metrics, in the one process that has them."""
+    if metrics is None:
+        return
+
+    from pocketvision.tasks.evaluation import metrics_table
+
+    print(metrics_table(metrics))
     print(f"run folder: {folder} (look at {folder / 'predictions.png'})")
 
 

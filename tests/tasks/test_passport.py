@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -83,5 +84,38 @@ def test_load_by_name(tmp_path: Path) -> None:
 
 
 def test_a_builder_from_the_passport_has_no_weights_yet(tmp_path: Path) -> None:
-    passport = read_passport(saved(tmp_path))
-    assert build_from_passport(passport, "w").class_names == NAMES
+    path = saved(tmp_path)
+    assert build_from_passport(read_passport(path), path).class_names == NAMES
+
+
+def test_nothing_is_fetched_for_a_file_that_has_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where training starts from published weights by default, a trained file must not ask for them."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("urllib.request.OpenerDirector.open", lambda *_, **__: pytest.fail("a connection"))
+    config = load_config(shipped_configs()["ssdlite_v2_coco"])[0].config
+    build = partial(config.model, width_mult=0.35)
+    model = build(NAMES, weights=None)
+    save_weights(tmp_path / "w.safetensors", model, make_passport(model, replace(config, model=build)))
+    assert pocketvision.load(tmp_path / "w.safetensors").class_names == NAMES
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"weights": "coco"}, "it states weights"),
+        ({"class_names": ["x"]}, "it states class_names"),
+        ({"width_mult": 1e4, "image_size": [64, 96]}, "its model has .* numbers, its tensors"),
+        ({"width_mult": 1e300}, "does not fit"),
+        ({"width_mult": float("nan")}, "does not fit"),
+        ({"width_mult": "wide"}, "does not fit"),
+        ({"image_size": 3}, "does not fit"),
+        ("x", "does not fit"),
+    ],
+)
+def test_absurd_arguments_are_refused_at_once(tmp_path: Path, arguments: Any, sentence: str) -> None:
+    builder = {"config": "ssdlite_v3_small_coco", "function": "model", "arguments": arguments}
+    path = saved(tmp_path, builder=builder)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError, match=sentence):
+        pocketvision.load(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB

@@ -1,0 +1,125 @@
+"""Checkpoints that survive: written beside and moved, read back before they count, two of them kept."""
+
+from __future__ import annotations
+
+import errno
+import io
+import logging
+import os
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.fabric.plugins import CheckpointIO
+
+from pocketvision.core.distributed import any_process
+from pocketvision.core.errors import InputError
+from pocketvision.core.files import replacing
+from pocketvision.tasks.base import VisionTask
+
+logger = logging.getLogger("pocketvision")
+
+LAST = "last.ckpt"
+PREVIOUS = "previous.ckpt"
+
+
+class VerifiedCheckpoints(CheckpointIO):
+    """Writes under a temporary name, reads back, then moves; the last one becomes ``previous``."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        """Raises :class:`OSError` where the disk does not take it; the file that was there stays."""
+        path = Path(path)
+        content = io.BytesIO()  # torch's own writer hides what the disk says
+        torch.save(checkpoint, content)
+        with replacing(path) as temporary:
+            with temporary.open("wb") as file:
+                file.write(content.getbuffer())
+                file.flush()
+                os.fsync(file.fileno())
+            if not is_intact(temporary):
+                raise OSError(errno.EIO, "what was written can't be read back", str(path))
+            if path.name == LAST and path.is_file():
+                path.replace(path.with_name(PREVIOUS))
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        return checkpoint
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        Path(path).unlink(missing_ok=True)
+
+
+class KeepLast(L.Callback):
+    """Keeps ``last.ckpt``: at the start, every ``minutes``, after every epoch and on SIGTERM.
+
+    The last step of an epoch is left to the epoch's end: a run that went on from there would skip the
+    epoch's validation. Between two optimizer steps, and while steps are skipped, there is nothing to
+    go on from either.
+    """
+
+    def __init__(self, folder: Path, minutes: float) -> None:
+        self.file = folder / LAST
+        self.seconds = 60 * minutes
+        self.saved_at = time.monotonic()
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.global_step == 0:
+            trainer.save_checkpoint(self.file)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, VisionTask)
+        done = batch_idx + 1
+        is_last = done >= trainer.num_training_batches or trainer.global_step == trainer.max_steps
+        if is_last or done % trainer.accumulate_grad_batches or pl_module.num_skipped:
+            return
+        due = trainer.received_sigterm or time.monotonic() - self.saved_at >= self.seconds
+        if any_process(due, pl_module.device):
+            self._save(trainer)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._save(trainer)
+
+    def _save(self, trainer: L.Trainer) -> None:
+        for metrics in trainer.loggers:
+            metrics.save()  # what is logged up to here belongs to the checkpoint
+        try:
+            trainer.save_checkpoint(self.file)
+        except OSError as error:
+            logger.warning(
+                "No checkpoint at step %d: %s. Training goes on and the one before is kept; make room on "
+                "the disk.", trainer.global_step, error,
+            )  # fmt: skip
+        self.saved_at = time.monotonic()
+
+
+def is_intact(path: Path) -> bool:
+    """Whether a checkpoint is complete: every part of it has its checksum."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return file.testzip() is None
+    except (OSError, zipfile.BadZipFile, EOFError, ValueError, NotImplementedError):
+        return False
+
+
+def newest_intact(folder: Path) -> Path:
+    """The newest checkpoint in ``folder`` that can be read; says so where that is not the last one.
+
+    Raises:
+        InputError: there is none.
+    """
+    for name in (LAST, PREVIOUS):
+        path = folder / name
+        if is_intact(path):
+            if name != LAST:
+                logger.warning("%s is missing or broken: going on from %s.", folder / LAST, path)
+            return path
+    raise InputError(f"{folder} has no checkpoint that can be read: start again, in another --run-dir.")

@@ -1,0 +1,124 @@
+"""Lightning's trainer with this project's loggers, checkpoints and rules for several processes."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
+
+from pocketvision.core.config import Experiment
+from pocketvision.core.errors import InputError
+from pocketvision.core.files import replacing
+from pocketvision.tasks.base import VisionTask
+from pocketvision.tasks.checkpoints import KeepLast, VerifiedCheckpoints
+from pocketvision.tasks.ema import WeightAverage
+from pocketvision.tasks.progress import ProgressLines
+
+METRICS = "metrics.csv"
+
+
+class UnevenDDP(DDPStrategy):
+    """DDP whose validation does not synchronise: processes may score different numbers of batches."""
+
+    def validation_step(self, *args: Any, **kwargs: Any) -> Any:
+        assert self.lightning_module is not None
+        return self.lightning_module.validation_step(*args, **kwargs)
+
+
+def quiet_lightning() -> None:
+    """Hide what Lightning says about itself and what does not concern this project's users."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in (
+        "Checkpoint directory .* exists and is not empty",  # a run that goes on
+        "You're resuming from a checkpoint that ended before the epoch",  # the data module knows where
+        "Experiment logs directory",  # the run folder holds its config before the logger starts
+        ".*isinstance.treespec, LeafSpec.*",  # between Lightning and torch
+        "The '.*_dataloader' does not have many workers",  # this project chooses the number itself
+        "`training_step` returned `None`",  # the task says which images it skips
+        "Detected call of `lr_scheduler.step",  # follows from a skipped first step
+        ".*module.* in eval mode at the start of training",  # frozen norms
+    ):
+        warnings.filterwarnings("ignore", message)
+
+
+def make_trainer(
+    experiment: Experiment, task: VisionTask, folder: Path, first_step: int = 0
+) -> tuple[L.Trainer, ModelCheckpoint]:
+    """A trainer that writes to ``folder``; a run that goes on keeps its metrics before ``first_step``.
+
+    Raises:
+        InputError: the machine does not have what ``trainer`` asks for.
+    """
+    options = dict(experiment.trainer)
+    if options.get("precision", "auto") == "auto":
+        options["precision"] = "16-mixed" if torch.cuda.is_available() else "32-true"
+    scored_share = options.get("limit_val_batches", 1.0)
+    if scored_share not in (0, 1.0, None):
+        raise InputError("trainer.limit_val_batches can be 1.0 or 0: a score of some images is not a score.")
+    if options.get("strategy", "auto") == "auto" and _is_parallel(options):
+        options["strategy"] = UnevenDDP()
+    best = ModelCheckpoint(
+        dirpath=folder / "checkpoints",
+        filename="best",
+        monitor=f"val/{task.metric}",
+        mode="max",
+        enable_version_counter=False,
+    )
+    table = CSVLogger(folder, name="", version="")
+    defaults = {
+        "default_root_dir": folder,
+        "devices": 1,
+        "logger": [table, TensorBoardLogger(folder, name="", version="", purge_step=first_step or None)],
+        "callbacks": [
+            *([best] if scored_share != 0 else []),
+            *([] if task.ema_decay is None else [WeightAverage(task.ema_decay)]),
+            KeepLast(folder / "checkpoints", experiment.checkpoint_minutes),  # after the average's step
+            ProgressLines(),
+        ],
+        "plugins": [VerifiedCheckpoints()],
+        "use_distributed_sampler": False,
+        "num_sanity_val_steps": 0,
+        "log_every_n_steps": 1,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    try:
+        trainer = L.Trainer(**{**defaults, **options})
+    except MisconfigurationException as error:
+        sentence = str(error).splitlines()[0]
+        raise InputError(
+            f"The trainer can't be had so: {sentence} Change trainer.accelerator or another trainer option."
+        ) from error
+    if trainer.is_global_zero and first_step:
+        keep_metrics(table, folder / METRICS, first_step)
+    return trainer, best
+
+
+def _is_parallel(options: dict[str, Any]) -> bool:
+    devices, num_nodes = options.get("devices", 1), options.get("num_nodes", 1)
+    return num_nodes != 1 or not (devices in (1, "1") or (isinstance(devices, list) and len(devices) == 1))
+
+
+def keep_metrics(table: CSVLogger, path: Path, first_step: int) -> None:
+    """Let ``table`` append to the rows before ``first_step``; what a run wrote later is written again."""
+    if not path.is_file():
+        return
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        names = list(reader.fieldnames or ())
+        rows = [row for row in reader if (row.get("step") or "").isdigit() and int(row["step"]) < first_step]
+    with replacing(path) as temporary:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=names, restval="", extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+        table.experiment.metrics_keys = names  # Lightning's logger deletes the file when it starts

@@ -1,0 +1,67 @@
+"""Two processes train what one does with the joint batch; trainings survive kill -9."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+CONFIG = """
+from dataclasses import replace
+from functools import partial
+
+from pocketvision.configs import quickstart as base
+from pocketvision.core.layers import freeze_norms
+
+
+def model(class_names, **options):
+    built = base.model(class_names, **options)
+    freeze_norms(built)  # statistics of half a batch are others
+    return built
+
+
+config = replace(base.config, model=partial(model, image_size=(64, 64)))
+"""
+OPTIONS = [
+    "data.num_train=16", "data.num_val=5", "data.num_workers=0", "trainer.max_epochs=2",
+    "trainer.limit_val_batches=1.0", "trainer.check_val_every_n_epoch=1", "trainer.accelerator=cpu",
+]  # fmt: skip
+
+
+def run(command: list[str], folder: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=1200)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def column(folder: Path, name: str) -> list[float]:
+    with (folder / "metrics.csv").open(newline="") as file:
+        return [float(row[name]) for row in csv.DictReader(file) if row[name]]
+
+
+def test_two_processes_are_one_with_the_joint_batch(tmp_path: Path) -> None:
+    config = tmp_path / "config.py"
+    config.write_text(CONFIG)
+    train = [sys.executable, str(ROOT / "tools" / "train.py"), str(config), *OPTIONS]
+    run([*train, "data.batch_size=4", "--run-dir", "one"], tmp_path)
+    run([*train, "data.batch_size=2", "trainer.devices=2", "--run-dir", "two"], tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.py", "one", "two"]
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert len(column(one, "train/loss")) == 8
+    for name in ("train/loss", "train/class_loss", "train/box_loss", "lr"):
+        assert column(two, name) == pytest.approx(column(one, name), rel=1e-4)
+    assert column(two, "val/AP") == pytest.approx(column(one, "val/AP"), abs=1e-3)
+    assert json.loads((two / "metrics.json").read_text())["num_images"] == 5
+
+
+@pytest.mark.parametrize(("kills", "processes"), [(2, 1), (1, 2)])
+def test_a_killed_training_goes_on_bit_for_bit(kills: int, processes: int, tmp_path: Path) -> None:
+    script = str(ROOT / "benchmarks" / "kill.py")
+    options = ["--kills", str(kills), "--processes", str(processes), "--seed", str(processes)]
+    run([sys.executable, script, *options, "--output", str(tmp_path / "kill")], tmp_path)

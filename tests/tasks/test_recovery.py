@@ -1,0 +1,132 @@
+"""Trainings in which something breaks end as they should, and say what happened."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from pocketvision.core.command import find_config
+from pocketvision.core.config import Experiment
+from pocketvision.core.errors import InputError, StoppedError
+from pocketvision.losses import SSDLoss
+from pocketvision.tasks.fit import fit, resume
+from pocketvision.tasks.run import Run, load_experiment
+
+SMALL = [
+    "data.num_train=12", "data.num_val=2", "data.batch_size=2", "data.num_workers=0",
+    "model.image_size=(64,64)", "trainer.max_steps=6", "checkpoint_minutes=0",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Disturbed(SSDLoss):
+    """SSD's loss that calls ``disturb`` with the number of the call and the losses."""
+
+    disturb: Callable[[int, dict[str, Tensor]], None] = lambda call, losses: None
+    calls: Any = None
+
+    def __call__(self, output: Any, targets: Any) -> dict[str, Tensor]:
+        losses = super().__call__(output, targets)
+        self.calls.append(len(targets))
+        self.disturb(len(self.calls), losses)
+        return losses
+
+
+def disturbed(disturb: Callable[[int, dict[str, Tensor]], None]) -> tuple[Experiment, list[int]]:
+    experiment, _ = load_experiment(find_config("quickstart"), SMALL)
+    base: SSDLoss = experiment.task.keywords["loss"]  # type: ignore[attr-defined]
+    calls: list[int] = []
+    loss = Disturbed(base.matcher, base.coder, disturb=disturb, calls=calls)
+    return replace(experiment, task=partial(experiment.task, loss=loss)), calls
+
+
+def train(experiment: Experiment, run: Path) -> Any:
+    return fit(experiment, run, [find_config("quickstart")], SMALL)
+
+
+def steps(run: Path) -> list[int]:
+    with (run / "metrics.csv").open(newline="") as file:
+        return [int(row["step"]) for row in csv.DictReader(file) if row["train/loss"]]
+
+
+def test_one_bad_step_is_skipped_and_its_images_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def disturb(call: int, losses: dict[str, Tensor]) -> None:
+        if call == 3:
+            losses["box_loss"] = losses["box_loss"] * torch.nan
+
+    experiment, _ = disturbed(disturb)
+    with caplog.at_level(logging.WARNING, "pocketvision"):
+        assert train(experiment, tmp_path / "run") is not None
+    assert "step 2 is skipped" in caplog.text and "Images: " in caplog.text
+    assert steps(tmp_path / "run") == [0, 1, 3, 4, 5]
+
+
+def test_repeated_bad_steps_go_back_to_the_checkpoint_with_a_lower_rate(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def disturb(call: int, losses: dict[str, Tensor]) -> None:
+        if 3 <= call <= 5:
+            losses["box_loss"] = losses["box_loss"] * torch.nan
+
+    experiment, calls = disturbed(disturb)
+    with caplog.at_level(logging.WARNING, "pocketvision"):
+        assert train(experiment, tmp_path / "run") is not None
+    assert "half the learning rate" in caplog.text
+    # Skipped steps make no checkpoint: what the first of them was is trained again.
+    assert len(calls) == 5 + 4 and steps(tmp_path / "run") == list(range(6))
+
+
+def test_a_loss_that_never_is_finite_ends_with_a_sentence(tmp_path: Path) -> None:
+    def disturb(call: int, losses: dict[str, Tensor]) -> None:
+        if call > 2:
+            losses["box_loss"] = losses["box_loss"] * torch.inf
+
+    experiment, _ = disturbed(disturb)
+    with pytest.raises(InputError, match=r"not finite at step .* lower task\.optimizer\.lr"):
+        train(experiment, tmp_path / "run")
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_out_of_memory_halves_the_batch(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    experiment, calls = disturbed(lambda call, losses: None)
+
+    def disturb(call: int, losses: dict[str, Tensor]) -> None:
+        if call > 3 and calls[-1] > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    loss = replace(experiment.task.keywords["loss"], disturb=disturb)  # type: ignore[attr-defined]
+    with caplog.at_level(logging.WARNING, "pocketvision"):
+        train(replace(experiment, task=partial(experiment.task, loss=loss)), tmp_path / "run")
+    assert "half the batch" in caplog.text
+    assert calls == [2, 2, 2, 2, *[1] * 6]  # three steps of two images, then three of one and one
+    assert "data.batch_size=1" in Run.open(tmp_path / "run").record["overrides"]
+
+
+def test_sigterm_writes_a_checkpoint_and_the_run_goes_on(tmp_path: Path) -> None:
+    def disturb(call: int, losses: dict[str, Tensor]) -> None:
+        if call == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    experiment, _ = disturbed(disturb)
+    run = tmp_path / "run"
+    with pytest.raises(StoppedError, match="--resume") as stop:
+        train(replace(experiment, checkpoint_minutes=60.0), run)
+    assert stop.value.code == 143
+    assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 4
+    assert resume(run) is not None
+    assert steps(run) == list(range(6))
+    with pytest.raises(InputError, match="finished"):
+        resume(run)
