@@ -7,11 +7,13 @@ import importlib
 import sys
 
 COMMANDS = {
-    "train": "train a config into a run folder",
+    "train": "train a config, or a data set without one, into a run folder",
     "eval": "score a run or a weights file",
     "predict": "find objects or masks in images, videos and streams",
-    "compare": "say whether one of two runs is really better",
+    "compare": "test whether one run is better than another on the same images",
     "check-data": "find what is wrong with a data set",
+    "show-data": "show what a model is trained on",
+    "export": "write a model for ONNX Runtime, OpenVINO or PyTorch",
     "cost": "count parameters, multiply-adds and memory",
     "import-weights": "convert weights of torchvision, timm or TensorFlow",
     "convert-data": "write a detection data set in another format",

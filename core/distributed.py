@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 
 
 def num_processes() -> int:
@@ -46,6 +46,13 @@ def any_process(flag: bool, device: torch.device) -> bool:
     votes = torch.tensor(float(flag), device=device)
     distributed.all_reduce(votes)
     return bool(votes > 0)
+
+
+def share_buffers(model: nn.Module) -> None:
+    """Give every process the first one's buffers: BatchNorm's statistics. Every process must call it."""
+    if num_processes() > 1:
+        for buffer in model.buffers():
+            distributed.broadcast(buffer, src=0)
 
 
 def merge_processes(metric: Any) -> None:

@@ -65,8 +65,9 @@ _WHITE = (255, 255, 255)
 
 def drawing_sizes(image_size: Size) -> tuple[int, int]:
     """Line width and font size in pixels that suit an image of (height, width)."""
-    scale = (image_size[0] * image_size[1]) ** 0.5
-    return max(1, round(scale / 200)), max(_SMALLEST_FONT, round(scale / 36))
+    # Slower than the side: a large image is looked at more closely, and its objects are often small.
+    scale = (image_size[0] * image_size[1]) ** 0.325
+    return max(1, round(scale / 25)), max(_SMALLEST_FONT, round(scale * 0.23))
 
 
 def draw_boxes(

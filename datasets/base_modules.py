@@ -150,9 +150,10 @@ class _DataModule(lightning.LightningDataModule, Generic[Records]):
         """
         assert self.trainer is not None
         progress = self.trainer.fit_loop.epoch_loop.batch_progress.current
-        if progress.processed >= self.trainer.num_training_batches:
+        num_batches: int = progress.processed  # type: ignore[attr-defined]  # its declared type is too wide
+        if num_batches >= self.trainer.num_training_batches:
             return {"epoch": self.trainer.current_epoch + 1, "num_samples": 0}
-        return {"epoch": self.trainer.current_epoch, "num_samples": progress.processed * self.batch_size}
+        return {"epoch": self.trainer.current_epoch, "num_samples": num_batches * self.batch_size}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Let the next training loader begin there."""

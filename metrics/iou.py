@@ -44,23 +44,45 @@ class IoUMetric:
     """
 
     def __init__(self, class_names: Sequence[str | None], ignore_index: int = 255) -> None:
-        self._class_names = tuple(class_names)
+        self.class_names = tuple(class_names)
         self._ignore_index = ignore_index
-        self._num_images = 0
-        num_classes = len(self._class_names)
+        num_classes = len(self.class_names)
         self._counts: NDArray[np.int64] = np.zeros((num_classes, num_classes + 1), dtype=np.int64)
+        self._images: dict[int, NDArray[np.int64]] = {}
 
-    def update(self, prediction: LabelMap, truth: LabelMap) -> None:
-        """Add one image: two (H, W) maps. Raises like :func:`confusion_matrix`."""
-        self._counts += _count_pairs(prediction, truth, len(self._class_names), self._ignore_index)
-        self._num_images += 1
+    def update(self, prediction: LabelMap, truth: LabelMap, image_id: int) -> None:
+        """Add one image: two (H, W) maps. Raises like :func:`confusion_matrix`, and for an image that
+        is already counted."""
+        if image_id in self._images:
+            raise InputError(f"Image {image_id} is counted twice: give every image to the metric once.")
+        counts = _count_pairs(prediction, truth, len(self.class_names), self._ignore_index)
+        self._counts += counts
+        self._images[image_id] = np.stack(
+            [counts.diagonal(), counts.sum(axis=1), counts[:, :-1].sum(axis=0)], axis=1
+        )
 
     def merge(self, other: IoUMetric) -> None:
-        """Add the images of another shard. Raises :class:`InputError` if its classes are different."""
-        if (self._class_names, self._ignore_index) != (other._class_names, other._ignore_index):
+        """Add the images of another shard. Raises :class:`InputError` if its classes are different or it
+        has an image that is already counted."""
+        if (self.class_names, self._ignore_index) != (other.class_names, other._ignore_index):
             raise InputError("Only metrics of the same classes and ignore_index can be merged.")
+        for image_id in sorted(self._images.keys() & other._images.keys()):
+            raise InputError(f"Image {image_id} is counted twice: it is in both of the merged metrics.")
         self._counts += other._counts
-        self._num_images += other._num_images
+        self._images.update(other._images)
+
+    @property
+    def confusion(self) -> NDArray[np.int64]:
+        """Pixels by (true, predicted) class: (K, K + 1), the last column for predictions of no class."""
+        counts: NDArray[np.int64] = self._counts.copy()
+        return counts
+
+    def per_image(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Image ids (N,), sorted, and for each image and class (N, K, 3): hits, true and predicted pixels."""
+        ids = np.array(sorted(self._images), dtype=np.int64)
+        shape = len(ids), len(self.class_names), 3
+        counts = [self._images[image_id] for image_id in ids.tolist()]
+        return ids, np.array(counts, dtype=np.int64).reshape(shape)
 
     def compute(self) -> dict[str, Any]:
         """``mIoU`` and ``pixel_accuracy`` (fractions, None if undefined), ``num_images``, ``per_class``.
@@ -73,16 +95,34 @@ class IoUMetric:
         unions = num_pixels + self._counts[:, :-1].sum(axis=0) - hits
         per_class = {
             name: {"IoU": _fraction(hits[i], unions[i]), "num_pixels": int(num_pixels[i])}
-            for i, name in enumerate(self._class_names)
+            for i, name in enumerate(self.class_names)
             if name is not None
         }
         defined = [row["IoU"] for row in per_class.values() if row["IoU"] is not None]
         return {
             "mIoU": sum(defined) / len(defined) if defined else None,
             "pixel_accuracy": _fraction(hits.sum(), num_pixels.sum()),
-            "num_images": self._num_images,
+            "num_images": len(self._images),
             "per_class": per_class,
         }
+
+
+class ResampledIoU:
+    """mIoU where each image counts as often as its weight says.
+
+    ``per_image`` (N, K, 3) and ``class_names`` as in :meth:`IoUMetric.per_image`.
+    """
+
+    def __init__(self, per_image: NDArray[np.int64], class_names: Sequence[str | None]) -> None:
+        named = [i for i, name in enumerate(class_names) if name is not None]
+        self.num_images = len(per_image)
+        self._counts = per_image[:, named].reshape(len(per_image), -1).astype(np.float64)
+
+    def __call__(self, weights: NDArray[np.int64]) -> dict[str, float]:
+        hits, true, predicted = (weights @ self._counts).reshape(-1, 3).T
+        unions = true + predicted - hits
+        present = unions > 0
+        return {"mIoU": float((hits[present] / unions[present]).mean()) if present.any() else np.nan}
 
 
 def _fraction(part: np.int64, whole: np.int64) -> float | None:
@@ -93,16 +133,16 @@ def _count_pairs(
     prediction: LabelMap, truth: LabelMap, num_classes: int, ignore_index: int
 ) -> NDArray[np.int64]:
     """:func:`confusion_matrix` with one more column, the predictions that are no class: (K, K + 1)."""
-    predicted, true = _as_labels(prediction, "prediction"), _as_labels(truth, "truth")
+    predicted, true = as_labels(prediction, "prediction"), as_labels(truth, "truth")
     if predicted.shape != true.shape or true.ndim != 2:
         raise InputError(f"Prediction {predicted.shape} and truth {true.shape} must have one (H, W) shape.")
     if predicted.dtype == np.uint8 and true.dtype == np.uint8:
-        return _fold(_count_bytes(predicted, true), num_classes, ignore_index)
+        return _fold(count_bytes(predicted, true), num_classes, ignore_index)
     return _count_integers(predicted, true, num_classes, ignore_index)
 
 
-def _as_labels(labels: LabelMap, name: str) -> NDArray[Any]:
-    """As uint8 where the values allow it."""
+def as_labels(labels: LabelMap, name: str) -> NDArray[Any]:
+    """As uint8 where the values allow it, else int64. Raises :class:`InputError` for other than integers."""
     array = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
     if array.dtype == np.uint8:
         return array
@@ -113,22 +153,21 @@ def _as_labels(labels: LabelMap, name: str) -> NDArray[Any]:
     return array.astype(np.int64)
 
 
-def _count_bytes(prediction: NDArray[np.uint8], truth: NDArray[np.uint8]) -> NDArray[np.int64]:
+def count_bytes(prediction: NDArray[np.uint8], truth: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Pixels of every (truth, prediction) pair of bytes: (256, 256)."""
     predicted, true = prediction.reshape(1, -1), truth.reshape(1, -1)
-    counts = np.zeros((256, 256), dtype=np.int64)
+    counts = np.zeros(2**16, dtype=np.int64)
     for start in range(0, true.size, _EXACT_PIXELS):
         part = slice(start, start + _EXACT_PIXELS)
-        # All bytes get a bin, so that no pass over the pixels is needed to mask or check them.
-        histogram = cv2.calcHist(
-            [true[:, part], predicted[:, part]], [0, 1], None, [256, 256], [0, 256, 0, 256]
-        )
-        counts += histogram.astype(np.int64)
-    return counts
+        # Every pair of bytes is one 16-bit number with its own bin, so that no pass over the pixels is
+        # needed to mask or check them.
+        pairs = cv2.merge([predicted[:, part], true[:, part]]).view("<u2").reshape(1, -1)
+        counts += cv2.calcHist([pairs], [0], None, [2**16], [0, 2**16]).ravel().astype(np.int64)
+    return counts.reshape(256, 256)
 
 
 def _fold(pairs: NDArray[np.int64], num_classes: int, ignore_index: int) -> NDArray[np.int64]:
-    """Keep K true classes of :func:`_count_bytes` and add up what was predicted beyond them."""
+    """Keep K true classes of :func:`count_bytes` and add up what was predicted beyond them."""
     if 0 <= ignore_index < len(pairs):
         pairs[ignore_index] = 0
     _check_truth(np.flatnonzero(pairs.any(axis=1)), num_classes, ignore_index)

@@ -16,7 +16,13 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from pocketvision.core import layers
-from pocketvision.core.distributed import any_process, mean_over_processes, merge_processes, process_index
+from pocketvision.core.distributed import (
+    any_process,
+    mean_over_processes,
+    merge_processes,
+    process_index,
+    share_buffers,
+)
 from pocketvision.core.errors import InputError
 from pocketvision.models import VisionModel
 from pocketvision.published.load import mobilenet_of
@@ -177,6 +183,7 @@ class VisionTask(L.LightningModule):
         return [str(paths.get(target.image_id, target.image_id)) for target in samples.targets]
 
     def on_validation_epoch_start(self) -> None:
+        share_buffers(self.model)  # all must score the same weights; the average is in place by now
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         self.evaluator = make_evaluator(self.model, data.records(data.val_split))
 

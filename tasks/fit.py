@@ -45,7 +45,7 @@ def fit(
     """
     start = time.perf_counter()
     quiet_lightning()
-    is_first = rank_zero_only.rank == 0
+    is_first = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # set on the function
     if is_first:
         check_free(folder, "--run-dir")
     L.seed_everything(experiment.seed, verbose=False)

@@ -10,13 +10,13 @@ import numpy as np
 from torch import Tensor
 
 from pocketvision.core.drawing import (
-    PALETTE,
     Color,
     color_mask,
     contact_sheet,
     draw_boxes,
     legend,
     overlay_mask,
+    palette_for,
     stack,
 )
 from pocketvision.core.resize import Image
@@ -24,6 +24,9 @@ from pocketvision.core.structures import BoxTarget, Detections
 
 TRUTH_COLOR: Color = (120, 255, 160)
 PREDICTION_COLOR: Color = (255, 140, 0)
+
+NUM_PICTURES = 12
+"""Images on the sheet that an evaluation leaves."""
 
 _TILE_WIDTH = 448
 _BORDER = 8
@@ -38,16 +41,18 @@ def detection_sheet(
     targets: Sequence[BoxTarget],
     detections: Sequence[Detections],
     class_names: Sequence[str | None],
-    threshold: float = 0.5,
+    threshold: float | None = 0.5,
+    captions: Sequence[str] | None = None,
 ) -> Image:
     """One tile an image: truth in thin green, named below its box; predictions in orange, named above.
 
-    ``targets`` and ``detections`` are in pixels of ``images``; detections under ``threshold`` are left out.
+    ``targets`` and ``detections`` are in pixels of ``images``; detections under ``threshold`` are left out,
+    with None none are, as they were chosen by thresholds of their classes.
     """
     tiles = []
     for image, target, found in zip(_to_arrays(images), targets, detections, strict=True):
         tile, scale = _enlarge(image, cv2.INTER_CUBIC)
-        keep = found.scores >= threshold
+        keep = found.scores >= (-np.inf if threshold is None else threshold)
         boxes, scores, labels = (values[keep].cpu() for values in found)
         truth, true_labels = target.boxes.cpu() * scale, target.labels.cpu()
         # Names come after the lines, which would strike them out.
@@ -57,10 +62,11 @@ def detection_sheet(
             tile, truth, true_labels, class_names, color=TRUTH_COLOR, line_width=0, label_edge="bottom"
         )
         tiles.append(tile)
-    sheet = contact_sheet(tiles, _COLUMNS)
+    sheet = contact_sheet(tiles, _COLUMNS, captions)
+    least = "its class's best threshold" if threshold is None else f"{threshold:g}"
     lines = (
         "truth (name below the box)",
-        f"prediction with a score of {threshold:g} or more (name above the box)",
+        f"prediction with a score of {least} or more (name above the box)",
     )
     return stack(legend(lines, (TRUTH_COLOR, PREDICTION_COLOR), width=sheet.shape[1]), sheet)
 
@@ -94,10 +100,12 @@ def segmentation_sheet(
     masks: Sequence[Tensor],
     predictions: Sequence[Tensor],
     class_names: Sequence[str | None],
+    captions: Sequence[str] | None = None,
 ) -> Image:
     """Rows of image, truth and prediction laid over it, below a legend of all classes.
 
     ``masks`` and ``predictions`` are (H, W) class indices of any resolution; 255 is dark grey.
+    ``captions`` are what stands below the images.
     """
     palette = palette_for(class_names)
     tiles = []
@@ -105,15 +113,10 @@ def segmentation_sheet(
         tile, _ = _enlarge(image, cv2.INTER_CUBIC)
         truth = color_mask(_mask_like(mask, tile), palette)
         tiles += [tile, truth, overlay_mask(tile, _mask_like(prediction, tile), palette, alpha=0.7)]
-    captions = ("image", "truth", "prediction over the image") * (len(tiles) // 3)
-    sheet = contact_sheet(tiles, 3, captions)
+    firsts = captions or ["image"] * (len(tiles) // 3)
+    lines = [line for first in firsts for line in (first, "truth", "prediction over the image")]
+    sheet = contact_sheet(tiles, 3, lines)
     return stack(legend(class_names, palette, width=sheet.shape[1]), sheet)
-
-
-def palette_for(class_names: Sequence[str | None]) -> tuple[Color, ...]:
-    """One colour a class; a class called background is black and leaves its colour to the next one."""
-    colors = iter(PALETTE * (len(class_names) // len(PALETTE) + 1))
-    return tuple((0, 0, 0) if name == "background" else next(colors) for name in class_names)
 
 
 def _to_arrays(images: Images) -> list[Image]:

@@ -14,22 +14,31 @@ import torch
 
 from pocketvision.core.config import Experiment
 from pocketvision.core.errors import InputError
+from pocketvision.core.resize import Resize
 from pocketvision.core.weights import read_passport
-from pocketvision.models import VisionModel
+from pocketvision.models import Segmenter, VisionModel
 from pocketvision.published.load import file_class_names, load_weights
-from pocketvision.tasks.build import build
-from pocketvision.tasks.evaluation import evaluate
+from pocketvision.tasks.build import build, refusing_bad_values, with_seed
+from pocketvision.tasks.evaluation import Predictor, evaluate
+from pocketvision.tasks.multi_scale import Inference, MultiScaleSegmenter
 from pocketvision.tasks.passport import describe_builder, tuples
 from pocketvision.tasks.run import Run, check_free, load_experiment
 
 
 def score(
-    source: Path, overrides: Sequence[str], weights: Path | None, split: str | None, output: Path | None
+    source: Path,
+    overrides: Sequence[str],
+    weights: Path | None,
+    split: str | None,
+    output: Path | None,
+    inference: Inference | None = None,
 ) -> tuple[dict[str, Any], Path]:
     """Evaluate a run folder, or the config file ``source`` with ``weights``.
 
+    ``inference`` makes a segmenter's predictions another way than in one pass.
+
     Returns:
-        The metrics, and the folder with metrics.json, predictions.png and the results.
+        The metrics, and the folder with metrics.json, report.html, predictions.png and the results.
 
     Raises:
         InputError: weights, config or data don't fit together, or the output folder is taken.
@@ -44,12 +53,52 @@ def score(
     path = load_weights(model, weights, same_classes=True).path
     if not source.is_dir():
         check_passport(model, path)
+    if inference is not None and not isinstance(model, Segmenter):
+        raise InputError("--scales, --flip and --window are for segmentation: leave them out.")
     split = split or data.val_split
-    folder = output or free_name((source if source.is_dir() else path.parent) / f"eval_{split}")
+    folder = new_folder(output, source if source.is_dir() else path.parent, split)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if inference is None:
+        return evaluate(model, data, split, folder, device), folder
+    model.eval().to(device)
+    assert isinstance(model, Segmenter)
+    return evaluate(MultiScaleSegmenter(model, inference), data, split, folder, device), folder
+
+
+def score_exported(
+    source: Path,
+    overrides: Sequence[str],
+    predictor: Predictor,
+    resize: Resize,
+    artifact: Path,
+    split: str | None,
+    output: Path | None,
+) -> tuple[dict[str, Any], Path]:
+    """Evaluate what runs the exported file ``artifact`` on the data of a run folder or config file.
+
+    ``resize`` is what the file says of its input. The rest is as for :func:`score`.
+    """
+    experiment = (
+        Run.open(source).load(overrides) if source.is_dir() else load_experiment(source, overrides)[0]
+    )
+    with refusing_bad_values():
+        data = with_seed(experiment.data, experiment.seed)()
+        data.connect(class_names=predictor.class_names, resize=resize)
+    split = split or data.val_split
+    folder = new_folder(output, artifact.parent, split)
+    return evaluate(predictor, data, split, folder, torch.device("cpu")), folder
+
+
+def new_folder(output: Path | None, parent: Path, split: str) -> Path:
+    """``output``, or a new folder for the results on a split in ``parent``.
+
+    Raises:
+        InputError: ``output`` exists and is not empty.
+    """
+    folder = output or free_name(parent / f"eval_{split}")
     check_free(folder, "--output")
     folder.mkdir(parents=True, exist_ok=True)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return evaluate(model, data, split, folder, device), folder
+    return folder
 
 
 def free_name(folder: Path) -> Path:

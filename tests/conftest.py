@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,10 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # the test processes are the parallelism
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
 
 HEIGHT, WIDTH = 64, 96
 NUM_IMAGES = 4

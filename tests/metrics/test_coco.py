@@ -113,8 +113,9 @@ def test_equals_pycocotools_from_the_files(seed: int, tmp_path: Path) -> None:
     assert values["num_images"] == len(IMAGE_IDS)
     for category, name in zip(CATEGORY_IDS, NAMES, strict=True):
         alone = pycocotools_alone(tmp_path, truth, metric.results(), [category]).stats
-        assert values["per_class"][name]["AP"] == (None if alone[0] == -1 else pytest.approx(alone[0]))
-        assert values["per_class"][name]["AP50"] == (None if alone[1] == -1 else pytest.approx(alone[1]))
+        for key, i in (("AP", 0), ("AP50", 1), ("AP75", 2), ("AP_small", 3), ("AP_large", 5), ("AR_100", 8)):
+            assert values["per_class"][name][key] == (None if alone[i] == -1 else pytest.approx(alone[i]))
+    assert metric.compute("pycocotools") == values
 
 
 def test_more_than_a_hundred_detections_of_one_score(tmp_path: Path) -> None:
@@ -231,8 +232,9 @@ def test_no_detections_score_zero() -> None:
         values = score(truth, images).compute()
         assert (values["AP"], values["AP50"], values["AR_100"], values["AP_small"]) == (0, 0, 0, 0)
         assert values["AP_large"] is None
-        assert values["per_class"]["cat"] == {"AP": 0, "AP50": 0, "num_truth": 1}
-        assert values["per_class"]["dog"] == {"AP": None, "AP50": None, "num_truth": 0}
+        cat = values["per_class"]["cat"]
+        assert (cat["AP"], cat["AP_small"], cat["AP_large"], cat["num_truth"]) == (0, 0, None, 1)
+        assert {**values["per_class"]["dog"], "num_truth": None} == dict.fromkeys(cat), "nothing is defined"
 
 
 def test_no_truth_is_undefined() -> None:
@@ -251,8 +253,7 @@ def test_the_truth_is_not_changed_and_nothing_is_printed(capsys: pytest.CaptureF
 
 def test_missing_area_and_crowd_flags_have_defaults() -> None:
     truth, images = random_problem(3)
-    for row in truth["annotations"]:
-        row["iscrowd"] = 0
+    truth["annotations"] = [{**row, "iscrowd": 0} for row in truth["annotations"]]
     expected = score(truth, images).compute()
     for row in truth["annotations"]:
         del row["iscrowd"], row["area"]
@@ -293,5 +294,7 @@ def test_wrong_classes_are_refused() -> None:
         CocoMetric(truth, [6], ["cat"])
     with pytest.raises(InputError, match="1 category ids were given for 2"):
         CocoMetric(truth, [5], ["cat", "dog"])
+    with pytest.raises(ValueError, match="choose numpy or pycocotools"):
+        score(truth, {}).compute("fast")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="Only metrics of the same classes"):
         score(truth, {}).merge(CocoMetric(truth, [5], ["cat"]))

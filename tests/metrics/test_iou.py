@@ -55,10 +55,10 @@ def brute_force(images: list[Maps]) -> dict[str, Any]:
     }
 
 
-def score(images: list[Maps]) -> IoUMetric:
+def score(images: list[Maps], first_id: int = 0) -> IoUMetric:
     metric = IoUMetric(NAMES)
-    for predicted, true in images:
-        metric.update(predicted, true)
+    for image_id, (predicted, true) in enumerate(images, start=first_id):
+        metric.update(predicted, true, image_id)
     return metric
 
 
@@ -74,7 +74,7 @@ def test_order_and_shards_change_nothing(images: list[Maps], cut: int, random: A
     expected = score(images).compute()
     random.shuffle(images)
     metric = pickle.loads(pickle.dumps(score(images[:cut])))
-    metric.merge(score(images[cut:]))
+    metric.merge(score(images[cut:], first_id=cut))
     assert metric.compute() == expected
 
 
@@ -97,7 +97,7 @@ def test_values_beyond_a_byte_are_counted_the_same(maps: Maps) -> None:
     predicted[predicted == 255] = -7
     true[true == 255] = -100
     metric = IoUMetric(NAMES, ignore_index=-100)
-    metric.update(predicted, true)
+    metric.update(predicted, true, 0)
     assert metric.compute() == score([maps]).compute()
 
 
@@ -145,7 +145,7 @@ def test_an_absent_class_is_left_out_of_the_mean() -> None:
 
 def test_a_reserved_slot_counts_only_against_others() -> None:
     metric = IoUMetric(["road", None])
-    metric.update(np.uint8([[0, 0, 1]]), np.uint8([[0, 1, 1]]))
+    metric.update(np.uint8([[0, 0, 1]]), np.uint8([[0, 1, 1]]), 0)
     values = metric.compute()
     assert values["per_class"] == {"road": {"IoU": 1 / 2, "num_pixels": 1}}
     assert (values["mIoU"], values["pixel_accuracy"]) == (1 / 2, 2 / 3)

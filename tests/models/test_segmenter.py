@@ -17,6 +17,7 @@ from pocketvision.core.structures import FeatureInfo, Features, MaskTarget
 from pocketvision.heads import FCNHead, LRASPPHead
 from pocketvision.losses import SegmentationCrossEntropy
 from pocketvision.models import Segmenter
+from pocketvision.models.segmenter import label_maps
 
 CITYSCAPES = tuple(f"class {i}" for i in range(19))
 
@@ -148,3 +149,12 @@ def test_copies_state_dicts_and_passport() -> None:
         "image_size": [64, 96], "mode": "stretch", "interpolation": "bilinear", "antialias": False,
         "fill": 114, "crop_share": 0.875,
     }  # fmt: skip
+
+
+def test_a_reserved_class_is_never_predicted_even_at_the_border() -> None:
+    """Its logits as -inf would become NaN, and so the best, wherever interpolation weighs them with 0."""
+    logits = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    logits[:, 1] = 100.0
+    for size in ((64, 64), (30, 40), (300, 200)):
+        (labels,) = label_maps(logits, ("road", None, "sky"), Resize((64, 64)), [size])
+        assert labels.shape == size and set(labels.unique().tolist()) == {0, 2}

@@ -241,13 +241,9 @@ BUILDERS: dict[str, Callable[[], Any]] = {
 
 
 CASES = [
-    ("v1 0.25", "float16"),
-    ("v1 0.25", "uint8"),
-    ("v2 0.35", "float32"),
-    ("v2 0.35", "int8"),
-    ("v3 small", "float32"),
-    ("deeplab v2", "float32"),
-]
+    ("v1 0.25", "float16"), ("v1 0.25", "uint8"), ("v2 0.35", "float32"),
+    ("v2 0.35", "int8"), ("v3 small", "float32"), ("deeplab v2", "float32"),
+]  # fmt: skip
 
 
 @torch.no_grad()

@@ -1,0 +1,119 @@
+"""Every config in every exported form on real images, against the model in PyTorch, as a Markdown table.
+
+    python benchmarks/export_matrix.py SHARED OUTPUT.md [CONFIG ...] [--folder FOLDER] [--images 8]
+
+SHARED holds ``data/coco_mini`` and ``data/camvid``. No config has weights of its own there, so BatchNorm is
+measured on the images and the last layers are scaled until the answers are as decided as a trained model's:
+small differences would then show. A row gives the largest difference of the raw outputs and the largest
+output, over batches of 1 and 4; with NMS the share of boxes above 0.05 with a partner at IoU 0.99, score
+within 1e-3; the size of the file, its operators and the seconds that exporting took.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnx
+import torch
+from settled import raw, settle
+from torch import Tensor
+
+from pocketvision.core.boxes import box_iou
+from pocketvision.core.command import shipped_configs
+from pocketvision.core.structures import DetectionBatch
+from pocketvision.datasets.detection import to_tensor
+from pocketvision.datasets.images import read_image
+from pocketvision.deploy.export import export_model, written_files
+from pocketvision.deploy.formats import FORMATS, ExportOptions
+from pocketvision.deploy.results import detect
+from pocketvision.deploy.runtime import open_runtime
+from pocketvision.models import Detector, VisionModel
+from pocketvision.tasks.build import build_model
+from pocketvision.tasks.run import load_experiment
+
+logger = logging.getLogger("pocketvision")
+HEADER = "| config | form | difference | boxes matched | MB | operators | export s |\n" + "|---" * 7 + "|"
+
+
+def read_images(model: VisionModel, shared: Path, count: int) -> Tensor:
+    """Half of them photographs, half street scenes, (N, 3, H, W) uint8."""
+    photographs = sorted((shared / "data/coco_mini/val").glob("*.jpg"))
+    streets = sorted((shared / "data/camvid/test/images").iterdir())
+    files = [*photographs[: count // 2], *streets[: count - count // 2]]
+    return torch.stack([to_tensor(model.resize.apply(read_image(str(file)))) for file in files])
+
+
+def match_rate(found: DetectionBatch, expected: DetectionBatch) -> tuple[int, int]:
+    """Boxes above 0.05 of either side with a partner on the other, and how many there are."""
+    matched = total = 0
+    for ours, reference in zip(found.unpad(), expected.unpad(), strict=True):
+        is_same = box_iou(ours.boxes, reference.boxes) >= 0.99
+        is_same &= ours.labels[:, None] == reference.labels
+        is_same &= (ours.scores[:, None] - reference.scores).abs() <= 1e-3
+        for partners, scores in ((is_same.any(dim=1), ours.scores), (is_same.any(dim=0), reference.scores)):
+            matched += int(partners[scores > 0.05].sum())
+            total += int((scores > 0.05).sum())
+    return matched, total
+
+
+def check(model: VisionModel, name: str, format: str, nms: bool, images: Tensor, folder: Path) -> str:
+    """Export one form, run it on batches of 1 and 4, and describe it in a row."""
+    path = folder / f"{name}{'_nms' if nms else ''}{FORMATS[format].suffix}"
+    start = time.perf_counter()
+    export_model(model, format, path, ExportOptions(nms=nms))
+    seconds = time.perf_counter() - start
+    runtime = open_runtime(path, threads=1)
+    gap, largest, matched, total = 0.0, 0.0, 0, 0
+    for batch in (*images.split(1), *images.split(4)):
+        if nms:
+            counts = match_rate(detect(runtime, batch), model.predict(batch))
+            matched, total = matched + counts[0], total + counts[1]
+            continue
+        for found, expected in zip(runtime(batch).values(), raw(model, batch), strict=True):
+            gap = max(gap, float((found - expected).abs().max()))
+            largest = max(largest, float(expected.abs().max()))
+    size = sum(file.stat().st_size for file in written_files(path)) / 1e6
+    operators = str(len(onnx.load(path).graph.node)) if format == "onnx" else ""
+    form = f"{format}{', NMS' if nms else ''}"
+    share = f"{matched / max(total, 1):.4f} of {total}" if nms else ""
+    difference = "" if nms else f"{gap:.1e} of {largest:.1f}"
+    for file in written_files(path):
+        file.unlink()
+    return f"| `{name}` | {form} | {difference} | {share} | {size:.2f} | {operators} | {seconds:.0f} |"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("shared", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("configs", nargs="*", default=None)
+    parser.add_argument("--folder", type=Path, default=Path("/tmp/export_matrix"))
+    parser.add_argument("--images", type=int, default=8)
+    arguments = parser.parse_args(argv)
+    logger.setLevel(logging.WARNING)
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    with arguments.output.open("w", encoding="utf-8") as file:
+        print(HEADER, file=file)
+        for name in arguments.configs or shipped_configs():
+            torch.manual_seed(0)
+            experiment, _ = load_experiment(shipped_configs()[name], [])
+            names = tuple(experiment.class_names or (f"class {i}" for i in range(80)))
+            model = build_model(experiment, names).eval()
+            images = read_images(model, arguments.shared, arguments.images)
+            settle(model, images)
+            forms = [("onnx", False), ("openvino", False), ("pt2", False)]
+            if isinstance(model, Detector):
+                forms[1:1] = [("onnx", True)]
+                forms[3:3] = [("openvino", True)]
+            for format, nms in forms:
+                row = check(model, name, format, nms, images, arguments.folder)
+                print(row, flush=True)
+                print(row, file=file, flush=True)
+
+
+if __name__ == "__main__":
+    main()

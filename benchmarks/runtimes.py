@@ -1,0 +1,176 @@
+"""The runtimes side by side, interleaved medians, batch 1: cores, label maps and a whole detection.
+
+    python benchmarks/runtimes.py FOLDER [--threads 2] [--rounds 20] [--image FILE.jpg] [--cpu-time]
+
+Exports to FOLDER what is not there yet. With an image (JPEG) its bytes also go through torchvision's
+``ssdlite320_mobilenet_v3_large`` and through ours with the same weights, to final boxes. The weights are
+random, with BatchNorm statistics from the image and class logits scaled to those of a trained detector.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from settled import raw, settle
+from timing import Clock, interleaved, table
+from torchvision.io import ImageReadMode, decode_image
+from torchvision.models.detection import ssdlite320_mobilenet_v3_large
+
+from pocketvision.configs import lraspp_v3_large_cityscapes, ssdlite_v3_large_coco
+from pocketvision.core.boxes import box_iou
+from pocketvision.core.structures import Detections
+from pocketvision.datasets.detection import to_tensor
+from pocketvision.deploy.export import export_model
+from pocketvision.deploy.formats import FORMATS
+from pocketvision.deploy.results import detect, restore_detections, segment
+from pocketvision.deploy.runtime import Runtime, open_runtime
+from pocketvision.deploy.torch_runtime import TorchRuntime
+from pocketvision.models import Detector, Segmenter, VisionModel
+from pocketvision.published.convert import from_published
+
+
+def open_all(model: VisionModel, name: str, folder: Path, threads: int) -> dict[str, Runtime]:
+    """The model in every runtime."""
+    runtimes: dict[str, Runtime] = {"torch, folded, channels_last": TorchRuntime(model)}
+    for format, title in (("onnx", "ONNX Runtime fp32"), ("openvino", "OpenVINO fp32")):
+        path = folder / f"{name}{FORMATS[format].suffix}"
+        if not path.exists():
+            export_model(model, format, path)
+        runtimes[title] = open_runtime(path, threads)
+    return runtimes
+
+
+def compare_cores(
+    model: VisionModel, name: str, folder: Path, threads: int, rounds: int, clock: Clock
+) -> None:
+    """Images -> raw outputs, against the model as it is."""
+    pictures = torch.randint(0, 256, (4, 3, *model.resize.image_size), dtype=torch.uint8)
+    settle(model, pictures)
+    images = pictures[:1]
+
+    @torch.inference_mode()
+    def eager() -> Any:
+        return model(images)
+
+    runtimes = open_all(model, name, folder, threads)
+    expected = raw(model, images)
+    largest = max(float(output.abs().max()) for output in expected)
+    for title, runtime in runtimes.items():
+        found = runtime(images).values()
+        gap = max(float((a - b).abs().max()) for a, b in zip(found, expected, strict=True))
+        print(f"  {title}: largest difference {gap:.1e}, largest output {largest:.1e}")
+    calls: dict[str, Callable[[], Any]] = {"torch eager, NCHW": eager}
+    calls |= {title: lambda runtime=runtime: runtime(images) for title, runtime in runtimes.items()}
+    print(table(f"{name}, core", interleaved(calls, rounds, clock)))
+
+
+def compare_label_maps(model: Segmenter, folder: Path, threads: int, rounds: int, clock: Clock) -> None:
+    """Images of 1024x2048 -> label maps of the same size."""
+    images = torch.randint(0, 256, (1, 3, 1024, 2048), dtype=torch.uint8)
+    size = (1024, 2048)
+
+    @torch.inference_mode()
+    def eager() -> Any:
+        return model.resize.restore_logits(model(images)[0], size).argmax(dim=0)
+
+    calls: dict[str, Callable[[], Any]] = {"torch eager, interpolate, argmax": eager}
+    for title, runtime in open_all(model, "lraspp_1024x2048", folder, threads).items():
+        calls[title] = lambda runtime=runtime: segment(runtime, images, [size])[0]
+    print(table("lraspp_1024x2048 with its label map", interleaved(calls, rounds, clock)))
+    logits = torch.randn(19, 128, 256)
+    steps: dict[str, Callable[[], Any]] = {
+        "interpolate, argmax": lambda: model.resize.restore_logits(logits, size).argmax(dim=0),
+        "restore_labels": lambda: model.resize.restore_labels(logits, size),
+    }
+    print(table("logits 19x128x256 -> label map 1024x2048", interleaved(steps, rounds, clock)))
+
+
+def make_torchvision(image: torch.Tensor) -> torch.nn.Module:
+    """Their detector with statistics of ``image`` (3, H, W) and scores as if trained."""
+    theirs = ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None)
+    norms = [layer for layer in theirs.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = None  # the mean over all batches
+    batch = torch.nn.functional.interpolate(image[None].float() / 127.5 - 1, (320, 320)).repeat(4, 1, 1, 1)
+    batch = batch + torch.randn(batch.shape) * 0.2
+    with torch.no_grad():
+        features = list(theirs.backbone(batch).values())
+        theirs.head(features)
+        theirs.eval()
+        features = list(theirs.backbone(batch).values())
+        spread = theirs.head(features)["cls_logits"].std()
+        for block in theirs.head.classification_head.module_list:
+            block[1].weight *= 2.0 / spread
+            block[1].bias.view(-1, 91)[:, 0] += 7.0
+    return theirs
+
+
+def compare_pipelines(path: Path, folder: Path, threads: int, rounds: int, clock: Clock) -> None:
+    """JPEG bytes -> final boxes in the image's pixels."""
+    data = np.fromfile(path, dtype=np.uint8)
+    encoded = torch.from_numpy(data)
+    torch.manual_seed(0)
+    theirs = make_torchvision(decode_image(encoded, ImageReadMode.RGB))
+    model: Detector = ssdlite_v3_large_coco.model(tuple(f"class {i}" for i in range(90))).eval()
+    model.load_state_dict(from_published(model, theirs.state_dict(), "torchvision"), strict=False)
+
+    @torch.inference_mode()
+    def torchvision() -> dict[str, torch.Tensor]:
+        image = decode_image(encoded, ImageReadMode.RGB).float() / 255
+        found: dict[str, torch.Tensor] = theirs([image])[0]
+        return found
+
+    def ours(runtime: Runtime) -> Detections:
+        image = cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        images = to_tensor(runtime.artifact.resize.apply(image))[None]
+        return restore_detections(runtime.artifact, detect(runtime, images), [image.shape[:2]])[0]
+
+    runtimes = open_all(model, "ssdlite_as_torchvision", folder, threads)
+    expected = torchvision()
+    best = float(expected["scores"].max())
+    print(f"  torchvision finds {len(expected['scores'])} boxes, the best at {best:.2f}")
+    calls: dict[str, Callable[[], Any]] = {"torchvision eager": torchvision}
+    for title, runtime in runtimes.items():
+        calls[title] = lambda runtime=runtime: ours(runtime)
+        found = ours(runtime)
+        is_same = box_iou(expected["boxes"], found.boxes) > 0.9
+        is_same &= expected["labels"][:, None] - 1 == found.labels
+        strong = expected["scores"] > 0.05
+        print(f"  {title}: {int(is_same.any(dim=1)[strong].sum())} of {int(strong.sum())} boxes > 0.05 found")
+    print(table(f"{path.name}: JPEG bytes -> boxes", interleaved(calls, rounds, clock)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--cpu-time", action="store_true", help="of the process, for a busy machine")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--image", type=Path)
+    parser.add_argument("--no-large", action="store_true", help="leave 1024x2048 out")
+    arguments = parser.parse_args()
+    torch.manual_seed(0)
+    torch.set_num_threads(arguments.threads)
+    cv2.setNumThreads(arguments.threads)
+    folder, threads, rounds = arguments.folder, arguments.threads, arguments.rounds
+    clock = time.process_time if arguments.cpu_time else time.perf_counter
+    names = tuple(f"class {i}" for i in range(90))
+    compare_cores(ssdlite_v3_large_coco.model(names).eval(), "ssdlite_320", folder, threads, rounds, clock)
+    segmenter = lraspp_v3_large_cityscapes.model(names[:19], image_size=(512, 512)).eval()
+    compare_cores(segmenter, "lraspp_512", folder, threads, rounds, clock)
+    if not arguments.no_large:
+        large = lraspp_v3_large_cityscapes.model(names[:19]).eval()
+        compare_label_maps(large, folder, threads, max(3, rounds // 4), clock)
+    if arguments.image:
+        compare_pipelines(arguments.image, folder, threads, rounds, clock)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""Untrained models whose outputs are as large as a trained one's.
+
+As initialised, activations shrink from layer to layer and outputs are around 1e-8: every runtime would agree.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pocketvision.models import Detector, VisionModel
+
+
+@torch.no_grad()
+def settle(model: VisionModel, images: Tensor) -> None:
+    """Statistics of real images in every BatchNorm, and outputs that differ from class to class."""
+    for norm in model.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.weight.uniform_(0.8, 1.2)
+            norm.bias.normal_(0, 0.1)
+            norm.momentum = None  # the mean over all batches
+    model.train()(images[:4])
+    model.eval()
+    outputs = raw(model, images[:4])
+    if isinstance(model, Detector):
+        for block in model.head.class_blocks:
+            block[-1].weight.mul_(2.5 / outputs[0].std())
+            if model.score_function == "softmax":
+                block[-1].bias.view(-1, len(model.class_names) + 1)[:, -1] += 6.0
+        for block in model.head.box_blocks:
+            block[-1].weight.mul_(0.7 / outputs[1].std())
+    else:
+        names = {"high_logits", "low_logits", "logits", "class_logits"}
+        for name, layer in model.head.named_modules():
+            if name.split(".")[0] in names and hasattr(layer, "weight"):
+                layer.weight.mul_(4.0 / outputs[0].std())
+
+
+def raw(model: VisionModel, images: Tensor) -> list[Tensor]:
+    """The model's raw outputs."""
+    with torch.inference_mode():
+        output = model(images)
+    return [output.class_logits, output.box_deltas] if isinstance(model, Detector) else [output]

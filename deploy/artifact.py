@@ -1,0 +1,167 @@
+"""What an exported file says about itself: all that is needed to feed it and to understand its answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from pocketvision.core.boxes import SSDBoxCoder
+from pocketvision.core.errors import InputError
+from pocketvision.core.resize import Resize
+from pocketvision.core.structures import Size
+from pocketvision.deploy.formats import InputType
+from pocketvision.models import Detector, SSDPostprocess, VisionModel
+
+METADATA_KEY = "pocketvision"
+FORMAT_VERSION = 1
+Box = tuple[float, float, float, float]
+OUTPUTS = {
+    "detection": ("class_logits", "box_deltas"),
+    "segmentation": ("logits",),
+    "classification": ("class_logits",),
+}
+DETECTIONS = ("boxes", "scores", "labels", "num_detections")
+LABEL_MAP = ("label_map",)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """The metadata of an exported model, as JSON inside the file under the key ``pocketvision``.
+
+    The graph takes ``images`` (N, 3, H, W) RGB, ``input_type`` uint8 or float32 in 0..255, and
+    normalises them itself: ``mean`` and ``std``, relative to 0..1, are for the reader. ``outputs`` are
+    its outputs in order. ``batch`` is the number of images that it takes, None for any. With
+    ``has_dynamic_size`` it takes other sizes than ``resize.image_size`` too.
+
+    Detectors state ``postprocess`` and, unless it is in the graph, ``anchors`` (A, 4) xyxy pixels.
+    ``weights_sha256`` is the hash of the model's tensors (:func:`hash_weights`), ``source`` says where
+    they came from.
+    """
+
+    task: Literal["detection", "segmentation", "classification"]
+    class_names: tuple[str | None, ...]
+    resize: Resize
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    outputs: tuple[str, ...]
+    weights_sha256: str
+    input_type: InputType = "uint8"
+    layout: Literal["NCHW"] = "NCHW"
+    batch: int | None = None
+    has_dynamic_size: bool = False
+    anchors: tuple[Box, ...] | None = None
+    postprocess: SSDPostprocess | None = None
+    source: str | None = None
+    licence: str | None = None
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def image_size(self) -> Size:
+        """(height, width) of the input."""
+        return self.resize.image_size
+
+    @cached_property
+    def anchor_boxes(self) -> Tensor:
+        """The anchors as a tensor (A, 4)."""
+        return torch.tensor(self.anchors or ()).reshape(-1, 4)
+
+    @property
+    def has_nms(self) -> bool:
+        """Whether a detector's graph gives final detections."""
+        return self.outputs == DETECTIONS
+
+    def to_json(self) -> str:
+        """The metadata as text."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values["resize"] = asdict(self.resize)
+        values["postprocess"] = asdict(self.postprocess) if self.postprocess else None
+        return json.dumps(values, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str | None, source: str) -> Artifact:
+        """Read what :meth:`to_json` wrote into the file ``source``.
+
+        Raises:
+            InputError: there is nothing to read, or another version wrote it.
+        """
+        if not text:
+            raise InputError(
+                f"{source} was not exported by pocketvision: it lacks the metadata that says how to use it. "
+                "Export the model with 'pocketvision export'."
+            )
+        try:
+            values = json.loads(text)
+            if values.pop("format_version") != FORMAT_VERSION:
+                raise InputError(
+                    f"{source} was exported by another version of pocketvision: export it again."
+                )
+            return _parse(values)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{source} has broken metadata ({error}): export it again.") from error
+
+
+def _parse(values: dict[str, Any]) -> Artifact:
+    values = {name: _tuples(value) for name, value in values.items()}
+    values["resize"] = Resize(**values["resize"])
+    if values["postprocess"] is not None:
+        postprocess = dict(values["postprocess"])
+        postprocess["coder"] = SSDBoxCoder(**postprocess["coder"])
+        values["postprocess"] = SSDPostprocess(**postprocess)
+    return Artifact(**values)
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists as tuples, at any depth."""
+    if isinstance(value, Mapping):
+        return {key: _tuples(item) for key, item in value.items()}
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def describe(model: VisionModel) -> Artifact:
+    """The metadata of ``model`` as it stands: raw outputs, uint8 images, any batch size."""
+    facts = model.passport()
+    artifact = Artifact(
+        task=facts["task"],
+        class_names=model.class_names,
+        resize=model.resize,
+        mean=_rounded(facts["mean"]),
+        std=_rounded(facts["std"]),
+        outputs=OUTPUTS[facts["task"]],
+        weights_sha256=hash_weights(model),
+    )
+    if not isinstance(model, Detector):
+        return artifact
+    return replace(artifact, anchors=placed_anchors(model), postprocess=model.postprocess)
+
+
+def placed_anchors(model: Detector) -> tuple[Box, ...]:
+    """The anchors of a detector for images of its own size."""
+    weight = next(model.parameters())
+    with torch.inference_mode():
+        images = torch.zeros(1, 3, *model.resize.image_size, dtype=torch.uint8, device=weight.device)
+        anchors: Tensor = model(images).anchors
+    return tuple((x1, y1, x2, y2) for x1, y1, x2, y2 in anchors.tolist())
+
+
+def hash_weights(model: nn.Module) -> str:
+    """SHA-256 over names, types, shapes and bytes of all tensors of ``state_dict``, sorted by name."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _rounded(values: list[float]) -> tuple[float, float, float]:
+    """Without the noise of float32: 0.485 rather than 0.48500001430511475."""
+    red, green, blue = (round(value, 6) for value in values)
+    return red, green, blue

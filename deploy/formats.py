@@ -1,0 +1,74 @@
+"""What can be exported to, and how; without PyTorch, so that the command line answers at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from pocketvision.core.errors import InputError
+
+InputType = Literal["uint8", "float"]
+
+
+class Format(NamedTuple):
+    """What a format's file is called; ``converter`` is the package of one that can't be written here."""
+
+    suffix: str
+    converter: str = ""
+
+
+FORMATS = {
+    "onnx": Format(".onnx"),
+    "openvino": Format(".xml"),
+    "pt2": Format(".pt2"),
+    "litert": Format(".tflite", "litert-torch"),
+    "executorch": Format(".pte", "executorch"),
+    "coreml": Format(".mlpackage", "coremltools"),
+}
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What goes into the graph besides the model.
+
+    ``nms``: a detector gives final detections, padded to ``max_detections`` (ONNX and OpenVINO).
+    ``label_map``: a segmenter gives the class of every pixel of its input. ``input_type``: what the
+    graph takes; both in 0..255. ``batch``: the number of images, None for any. ``dynamic_size``: other
+    image sizes than the model's too, for segmenters and classifiers. ``source`` and ``licence`` are
+    written into the metadata.
+    """
+
+    nms: bool = False
+    label_map: bool = False
+    input_type: InputType = "uint8"
+    batch: int | None = None
+    dynamic_size: bool = False
+    source: str | None = None
+    licence: str | None = None
+
+
+def check_format(format: str, output: Path, options: ExportOptions) -> None:
+    """Refuse what can be refused before a model is built.
+
+    Raises:
+        InputError: the format can't be written here, or does not fit the options or the file's name.
+    """
+    if format not in FORMATS:
+        raise InputError(f"There is no format '{format}': choose from {', '.join(FORMATS)}.")
+    suffix, converter = FORMATS[format]
+    if converter:
+        here = ", ".join(name for name, known in FORMATS.items() if not known.converter)
+        raise InputError(
+            f"{format} can't be written here, as its converter {converter} pins another version of PyTorch: "
+            f"pip install {converter} in an environment of its own and convert the model there, or "
+            f"choose from {here}."
+        )
+    if output.suffix != suffix:
+        raise InputError(f"{output} would not be taken for {format}: name it with {suffix}.")
+    if options.nms and format == "pt2":
+        raise InputError("pt2 has no operator for NMS: choose onnx or openvino, or leave --nms out.")
+    if options.batch is not None and options.batch < 1:
+        raise InputError(f"The batch size is {options.batch}: give a number from 1, or 'dynamic'.")
+    if options.nms and options.label_map:
+        raise InputError("--nms is for detectors and --labels for segmenters: leave one out.")

@@ -1,0 +1,73 @@
+"""The part of a model that is exported: images in, a flat tuple of named tensors out."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from pocketvision.core.layers import ConvNormAct
+from pocketvision.models import Detector, VisionModel
+
+
+class Graph(nn.Module):
+    """Images (N, 3, H, W), uint8 or float32 in 0..255 -> raw outputs.
+
+    A detector gives ``class_logits`` and ``box_deltas``, a segmenter ``logits`` at its head's
+    resolution, a classifier ``class_logits``. What training needs besides is not in it.
+    """
+
+    def __init__(self, model: VisionModel) -> None:
+        super().__init__()
+        self.normalize, self.backbone, self.head = model.normalize, model.backbone, model.head
+        self.is_detector = isinstance(model, Detector)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        # Not model.forward: its autocast region would become a part of the graph.
+        output = self.head(self.backbone(self.normalize(images)))
+        return tuple(output) if self.is_detector else (output,)
+
+
+class LabelMapGraph(nn.Module):
+    """Images (N, 3, H, W) -> the best class of every pixel of the input, (N, H, W) uint8.
+
+    A class whose name is None is never the best.
+    """
+
+    labels: Tensor
+
+    def __init__(self, model: VisionModel) -> None:
+        super().__init__()
+        self.logits = Graph(model)
+        named = [index for index, name in enumerate(model.class_names) if name is not None]
+        self.has_reserved = len(named) < len(model.class_names)
+        self.register_buffer("labels", torch.tensor(named), persistent=False)
+
+    def forward(self, images: Tensor) -> tuple[Tensor]:
+        (logits,) = self.logits(images)
+        if self.has_reserved:
+            logits = logits[:, self.labels]
+        best = F.interpolate(logits, images.shape[-2:], mode="bilinear").argmax(dim=1)
+        return ((self.labels[best] if self.has_reserved else best).to(torch.uint8),)
+
+
+def make_graph(model: VisionModel, *, label_map: bool = False) -> nn.Module:
+    """A copy of ``model`` for inference, as a graph with every BatchNorm folded into its convolution.
+
+    The mean stays a subtraction: folded into the first convolution it would be wrong at the borders,
+    where zeros are padded after it.
+    """
+    graph = (LabelMapGraph if label_map else Graph)(deepcopy(model).eval())
+    fold_norms(graph)
+    return graph.requires_grad_(False)
+
+
+def fold_norms(module: nn.Module) -> None:
+    """Fold the BatchNorm of every :class:`ConvNormAct` into its convolution, in place, for inference only."""
+    for layer in module.modules():
+        if isinstance(layer, ConvNormAct):
+            layer.conv = fuse_conv_bn_eval(layer.conv, layer.norm)
+            layer.norm = nn.Identity()  # type: ignore[assignment]

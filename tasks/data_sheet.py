@@ -1,0 +1,120 @@
+"""Contact sheets of what a model is trained on: augmented images with their truth, and matched anchors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from pocketvision.core.boxes import box_iou
+from pocketvision.core.config import parameters
+from pocketvision.core.drawing import (
+    PALETTE,
+    contact_sheet,
+    draw_boxes,
+    legend,
+    overlay_mask,
+    palette_for,
+    stack,
+)
+from pocketvision.core.errors import InputError
+from pocketvision.core.resize import Image
+from pocketvision.core.structures import BoxTarget, ClassTarget, MaskTarget
+from pocketvision.models import Detector
+
+_TILE, _LARGE_TILE, _COLUMNS = 360, 960, 4
+_MAX_TEXT = 40
+
+Target = BoxTarget | MaskTarget | ClassTarget
+
+
+def data_sheet(data: Any, num_images: int) -> Image:
+    """``num_images`` training samples, evenly chosen, exactly as the model gets them, with their truth.
+
+    ``data`` is a connected data module. With fewer images than asked for they come again, as a later epoch
+    augments them.
+    """
+    dataset, records = data.dataset(data.train_split, train=True), data.records(data.train_split)
+    names, count = records.class_names, len(dataset)
+    tiles, captions = [], []
+    for i in range(num_images):
+        epoch, index = (i // count, i % count) if count < num_images else (0, i * count // num_images)
+        image, target = dataset[epoch, index]
+        tiles.append(tile(image, target, names))
+        captions.append(_caption(target, names, records.image_paths[index]))
+    sheet = contact_sheet(tiles, _COLUMNS, captions)
+    if isinstance(target, MaskTarget):
+        return stack(legend(names, palette_for(names), width=sheet.shape[1]), sheet)
+    return sheet
+
+
+def tile(image: Tensor, target: Target, class_names: tuple[str | None, ...]) -> Image:
+    """One sample (3, H, W) uint8 at the width of a tile with its boxes or mask; void is dark grey."""
+    picture, scale = _enlarge(image, _TILE)
+    if isinstance(target, BoxTarget):
+        return draw_boxes(picture, target.boxes * scale, target.labels, class_names)
+    if isinstance(target, MaskTarget):
+        size = picture.shape[1], picture.shape[0]
+        mask = cv2.resize(target.mask.numpy(), size, interpolation=cv2.INTER_NEAREST_EXACT)
+        overlay = overlay_mask(picture, np.asarray(mask, dtype=np.uint8), palette_for(class_names))
+        return stack(picture, overlay)
+    return picture
+
+
+def anchor_sheet(model: Detector, data: Any, loss: Any) -> tuple[Image, str]:
+    """The first training image with boxes, with the anchors that learn its boxes, and a line about them.
+
+    Each box and its anchors have one colour: the truth is thick, its best anchor has its IoU written
+    beside it, the other positive ones are thin.
+
+    Raises:
+        InputError: the loss matches no anchors, or no image has a box.
+    """
+    if "matcher" not in parameters(loss):
+        raise InputError("--anchors shows what a detector's matcher does: the config's loss has none.")
+    dataset = data.dataset(data.train_split, train=True)
+    pairs = (dataset[0, index] for index in range(len(dataset)))
+    image, target = next(((i, t) for i, t in pairs if len(t.labels)), (None, None))
+    if image is None or target is None:
+        raise InputError("No training image has a box: there are no anchors to match.")
+    with torch.no_grad():
+        anchors = model.eval()(image[None]).anchors
+    is_box = torch.ones(1, len(target.labels), dtype=torch.bool)
+    matches = loss.matcher(target.boxes[None], is_box, anchors)[0]
+    overlaps = box_iou(target.boxes, anchors)
+    picture, scale = _enlarge(image, _LARGE_TILE)
+    lost = 0
+    for number, box in enumerate(target.boxes):
+        color, own = PALETTE[number % len(PALETTE)], (matches == number).nonzero()[:, 0]
+        picture = draw_boxes(picture, anchors[own] * scale, [0] * len(own), None, color=color, line_width=1)
+        picture = draw_boxes(picture, box[None] * scale, [0], None, color=color, line_width=4)
+        if not len(own):
+            lost += 1
+            continue
+        best = own[overlaps[number, own].argmax()]
+        overlap = f"{float(overlaps[number, best]):.2f}"
+        picture = draw_boxes(picture, anchors[best][None] * scale, [0], [overlap], color=color)
+    positives = int((matches >= 0).sum())
+    line = (
+        f"{len(target.labels)} boxes, {len(anchors)} anchors, {positives} positive ones; {lost} boxes have "
+        f"none, {int((overlaps.max(dim=1).values < 0.5).sum())} have none that overlaps by 0.5"
+    )
+    return contact_sheet([picture], 1, [line]), line
+
+
+def _caption(target: Target, class_names: tuple[str | None, ...], path: str) -> str:
+    name = Path(path).name
+    text = f"{class_names[target.label]}: {name}" if isinstance(target, ClassTarget) else name
+    return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 3]}..."
+
+
+def _enlarge(image: Tensor, width: int) -> tuple[Image, float]:
+    """(3, H, W) uint8 -> (h, ``width``, 3) and the factor."""
+    array, scale = np.ascontiguousarray(image.permute(1, 2, 0).numpy()), width / image.shape[2]
+    size = width, max(1, round(image.shape[1] * scale))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(array, size, interpolation=method), np.uint8), scale

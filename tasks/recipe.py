@@ -1,0 +1,159 @@
+"""A recipe from the numbers of images and classes, the batch size, and the time that there is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+TaskName = Literal["detection", "segmentation", "classification"]
+
+EPOCHS, FEW_IMAGES, MAX_EPOCHS, MIN_STEPS = 60, 1000, 300, 300
+"""Epochs for ``FEW_IMAGES`` or more; fewer images are seen more often, as the square root of their number."""
+
+LR, LR_BATCH = 1e-3, 8
+"""AdamW's rate for a batch of 8 on published weights, as in ``ssdlite_v2_bccd`` and ``lraspp_v2_camvid``."""
+
+BATCH_LIMITS: dict[TaskName, int] = {"detection": 32, "segmentation": 8, "classification": 64}
+SPARE_TIME = 0.1
+"""Share of ``minutes`` for checkpoints, pictures and reports."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train with AdamW.
+
+    Attributes:
+        num_steps: optimizer steps; whole epochs where there is time for at least one.
+        lr: AdamW's, for ``batch_size`` images; the backbone's is multiplied by ``backbone_lr_factor``.
+        warmup_steps: in which the rate rises.
+        ema_decay: of the average of the weights that is scored and kept.
+        norm_momentum: of BatchNorm's running statistics.
+        freeze_until: the backbone's feature up to which nothing learns.
+        freeze_norms: keep the backbone's BatchNorm statistics.
+        epochs_between_scores: epochs from one scoring to the next.
+        derivation: one line for a person for every value.
+    """
+
+    num_steps: int
+    batch_size: int
+    lr: float
+    backbone_lr_factor: float
+    warmup_steps: int
+    ema_decay: float
+    norm_momentum: float
+    freeze_until: str | None
+    freeze_norms: bool
+    epochs_between_scores: int
+    derivation: tuple[str, ...]
+
+
+def derive_recipe(
+    num_images: int,
+    num_classes: int,
+    batch_size: int,
+    task: TaskName,
+    minutes: float | None = None,
+    seconds_per_step: float | None = None,
+    *,
+    pretrained: bool = True,
+) -> Recipe:
+    """Derive a recipe; the same numbers give the same one.
+
+    ``minutes`` is the time for training steps alone, ``seconds_per_step`` what one takes;
+    ``pretrained`` says that the backbone starts from published weights.
+
+    Raises:
+        ValueError: a number that is not positive, an unknown task, or minutes without the time of a step.
+    """
+    if task not in get_args(TaskName):
+        raise ValueError(f"task is {task!r}: choose from {', '.join(get_args(TaskName))}.")
+    if min(num_images, num_classes, batch_size) < 1 or (minutes is not None and not minutes > 0):
+        raise ValueError("numbers of images, classes, batch size and minutes must be positive.")
+    if minutes is not None and not (seconds_per_step or 0) > 0:
+        raise ValueError("minutes need seconds_per_step, measured on this machine.")
+    steps_per_epoch = max(1, num_images // batch_size)
+    num_steps, lines = _num_steps(num_images, num_classes, steps_per_epoch, pretrained)
+    if minutes is not None and seconds_per_step is not None:
+        num_steps, more = _fit_time(num_steps, steps_per_epoch, minutes, seconds_per_step)
+        lines += more
+    lr = LR * math.sqrt(batch_size / LR_BATCH) * (1 if pretrained else 4)
+    lr = float(f"{min(max(lr, 2.5e-4), 1e-2):.2g}")
+    warmup = max(1, min(1000, num_steps // 10))
+    horizon = min(5000, max(10, num_steps // 20))
+    momentum = round(min(0.1, max(0.01, 100 / num_steps)), 3)
+    freeze_until = _freeze_until(num_images) if pretrained else None
+    freeze_norms = pretrained and batch_size < 4
+    epochs = max(1, num_steps // steps_per_epoch)
+    start = "published weights" if pretrained else "random weights, four times that on published ones"
+    lines += [
+        f"learning rate {lr:g} for AdamW: {LR:g} for {LR_BATCH} images, by the root of the batch, on {start}",
+        f"warm-up {warmup} steps: a tenth of the run, 1000 at most",
+        f"weights are averaged over about {horizon} steps: a twentieth of the run",
+        f"BatchNorm momentum {momentum:g}: statistics must keep up with a run of {num_steps} steps",
+        f"frozen: {_frozen(freeze_until, freeze_norms, num_images, batch_size, pretrained)}",
+    ]
+    return Recipe(
+        num_steps=num_steps,
+        batch_size=batch_size,
+        lr=lr,
+        backbone_lr_factor=0.4 if pretrained else 1.0,
+        warmup_steps=warmup,
+        ema_decay=round(1 - 1 / horizon, 5),
+        norm_momentum=momentum,
+        freeze_until=freeze_until,
+        freeze_norms=freeze_norms,
+        epochs_between_scores=max(1, epochs // 5),
+        derivation=tuple(lines),
+    )
+
+
+def choose_batch_size(num_images: int, task: TaskName) -> int:
+    """The power of two that gives an epoch at least 16 steps, from 2 to the task's limit."""
+    wanted = 1 << int(math.log2(max(2, num_images / 16)))
+    return min(BATCH_LIMITS[task], wanted)
+
+
+def _num_steps(
+    num_images: int, num_classes: int, steps_per_epoch: int, pretrained: bool
+) -> tuple[int, list[str]]:
+    """Whole epochs, and how they were found."""
+    epochs = EPOCHS * max(1.0, math.sqrt(FEW_IMAGES / num_images))
+    epochs *= 1 + 0.1 * max(0.0, math.log2(num_classes / 20))
+    epochs = min(MAX_EPOCHS, round(epochs * (1 if pretrained else 2)))
+    wanted = max(epochs, math.ceil(MIN_STEPS / steps_per_epoch))
+    reason = f"{EPOCHS} epochs, more for less than {FEW_IMAGES} images, many classes or random weights"
+    return wanted * steps_per_epoch, [
+        f"{wanted * steps_per_epoch} steps = {wanted} epochs of {steps_per_epoch}: {reason}"
+    ]
+
+
+def _fit_time(
+    num_steps: int, steps_per_epoch: int, minutes: float, seconds_per_step: float
+) -> tuple[int, list[str]]:
+    """As many of the steps as fit, in whole epochs if it is more than one; never none."""
+    possible = int(minutes * 60 * (1 - SPARE_TIME) / seconds_per_step)
+    line = f"a step takes {seconds_per_step:.3g} s: {minutes:.3g} min leave time for {possible}"
+    if possible >= num_steps:
+        return num_steps, [f"{line}, more than are needed"]
+    if possible > steps_per_epoch:
+        possible -= possible % steps_per_epoch
+    possible = max(1, possible)
+    return possible, [f"{line}, so {possible} are made ({possible / steps_per_epoch:.3g} epochs)"]
+
+
+def _freeze_until(num_images: int) -> str | None:
+    return "c3" if num_images < 32 else "c2" if num_images < 128 else None
+
+
+def _frozen(
+    freeze_until: str | None, freeze_norms: bool, num_images: int, batch_size: int, pretrained: bool
+) -> str:
+    if not pretrained:
+        return "nothing, as the weights are random"
+    parts = []
+    if freeze_until is not None:
+        parts.append(f"the backbone up to {freeze_until}, as there are only {num_images} images")
+    if freeze_norms:
+        parts.append(f"its BatchNorm statistics, as {batch_size} images say little")
+    return "; ".join(parts) or "nothing"

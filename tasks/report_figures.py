@@ -1,0 +1,102 @@
+"""Drawings of a report as PNG, in colours that people with any kind of colour vision can tell apart."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvision.core.drawing import PALETTE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_MAX_BARS = 40
+_MAX_CELLS = 30
+_DPI = 90
+_COLORS = tuple("#{:02x}{:02x}{:02x}".format(*PALETTE[i]) for i in (4, 5, 2, 6, 0, 1))
+"""Lines on white: the yellow is left out."""
+_BLUE = _COLORS[0]
+
+
+def bars(values: Mapping[str, float | None], limits: tuple[float, float] | None = (0.0, 1.0)) -> bytes:
+    """Horizontal bars, named and with their values, undefined ones left out; the 40 lowest of many."""
+    defined = [(name, value) for name, value in values.items() if value is not None]
+    if len(defined) > _MAX_BARS:
+        defined = sorted(defined, key=lambda row: row[1])[:_MAX_BARS]
+    figure = _figure(9, 1.1 + 0.26 * len(defined))
+    axes = figure.add_axes((0.24, 0.5 / figure.get_figheight(), 0.66, 1 - 0.8 / figure.get_figheight()))
+    places = np.arange(len(defined))[::-1]
+    axes.barh(places, [value for _, value in defined], color=_BLUE, height=0.7)
+    axes.set_yticks(places, [_short(name) for name, _ in defined])
+    for place, (_, value) in zip(places, defined, strict=True):
+        axes.annotate(f"{value:.3f}", (value, place), (4, 0), textcoords="offset points", va="center")
+    if limits is not None:
+        axes.set_xlim(*limits)
+    axes.grid(axis="x", alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    return _png(figure)
+
+
+def recall_curves(curves: Mapping[str, Sequence[float] | None]) -> bytes:
+    """Precision (101,) at recalls 0 to 1 by class, thin, and their mean; with six classes or fewer, named."""
+    defined = {name: curve for name, curve in curves.items() if curve is not None}
+    figure = _figure(7.5, 5)
+    axes = figure.add_axes((0.1, 0.12, 0.86, 0.84))
+    recalls = np.linspace(0, 1, 101)
+    are_named = len(defined) <= len(_COLORS)
+    for i, (name, curve) in enumerate(defined.items()):
+        style = {"color": _COLORS[i], "label": _short(name)} if are_named else {"color": "0.75"}
+        axes.plot(recalls, curve, linewidth=1.2, **style)  # type: ignore[arg-type]
+    if defined:
+        mean = np.mean(list(defined.values()), axis=0)
+        axes.plot(recalls, mean, color="black", linewidth=2.5, label="mean")
+        axes.legend(loc="lower left")
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
+    axes.grid(alpha=0.3)
+    return _png(figure)
+
+
+def confusion_picture(matrix: npt.NDArray[Any], names: Sequence[str]) -> bytes:
+    """Counts by (true, predicted) class as shares of their row; of many classes the 30 most confused."""
+    shares = matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True))
+    if len(names) > _MAX_CELLS:
+        errors = matrix.sum(axis=1) - np.diagonal(matrix)
+        kept = np.sort(np.argsort(-errors, kind="stable")[:_MAX_CELLS])
+        shares, names = shares[np.ix_(kept, kept)], [names[i] for i in kept]
+    side = 2.4 + 0.36 * len(names)
+    figure = _figure(side + 1, side)
+    axes = figure.add_axes((1.9 / (side + 1), 0.3 / side, 1 - 2.2 / (side + 1), 1 - 2.1 / side))
+    axes.imshow(shares, cmap="cividis", vmin=0, vmax=1, aspect="auto")
+    for (i, j), share in np.ndenumerate(shares):
+        if share >= 0.005:
+            color = "black" if share > 0.5 else "white"
+            axes.text(j, i, f"{100 * share:.0f}", ha="center", va="center", color=color, fontsize=8)
+    axes.set_yticks(range(len(names)), [_short(name) for name in names])
+    axes.set_xticks(range(len(names)), [_short(name) for name in names], rotation=90)
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
+    axes.set(xlabel="predicted (per cent of the row)", ylabel="truth")
+    return _png(figure)
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=_DPI)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _png(figure: Figure) -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 22 else f"{name[:20]}..."

@@ -1,0 +1,127 @@
+"""Resampled scores against data sets in which images are really repeated, and the intervals from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pocketvision.metrics import IoUMetric
+from pocketvision.metrics.bootstrap import differences, intervals, resample
+from pocketvision.metrics.coco_arrays import Found, Truth, summarize
+from pocketvision.metrics.coco_engine import accumulate
+from pocketvision.metrics.coco_matching import match
+from pocketvision.metrics.coco_resampled import ResampledAP, match_table
+from pocketvision.metrics.iou import ResampledIoU
+
+Problem = Callable[..., tuple[Truth, Found]]
+Arrays = TypeVar("Arrays", Truth, Found)
+
+
+def repeated(arrays: Arrays, weights: NDArray[np.int64]) -> Arrays:
+    """The data set with ``weights[i]`` copies of image i, one after the other."""
+    parts: list[tuple[NDArray[Any], ...]] = []
+    for new, old in enumerate(np.repeat(np.arange(len(weights)), weights).tolist()):
+        rows = arrays.images == old
+        parts.append((np.full(rows.sum(), new), *(values[rows] for values in arrays[1:])))
+    return type(arrays)(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_ap_equals_that_of_repeated_images(coco_problem: Problem, seed: int) -> None:
+    truth, found = coco_problem(seed, crowd=0.3)
+    truth = truth._replace(ids=np.arange(1, len(truth.ids) + 1))
+    # Equal scores of one image would be ordered copy by copy.
+    found = found._replace(scores=np.random.default_rng(seed).permutation(len(found.scores)) / 1e4)
+    score = ResampledAP(match_table(truth, match(truth, found, 3)), 12, 3)
+    random = np.random.default_rng(seed)
+    for weights in (np.ones(12, dtype=np.int64), random.integers(0, 4, 12), random.integers(0, 2, 12)):
+        expected = summarize(accumulate(match(repeated(truth, weights), repeated(found, weights), 3)))
+        values = score(weights)
+        assert values["AP"] == pytest.approx(expected["AP"], abs=1e-12)
+        assert values["AP50"] == pytest.approx(expected["AP50"], abs=1e-12)
+
+
+def test_levels_that_are_a_little_more_than_a_per_cent() -> None:
+    """0.07 is less than COCO's level 7 * 0.01: a hundred boxes, of which seven are found."""
+    boxes = np.array([[0.0, 0.0, 10.0, 10.0]]).repeat(100, 0)
+    zeros = np.zeros(100, int)
+    truth = Truth(np.arange(100), zeros, boxes, zeros + 100.0, zeros > 0, np.arange(1, 101))
+    for number in (7, 14, 28, 29, 55, 57, 58):
+        found = Found(np.arange(number), zeros[:number], boxes[:number], np.linspace(0.9, 0.1, number))
+        matches = match(truth, found, 1)
+        score = ResampledAP(match_table(truth, matches), 100, 1)
+        values, expected = score(np.ones(100, dtype=np.int64)), summarize(accumulate(matches))
+        assert values["AP"] == pytest.approx(expected["AP"], abs=1e-13)
+
+
+def test_nothing_is_undefined_or_zero(coco_problem: Problem) -> None:
+    truth, found = coco_problem(0)
+    none = Found(*(values[:0] for values in found))
+    score = ResampledAP(match_table(truth, match(truth, none, 3)), 12, 3)
+    assert score(np.ones(12, dtype=np.int64)) == {"AP": 0.0, "AP50": 0.0}
+    assert np.isnan(score(np.zeros(12, dtype=np.int64))["AP"])
+
+
+def test_iou_equals_that_of_repeated_images() -> None:
+    random = np.random.default_rng(0)
+    maps = random.integers(0, 3, (5, 2, 6, 7)).astype(np.uint8)
+    metric, repeated_metric = IoUMetric(["a", None, "c"]), IoUMetric(["a", None, "c"])
+    for i, (prediction, truth) in enumerate(maps):
+        metric.update(prediction, truth, 10 + i)
+    for i, image in enumerate([0, 0, 0, 3, 4]):
+        repeated_metric.update(*maps[image], i)
+    score = ResampledIoU(metric.per_image()[1], metric.class_names)
+    assert score(np.array([3, 0, 0, 1, 1]))["mIoU"] == pytest.approx(repeated_metric.compute()["mIoU"])
+    assert np.isnan(score(np.zeros(5, dtype=np.int64))["mIoU"])
+
+
+class Mean:
+    """The mean of a number an image."""
+
+    def __init__(self, values: NDArray[np.float64]) -> None:
+        self.num_images, self.values = len(values), values
+
+    def __call__(self, weights: NDArray[np.int64]) -> dict[str, float]:
+        return {"mean": float(weights @ self.values / weights.sum())}
+
+
+def test_intervals_are_those_of_theory() -> None:
+    """For a mean: 1.96 standard errors on both sides."""
+    values = np.random.default_rng(1).normal(5, 2, 400)
+    low, high = intervals(Mean(values), 2000)["mean"]
+    error = 1.96 * values.std() / 20
+    assert low == pytest.approx(values.mean() - error, abs=0.15 * error)
+    assert high == pytest.approx(values.mean() + error, abs=0.15 * error)
+    assert intervals(Mean(values[:1])) == {}
+
+
+def test_resamples_are_repeatable() -> None:
+    score = Mean(np.arange(9.0))
+    assert np.array_equal(resample(score, 20, 3)["mean"], resample(score, 20, 3)["mean"])
+    assert not np.array_equal(resample(score, 20, 3)["mean"], resample(score, 20, 4)["mean"])
+
+
+def test_pairs_find_what_intervals_alone_do_not() -> None:
+    """A small gain on every image is certain, however different the images are."""
+    random = np.random.default_rng(2)
+    values = random.normal(0, 10, 100)
+    better = Mean(values + random.normal(0.3, 0.5, 100))
+    gain = differences(Mean(values), better)["mean"]
+    assert 0 < gain.low < gain.value < gain.high and gain.p_value < 0.01
+    assert intervals(Mean(values))["mean"].high > intervals(better)["mean"].low
+    same = differences(better, better)["mean"]
+    assert (same.value, same.low, same.high, same.p_value) == (0, 0, 0, 1)
+
+
+def test_p_values_are_small_as_often_as_they_say() -> None:
+    """Two models of the same quality differ significantly in about a twentieth of the cases."""
+    random = np.random.default_rng(3)
+    num_small = 0
+    for _ in range(60):
+        a, b = random.normal(0, 1, (2, 60))
+        num_small += differences(Mean(a), Mean(b), 100)["mean"].p_value < 0.05
+    assert num_small <= 10

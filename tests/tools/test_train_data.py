@@ -1,0 +1,118 @@
+"""``train --data``, ``--minutes``, ``--overfit`` and ``show-data`` from the command line, on tiny data."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import pytest
+
+from pocketvision.tasks.run import Run
+from pocketvision.tools.show_data import main as show_data
+from pocketvision.tools.train import main as train
+
+Tiny = Callable[[str], Path]
+SMALL = ["data.batch_size=2", "data.num_workers=0", "model.image_size=(96,96)", "model.weights=None"]
+QUICK = ["quickstart", "data.num_train=8", "data.num_val=2", "data.batch_size=2", "model.image_size=(96,96)"]
+
+
+@pytest.mark.parametrize(
+    ("layout", "metric", "words"),
+    [
+        ("voc", "AP", ("Pascal VOC boxes", "task: detection", "train 4, val 4")),
+        ("masks", "mIoU", ("folders of masks", "12 classes: class_0", "input 96x96")),
+        ("cityscapes", "mIoU", ("Cityscapes masks", "19 classes: road", "train 4, val 4")),
+        ("image_folder", "top1", ("folders of classes", "2 classes", "classifier_v3_small")),
+    ],
+)
+def test_a_data_set_trains_without_a_config(
+    layout: str, metric: str, words: tuple[str, ...], tiny: Tiny, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """The Cityscapes tree has all 34 label ids."""
+    run = tmp_path / "run"
+    assert train([*SMALL, "trainer.max_steps=1", "--data", str(tiny(layout)), "--run-dir", str(run)]) == 0
+    said = capsys.readouterr().out
+    assert all(word in said for word in words) and "recipe:" in said and "learning rate" in said
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metric in metrics and metrics["split"] == "val"
+    (config,) = (run / "config").iterdir()
+    assert str(tiny(layout)) in config.read_text() and "recipe" not in config.name
+    experiment = Run.open(run).load()
+    assert experiment.trainer["max_steps"] == 1, "the run can be opened again"
+
+
+def test_minutes_are_measured(tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    command = [*SMALL, "--data", str(tiny("image_folder")), "--minutes", "1", "trainer.max_steps=1"]
+    assert train([*command, "--run-dir", str(run)]) == 0
+    said = capsys.readouterr().out
+    assert "a step takes" in said and "scoring takes" in said
+    (config,) = (run / "config").iterdir()
+    found = re.search(r'"max_steps": (\d+)', config.read_text())
+    assert found is not None and 1 <= int(found[1]) <= 600, "the whole recipe has 300 epochs of 2 steps"
+
+
+def test_minutes_and_recipe_of_a_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = [*QUICK, "data.num_workers=0"]
+    assert train([*small, "--minutes", "1e-9", "--run-dir", str(tmp_path / "a")]) == 1
+    assert "--minutes 1e-09 is too short" in capsys.readouterr().err
+    command = [*small, "--minutes", "1", "trainer.max_epochs=1", "--run-dir", str(tmp_path / "b")]
+    assert train(command) == 0
+    assert "the config's 4 steps fit into 1 min" in capsys.readouterr().out
+    assert train([*small, "recipe=auto", "task.warmup_steps=7", "--print-config"]) == 0
+    said = capsys.readouterr().out
+    assert "recipe:" in said and "freeze_norms=False" in said and "warmup_steps=7" in said
+    assert "reference_batch=2" in said and "max_epochs=None" in said and "ema_decay=0.9" in said
+
+
+def test_print_config_trains_nothing(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert train(["--data", str(tiny("voc")), "--model", "ssdlite_v2", "--print-config"]) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_overfit_fails_with_an_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train([*QUICK, "trainer.max_steps=1", "--overfit", "1"]) == 1
+    said = capsys.readouterr()
+    assert "FAIL: 1 images, 1 steps" in said.out and "self-test failed" in said.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "a CONFIG, --data PATH, or --resume RUN"),
+        (["quickstart", "--model", "ssdlite_v2"], "go with --data PATH"),
+        (["quickstart", "--data", "."], "either the config quickstart or --data"),
+        (["quickstart", "--overfit", "0"], "--overfit is 0"),
+        (["quickstart", "--minutes", "0"], "--minutes is 0"),
+        (["--resume", "x", "--minutes", "1"], "--resume RUN takes nothing else"),
+        (["--data", "/nowhere"], "There is no data set /nowhere"),
+    ],
+)
+def test_bad_commands_are_one_sentence(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(arguments) == 1
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("layout", ["voc", "masks", "image_folder"])
+def test_show_data_draws_what_is_trained_on(layout: str, tiny: Tiny, tmp_path: Path) -> None:
+    file = tmp_path / "new" / "sheet.png"
+    assert show_data([str(tiny(layout)), "--num", "6", "--output", str(file), *SMALL]) == 0
+    sheet = cv2.imread(str(file))
+    assert sheet.shape[1] > 4 * 360 and sheet.std() > 20
+
+
+def test_show_data_draws_matched_anchors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "anchors.png"
+    assert show_data([*QUICK, "data.num_workers=0", "--anchors", "--output", str(file)]) == 0
+    said = capsys.readouterr().out
+    assert "positive ones; 0 boxes have none" in said and file.is_file()
+    assert show_data(["quickstart_segmentation", "--anchors", "--output", str(file)]) == 1
+    assert "for detectors" in capsys.readouterr().err
+    assert show_data(["quickstart", "--output", "x.pdf"]) == 1

@@ -1,0 +1,148 @@
+"""Predict on images, videos and streams: python tools/predict.py RUN photos/ --output found"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pocketvision.core.command import command
+from pocketvision.core.errors import InputError
+
+if TYPE_CHECKING:
+    from pocketvision.deploy.predictor import Predictor
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> None:
+    from pocketvision.deploy.prediction_formats import check_task, parse_formats
+    from pocketvision.deploy.sources import find_sources
+
+    arguments = _parser().parse_args(argv)
+    _check(arguments)
+    formats = parse_formats(arguments.format) if arguments.output is not None else ()
+    sources = find_sources(arguments.media, arguments.output)
+
+    predictor = load_predictor(
+        arguments.model,
+        threshold=arguments.threshold,
+        batch_size=arguments.batch,
+        tile=arguments.tile,
+        overlap=arguments.overlap,
+        threads=arguments.threads,
+    )
+    from pocketvision.deploy.output_names import OutputNames
+    from pocketvision.deploy.predict_run import predict_sources
+    from pocketvision.deploy.writers import Writers
+
+    artifact = predictor.artifact
+    check_task(formats, artifact.task)
+    names = OutputNames(arguments.output or Path(), sources)
+    writers = Writers(formats, names, artifact.task, artifact.class_names, arguments.json)
+    print(f"{predict_sources(predictor, sources, writers, arguments.max_frames)}")
+    print(f"results: {' and '.join(str(place) for place in (arguments.output, arguments.json) if place)}")
+
+
+def load_predictor(
+    source: str | Path,
+    *,
+    threshold: float = 0.5,
+    batch_size: int = 1,
+    tile: tuple[int, int] | None = None,
+    overlap: float = 0.2,
+    threads: int | None = None,
+) -> Predictor:
+    """The predictor of a run folder, a weights file of ours or an exported model.
+
+    ``tile`` (height, width) is for large images; ``threads`` are those of the CPU, None the runtime's choice.
+
+    Raises:
+        InputError: nothing is there, it is broken or not ours, or a package is missing.
+        ValueError: a value is out of range.
+    """
+    from pocketvision.deploy.predictor import Predictor
+    from pocketvision.deploy.runtime import Runtime, open_runtime
+    from pocketvision.deploy.tiling import Tiling
+
+    tiling = None if tile is None else Tiling(tile, overlap)
+    path = Path(source)
+    runtime: Runtime
+    if path.is_dir() or path.suffix == ".safetensors":
+        import torch
+
+        from pocketvision.deploy.torch_runtime import TorchRuntime
+        from pocketvision.tasks.load import load_model
+
+        if threads is not None:
+            torch.set_num_threads(threads)
+        runtime = TorchRuntime(load_model(source))
+    else:
+        _check_file(path)
+        runtime = open_runtime(path, threads)
+    return Predictor(runtime, threshold, batch_size, tiling)
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        raise InputError(f"There is no run folder, weights file or exported model {path}: check the path.")
+    if path.suffix in (".pth", ".pt", ".ckpt", ".pb", ".tflite", ".bin"):
+        raise InputError(
+            f"{path} can't be run as it is: give a run folder, our .safetensors, an exported .onnx, .xml or "
+            ".pt2, or convert it with 'pocketvision import-weights'."
+        )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="predict",
+        description="Find objects, classes of pixels or of images, and draw or write them.",
+        epilog="The backend is found from the file: PyTorch, ONNX Runtime or OpenVINO.",
+    )
+    parser.add_argument("model", metavar="RUN|FILE", help="run folder, our .safetensors, .onnx, .xml or .pt2")
+    parser.add_argument(
+        "media",
+        metavar="IMAGE|FOLDER|GLOB|VIDEO|0|URL|-",
+        nargs="+",
+        help="0 is the first camera, - reads an image or a list of paths from stdin",
+    )
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the results")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="all results as one JSON list")
+    parser.add_argument("--threshold", type=float, default=0.5, help="least score of a box (default: 0.5)")
+    parser.add_argument(
+        "--format", default="images", metavar="F,F", help="images,csv,coco,yolo,masks (default: images)"
+    )
+    parser.add_argument("--tile", type=_size, metavar="H,W", help="see large images in tiles of this size")
+    parser.add_argument("--overlap", type=float, default=0.2, help="of tiles, as a share (default: 0.2)")
+    parser.add_argument("--batch", type=int, default=1, metavar="N", help="images at a time (default: 1)")
+    parser.add_argument("--max-frames", type=int, metavar="N", help="of each video or stream")
+    parser.add_argument("--threads", type=int, metavar="N", help="of the CPU (default: the runtime's choice)")
+    return parser
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, width = (int(part) for part in text.split(","))
+    return height, width
+
+
+_size.__name__ = "height,width"  # argparse names it in its message
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    if arguments.output is None and arguments.json is None:
+        raise InputError("Nothing would be kept: say where to with --output DIR, --json FILE, or both.")
+    if not 0 <= arguments.threshold <= 1:
+        raise InputError(f"--threshold is {arguments.threshold:g}: give a score from 0 to 1.")
+    if not 0 <= arguments.overlap < 0.9:
+        raise InputError(f"--overlap is {arguments.overlap:g}: give a share from 0, below 0.9.")
+    if arguments.tile is not None and min(arguments.tile) < 16:
+        raise InputError("--tile is too small: give a height and width of at least 16 pixels, as 640,640.")
+    for name in ("batch", "max_frames", "threads"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            raise InputError(f"--{name.replace('_', '-')} is {value}: give a number from 1.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
