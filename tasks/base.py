@@ -122,7 +122,8 @@ class VisionTask(L.LightningModule):
     def losses(self, samples: Any) -> dict[str, Tensor]:
         """Named scalars of a training batch; their sum is minimised."""
 
-    def on_fit_start(self) -> None:
+    def setup(self, stage: str) -> None:
+        # Before DDP lays out its buckets: gradients of other strides are rounded otherwise.
         self.model.to(memory_format=torch.channels_last)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
