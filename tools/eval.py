@@ -84,7 +84,7 @@ def inference(arguments: argparse.Namespace) -> Any:
 
 def score_file(source: Path, artifact: Path, arguments: argparse.Namespace) -> tuple[dict[str, Any], Path]:
     """Score an exported model in its own runtime."""
-    from pocketvision.deploy.predictors import predictor_of
+    from pocketvision.deploy.exported_models import predictor_of
     from pocketvision.deploy.runtime import open_runtime
     from pocketvision.tasks.score import score_exported
 

@@ -19,7 +19,7 @@ from pocketvision.core.resize import Resize
 from pocketvision.core.weights import save_weights
 from pocketvision.datasets import CocoDataModule, MaskFolderDataModule
 from pocketvision.deploy import runtime
-from pocketvision.deploy.predictors import DetectionRuntime, predictor_of
+from pocketvision.deploy.exported_models import DetectionRuntime, predictor_of
 from pocketvision.deploy.torch_runtime import TorchRuntime
 from pocketvision.heads import LRASPPHead, SSDLiteHead
 from pocketvision.models import Detector, Segmenter
