@@ -104,7 +104,6 @@ def test_weights_of_another_architecture_are_refused(
         ("task.optimizer.lr=fast", "config"),
         ("trainer.precision=foo", "foo"),
         ("trainer.limit_val_batches=0.5", "limit_val_batches"),
-        ("trainer.devices=2", "trainer"),
         ("data.num_val=0", "config"),
     ],
 )
