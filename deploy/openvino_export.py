@@ -9,6 +9,7 @@ from torch import nn
 
 from pocketvision.deploy.artifact import METADATA_KEY, Artifact
 from pocketvision.deploy.onnx_export import make_onnx
+from pocketvision.deploy.openvino_runtime import openvino_core
 from pocketvision.deploy.packages import optional
 
 
@@ -18,13 +19,13 @@ def write_openvino(graph: nn.Module, artifact: Artifact, path: Path) -> str:
     Raises:
         InputError: a package is missing, or an operator of the model has no counterpart.
     """
-    openvino = optional("openvino")
+    core = openvino_core()
     onnx_model = make_onnx(graph, artifact)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as folder:
         source, target = Path(folder) / "model.onnx", Path(folder) / "model.xml"
         source.write_bytes(onnx_model.SerializeToString())
-        model = openvino.Core().read_model(source)
+        model = core.read_model(source)
         model.set_rt_info(artifact.to_json(), METADATA_KEY)
         save_openvino(model, target)
         publish(target, path)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +13,19 @@ from torch import Tensor
 from pocketvision.deploy.artifact import METADATA_KEY, Artifact
 from pocketvision.deploy.packages import optional
 from pocketvision.deploy.runtime import Runtime, broken
+
+
+@cache
+def openvino_core() -> Any:
+    """The ``openvino.Core`` of this process.
+
+    Its CPU plugin swaps the signal stack of the thread. Plugins that go in the order in which they came
+    leave one behind that is freed, and the next signal ends the process; so there is one, which stays.
+
+    Raises:
+        InputError: openvino is missing.
+    """
+    return optional("openvino").Core()
 
 
 class OpenVinoRuntime(Runtime):
@@ -21,12 +36,11 @@ class OpenVinoRuntime(Runtime):
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
-        openvino = optional("openvino")
+        core = openvino_core()
         # Without the precision, processors with bfloat16 would use it.
         options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         if threads is not None:
             options["INFERENCE_NUM_THREADS"] = str(threads)
-        core = openvino.Core()
         try:
             model = core.read_model(path)
             has_metadata = model.has_rt_info(METADATA_KEY)

@@ -22,6 +22,7 @@ from pocketvision.core.resize import Resize
 from pocketvision.deploy.export import export_model, written_files
 from pocketvision.deploy.formats import ExportOptions
 from pocketvision.deploy.graphs import make_graph
+from pocketvision.deploy.openvino_runtime import openvino_core
 from pocketvision.deploy.runtime import open_runtime
 from pocketvision.models import VisionModel
 
@@ -66,7 +67,7 @@ def test_metadata_by_each_format_s_own_tools(exported: Exported) -> None:
     onnx_path = exported("detection", "onnx", nms=True)
     (metadata,) = onnx.load(onnx_path).metadata_props
     openvino_path = exported("detection", "openvino", nms=True)
-    rt_info = openvino.Core().read_model(openvino_path).get_rt_info("pocketvision").astype(str)
+    rt_info = openvino_core().read_model(openvino_path).get_rt_info("pocketvision").astype(str)
     extra = {"pocketvision": ""}
     torch.export.load(exported("classification", "pt2"), extra_files=extra)
     for text, task in (
@@ -204,7 +205,7 @@ def test_files_of_another_project(tmp_path: Path) -> None:
     graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", values[:1], values[1:])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     onnx.save(model, tmp_path / "m.onnx")
-    openvino.save_model(openvino.Core().read_model(tmp_path / "m.onnx"), tmp_path / "m.xml")
+    openvino.save_model(openvino_core().read_model(tmp_path / "m.onnx"), tmp_path / "m.xml")
     torch.export.save(torch.export.export(nn.ReLU(), (torch.zeros(1),)), tmp_path / "m.pt2")
     for name in ("m.onnx", "m.xml", "m.pt2"):
         with pytest.raises(InputError, match=f"{name} was not exported by pocketvision"):

@@ -8,7 +8,6 @@ from typing import Any
 
 import onnx
 import onnxruntime
-import openvino
 import pytest
 import torch
 from onnx import TensorProto, helper
@@ -20,6 +19,7 @@ from pocketvision.core.resize import Resize
 from pocketvision.core.structures import DetectionBatch, DetectionOutput, Detections
 from pocketvision.deploy.artifact import DETECTIONS, Artifact
 from pocketvision.deploy.onnx_nms import add_nms
+from pocketvision.deploy.openvino_runtime import openvino_core
 from pocketvision.models import SSDPostprocess
 
 SIZE = (200, 260)
@@ -82,7 +82,7 @@ def run(model: onnx.ModelProto, output: DetectionOutput, runtime: str, folder: P
         found: Any = session.run(None, dict(zip(("raw_class_logits", "raw_box_deltas"), arrays, strict=True)))
     else:
         onnx.save(model, folder / "nms.onnx")
-        compiled = openvino.Core().compile_model(folder / "nms.onnx", "CPU")
+        compiled = openvino_core().compile_model(folder / "nms.onnx", "CPU")
         results = compiled(arrays)
         found = [results[i] for i in range(4)]
     return DetectionBatch(*(torch.from_numpy(array.copy()) for array in found))

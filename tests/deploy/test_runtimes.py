@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +33,9 @@ CASES = [
     ("classification", "pt2", {}),
 ]
 SIZES = [(90, 70), (30, 200), (64, 80), (333, 251)]
+
+
+Exported = Callable[..., Path]
 
 
 def raw(model: VisionModel, images: Tensor) -> list[Tensor]:
@@ -168,3 +173,19 @@ def test_results_of_another_task(models: dict[str, VisionModel], images: Tensor)
     with pytest.raises(ValueError, match="only a classifier"):
         classify(detector, images)
     assert isinstance(models["classification"], Classifier)
+
+
+def test_openvino_leaves_the_signal_stack_whole(exported: Exported) -> None:
+    """Each of its plugins swaps it and gives it back when it goes, in whatever order they go."""
+    code = (
+        "import faulthandler, signal, subprocess, sys\n"
+        "from pocketvision.deploy.runtime import open_runtime\n"
+        "faulthandler.enable()\n"
+        "signal.signal(signal.SIGCHLD, lambda *_: None)\n"
+        "first, second = (open_runtime(sys.argv[1]) for _ in range(2))\n"
+        "del first, second\n"
+        "subprocess.run([sys.executable, '-c', ''], check=True)"
+    )
+    path = exported("segmentation", "openvino", label_map=True)
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
