@@ -43,10 +43,9 @@ def picture_of_sample(sample: Sample) -> str | None:
     image, scale = opened
     if sample.mask is not None:
         return _data_url([_with_mask(image, scale, sample.mask)[0]])
-    names = sorted(set(sample.names))
-    labels = [names.index(name) for name in sample.names]
     boxes = np.array([[side * scale for side in box] for box in sample.boxes]).reshape(-1, 4)
-    return _data_url([Image.fromarray(draw_boxes(np.array(image), boxes, labels, names, font_size=10))])
+    drawn = draw_boxes(np.array(image), boxes, np.array(sample.labels), sample.class_names, font_size=10)
+    return _data_url([Image.fromarray(drawn)])
 
 
 def _open(path: str, turn: bool) -> tuple[Image.Image, float] | None:

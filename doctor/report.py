@@ -20,11 +20,12 @@ SIDE_EDGES = (0, 8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 
 
 class Sample(NamedTuple):
-    """An image as training sees it: boxes with their names, or a mask file."""
+    """An image as training sees it: boxes with their labels, indices of ``class_names``, or a mask file."""
 
     image: str
     boxes: tuple[Box, ...] = ()
-    names: tuple[str, ...] = ()
+    labels: tuple[int, ...] = ()
+    class_names: tuple[str, ...] = ()
     mask: str | None = None
 
 

@@ -26,8 +26,8 @@ def detection_samples(data: RawDetection, boxes: CleanBoxes, facts: dict[str, Im
     for i in _evenly(readable):
         rows = np.flatnonzero(boxes.keep & (owners == i)).tolist()
         found = tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in boxes.boxes[rows].tolist())
-        names = tuple(data.class_names[data.boxes.labels[row]] for row in rows)
-        samples.append(Sample(str(data.images[i].path), found, names))
+        labels = tuple(int(data.boxes.labels[row]) for row in rows)
+        samples.append(Sample(str(data.images[i].path), found, labels, tuple(data.class_names)))
     return samples
 
 
