@@ -14,6 +14,7 @@ COMMANDS = {
     "check-data": "find what is wrong with a data set",
     "show-data": "show what a model is trained on",
     "export": "write a model for ONNX Runtime, OpenVINO or PyTorch",
+    "benchmark": "time models on this machine, in every backend",
     "cost": "count parameters, multiply-adds and memory",
     "import-weights": "convert weights of torchvision, timm or TensorFlow",
     "convert-data": "write a detection data set in another format",

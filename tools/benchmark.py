@@ -1,0 +1,140 @@
+"""Time models on this machine: python tools/benchmark.py RUN|FILE|CONFIG ... [--budget 15ms]"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pocketvision.core.command import command, find_config, shipped_configs
+from pocketvision.core.errors import InputError
+
+if TYPE_CHECKING:
+    from pocketvision.deploy.benchmark import Measurement, Subject
+
+_BACKENDS = ("torch", "onnx", "openvino", "pt2")
+_PREFIXES = {
+    "detection": ("ssdlite",),
+    "segmentation": ("lraspp", "deeplabv3"),
+    "classification": ("classifier",),
+}
+_NUM_CLASSES = 80
+"""For configs that take their classes from the data."""
+_UNITS = {"ms": 1e-3, "s": 1.0}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of this tool."""
+    parser = argparse.ArgumentParser(
+        prog="benchmark",
+        description="Latency and throughput from pixels to raw outputs, the candidates interleaved.",
+    )
+    add = parser.add_argument
+    add("subjects", metavar="RUN|FILE|CONFIG", nargs="*", help="runs, weights, exported files or configs")
+    add(
+        "--backends",
+        default="torch,onnx",
+        metavar="A,B",
+        help=f"of {', '.join(_BACKENDS)} (default: torch,onnx)",
+    )
+    add("--threads", default=str(os.cpu_count() or 1), metavar="N,M", help="CPU threads (default: all cores)")
+    add("--batch", default="1", metavar="N,M", help="images a call (default: 1)")
+    add("--rounds", type=int, default=20, help="calls of each candidate (default: 20)")
+    add("--budget", metavar="15ms", help="pick the largest shipped model whose median stays below this")
+    add("--task", choices=_PREFIXES, default="detection", help="with --budget (default: detection)")
+    add("--json", type=Path, metavar="FILE", help="write every number, in seconds and bytes")
+    add("--picture", type=Path, metavar="FILE", help="write a picture (.png, .svg, .pdf)")
+    return parser
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = parser().parse_args(argv)
+    backends = _names(arguments.backends)
+    threads, batches = (_counts(name, getattr(arguments, name)) for name in ("threads", "batch"))
+    if arguments.rounds < 1:
+        raise InputError(f"--rounds is {arguments.rounds}: give a number from 1.")
+    budget = None if arguments.budget is None else _seconds(arguments.budget)
+    names = list(arguments.subjects)
+    if budget is not None and not names:
+        names = [name for name in shipped_configs() if name.startswith(_PREFIXES[arguments.task])]
+    if not names:
+        raise InputError(
+            "Say what to measure: a RUN, a FILE, a CONFIG, or --budget 15ms for the shipped models."
+        )
+
+    from pocketvision.core.files import write_json
+    from pocketvision.deploy.benchmark import benchmark
+    from pocketvision.deploy.benchmark_report import benchmark_json, benchmark_picture, benchmark_table
+
+    with tempfile.TemporaryDirectory(prefix="pocketvision-benchmark-") as folder:
+        subjects = [_subject(name) for name in names]
+        rows = benchmark(subjects, backends, threads, batches, arguments.rounds, Path(folder))
+    rows.sort(key=lambda row: row.median / row.batch_size)
+    print(benchmark_table(rows))
+    if arguments.json is not None:
+        write_json(arguments.json, benchmark_json(rows))
+    if arguments.picture is not None:
+        benchmark_picture(rows, arguments.picture, budget)
+    if budget is not None:
+        print(_pick(rows, budget))
+
+
+def _subject(name: str) -> Subject:
+    """What a word of the command line means; configs get fresh weights, as fast as trained ones."""
+    from pocketvision.deploy.benchmark import Subject
+    from pocketvision.tasks.load import load_model
+
+    path = Path(name)
+    if path.suffix in (".onnx", ".xml", ".pt2"):
+        return Subject(path.stem, path)
+    if path.is_dir() or path.suffix == ".safetensors":
+        return Subject(path.name, load_model(path))
+    from pocketvision.tasks.run import load_experiment
+
+    config = find_config(name)
+    experiment, _ = load_experiment(config, [])
+    fallback = tuple(f"class{i}" for i in range(_NUM_CLASSES))
+    return Subject(config.stem, load_model(config, class_names=experiment.class_names or fallback))
+
+
+def _pick(rows: Sequence[Measurement], budget: float) -> str:
+    """The slowest model that fits on its fastest backend: of one task's models the larger is the better."""
+    fastest: dict[str, Measurement] = {}
+    for row in rows:  # fastest first
+        fastest.setdefault(row.name, row)
+    fitting = [row for row in fastest.values() if row.median <= budget]
+    if not fitting:
+        return f"nothing fits {budget * 1e3:g} ms: try more --threads or others of --backends"
+    best = max(fitting, key=lambda row: row.median)
+    return f"fits {budget * 1e3:g} ms: {best.name} on {best.backend}, {best.median * 1e3:.1f} ms"
+
+
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    for name in names:
+        if name not in _BACKENDS:
+            raise InputError(f"There is no backend '{name}': choose from {', '.join(_BACKENDS)}.")
+    return names
+
+
+def _counts(name: str, text: str) -> list[int]:
+    if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", text):
+        raise InputError(f"--{name} is '{text}': give numbers from 1, as 1,2.")
+    return [int(word) for word in text.split(",")]
+
+
+def _seconds(text: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s)", text)
+    if found is None or float(found[1]) == 0:
+        raise InputError(f"--budget is '{text}': give a time, as 15ms.")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
