@@ -86,4 +86,5 @@ config = Experiment(
         augmentation=AUGMENTATION,
     ),
     trainer={"max_epochs": 60, "check_val_every_n_epoch": 12},
+    recipe="auto",
 )

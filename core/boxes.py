@@ -18,11 +18,14 @@ def box_area(boxes: Tensor) -> Tensor:
 
 def box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     """Pairwise IoU: (..., M, 4) and (..., N, 4) xyxy -> (..., M, N). Boxes without area have IoU 0."""
-    first, second = boxes1.unsqueeze(-2), boxes2.unsqueeze(-3)
-    overlap = torch.minimum(first[..., 2:], second[..., 2:]) - torch.maximum(first[..., :2], second[..., :2])
-    intersection = overlap.clamp(min=0).prod(-1)
-    union = box_area(first) + box_area(second) - intersection
-    return intersection / union.clamp(min=torch.finfo(union.dtype).tiny)
+    left, top, right, bottom = (side.unsqueeze(-1) for side in boxes1.unbind(-1))
+    lefts, tops, rights, bottoms = boxes2.unsqueeze(-3).movedim(-1, 0).contiguous()
+    # One coordinate at a time, in place: fresh memory costs more than the arithmetic.
+    width = (torch.minimum(right, rights) - torch.maximum(left, lefts)).clamp_(min=0)
+    height = (torch.minimum(bottom, bottoms) - torch.maximum(top, tops)).clamp_(min=0)
+    intersection = width.mul_(height)
+    union = (box_area(boxes1).unsqueeze(-1) + box_area(boxes2).unsqueeze(-2)).sub_(intersection)
+    return intersection / union.clamp_(min=torch.finfo(union.dtype).tiny)
 
 
 def clip_boxes(boxes: Tensor, size: Size) -> Tensor:

@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from pocketvision.core.errors import InputError
 
@@ -25,7 +25,8 @@ class Experiment:
     ``model(class_names)`` builds the model, ``task(model, ...)`` the LightningModule and ``data()``
     the data module; ``trainer`` holds arguments of ``lightning.Trainer``. ``class_names`` None
     means: taken from the data once and frozen into the run folder. A checkpoint to go on from is
-    written every ``checkpoint_minutes`` and after every epoch.
+    written every ``checkpoint_minutes`` and after every epoch. With ``recipe`` "auto" the train command
+    derives steps, rates, averaging and freezing from the data; what the command line states stays.
     """
 
     model: Callable[..., Any]
@@ -35,6 +36,7 @@ class Experiment:
     class_names: Sequence[str | None] | None = None
     seed: int = 0
     checkpoint_minutes: float = 5.0
+    recipe: Literal["fixed", "auto"] = "fixed"
 
 
 def parse_overrides(words: Iterable[str]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pocketvision.core.boxes import SSDBoxCoder
 from pocketvision.core.distributed import joint_normalizer
 from pocketvision.core.protocols import BoxCoder
 from pocketvision.core.structures import BoxTarget, DetectionOutput
+from pocketvision.losses.box_losses import BoxLossKind, box_loss, check_box_loss
 from pocketvision.losses.matcher import IoUMatcher
 
 
@@ -26,6 +27,12 @@ class SSDLoss:
     divided by the number of matched anchors in the batch of all processes, as in torchvision. An
     image without boxes: the mean cross-entropy over its ``min_negatives_per_image`` hardest anchors,
     divided by the number of images in the batch - in torchvision such an image teaches nothing.
+
+    ``box_loss`` is that of :func:`~pocketvision.losses.box_losses.box_loss`; ``label_smoothing`` in [0, 1)
+    is that of the classes' cross-entropy.
+
+    Raises:
+        ValueError: an unknown ``box_loss``, or label smoothing outside [0, 1).
     """
 
     matcher: IoUMatcher = field(default_factory=IoUMatcher)
@@ -33,8 +40,15 @@ class SSDLoss:
     negative_ratio: float = 3.0
     min_negatives_per_image: int = 30
     box_weight: float = 1.0
+    box_loss: BoxLossKind = "smooth_l1"
+    label_smoothing: float = 0.0
 
     score_function: ClassVar[str] = "softmax"
+
+    def __post_init__(self) -> None:
+        check_box_loss(self.box_loss)
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing is {self.label_smoothing!r}: give a number from 0 to below 1.")
 
     def __call__(self, output: DetectionOutput, targets: list[BoxTarget]) -> dict[str, Tensor]:
         """Loss of N images; targets are in pixels of the model's input, on the output's device."""
@@ -46,25 +60,27 @@ class SSDLoss:
 
         image, anchor = is_positive.nonzero(as_tuple=True)
         matched = matches[image, anchor]
-        wanted = self.coder.encode(boxes[image, matched], output.anchors[anchor])
-        deltas = output.box_deltas[image, anchor].float()
-        box_loss = F.smooth_l1_loss(deltas, wanted, reduction="sum") / normalizer
+        num_anchors, num_outputs = output.class_logits.shape[1:]
+        # Rows of flat tensors: one gradient of the outputs' size each, and nothing else that large.
+        positives = image * num_anchors + anchor
+        deltas = output.box_deltas.flatten(0, 1).index_select(0, positives).float()
+        total = box_loss(self.box_loss, deltas, boxes[image, matched], output.anchors[anchor], self.coder)
 
-        background = output.class_logits.shape[-1] - 1
         is_negative = self.mine(output.class_logits, is_positive)
-        negative_image, negative_anchor = is_negative.nonzero(as_tuple=True)
-        logits = torch.cat(
-            (output.class_logits[image, anchor], output.class_logits[negative_image, negative_anchor])
+        negatives = is_negative.flatten().nonzero().squeeze(1)
+        logits = output.class_logits.flatten(0, 1).index_select(0, torch.cat((positives, negatives)))
+        classes = torch.cat((labels[image, matched], torch.full_like(negatives, num_outputs - 1)))
+        cross_entropy = F.cross_entropy(
+            logits.float(), classes, reduction="none", label_smoothing=self.label_smoothing
         )
-        classes = torch.cat((labels[image, matched], torch.full_like(negative_image, background)))
-        cross_entropy = F.cross_entropy(logits.float(), classes, reduction="none")
         share = torch.where(
             num_positives > 0,
             1.0 / normalizer,
             1.0 / (is_negative.sum(dim=1).clamp(min=1) * len(targets)),
         )
-        class_loss = (cross_entropy * share[torch.cat((image, negative_image))]).sum()
-        return {"class_loss": class_loss, "box_loss": self.box_weight * box_loss}
+        owners = torch.cat((image, negatives.div(num_anchors, rounding_mode="floor")))
+        class_loss = (cross_entropy * share[owners]).sum()
+        return {"class_loss": class_loss, "box_loss": self.box_weight * total / normalizer}
 
     @torch.no_grad()
     def mine(self, class_logits: Tensor, is_positive: Tensor) -> Tensor:
@@ -73,7 +89,9 @@ class SSDLoss:
         wanted = (self.negative_ratio * is_positive.sum(dim=1)).long().clamp(min=self.min_negatives_per_image)
         wanted = torch.minimum(wanted, num_anchors - is_positive.sum(dim=1))
         most = int(wanted.max())
-        hardness = -class_logits.float().log_softmax(dim=-1)[..., -1]
+        # Image by image on a CPU: there, memory that is fresh costs more than the arithmetic.
+        parts = torch.split(class_logits, 1) if class_logits.device.type == "cpu" else (class_logits,)
+        hardness = -torch.cat([part.float().log_softmax(dim=-1)[..., -1] for part in parts])
         hardest = hardness.masked_fill(is_positive, -torch.inf).topk(most, dim=1).indices
         chosen = torch.arange(most, device=wanted.device) < wanted[:, None]
         return torch.zeros_like(is_positive).scatter_(1, hardest, chosen)

@@ -40,6 +40,7 @@ def config_text(own: OwnData, recipe: Recipe, weights: str | None, command: str)
             *_call("task", "base.config.task", _task(own, recipe)),
             *_call("data", own.found.data_module, _data(own)),
             f"    trainer={_literal({'max_steps': recipe.num_steps, **scoring_options(recipe)})},",
+            '    recipe="fixed",',
             ")",
             "",
         ]

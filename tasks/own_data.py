@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from pocketvision.backbones.pretrained import imagenet_file
-from pocketvision.core.config import Experiment, apply_overrides, parse_overrides
+from pocketvision.core.config import Experiment, apply_overrides, parameters, parse_overrides
 from pocketvision.core.errors import InputError
 from pocketvision.core.structures import Size
 from pocketvision.datasets import detect_format, format_modules
 from pocketvision.datasets.formats import AnyRecords, FoundData
 from pocketvision.datasets.records import DetectionRecords, SegmentationRecords
 from pocketvision.published.load import mobilenet_of
-from pocketvision.tasks.build import build_model, refusing_bad_values
+from pocketvision.tasks.build import build, build_model, refusing_bad_values
 from pocketvision.tasks.data_fit import class_weights, crop_size, fit_anchors, fit_size
 from pocketvision.tasks.own_config import config_text
 from pocketvision.tasks.recipe import Recipe, choose_batch_size, derive_recipe
@@ -160,6 +160,21 @@ def write_config(
         recipe = auto_recipe(experiment, minutes)
         write(recipe)
     return file, recipe
+
+
+def data_weights(experiment: Experiment) -> list[str]:
+    """``task.loss.class_weights`` from the training masks, where the config or command line says ``data``.
+
+    Raises:
+        InputError: the data are unfit, or have no masks.
+    """
+    if parameters(parameters(experiment.task).get("loss")).get("class_weights") != "data":
+        return []
+    _, data = build(experiment, pretrained=False)
+    train = data.records(data.train_split)
+    if not isinstance(train, SegmentationRecords):
+        raise InputError("task.loss.class_weights=data needs masks: this data set has none.")
+    return [f"task.loss.class_weights={class_weights(train)!r}"]
 
 
 def _recipe(own: OwnData, *, pretrained: bool) -> Recipe:

@@ -19,9 +19,11 @@ from pocketvision.core.config import Experiment
 from pocketvision.core.errors import InputError
 from pocketvision.core.files import replacing
 from pocketvision.tasks.base import VisionTask
+from pocketvision.tasks.bottleneck import Bottleneck
 from pocketvision.tasks.checkpoints import KeepLast, VerifiedCheckpoints
 from pocketvision.tasks.ema import WeightAverage
-from pocketvision.tasks.progress import ProgressLines
+from pocketvision.tasks.progress import ShowProgress
+from pocketvision.tasks.synced_norms import SyncedNorms
 
 METRICS = "metrics.csv"
 
@@ -55,6 +57,8 @@ def make_trainer(
 ) -> tuple[L.Trainer, ModelCheckpoint]:
     """A trainer that writes to ``folder``; a run that goes on keeps its metrics before ``first_step``.
 
+    Loggers, callbacks and plugins of ``trainer`` come beside this project's own.
+
     Raises:
         InputError: the machine does not have what ``trainer`` asks for.
     """
@@ -77,14 +81,24 @@ def make_trainer(
     defaults = {
         "default_root_dir": folder,
         "devices": 1,
-        "logger": [table, TensorBoardLogger(folder, name="", version="", purge_step=first_step or None)],
+        "logger": [
+            table,
+            TensorBoardLogger(folder, name="", version="", purge_step=first_step or None),
+            *as_list(options.pop("logger", None)),
+        ],
         "callbacks": [
             *([best] if scored_share != 0 else []),
             *([] if task.ema_decay is None else [WeightAverage(task.ema_decay)]),
+            *as_list(options.pop("callbacks", None)),
             KeepLast(folder / "checkpoints", experiment.checkpoint_minutes),  # after the average's step
-            ProgressLines(),
+            ShowProgress(),
+            Bottleneck(),
         ],
-        "plugins": [VerifiedCheckpoints()],
+        "plugins": [
+            VerifiedCheckpoints(),
+            *([SyncedNorms()] if options.pop("sync_batchnorm", False) else []),
+            *as_list(options.pop("plugins", None)),
+        ],
         "use_distributed_sampler": False,
         "num_sanity_val_steps": 0,
         "log_every_n_steps": 1,
@@ -101,6 +115,13 @@ def make_trainer(
     if trainer.is_global_zero and first_step:
         keep_metrics(table, folder / METRICS, first_step)
     return trainer, best
+
+
+def as_list(given: Any) -> list[Any]:
+    """What a trainer option has: nothing, one, or several."""
+    if given is None or isinstance(given, bool):
+        return []
+    return list(given) if isinstance(given, (list, tuple)) else [given]
 
 
 def _is_parallel(options: dict[str, Any]) -> bool:

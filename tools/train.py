@@ -17,7 +17,7 @@ from pocketvision.core.errors import InputError, StoppedError
 if TYPE_CHECKING:
     from pocketvision.core.config import Experiment
 
-AUTO = "recipe=auto"
+AUTO, DATA_WEIGHTS = "recipe=auto", "task.loss.class_weights=data"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -71,13 +71,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         overrides = [*([] if arguments.config is None else [arguments.config]), *overrides]
     if arguments.source is not None:
         overrides.append(f"model.weights={arguments.source!r}")
-    is_auto = AUTO in overrides
-    overrides = [word for word in overrides if word != AUTO]
     if arguments.data is None:
-        start(arguments, config, overrides, is_auto)
+        start(arguments, config, overrides)
         return
+    overrides = [word for word in overrides if word != AUTO]  # the config that is written has its recipe
     with tempfile.TemporaryDirectory(prefix="pocketvision-config-") as folder:  # the run keeps a copy
-        start(arguments, configure(arguments, overrides, Path(folder)), overrides, is_auto=False)
+        start(arguments, configure(arguments, overrides, Path(folder)), overrides)
 
 
 def configure(arguments: argparse.Namespace, overrides: Sequence[str], folder: Path) -> Path:
@@ -98,7 +97,7 @@ def configure(arguments: argparse.Namespace, overrides: Sequence[str], folder: P
     return file
 
 
-def start(arguments: argparse.Namespace, config: Path, overrides: list[str], is_auto: bool) -> None:
+def start(arguments: argparse.Namespace, config: Path, overrides: list[str]) -> None:
     """Show, self-test or train a config."""
     from pocketvision.core.config import describe
     from pocketvision.tasks.fit import fit
@@ -106,8 +105,11 @@ def start(arguments: argparse.Namespace, config: Path, overrides: list[str], is_
 
     experiment, files = load_experiment(config, overrides)
     minutes = arguments.minutes if arguments.data is None else None  # with --data the config keeps to it
-    if is_auto or (minutes and not arguments.print_config):
-        overrides = [*settle(experiment, minutes, is_auto), *overrides]
+    is_training = not (arguments.print_config or arguments.overfit)
+    is_auto = experiment.recipe == "auto" and (is_training or AUTO in overrides)
+    if is_auto or is_training or arguments.overfit:
+        overrides = [word for word in overrides if word != DATA_WEIGHTS]
+        overrides = [*settle(experiment, minutes if is_training else None, is_auto), *overrides]
         experiment, files = load_experiment(config, overrides)
     if arguments.print_config:
         print(describe(experiment))
@@ -120,17 +122,23 @@ def start(arguments: argparse.Namespace, config: Path, overrides: list[str], is_
 
 
 def settle(experiment: Experiment, minutes: float | None, is_auto: bool) -> list[str]:
-    """Overrides for ``recipe=auto`` and ``--minutes``, with the derivation printed."""
+    """Overrides for what the data decide, printed: class weights, the automatic recipe, ``--minutes``."""
+    from lightning.pytorch.utilities import rank_zero_only
+
+    from pocketvision.tasks.own_data import data_weights
     from pocketvision.tasks.time_budget import auto_overrides, auto_recipe, describe_recipe, minutes_overrides
 
+    say = rank_zero_only(print)
+    settled = data_weights(experiment)
     if is_auto:
         recipe = auto_recipe(experiment, minutes)
-        print(describe_recipe(recipe.derivation), flush=True)
-        return auto_overrides(experiment, recipe)
-    assert minutes is not None
-    overrides, line = minutes_overrides(experiment, minutes)
-    print(line, flush=True)
-    return overrides
+        say(describe_recipe(recipe.derivation), flush=True)
+        return [*settled, *auto_overrides(experiment, recipe)]
+    if minutes is not None:
+        limits, line = minutes_overrides(experiment, minutes)
+        say(line, flush=True)
+        settled += limits
+    return settled
 
 
 def self_test(experiment: Experiment, num_images: int) -> None:

@@ -51,3 +51,47 @@ def test_images_without_boxes_teach() -> None:
     assert FocalLoss.score_function == "sigmoid"
     with pytest.raises(AttributeError):
         FocalLoss().alpha = 0.5  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("kind", ["quality", "varifocal"])
+def test_scores_learn_the_iou_of_the_predicted_box(kind: str) -> None:
+    """By a loop over every decision."""
+    predicted = output(1)
+    targets = [target([[0, 0, 10, 9], [1, 10, 20, 20]], [2, 0]), target([], [])]
+    truth = torch.zeros(2, 4, 3)
+    for anchor, box, label in ((0, 0, 2), (2, 1, 0)):
+        found = SSDBoxCoder().decode(predicted.box_deltas[0, anchor], ANCHORS[anchor])
+        truth[0, anchor, label] = box_iou(found[None], targets[0].boxes[box][None])
+    expected = torch.zeros(())
+    for logit, wanted in zip(predicted.class_logits.flatten(), truth.flatten(), strict=True):
+        score = logit.sigmoid()
+        entropy = -(wanted * score.log() + (1 - wanted) * (1 - score).log())
+        if kind == "quality":
+            weight = (wanted - score).abs() ** 2
+        else:
+            weight = wanted if wanted > 0 else 0.75 * score.detach() ** 2
+        expected = expected + weight * entropy
+    loss = FocalLoss(kind=kind)(predicted, targets)  # type: ignore[arg-type]
+    torch.testing.assert_close(loss["class_loss"], expected / 2)
+    ours, reference = (
+        torch.autograd.grad(x, predicted.class_logits)[0] for x in (loss["class_loss"], expected / 2)
+    )
+    torch.testing.assert_close(ours, reference)
+
+
+@pytest.mark.parametrize("kind", ["focal", "quality", "varifocal"])
+def test_extreme_logits_have_finite_gradients(kind: str) -> None:
+    for size in (1e4, -1e4):
+        logits = torch.full((1, 4, 3), size, requires_grad=True)
+        deltas = torch.full((1, 4, 4), size, requires_grad=True)
+        for targets in ([target([[0, 0, 10, 9]], [2])], [target([], [])]):
+            losses = FocalLoss(kind=kind)(DetectionOutput(logits, deltas, ANCHORS), targets)  # type: ignore[arg-type]
+            total = losses["class_loss"] + losses["box_loss"]
+            for gradient in torch.autograd.grad(total, (logits, deltas)):
+                assert torch.isfinite(gradient).all()
+            assert torch.isfinite(total)
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="choose from focal, quality, varifocal"):
+        FocalLoss(kind="gaussian")  # type: ignore[arg-type]

@@ -13,7 +13,8 @@ from torchvision.models.detection.ssd import SSD
 from torchvision.ops import box_iou
 
 from pocketvision.core.structures import BoxTarget, DetectionOutput
-from pocketvision.losses import SSDLoss
+from pocketvision.losses import IoUMatcher, SSDLoss
+from pocketvision.losses.ssd import pad_targets
 
 NUM_CLASSES, NUM_ANCHORS = 6, 400
 
@@ -167,3 +168,25 @@ def test_box_weight_and_half_precision() -> None:
     for name, value in half.items():
         assert value.dtype == torch.float32
         torch.testing.assert_close(value, plain[name], rtol=0.02, atol=0)
+
+
+def test_label_smoothing_is_pytorchs() -> None:
+    output, truth = random_output(2), targets(4, 7)
+    plain, smooth = (SSDLoss(negative_ratio=1e6, label_smoothing=s)(output, truth) for s in (0.0, 0.1))
+    logits = output.class_logits
+    uniform = -logits.log_softmax(dim=-1).mean()  # every anchor learns at this ratio
+    num_positives = (IoUMatcher()(*pad_targets(truth)[::2], output.anchors) >= 0).sum()
+    expected = 0.9 * plain["class_loss"] + 0.1 * uniform * NUM_ANCHORS * 2 / num_positives
+    torch.testing.assert_close(smooth["class_loss"], expected)
+    with pytest.raises(ValueError, match="label_smoothing"):
+        SSDLoss(label_smoothing=1.0)
+
+
+def test_extreme_logits_have_finite_gradients() -> None:
+    for counts in ((3, 0), (0, 0)):
+        for size in (1e4, -1e4):
+            output, truth = random_output(2), targets(*counts)
+            output = output._replace(class_logits=(output.class_logits.detach() * size).requires_grad_())
+            losses = SSDLoss()(output, truth)
+            for gradient in torch.autograd.grad(sum(losses.values()), output[:2], allow_unused=True):  # type: ignore[arg-type]
+                assert gradient is None or torch.isfinite(gradient).all()

@@ -12,11 +12,12 @@ from torch.optim import SGD
 
 from pocketvision.backbones import WithExtraBlocks, mobilenet_v3_small
 from pocketvision.core.resize import Resize
+from pocketvision.core.structures import BoxTarget, DetectionSamples
 from pocketvision.heads import SSDLiteHead
 from pocketvision.losses import SSDLoss
 from pocketvision.models import Detector
 from pocketvision.tasks import DetectionTask
-from pocketvision.tasks.base import lr_factor
+from pocketvision.tasks.learning_rates import lr_factor
 
 
 def detector(**options: Any) -> Detector:
@@ -151,3 +152,44 @@ def test_frozen_norms_keep_their_statistics_and_learn_their_scale() -> None:
 def test_an_unknown_feature_to_freeze() -> None:
     with pytest.raises(ValueError, match=r"no feature 'c9' to freeze: choose from c1.* c4_expand"):
         task(detector(), freeze_until="c9")
+
+
+def test_layer_decay_slows_the_backbone_block_by_block() -> None:
+    model = detector()
+    groups = task(model, backbone_lr_factor=0.5, layer_decay=0.8).parameter_groups()
+    factors = {id(p): group["lr_factor"] for group in groups for p in group["params"]}
+    backbone = model.backbone.backbone
+    assert len(factors) == len(list(model.parameters()))
+    for above, block in enumerate(reversed(backbone.blocks)):
+        assert all(factors[id(p)] == pytest.approx(0.5 * 0.8**above) for p in block.parameters())
+    stem = 0.5 * 0.8 ** len(backbone.blocks)
+    assert all(factors[id(p)] == pytest.approx(stem) for p in backbone.stem.parameters())
+    assert all(factors[id(p)] == 1.0 for p in model.head.parameters())
+    with pytest.raises(ValueError, match="layer_decay is 0"):
+        task(model, layer_decay=0)
+
+
+# Dynamo looks at the gradients of its inputs, which the backbone's features have none of.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+def test_the_compiled_model_trains_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With dynamo's tracing, without the code generation that takes minutes."""
+    original, compiled = torch.nn.Module.compile, []
+
+    def compile_fast(module: torch.nn.Module) -> None:
+        compiled.append(module)
+        original(module, backend="eager")
+
+    monkeypatch.setattr(torch.nn.Module, "compile", compile_fast)
+    samples = DetectionSamples(
+        torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8),
+        [BoxTarget(torch.tensor([[5.0, 5.0, 40.0, 40.0]]), torch.tensor([1]), i, (64, 64)) for i in range(2)],
+    )
+    training = task(detector(), compiled=True)
+    names = list(training.state_dict())
+    expected = training.losses(samples)
+    training.setup("fit")
+    assert compiled == [training.model.backbone, training.model.head]
+    losses = training.losses(samples)
+    assert list(training.state_dict()) == names
+    for name, value in losses.items():
+        torch.testing.assert_close(value, expected[name])

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import csv
 import logging
+import multiprocessing
 import os
+import re
 import signal
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import pytest
 import torch
 from torch import Tensor
@@ -20,6 +24,7 @@ from pocketvision.core.command import find_config
 from pocketvision.core.config import Experiment
 from pocketvision.core.errors import InputError, StoppedError
 from pocketvision.losses import SSDLoss
+from pocketvision.tasks.checkpoints import newest_intact
 from pocketvision.tasks.fit import fit, resume
 from pocketvision.tasks.run import Run, load_experiment
 
@@ -130,3 +135,78 @@ def test_sigterm_writes_a_checkpoint_and_the_run_goes_on(tmp_path: Path) -> None
     assert steps(run) == list(range(6))
     with pytest.raises(InputError, match="finished"):
         resume(run)
+
+
+def test_a_data_worker_that_dies_is_replaced(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def disturb(call: int, losses: dict[str, Tensor]) -> None:
+        if call == 3:
+            for process in multiprocessing.active_children():
+                process.kill()
+                process.join()
+
+    experiment, _ = disturbed(disturb)
+    experiment = replace(experiment, data=partial(experiment.data, num_workers=1, num_train=40))
+    with caplog.at_level(logging.WARNING, "pocketvision"):
+        assert train(replace(experiment, trainer={**experiment.trainer, "max_steps": 12}), tmp_path / "run")
+    assert "A process that loads data died" in caplog.text and "with new ones" in caplog.text
+    assert steps(tmp_path / "run") == list(range(12))
+
+
+def mount(folder: Path, num_bytes: int) -> None:
+    """A disk of its own, or a skipped test where that takes more rights."""
+    options = f"size={num_bytes}"
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True)
+    if done.returncode != 0:
+        pytest.skip("only root may mount a small disk")
+
+
+class SmallDisk(L.Callback):
+    """Gives the checkpoints a disk with room for one and a half of them, beside it when it is written."""
+
+    def __init__(self, folder: Path, content: Path) -> None:
+        self.folder, self.content = folder, content
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        mount(self.folder, self.content.stat().st_size * 3 // 2)
+
+
+def test_a_full_disk_keeps_the_checkpoint_and_the_training(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A real file system that is full while the second checkpoint is written."""
+    experiment, _ = disturbed(lambda call, losses: None)
+    assert train(experiment, tmp_path / "large")
+    last, small = tmp_path / "large" / "checkpoints" / "last.ckpt", tmp_path / "small" / "checkpoints"
+    callbacks = [SmallDisk(small, last)]
+    experiment = replace(experiment, trainer={**experiment.trainer, "callbacks": callbacks})
+    try:
+        with caplog.at_level(logging.WARNING, "pocketvision"):
+            assert train(experiment, tmp_path / "small")
+        assert "No space left" in caplog.text
+        first_failed = min(int(step) for step in re.findall(r"No checkpoint at step (\d+)", caplog.text))
+        kept = newest_intact(small)
+        assert kept.name == "last.ckpt"
+        assert torch.load(kept, weights_only=True)["global_step"] == first_failed - 1
+        assert {path.name for path in small.iterdir()} <= {"last.ckpt", "previous.ckpt"}
+    finally:
+        subprocess.run(["umount", small], capture_output=True)
+
+
+def test_a_run_goes_on_from_the_checkpoint_before_a_broken_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def disturb(call: int, losses: dict[str, Tensor]) -> None:
+        if call == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    experiment, _ = disturbed(disturb)
+    run = tmp_path / "run"
+    with pytest.raises(StoppedError):
+        train(experiment, run)
+    last = run / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:-1000])
+    with caplog.at_level(logging.WARNING, "pocketvision"):
+        assert resume(run) is not None
+    assert "last.ckpt is missing or broken: going on from" in caplog.text and "previous.ckpt" in caplog.text
+    assert steps(run) == list(range(6))

@@ -69,6 +69,24 @@ def test_minutes_and_recipe_of_a_config(tmp_path: Path, capsys: pytest.CaptureFi
     assert "reference_batch=2" in said and "max_epochs=None" in said and "ema_decay=0.9" in said
 
 
+def test_a_config_for_own_data_derives_its_recipe(
+    tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Masks: their class weights are taken from the data too, where that is asked for."""
+    run = tmp_path / "run"
+    small = [*SMALL, "data.augmentation.crop_size=(64,64)", f"data.root={tiny('voc_masks')}"]
+    command = ["own_segmentation", *small, "task.loss.class_weights=data", "task.loss.hard_share=0.5"]
+    assert train([*command, "trainer.max_steps=1", "--run-dir", str(run)]) == 0
+    said = capsys.readouterr().out
+    assert "recipe:" in said and "steps = " in said
+    experiment = Run.open(run).load()
+    settled = experiment.task.keywords  # type: ignore[attr-defined]
+    assert settled["ema_decay"] >= 0.9 and settled["reference_batch"] == 2
+    loss = settled["loss"]
+    assert len(loss.class_weights) == 21 and loss.hard_share == 0.5
+    assert experiment.trainer["max_steps"] == 1 and experiment.trainer["max_epochs"] is None
+
+
 def test_print_config_trains_nothing(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert train(["--data", str(tiny("voc")), "--model", "ssdlite_v2", "--print-config"]) == 0
