@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -29,7 +32,8 @@ def download(url: str, name: str | None = None) -> Path:
     torchvision's files, and what the server says in ``X-Linked-Etag`` or ``ETag``, as Hugging Face does.
 
     What has come before the connection breaks stays under a name of its own and is continued by the next
-    call; the final name appears when the hash is right.
+    call; the final name appears when the hash is right. Of several processes one fetches the file while
+    the others wait.
 
     Raises:
         InputError: it can't be fetched or the hash is wrong; says where to put the file by hand.
@@ -40,12 +44,16 @@ def download(url: str, name: str | None = None) -> Path:
     part = path.with_name(f"{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        stated = _fetch(url, part)
-        _check_hash(part, path.name, stated)
-        part.replace(path)
+        with _alone(part):
+            try:
+                if not path.exists():
+                    stated = _fetch(url, part)
+                    _check_hash(part, path.name, stated)
+                    part.replace(path)
+            finally:
+                if part.exists() and not part.stat().st_size:
+                    part.unlink()
     except (OSError, HTTPException, ValueError) as error:
-        if part.exists() and not part.stat().st_size:
-            part.unlink()
         raise InputError(
             f"{url} could not be downloaded ({error}): put the file at {path} yourself, "
             "or give its place with model.weights=FILE."
@@ -56,6 +64,35 @@ def download(url: str, name: str | None = None) -> Path:
 def cache_path(url: str, name: str | None = None) -> Path:
     """Where :func:`download` keeps the file."""
     return Path(torch.hub.get_dir()) / "checkpoints" / (name or url.rpartition("/")[2])
+
+
+@contextmanager
+def _alone(part: Path) -> Iterator[None]:
+    """Wait until no other process writes ``part``, and keep others waiting meanwhile.
+
+    The lock is on the file itself: once it has been moved or removed, its next owner starts over. Without
+    such locks, on Windows, nobody waits.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    while True:
+        with part.open("ab") as file:
+            with suppress(OSError):  # a network drive may have no locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if _is_at(part, os.fstat(file.fileno())):
+                yield
+                return
+
+
+def _is_at(path: Path, file: os.stat_result) -> bool:
+    """Whether ``path`` still leads to an open file."""
+    try:
+        return os.path.samestat(path.stat(), file)
+    except FileNotFoundError:
+        return False
 
 
 def _fetch(url: str, part: Path) -> str | None:

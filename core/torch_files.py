@@ -17,7 +17,7 @@ from pocketvision.core.errors import InputError
 _ZIP = b"PK\x03\x04"
 _BROKEN = (
     EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError,
-    RuntimeError, OSError, MemoryError, NotImplementedError, struct.error, pickle.UnpicklingError,
+    RuntimeError, OSError, MemoryError, struct.error, pickle.UnpicklingError,
 )  # fmt: skip
 """What torch's unpickler raises for truncated files, depending on where they end."""
 
@@ -64,7 +64,7 @@ def _check_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is broken (its end is missing): download or save it again.") from error
     for entry in entries:
         parts = entry.filename.replace("\\", "/").split("/")

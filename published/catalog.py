@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from pocketvision.core.errors import InputError
 from pocketvision.heads import DeepLabV3Head
-from pocketvision.models import Classifier, Detector, Segmenter, VisionModel
+from pocketvision.models import Detector, Segmenter, VisionModel
 
 ClassNames = tuple[str | None, ...]
 NAMES = ("coco", "coco-voc")
@@ -23,14 +23,15 @@ class PublishedFile(NamedTuple):
 
 def find_published(name: str, model: VisionModel) -> PublishedFile:
     """The file called ``name`` for a model of this kind: ``coco`` for SSDLite320, ``coco-voc`` for
-    LR-ASPP and DeepLabv3, trained on COCO's images with the classes of Pascal VOC.
+    LR-ASPP and DeepLabv3, trained on COCO's images with the classes of Pascal VOC, which ``coco`` finds too.
 
     Raises:
         InputError: there is no such file for this kind of model.
     """
-    kinds = {"coco": Detector, "coco-voc": Segmenter}
-    if not isinstance(model, kinds[name]):
-        known = {Detector: "'coco'", Segmenter: "'coco-voc'", Classifier: "'imagenet'"}[type(model)]
+    if isinstance(model, Segmenter):
+        name = "coco-voc"
+    elif name != "coco" or not isinstance(model, Detector):
+        known = "'coco'" if isinstance(model, Detector) else "'imagenet'"
         raise InputError(
             f"There are no published weights '{name}' for a {type(model).__name__.lower()}: choose {known}, "
             "or give a weights file or run folder."
@@ -43,7 +44,11 @@ def find_published(name: str, model: VisionModel) -> PublishedFile:
 
 def published_class_names(name: str) -> ClassNames:
     """The classes of published weights in our order: without a detector's background, None for slots
-    that COCO leaves empty (torchvision calls them "N/A")."""
+    that COCO leaves empty (torchvision calls them "N/A"). ImageNet's have words, not ids of WordNet."""
+    if name == "imagenet":
+        from torchvision.models import MobileNet_V2_Weights  # type: ignore[import-untyped]
+
+        return tuple(MobileNet_V2_Weights.IMAGENET1K_V1.meta["categories"])
     categories = _torchvision(name).meta["categories"][1:]
     if name == "coco":
         return tuple(None if category == "N/A" else category for category in categories)

@@ -34,11 +34,19 @@ class ClassRows:
 
     @classmethod
     def of(cls, model: VisionModel, class_ids: Sequence[int] | None) -> ClassRows:
-        """The layout of a model's classes."""
+        """The layout of a model's classes.
+
+        Raises:
+            InputError: the ids are not as many as the model's classes, or below 0.
+        """
         ids = None if class_ids is None else tuple(class_ids)
         names = model.class_names
         if ids is not None and len(ids) != len(names):
-            raise ValueError(f"{len(ids)} class_ids are given for the model's {len(names)} classes.")
+            raise InputError(
+                f"{len(ids)} class ids are given for the model's {len(names)} classes: give one for each."
+            )
+        if ids is not None and min(ids, default=0) < 0:
+            raise InputError(f"{min(ids)} is no class id: they count from 0, the file's background.")
         if isinstance(model, Detector) and model.score_function == "softmax":
             return cls(len(names) + 1, "last", ids)
         return cls(

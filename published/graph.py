@@ -17,7 +17,7 @@ MAX_SIZE = 1 << 24
 _MAX_WORK, _STEP_WORK = 1 << 24, 1 << 14
 """Numbers that evaluating one constant may compute, and what an operation costs at least."""
 _MAX_DEPTH = 60
-_SAME_VALUE = {
+SAME_VALUE = {
     "Identity", "ReadVariableOp", "StopGradient", "Cast", "CheckNumerics", "EnsureShape",
     "FakeQuantWithMinMaxArgs", "FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxVarsPerChannel",
 }  # fmt: skip
@@ -58,7 +58,7 @@ def skip_copies(graph: Graph, name: str) -> Node | None:
     """The node behind ``name`` and operations that only give on a value; None where there is none."""
     for _ in range(_MAX_DEPTH):
         node = graph.get(name)
-        if node is None or node.op not in _SAME_VALUE or not node.inputs:
+        if node is None or node.op not in SAME_VALUE or not node.inputs:
             return node
         name = node.inputs[0]
     return None

@@ -11,6 +11,7 @@ import numpy as np
 from pocketvision.core.errors import InputError
 from pocketvision.published.graph import MAX_SIZE, Graph, Node, Value, constant, skip_copies
 from pocketvision.published.layers import (
+    Activation,
     Array,
     Layer,
     Links,
@@ -35,6 +36,7 @@ _MAX_TOTAL = 1 << 25
 _SIZES = {"Shape", "Size", "Rank", "ShapeN"}
 _POOLING = {"AvgPool", "Mean"}
 _CLAMPS = {"Relu": (0.0, np.inf), "Relu6": (0.0, 6.0)}
+_ACTIVATIONS: dict[str, Activation] = {"Relu": "relu", "Relu6": "relu6"}
 
 
 def find_layers(graph: Graph) -> list[Layer]:
@@ -82,7 +84,7 @@ def _kernel(graph: Graph, node: Node) -> Array | None:
 
 def _with_arithmetic(graph: Graph, consumers: dict[str, list[str]], node: Node, kernel: Array) -> Layer:
     """The layer of ``node`` with every per-channel operation that follows it."""
-    layer = Layer(_scope(node.name), kernel, node.op == "DepthwiseConv2dNative")
+    layer = Layer(_scope(node.name), kernel, node.op == "DepthwiseConv2dNative", node=node.name)
     before = node.name
     for following in _chain(consumers, graph, node.name):
         if following.op.startswith("FusedBatchNorm"):
@@ -92,7 +94,8 @@ def _with_arithmetic(graph: Graph, consumers: dict[str, list[str]], node: Node, 
         elif following.op in _CLAMPS or following.op == "Clamp":
             low, high = _CLAMPS.get(following.op) or following.attributes["range"]
             old = layer.clamp or (-np.inf, np.inf)
-            layer = replace(layer, clamp=(max(low, old[0]), min(high, old[1])))
+            activation = layer.activation or _ACTIVATIONS.get(following.op)
+            layer = replace(layer, clamp=(max(low, old[0]), min(high, old[1])), activation=activation)
         elif following.op not in _TRANSPARENT:
             if layer.clamp is not None or (changed := _affine(graph, layer, following, before)) is None:
                 break

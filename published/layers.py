@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float32]
 Padding = Literal["torch", "same"]
+Activation = Literal["relu", "relu6", "hardswish"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,8 @@ class Layer:
 
     ``kernel`` is (out, in / groups, height, width), 1x1 for a fully connected layer. ``bias`` is
     added before ``norm``; a folded BatchNorm is already inside ``kernel`` and ``bias``. ``links`` is
-    None where the file holds no graph. ``clamp`` is the range to which the file cuts the output.
+    None where the file holds no graph. ``clamp`` is the range to which the file cuts the output,
+    ``activation`` the operation that says so, if there is one; ``node`` is its operation in a graph.
     """
 
     name: str
@@ -57,6 +59,8 @@ class Layer:
     norm: Norm | None = None
     links: Links | None = None
     clamp: tuple[float, float] | None = None
+    activation: Activation | None = None
+    node: str = ""
 
 
 def conv_kernel(kernel: Array) -> Array:

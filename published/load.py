@@ -20,29 +20,33 @@ from pocketvision.published.catalog import NAMES, PublishedFile, find_published,
 from pocketvision.published.class_surgery import match_classes
 from pocketvision.published.convert import Library, from_published
 from pocketvision.published.mismatch import PREPROCESSING, check_passport, differs, refuse_other
-from pocketvision.published.tensorflow import SUFFIXES, import_tensorflow
+from pocketvision.published.tensorflow import INPUTS, SUFFIXES, import_tensorflow
 from pocketvision.published.timm_hub import absorb_eps, fetch_timm, is_timm_name, timm_facts
 
 logger = logging.getLogger("pocketvision")
 
 # What the key of a stem tells of who wrote a file.
-_WHOLE_STEMS: dict[str, Library] = {
+WHOLE_STEMS: dict[str, Library] = {
     "backbone.features.0.0.0.weight": "torchvision",  # SSDLite320
     "backbone.0.0.weight": "torchvision",  # segmentation models
 }
-
-
+_TORCHVISION_EPS = {2: 1e-5, 3: 1e-3}
+"""Epsilon of the BatchNorms in torchvision's MobileNets, by version."""
+_FOREIGN = (".h5", ".keras", ".onnx", ".mlmodel", ".caffemodel", ".pbtxt", ".meta", ".pt2", ".xml")
+_KINDS = ".pth, .safetensors, a frozen graph (.pb), a TFLite file or a checkpoint (.index)"
 _KEPT = ("licence", "is_norm_folded")
 
 
 class Loaded(NamedTuple):
     """What was loaded from where; ``facts`` are what a passport should say of it: ``class_ids`` (of the
     model's classes in the data set of the weights, None where they are new), ``licence`` and those of
-    :func:`import_tensorflow`, as far as the file tells."""
+    :func:`import_tensorflow`, as far as the file tells; ``nodes`` are the nodes of a TensorFlow graph that
+    our layers were made of."""
 
     report: MatchReport
     path: Path
     facts: Mapping[str, Any]
+    nodes: Mapping[str, str] = {}
 
 
 def load_weights(
@@ -56,7 +60,7 @@ def load_weights(
 
     ``weights`` is ``"imagenet"``, ``"coco"`` or ``"coco-voc"`` (torchvision's published files) or a name
     of timm's such as ``"timm/mobilenetv3_large_100.ra_in1k"``, downloaded once; a run folder; or a file:
-    torchvision's or timm's of the whole model or of a classifier whose backbone is taken, TensorFlow's
+    torchvision's, timm's or TensorFlow's of the whole model or of a classifier whose backbone is taken
     (``class_ids``: see :func:`import_tensorflow`), or ours. Where the file names other classes than the
     model's, rows of names that both have are kept; where their number differs without names, they start
     afresh. ``same_classes`` refuses both: for scoring. BatchNorms of a file that has them folded into its
@@ -69,15 +73,16 @@ def load_weights(
     if path.suffix in SUFFIXES:
         imported = import_tensorflow(model, path, class_ids)
         logger.info("%s", imported.report)
-        if imported.facts["is_norm_folded"]:
-            freeze_norms(model)
-        return Loaded(imported.report, path, imported.facts)
+        _warn_of_other(model, {key: INPUTS[key] for key in ("mean", "std")}, path)
+        return Loaded(imported.report, path, imported.facts, imported.nodes)
     state = read_state_dict(path)
     passport = read_passport(path) if path.suffix == ".safetensors" else {}
     if is_timm_name(str(weights)):
         return _load_timm(model, state, path, timm_facts(str(weights)))
     if not passport and not isinstance(model, Classifier) and any(stem in state for stem in LIBRARY_STEMS):
-        return Loaded(load_pretrained(mobilenet_of(model), path), path, {})
+        report = load_pretrained(mobilenet_of(model), path)
+        _adapt_to_torchvision(model, state, path)
+        return Loaded(report, path, {})
     if passport.get("task") == "classification" and not isinstance(model, Classifier):
         return _load_backbone(model, state, passport, path)
     if not passport:
@@ -112,16 +117,29 @@ def _load_timm(model: VisionModel, state: StateDict, path: Path, facts: Mapping[
         check_passport(model, inputs, path)
         report = _load_whole(model, _with_our_names(model, state, path), None, path)
     else:
-        own = model.passport()
-        for key in inputs:
-            if differs(inputs[key], own[key]):
-                logger.warning(
-                    "%s was trained with %s %s, this model has %s: training has to adapt it.",
-                    path, key, inputs[key], own[key],
-                )  # fmt: skip
+        _warn_of_other(model, inputs, path)
         report = load_pretrained(mobilenet_of(model), path)
     absorb_eps(mobilenet_of(model), facts["norm_eps"][0])
     return Loaded(report, path, {"licence": facts["licence"]} if "licence" in facts else {})
+
+
+def _adapt_to_torchvision(model: VisionModel, state: StateDict, path: Path) -> None:
+    """Let a backbone whose weights are a classifier's of torchvision's compute what they did there."""
+    if any(LIBRARY_STEMS.get(name) == "torchvision" for name in state):
+        backbone = mobilenet_of(model)
+        _warn_of_other(model, {"padding": "torch"}, path)
+        absorb_eps(backbone, _TORCHVISION_EPS[backbone.architecture.version])
+
+
+def _warn_of_other(model: VisionModel, inputs: Mapping[str, Any], path: Path) -> None:
+    """Say which ``inputs`` (fields of a passport) of the training of a file's weights the model hasn't."""
+    own = model.passport()
+    for key in inputs:
+        if differs(inputs[key], own[key]):
+            logger.warning(
+                "%s was trained with %s %s, this model has %s: training has to adapt it.",
+                path, key, inputs[key], own[key],
+            )  # fmt: skip
 
 
 def _load_backbone(model: VisionModel, state: StateDict, passport: Mapping[str, Any], path: Path) -> Loaded:
@@ -157,16 +175,42 @@ def find_file(model: VisionModel, weights: str | Path) -> tuple[Path, PublishedF
         return download(published.url), published
     if is_timm_name(weights):
         return fetch_timm(weights), None
-    path = Path(weights)
-    return (path / "weights.safetensors" if path.is_dir() else path), None
+    return local_file(Path(weights)), None
+
+
+def local_file(path: Path) -> Path:
+    """The file that weights are read from: ``path``, or what lies in the run folder that it names.
+
+    Raises:
+        InputError: it is of a kind that is not read; says what to give instead.
+    """
+    stem, data, _ = path.name.partition(".data-")
+    index = path.parent / f"{stem}.index"
+    if (data or not path.exists()) and index.is_file():
+        return index  # a checkpoint, named as TensorFlow takes it, or its data
+    if (path / "saved_model.pb").is_file():
+        raise InputError(
+            f"{path} is a SavedModel, which is a program: give the checkpoint inside "
+            f"({Path('variables', 'variables.index')}), a frozen graph or a TFLite file."
+        )
+    if path.suffix in _FOREIGN:
+        raise InputError(f"{path} is of a kind that is not read: give {_KINDS}.")
+    return path / "weights.safetensors" if path.is_dir() else path
 
 
 def file_class_names(weights: str | Path) -> Sequence[str | None] | None:
-    """The class names that published weights or a file's passport state, None where nobody does."""
+    """The class names that published weights or a file's passport state, None where nobody does.
+
+    Raises:
+        InputError: there is no such file.
+    """
     if str(weights) in NAMES:
         return published_class_names(str(weights))
-    path = Path(weights)
-    path = path / "weights.safetensors" if path.is_dir() else path
+    if str(weights) == "imagenet" or is_timm_name(str(weights)):
+        return None
+    path = local_file(Path(weights))
+    if not path.is_file():
+        raise InputError(f"There is no weights file {path}: check the path.")
     if path.suffix != ".safetensors":
         return None
     names: Sequence[str | None] | None = read_passport(path).get("class_names")
@@ -191,7 +235,7 @@ def mobilenet_of(model: VisionModel) -> MobileNet:
 def _with_our_names(model: VisionModel, state: StateDict, path: Path) -> StateDict:
     if not state.keys().isdisjoint(model.state_dict()):
         return state  # it has ours
-    stems = {**LIBRARY_STEMS, **_WHOLE_STEMS}
+    stems = {**LIBRARY_STEMS, **WHOLE_STEMS}
     library = next((library for stem, library in stems.items() if stem in state), None)
     if library is None:
         raise InputError(

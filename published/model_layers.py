@@ -13,10 +13,17 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree
 
 from pocketvision.core.structures import Size
-from pocketvision.published.layers import Links, Padding
+from pocketvision.published.layers import Activation, Links, Padding
 
 _POOLING = (F.avg_pool2d, F.adaptive_avg_pool2d, torch.mean, Tensor.mean)
 _CONCATENATIONS = (torch.cat, torch.concat)
+_ACTIVATIONS: Mapping[Any, Activation] = {
+    F.relu: "relu",
+    F.relu6: "relu6",
+    F.hardtanh: "relu6",
+    F.hardswish: "hardswish",
+}
+"""Of hardtanh our models use what ReLU6 makes of it."""
 
 _ATTRIBUTE = "_pocketvision_origin"
 """Where a tensor carries its :class:`_Origin` while a model is looked at."""
@@ -26,8 +33,9 @@ _ATTRIBUTE = "_pocketvision_origin"
 class ModelLayer:
     """A convolution or fully connected layer of a model.
 
-    ``name`` is its module, ``norm`` the module of the BatchNorm that follows, ``shape`` that of the
-    kernel: (out, in / groups, height, width), 1x1 where it ``is_dense`` and stored as (out, in).
+    ``name`` is its module, ``norm`` the module of the BatchNorm that follows, ``activation`` what comes
+    right after, ``shape`` that of the kernel: (out, in / groups, height, width), 1x1 where it
+    ``is_dense`` and stored as (out, in).
     """
 
     name: str
@@ -38,6 +46,7 @@ class ModelLayer:
     norm: str | None = None
     norm_eps: float = 0.0
     is_dense: bool = False
+    activation: Activation | None = None
 
 
 class _Origin(NamedTuple):
@@ -47,6 +56,8 @@ class _Origin(NamedTuple):
     is_pooled: bool = False
     is_output: bool = False
     """It is a layer's very output."""
+    is_normalised: bool = False
+    """It is a layer's output, or that of its BatchNorm."""
     is_shifted: bool = False
     """It was just padded by more at the end than at the beginning."""
     is_padded: bool = False
@@ -92,6 +103,10 @@ class _Trace(TorchFunctionMode):
             origin = self._enter(func, args, tensors, origins[0])
         elif func is F.batch_norm:
             self._attach(origins[0], (kwargs or {})["weight"], float((kwargs or {})["eps"]))
+            origin = origin._replace(is_normalised=origins[0].is_output)
+        elif func in _ACTIVATIONS and origins[0].is_normalised:
+            (index,) = origins[0].layers
+            self.layers[index] = replace(self.layers[index], activation=_ACTIVATIONS[func])
         elif func is F.pad:
             left, right, top, bottom = args[1]
             origin = origin._replace(is_padded=True, is_shifted=(left, top) != (right, bottom))
@@ -122,7 +137,7 @@ class _Trace(TorchFunctionMode):
         self.layers.append(
             ModelLayer(name, shape, is_depthwise, len(tensors) > 2, links, is_dense=not is_conv)
         )
-        return _Origin(frozenset({len(self.layers) - 1}), is_output=True)
+        return _Origin(frozenset({len(self.layers) - 1}), is_output=True, is_normalised=True)
 
     def _attach(self, origin: _Origin, weight: Tensor, eps: float) -> None:
         """Note a BatchNorm at the layer that it follows."""

@@ -13,6 +13,8 @@ from pocketvision.published.tensorflow_names import model_role, tensorflow_role
 
 Fits = Callable[[ModelLayer, Layer], bool]
 _LOOK_AHEAD = 3
+_DENSE_ROLES = ("class", "box", "pooled", "branch", "mix", "low", "high")
+"""What the roles of detectors' and segmenters' layers begin with."""
 
 
 def pair_by_structure(
@@ -104,6 +106,26 @@ def pair_by_order(own: Sequence[ModelLayer], found: Sequence[Layer], fits: Fits)
         if not theirs or not fits(layer, theirs[0]):
             raise _no_partner(layer, theirs)
     return list(range(len(own)))
+
+
+def is_classifier(found: Sequence[Layer]) -> bool:
+    """Whether a file's layers end in the classes of whole images: one output, behind a pooling.
+
+    A checkpoint without a graph is one if its names say so; Keras' tell nothing.
+    """
+    links = [layer.links for layer in found]
+    if any(link is None for link in links):
+        roles = {tensorflow_role(layer.name) for layer in found}
+        return "logits" in roles and not any(role.startswith(_DENSE_ROLES) for role in roles)
+    known = [link for link in links if link is not None]
+    used = frozenset[int]().union(*(link.inputs for link in known))
+    outputs = [link for index, link in enumerate(known) if index not in used]
+    if len(outputs) != 1:
+        return False
+    # V3 has a layer between the pooling and the classes.
+    return outputs[0].is_pooled or (
+        len(outputs[0].inputs) == 1 and all(known[index].is_pooled for index in outputs[0].inputs)
+    )
 
 
 def _role(layer: ModelLayer) -> str:

@@ -13,19 +13,22 @@ import torch
 from torch import Tensor
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.layers import freeze_norms
 from pocketvision.core.weights import MatchReport, StateDict, load_state_dict
-from pocketvision.models import VisionModel
+from pocketvision.models import Classifier, VisionModel
 from pocketvision.published import checkpoint_layers
 from pocketvision.published.class_rows import ClassRows, box_rows, take_rows
 from pocketvision.published.frozen_graph import read_frozen_graph
 from pocketvision.published.graph_layers import find_layers
 from pocketvision.published.layers import Array, Layer, Norm
 from pocketvision.published.model_layers import ModelLayer, model_layers
-from pocketvision.published.pairing import pair_by_name, pair_by_order, pair_by_structure
+from pocketvision.published.pairing import is_classifier, pair_by_name, pair_by_order, pair_by_structure
 from pocketvision.published.tensorflow_checkpoint import read_checkpoint
 from pocketvision.published.tflite import read_tflite
 
 SUFFIXES = (".pb", ".tflite", ".index")
+INPUTS = {"padding": "same", "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+"""SAME padding and x / 127.5 - 1: how TensorFlow's published MobileNets see images, which no file states."""
 
 
 class TensorFlowImport(NamedTuple):
@@ -34,11 +37,13 @@ class TensorFlowImport(NamedTuple):
     ``facts``: ``class_ids`` are the file's of the model's classes; ``background`` is what became of the
     file's background class ("none", "kept", "dropped", "moved last"); ``is_norm_folded`` says that the
     file's convolutions contain their BatchNorm, so that ours are identities with a bias; ``padding``
-    is the file's ("same", "torch", or None where it does not say).
+    is the file's ("same", "torch", or None where it does not say). Of a classifier's backbone only the last
+    two are told. ``nodes`` are the operations of the file that our layers, by name, were made of.
     """
 
     report: MatchReport
     facts: Mapping[str, Any]
+    nodes: Mapping[str, str]
 
 
 def read_layers(path: Path) -> list[Layer]:
@@ -80,6 +85,9 @@ def import_tensorflow(
 ) -> TensorFlowImport:
     """Copy the weights of a TensorFlow file into ``model``, so that its inference is the file's.
 
+    A detector or segmenter takes the backbone of a classifier's file. BatchNorms of a file that has them
+    folded into its convolutions are frozen: they are identities.
+
     Layers are paired by how they are connected, in a checkpoint by name or order. ``class_ids`` are the
     file's ids (0 is its background) of the model's classes in their order; needed where the model
     has fewer classes than the file or another order. Box codes and the place of the background are
@@ -89,15 +97,19 @@ def import_tensorflow(
     TensorFlow's hard sigmoid multiplies by 0.16667 where ours divides by 6: 2e-5 of a gate's value.
 
     Raises:
-        InputError: the file is broken or does not fit the model; the sentence says where.
-        ValueError: as many ``class_ids`` are needed as the model has classes.
+        InputError: the file is broken or does not fit the model, or ``class_ids`` are no ids of as many
+            classes; the sentence says where.
     """
     found = read_layers(path)
     rows = ClassRows.of(model, class_ids)
-    own = model_layers(model, model.resize.image_size)
+    is_whole = isinstance(model, Classifier) or not is_classifier(found)
+    part = model if is_whole else getattr(model.backbone, "backbone", model.backbone)
+    own = model_layers(part, model.resize.image_size)
     used = frozenset[int]().union(*(layer.links.inputs for layer in own))
     class_layers = {
-        layer.name for i, layer in enumerate(own) if i not in used and "box_blocks" not in layer.name
+        layer.name
+        for i, layer in enumerate(own)
+        if is_whole and i not in used and "box_blocks" not in layer.name
     }
 
     def fits(mine: ModelLayer, theirs: Layer) -> bool:
@@ -117,30 +129,38 @@ def import_tensorflow(
             pairs = pair_by_order(own, found, fits)
         else:
             pairs = pair_by_name(own, found, fits)
-        _check_padding(own, found, pairs)
+        _check_surroundings(own, found, pairs)
         state, ids, background = _state(own, found, pairs, class_layers, rows)
-    everything = model.state_dict() | state
-    report = load_state_dict(model, everything, str(path))
+    report = load_state_dict(part, part.state_dict() | state, str(path))
     left_over = tuple(layer.name for i, layer in enumerate(found) if i not in set(pairs))
     is_norm_folded = any(
         mine.norm is not None and found[i].norm is None for mine, i in zip(own, pairs, strict=True)
     )
-    notes = [f"background {background}"] if background != "none" else []
+    if is_norm_folded:
+        freeze_norms(part)
+    notes = [] if is_whole else ["the backbone of a classifier"]
+    notes += [f"background {background}"] if background != "none" else []
     notes += ["BatchNorm folded into the convolutions"] if is_norm_folded else []
+    facts = {
+        "is_norm_folded": is_norm_folded,
+        "padding": next((x.links.padding for x in found if x.links and x.links.padding), None),
+    }
     return TensorFlowImport(
         replace(report, unused=left_over, note=", ".join(notes)),
-        {
-            "class_ids": ids,
-            "background": background,
-            "is_norm_folded": is_norm_folded,
-            "padding": next((x.links.padding for x in found if x.links and x.links.padding), None),
-        },
+        {"class_ids": ids, "background": background, **facts} if is_whole else facts,
+        _nodes(model, part, own, [found[index] for index in pairs]),
     )
 
 
-def _check_padding(own: Sequence[ModelLayer], found: Sequence[Layer], pairs: Sequence[int]) -> None:
+def _check_surroundings(own: Sequence[ModelLayer], found: Sequence[Layer], pairs: Sequence[int]) -> None:
+    """Refuse what shapes don't show: another padding or activation than the file's."""
     for mine, index in zip(own, pairs, strict=True):
-        links = found[index].links
+        links, activation = found[index].links, found[index].activation
+        if activation and activation != mine.activation:
+            raise InputError(
+                f"{mine.name} is followed by {mine.activation or 'no activation'}, in the file by "
+                f"{activation}: use a config of the file's architecture."
+            )
         theirs = links.padding if links else None
         if theirs and mine.links.padding and theirs != mine.links.padding:
             raise InputError(
@@ -233,6 +253,14 @@ def _tensors(mine: ModelLayer, layer: Layer) -> StateDict:
         )
     state[f"{mine.name}.weight"] = _tensor(kernel[:, :, 0, 0] if mine.is_dense else kernel)
     return state
+
+
+def _nodes(
+    model: VisionModel, part: torch.nn.Module, own: Sequence[ModelLayer], found: Sequence[Layer]
+) -> dict[str, str]:
+    """Our layers by their name in the whole model -> nodes of the file's graph, in the order of running."""
+    place = next(f"{name}." if name else "" for name, module in model.named_modules() if module is part)
+    return {place + a.name: b.node for a, b in zip(own, found, strict=True) if b.node}
 
 
 def _tensor(values: Array) -> Tensor:

@@ -52,6 +52,7 @@ _OPTIONS = {
     "SUB": "SubOptions",
     "MUL": "MulOptions",
     "DIV": "DivOptions",
+    "AVERAGE_POOL_2D": "Pool2DOptions",
 }
 _KERNEL_DIMENSIONS = {"CONV_2D": 4, "DEPTHWISE_CONV_2D": 4, "FULLY_CONNECTED": 2}
 _ACTIVATIONS = {1: "Relu", 3: "Relu6"}
@@ -66,7 +67,7 @@ _BROKEN = (struct.error, ValueError, LookupError, TypeError, AttributeError, Ove
 def read_tflite(path: Path) -> Graph:
     """Nodes of a TFLite file's first subgraph by name. Fused biases and activations are nodes of their own.
 
-    Where a quantised tensor follows a layer, a ``Clamp`` node says the range that it can hold; in
+    Where a quantised tensor follows a layer or sum, a ``Clamp`` node says the range that it can hold; in
     files without an explicit ReLU6 it is that range which cuts to 0..6. Channels that rounding keeps
     constant are made so (:func:`~pocketvision.published.quantisation.settle`).
 
@@ -156,7 +157,9 @@ class _Reader:
             return
         name = self.names[outputs[0]]
         options = self._options(operator, kind)
-        steps: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [(_NAMES.get(kind, kind), inputs, {})]
+        steps: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
+            (_NAMES.get(kind, kind), inputs, self._geometry(options))
+        ]
         if kind in _KERNEL_DIMENSIONS:
             kernel, bias = f"{name}/kernel", f"{name}/bias"
             weights = partial(self.weights, kind, tuple(tensors), outputs[0])
@@ -165,7 +168,7 @@ class _Reader:
             steps = [(_NAMES[kind], (inputs[0], kernel), self._geometry(options)), ("BiasAdd", (bias,), {})]
         if options is not None and options.FusedActivationFunction() in _ACTIVATIONS:
             steps.append((_ACTIVATIONS[options.FusedActivationFunction()], (), {}))
-        quantisation = self._quantisation(outputs[0]) if kind in _KERNEL_DIMENSIONS else None
+        quantisation = self._quantisation(outputs[0]) if kind in _OPTIONS else None
         steps += [("Clamp", (), {"range": quantisation.range})] if quantisation else []
         yield from _chain(steps, name)
 
@@ -180,11 +183,13 @@ class _Reader:
     def _geometry(self, options: Any) -> dict[str, Any]:
         if not hasattr(options, "StrideH"):
             return {}
-        return {
+        geometry = {
             "strides": [1, options.StrideH(), options.StrideW(), 1],
-            "dilations": [1, options.DilationHFactor(), options.DilationWFactor(), 1],
             "padding": "SAME" if options.Padding() == self.schema.Padding.SAME else "VALID",
         }
+        if hasattr(options, "FilterHeight"):
+            return geometry | {"ksize": [1, options.FilterHeight(), options.FilterWidth(), 1]}
+        return geometry | {"dilations": [1, options.DilationHFactor(), options.DilationWFactor(), 1]}
 
     def _weights(self, kind: str, tensors: tuple[int, ...], output: int) -> tuple[Value, Value]:
         """Kernel, in the layout of TensorFlow's graphs, and bias (out,) of a layer with these tensors.

@@ -68,12 +68,15 @@ def _number(cell: str | None) -> float:
 
 
 def _group(curves: dict[str, Curve]) -> dict[str, dict[str, Curve]]:
-    """Panels by title: Lightning calls the rate "lr" or "lr-SGD", and a loss may be logged twice."""
+    """Panels by title: Lightning calls the rate "lr" or "lr-SGD", and a loss may be logged twice.
+
+    COCO's numbers by size and its recalls are left to the table: twelve lines can't be told apart.
+    """
     panels: dict[str, dict[str, Curve]] = {"training loss": {}, "validation": {}, "learning rate": {}}
     for name, curve in curves.items():
         if name.startswith("train/") and not name.endswith(("_epoch", "/lr")):
             panels["training loss"][name.removeprefix("train/")] = curve
-        elif name.startswith("val/"):
+        elif name.startswith("val/") and not name.startswith(("val/AP_", "val/AR_")):
             panels["validation"][name.removeprefix("val/")] = curve
         elif name.rpartition("/")[2].partition("-")[0] in ("lr", "learning_rate"):
             panels["learning rate"][name] = curve

@@ -21,16 +21,15 @@ from pocketvision.datasets.images import read_image
 from pocketvision.models import VisionModel
 from pocketvision.published.calibrate import calibrate
 from pocketvision.published.load import file_class_names, load_weights
+from pocketvision.published.parity import parity_report
 from pocketvision.published.provenance import describe_source
-from pocketvision.published.tensorflow import SUFFIXES
+from pocketvision.published.tensorflow import INPUTS, SUFFIXES
 from pocketvision.published.timm_hub import is_timm_name, timm_facts
 from pocketvision.tasks.build import build_model
 from pocketvision.tasks.passport import make_passport, tuples
 from pocketvision.tasks.run import load_experiment
 
 logger = logging.getLogger("pocketvision")
-
-TENSORFLOW_INPUTS = {"padding": "same", "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 
 
 def import_weights(
@@ -54,6 +53,7 @@ def import_weights(
         names = _names_of_data(experiment.data, config)
     model = build_model(experiment, tuple(names))
     loaded = load_weights(model, file, class_ids=class_ids)
+    logger.info("%s", parity_report(model, loaded.path, loaded.nodes))
     facts = {**describe_source(model, file), **loaded.facts, "sha256": sha256(loaded.path)}
     if licence is not None:
         facts["licence"] = licence
@@ -71,9 +71,9 @@ def with_inputs_of(file: str, experiment: Experiment, overrides: Sequence[str]) 
     the user did not say otherwise. TensorFlow's have SAME padding and x / 127.5 - 1."""
     inputs: Mapping[str, Any] = {}
     if Path(file).suffix in SUFFIXES:
-        inputs = TENSORFLOW_INPUTS
+        inputs = INPUTS
     elif is_timm_name(file):
-        inputs = {key: tuples(value) for key, value in timm_facts(file).items() if key in TENSORFLOW_INPUTS}
+        inputs = {key: tuples(value) for key, value in timm_facts(file).items() if key in INPUTS}
     stated = {
         word.partition("=")[0].removeprefix("model.") for word in overrides if word.startswith("model.")
     }

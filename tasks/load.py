@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from pocketvision.core.command import find_config
+from pocketvision.core.config import Experiment
 from pocketvision.core.errors import InputError
 from pocketvision.core.weights import read_passport
 from pocketvision.models import VisionModel
-from pocketvision.published.load import file_class_names, load_weights
+from pocketvision.published.catalog import published_class_names
+from pocketvision.published.load import file_class_names, load_weights, local_file
+from pocketvision.published.tensorflow import SUFFIXES
+from pocketvision.published.timm_hub import is_timm_name
 from pocketvision.tasks.build import build_model, refusing_bad_values
+from pocketvision.tasks.classification import ClassificationTask
+from pocketvision.tasks.importing import with_inputs_of
 from pocketvision.tasks.passport import build_from_passport
 from pocketvision.tasks.run import Run, load_experiment
+from pocketvision.tasks.score import as_trained
 
 
 def load_model(
@@ -24,7 +33,8 @@ def load_model(
 
     ``source`` is a run folder, a .safetensors file with a passport, or a config: a path or the name of
     a shipped one. ``weights`` are as in :func:`load_weights`; a run or file has its own, a config
-    without them gives fresh ones. Opening a run folder or a config runs the code in it; a weights
+    without them gives fresh ones, and with them the model that they were trained in, as far as they say
+    (width, padding, normalisation ...). Opening a run folder or a config runs the code in it; a weights
     file never does.
 
     Raises:
@@ -38,11 +48,15 @@ def load_model(
     if path.is_dir():
         run = Run.open(path)
         experiment, weights = run.load(), weights or run.weights
+    elif path.suffix in (".pth", ".pt", ".ckpt", *SUFFIXES):
+        raise InputError(f"{path} does not say which model it is for: load(CONFIG, weights='{path}').")
     else:
         experiment, _ = load_experiment(find_config(str(source)), [])
+        if weights is not None:
+            experiment = _as_trained(experiment, weights)
     names = class_names or experiment.class_names
     if names is None and weights is not None:
-        names = file_class_names(weights)
+        names = _class_names(experiment, str(weights))
     if names is None:
         raise InputError(f"{source} takes its class names from data: give class_names=('cat', 'dog').")
     with refusing_bad_values():
@@ -50,3 +64,19 @@ def load_model(
     if weights is not None:
         load_weights(model, weights)
     return model.eval()
+
+
+def _as_trained(experiment: Experiment, weights: str | Path) -> Experiment:
+    """The experiment with the model arguments that fit the weights; its classes stay."""
+    file = local_file(Path(weights)) if Path(weights).exists() else Path(weights)
+    adapted = as_trained(with_inputs_of(str(weights), experiment, ()), (), file)
+    return replace(adapted, class_names=experiment.class_names)
+
+
+def _class_names(experiment: Experiment, weights: str) -> Sequence[str | None] | None:
+    """The classes that weights are for, None where nobody says."""
+    task = experiment.task.func if isinstance(experiment.task, partial) else experiment.task
+    is_imagenet = weights == "imagenet" or (is_timm_name(weights) and weights.endswith("in1k"))
+    if is_imagenet and task is ClassificationTask:
+        return published_class_names("imagenet")
+    return file_class_names(weights)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -34,13 +36,15 @@ def serve(folder: Path, content: bytes, digest: str | None = None) -> str:
 
 
 class Server(ThreadingHTTPServer):
-    """Sends CONTENT; ``breaks_after`` bytes it hangs up, and it continues where it ``knows_ranges``.
+    """Sends CONTENT, resting for ``pause_s`` on the way; ``breaks_after`` bytes it hangs up, and it continues
+    where it ``knows_ranges``.
 
     What lies in ``hub/`` it sends from ``cdn/``. ``headers`` are added, by the first word of the path.
     """
 
     breaks_after: int | None = None
     knows_ranges = True
+    pause_s = 0.0
     headers: Mapping[str, Mapping[str, str]] = {}
 
     def __init__(self) -> None:
@@ -64,7 +68,10 @@ class Handler(BaseHTTPRequestHandler):
             return
         self.answer(206 if start else 200, kind, {"Content-Length": str(len(CONTENT) - start)})
         end = len(CONTENT) if server.breaks_after is None else start + server.breaks_after
-        self.wfile.write(CONTENT[start:end])
+        middle = (start + end) // 2
+        self.wfile.write(CONTENT[start:middle])
+        time.sleep(server.pause_s)
+        self.wfile.write(CONTENT[middle:end])
 
     def answer(self, code: int, kind: str, headers: Mapping[str, str]) -> None:
         assert isinstance(self.server, Server)
@@ -123,6 +130,25 @@ def test_a_broken_connection_is_continued(cache: Path, server: Server, knows_ran
     assert download(address(server)).read_bytes() == CONTENT
     assert server.ranges == [None, "bytes=300000-"]
     assert [path.name for path in cache.iterdir()] == [NAME]
+
+
+def test_processes_that_start_together_do_not_mix_their_files(cache: Path, server: Server) -> None:
+    """Every process of a training wants the same file: one fetches it, the others wait."""
+    server.pause_s = 0.2
+    with ThreadPoolExecutor(3) as pool:
+        paths = list(pool.map(download, [address(server)] * 3))
+    assert {path.read_bytes() for path in paths} == {CONTENT} and server.ranges == [None]
+    assert [path.name for path in cache.iterdir()] == [NAME]
+
+
+def test_who_waited_goes_on_where_another_failed(cache: Path, server: Server) -> None:
+    server.pause_s, server.breaks_after = 0.2, 300_000
+    with ThreadPoolExecutor(2) as pool:
+        tries = [pool.submit(download, address(server)) for _ in range(2)]
+    assert all(isinstance(attempt.exception(), InputError) for attempt in tries)
+    assert server.ranges == [None, "bytes=300000-"]
+    server.breaks_after = None
+    assert download(address(server)).read_bytes() == CONTENT
 
 
 RIGHT, WRONG = hashlib.sha256(CONTENT).hexdigest(), "0" * 64

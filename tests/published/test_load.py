@@ -77,6 +77,7 @@ def test_the_catalog_names_torchvisions_files() -> None:
         ("coco-voc", deeplab, "deeplabv3_mobilenet_v3_large-fc3c493d.pth"),
     ):
         assert catalog.find_published(name, model).url == start + file
+        assert catalog.find_published("coco", model).url == start + file, "there is one file a kind of model"
         assert describe_source(model, name) == {"source": name, "url": start + file}
 
 

@@ -196,7 +196,7 @@ def test_backgrounds(tmp_path: Path, write_graph: Any, as_trained: Any) -> None:
     torch.testing.assert_close(outputs_of(chosen, IMAGES)[0], logits[..., [7, 2]], rtol=1e-4, atol=1e-4)
     with pytest.raises(InputError, match=r"predicts 9 classes .* the model 2"):
         import_tensorflow(detector(mobilenet_v2, "last", names=("x", "y")), path)
-    with pytest.raises(ValueError, match="1 class_ids are given for the model's 2 classes"):
+    with pytest.raises(InputError, match="1 class ids are given for the model's 2 classes"):
         import_tensorflow(chosen, path, class_ids=(7,))
 
     source = as_trained(classifier(mobilenet_v2, "last", None, wide))

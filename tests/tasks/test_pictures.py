@@ -10,7 +10,7 @@ import torch
 from PIL import Image as PillowImage
 
 from pocketvision.core.structures import BoxTarget, Detections
-from pocketvision.tasks.curves import plot_curves, read_curves, smooth
+from pocketvision.tasks.curves import _group, plot_curves, read_curves, smooth
 from pocketvision.tasks.pictures import (
     PREDICTION_COLOR,
     TRUTH_COLOR,
@@ -84,6 +84,8 @@ def test_curves_skip_empty_cells(tmp_path: Path) -> None:
     assert curves["train/box_loss"].values.tolist() == [1.0, 0.5]
     assert curves["train/loss"].steps.tolist() == [0.0] and curves["val/AP"].values.tolist() == [0.25]
     assert set(curves) == {"train/box_loss", "train/loss", "val/AP", "lr-SGD"}
+    panels = _group({**curves, "val/AP_small": curves["val/AP"], "val/AR_1": curves["val/AP"]})
+    assert set(panels["validation"]) == {"AP"}, "twelve lines are too many"
 
 
 @pytest.mark.parametrize("content", [CSV, "epoch,step\n"])
