@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,21 +14,17 @@ import torch
 from torch import Tensor
 
 from pocketvision.core.structures import Size
-from pocketvision.deploy.artifact import Artifact
 from pocketvision.deploy.export import export_model, written_files
 from pocketvision.deploy.formats import FORMATS
 from pocketvision.deploy.runtime import Runtime, open_runtime
 from pocketvision.deploy.torch_runtime import TorchRuntime
 from pocketvision.models import VisionModel
 
-logger = logging.getLogger("pocketvision")
-
-BACKENDS = ("torch", "onnx", "openvino", "pt2")
 _WARM_UP = 2
 
 
 class Subject(NamedTuple):
-    """What is measured: a model, or the path of an exported one, with the name to show."""
+    """What is measured: a model, or the path of an exported one; ``name`` is for the reader."""
 
     name: str
     source: VisionModel | Path
@@ -63,7 +58,7 @@ class _Candidate(NamedTuple):
     backend: str
     threads: int
     batch_size: int
-    artifact: Artifact
+    image_size: Size
     cold_start: float
     num_bytes: int | None
     call: Callable[[], object]
@@ -88,8 +83,8 @@ def benchmark(
     try:
         candidates = [
             _prepare(subject, backend, *setting)
-            for subject in subjects
-            for backend, path in _forms(subject, backends, folder)
+            for number, subject in enumerate(subjects)
+            for backend, path in _forms(subject, backends, folder / str(number))
             for setting in product([path], threads, batch_sizes)
         ]
         times: list[list[float]] = [[] for _ in candidates]
@@ -105,16 +100,16 @@ def benchmark(
     return [_summary(candidate, taken) for candidate, taken in zip(candidates, times, strict=True)]
 
 
-def _forms(subject: Subject, backends: Sequence[str], folder: Path) -> list[tuple[str, Path | None]]:
-    """Backend and file of each form in which a subject runs; without a file for torch."""
+def _forms(subject: Subject, backends: Sequence[str], stem: Path) -> list[tuple[str, Path | None]]:
+    """Backend and file of each form in which a subject runs; ``stem`` is what exports are called."""
     if isinstance(subject.source, Path):
-        names = {FORMATS[name].suffix: name for name in BACKENDS if name != "torch"}
-        return [(names.get(subject.source.suffix, subject.source.suffix), subject.source)]
+        (backend,) = (name for name in FORMATS if FORMATS[name].suffix == subject.source.suffix)
+        return [(backend, subject.source)]
     forms: list[tuple[str, Path | None]] = []
     for backend in backends:
         path = None
         if backend != "torch":
-            path = folder / f"{subject.name}{FORMATS[backend].suffix}"
+            path = stem.with_suffix(FORMATS[backend].suffix)
             export_model(subject.source, backend, path)
         forms.append((backend, path))
     return forms
@@ -129,19 +124,13 @@ def _prepare(subject: Subject, backend: str, path: Path | None, threads: int, ba
         runtime: Runtime = TorchRuntime(subject.source)
     else:
         runtime = open_runtime(path, threads)
-    images = _images(batch_size, runtime.artifact.image_size)
+    image_size = runtime.artifact.image_size
+    images = _images(batch_size, image_size)
     runtime(images)
     cold_start = time.perf_counter() - start
     num_bytes = None if path is None else sum(file.stat().st_size for file in written_files(path))
     return _Candidate(
-        subject,
-        backend,
-        threads,
-        batch_size,
-        runtime.artifact,
-        cold_start,
-        num_bytes,
-        lambda: runtime(images),
+        subject, backend, threads, batch_size, image_size, cold_start, num_bytes, lambda: runtime(images)
     )
 
 
@@ -158,7 +147,7 @@ def _summary(candidate: _Candidate, taken: Sequence[float]) -> Measurement:
         backend=candidate.backend,
         threads=candidate.threads,
         batch_size=candidate.batch_size,
-        image_size=candidate.artifact.image_size,
+        image_size=candidate.image_size,
         cold_start=candidate.cold_start,
         median=median,
         p90=p90,

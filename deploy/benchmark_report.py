@@ -46,13 +46,14 @@ def benchmark_picture(rows: Sequence[Measurement], path: Path, budget: float | N
     axes = figure.add_subplot()
     medians = [row.median * 1e3 for row in rows]
     tails = [(row.p90 - row.median) * 1e3 for row in rows]
-    labels = [f"{row.name}, {row.backend}, {row.threads} threads, batch {row.batch_size}" for row in rows]
+    labels = [f"{row.name}, {row.backend}, threads {row.threads}, batch {row.batch_size}" for row in rows]
     axes.barh(labels, medians, xerr=[[0.0] * len(rows), tails], color="#0072B2", ecolor="#555555", capsize=3)
     for index, value in enumerate(medians):
-        axes.annotate(f" {value:.1f} ms", (0, index), va="center", color="white", fontsize=8)
+        axes.annotate(f"  {value:.1f} ms", (value + tails[index], index), va="center", fontsize=8)
     if budget is not None:
         axes.axvline(budget * 1e3, color="#D55E00", linestyle="--")
     axes.invert_yaxis()
+    axes.margins(x=0.12)
     axes.set_xlabel("milliseconds a call: median, and what nine of ten calls stay below")
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=110, format=path.suffix.removeprefix(".") or "png")

@@ -27,6 +27,9 @@ FORMATS = {
     "coreml": Format(".mlpackage", "coremltools"),
 }
 
+BACKENDS = ("torch", *(name for name, format in FORMATS.items() if not format.converter))
+"""What runs a model here: PyTorch itself, or the runtime of a format that can be written."""
+
 
 @dataclass(frozen=True)
 class ExportOptions:

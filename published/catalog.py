@@ -57,7 +57,7 @@ def published_class_names(name: str) -> ClassNames:
 
 def _torchvision(name: str, is_deeplab: bool = False) -> Any:
     """torchvision's own entry, imported late: it is slow, and most weights are files."""
-    from torchvision.models import detection, segmentation  # type: ignore[import-untyped]
+    from torchvision.models import detection, segmentation
 
     if name == "coco":
         return detection.SSDLite320_MobileNet_V3_Large_Weights.COCO_V1

@@ -51,7 +51,8 @@ def _image(model: VisionModel) -> Tensor:
     """A smooth image of the model's size, normalised."""
     coarse = torch.rand(1, 3, 12, 12, generator=torch.Generator().manual_seed(0)) * 255
     image = F.interpolate(coarse, model.resize.image_size, mode="bicubic").clamp(0, 255)
-    return model.normalize(image.to(next(model.parameters()).device))
+    normalized: Tensor = model.normalize(image.to(next(model.parameters()).device))
+    return normalized
 
 
 def _difference(ours: Tensor, theirs: Tensor) -> float:

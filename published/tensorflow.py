@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.layers import freeze_norms
@@ -103,7 +103,7 @@ def import_tensorflow(
     found = read_layers(path)
     rows = ClassRows.of(model, class_ids)
     is_whole = isinstance(model, Classifier) or not is_classifier(found)
-    part = model if is_whole else getattr(model.backbone, "backbone", model.backbone)
+    part = model if is_whole else _backbone(model)
     own = model_layers(part, model.resize.image_size)
     used = frozenset[int]().union(*(layer.links.inputs for layer in own))
     class_layers = {
@@ -150,6 +150,13 @@ def import_tensorflow(
         {"class_ids": ids, "background": background, **facts} if is_whole else facts,
         _nodes(model, part, own, [found[index] for index in pairs]),
     )
+
+
+def _backbone(model: VisionModel) -> nn.Module:
+    """The MobileNet, without a detector's extra blocks."""
+    backbone = getattr(model.backbone, "backbone", model.backbone)
+    assert isinstance(backbone, nn.Module)
+    return backbone
 
 
 def _check_surroundings(own: Sequence[ModelLayer], found: Sequence[Layer], pairs: Sequence[int]) -> None:
@@ -256,7 +263,7 @@ def _tensors(mine: ModelLayer, layer: Layer) -> StateDict:
 
 
 def _nodes(
-    model: VisionModel, part: torch.nn.Module, own: Sequence[ModelLayer], found: Sequence[Layer]
+    model: VisionModel, part: nn.Module, own: Sequence[ModelLayer], found: Sequence[Layer]
 ) -> dict[str, str]:
     """Our layers by their name in the whole model -> nodes of the file's graph, in the order of running."""
     place = next(f"{name}." if name else "" for name, module in model.named_modules() if module is part)

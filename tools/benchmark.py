@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from pocketvision.core.command import command, find_config, shipped_configs
 from pocketvision.core.errors import InputError
+from pocketvision.deploy.formats import BACKENDS, FORMATS
 
 if TYPE_CHECKING:
     from pocketvision.deploy.benchmark import Measurement, Subject
 
-_BACKENDS = ("torch", "onnx", "openvino", "pt2")
 _PREFIXES = {
     "detection": ("ssdlite",),
     "segmentation": ("lraspp", "deeplabv3"),
@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
         "--backends",
         default="torch,onnx",
         metavar="A,B",
-        help=f"of {', '.join(_BACKENDS)} (default: torch,onnx)",
+        help=f"of {', '.join(BACKENDS)} (default: torch,onnx)",
     )
     add("--threads", default=str(os.cpu_count() or 1), metavar="N,M", help="CPU threads (default: all cores)")
     add("--batch", default="1", metavar="N,M", help="images a call (default: 1)")
@@ -91,10 +91,10 @@ def _subject(name: str) -> Subject:
     from pocketvision.tasks.load import load_model
 
     path = Path(name)
-    if path.suffix in (".onnx", ".xml", ".pt2"):
-        return Subject(path.stem, path)
+    if path.suffix in {FORMATS[backend].suffix for backend in BACKENDS if backend in FORMATS}:
+        return Subject(name, path)
     if path.is_dir() or path.suffix == ".safetensors":
-        return Subject(path.name, load_model(path))
+        return Subject(name, load_model(path))
     from pocketvision.tasks.run import load_experiment
 
     config = find_config(name)
@@ -106,7 +106,7 @@ def _subject(name: str) -> Subject:
 def _pick(rows: Sequence[Measurement], budget: float) -> str:
     """The slowest model that fits on its fastest backend: of one task's models the larger is the better."""
     fastest: dict[str, Measurement] = {}
-    for row in rows:  # fastest first
+    for row in sorted(rows, key=lambda row: row.median):
         fastest.setdefault(row.name, row)
     fitting = [row for row in fastest.values() if row.median <= budget]
     if not fitting:
@@ -118,8 +118,8 @@ def _pick(rows: Sequence[Measurement], budget: float) -> str:
 def _names(text: str) -> list[str]:
     names = text.split(",")
     for name in names:
-        if name not in _BACKENDS:
-            raise InputError(f"There is no backend '{name}': choose from {', '.join(_BACKENDS)}.")
+        if name not in BACKENDS:
+            raise InputError(f"There is no backend '{name}': choose from {', '.join(BACKENDS)}.")
     return names
 
 

@@ -11,11 +11,11 @@ import torch
 
 from pocketvision.backbones import mobilenet_v3_small
 from pocketvision.core.resize import Resize
-from pocketvision.deploy.benchmark import Subject, benchmark
+from pocketvision.deploy.benchmark import Measurement, Subject, benchmark
 from pocketvision.deploy.export import export_model
 from pocketvision.heads import ClassifierHead
 from pocketvision.models import Classifier
-from pocketvision.tools.benchmark import main
+from pocketvision.tools.benchmark import _pick, main
 
 
 def classifier(side: int) -> Classifier:
@@ -52,12 +52,27 @@ def test_table_json_and_picture(artifact: Path, tmp_path: Path, capsys: pytest.C
     files = ["--json", str(tmp_path / "b.json"), "--picture", str(tmp_path / "b.png")]
     assert main([str(artifact), *options, *files]) == 0
     text = capsys.readouterr().out
-    assert "images/s" in text and "fits 10000 ms: small on onnx" in text
+    assert "images/s" in text and f"fits 10000 ms: {artifact} on onnx" in text
     (row,) = json.loads((tmp_path / "b.json").read_text())
     assert row["image_size"] == [32, 32] and row["median"] <= row["p90"]
     assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")
     assert main([str(artifact), *options[:-1], "0.0001ms"]) == 0
     assert "nothing fits" in capsys.readouterr().out
+
+
+def test_models_of_one_name_stay_apart(tmp_path: Path) -> None:
+    subjects = [Subject("same", classifier(side)) for side in (32, 64)]
+    rows = benchmark(subjects, ("pt2",), (1,), (1,), 1, tmp_path)
+    assert [row.image_size for row in rows] == [(32, 32), (64, 64)]
+
+
+def test_the_pick_is_by_latency_at_any_batch_size() -> None:
+    def row(name: str, batch_size: int, median: float) -> Measurement:
+        return Measurement(name, "torch", 1, batch_size, (32, 32), 1.0, median, median, None)
+
+    rows = [row("small", 4, 0.020), row("small", 1, 0.006), row("large", 4, 0.030), row("large", 1, 0.009)]
+    assert "large on torch, 9.0 ms" in _pick(rows, 0.010)
+    assert "small on torch, 6.0 ms" in _pick(rows, 0.008)
 
 
 @pytest.mark.parametrize(
