@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from pocketvision.core.command import command, find_config, shipped_configs
 from pocketvision.core.errors import InputError
-from pocketvision.deploy.formats import BACKENDS, FORMATS
 
 if TYPE_CHECKING:
     from pocketvision.deploy.benchmark import Measurement, Subject
@@ -30,6 +29,8 @@ _UNITS = {"ms": 1e-3, "s": 1.0}
 
 def parser() -> argparse.ArgumentParser:
     """The command line of this tool."""
+    from pocketvision.deploy.formats import BACKENDS
+
     parser = argparse.ArgumentParser(
         prog="benchmark",
         description="Latency and throughput from pixels to raw outputs, the candidates interleaved.",
@@ -88,10 +89,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _subject(name: str) -> Subject:
     """What a word of the command line means; configs get fresh weights, as fast as trained ones."""
     from pocketvision.deploy.benchmark import Subject
+    from pocketvision.deploy.formats import FORMATS
     from pocketvision.tasks.load import load_model
 
     path = Path(name)
-    if path.suffix in {FORMATS[backend].suffix for backend in BACKENDS if backend in FORMATS}:
+    if path.suffix in {format.suffix for format in FORMATS.values() if not format.converter}:
         return Subject(name, path)
     if path.is_dir() or path.suffix == ".safetensors":
         return Subject(name, load_model(path))
@@ -116,6 +118,8 @@ def _pick(rows: Sequence[Measurement], budget: float) -> str:
 
 
 def _names(text: str) -> list[str]:
+    from pocketvision.deploy.formats import BACKENDS
+
     names = text.split(",")
     for name in names:
         if name not in BACKENDS:
