@@ -6,12 +6,19 @@ Both go from images of 320x320 in memory to an updated model, as in their own tr
 list of float images through its transform, with SGD as its reference sets it; ours from a uint8 batch
 through the shipped config's task, without Lightning, which adds about 2 ms. On CUDA both run in fp16, ours
 as ``--compile`` says.
+
+Each has a process of its own, prepared as its own training script does it (ours keeps freed memory,
+core/memory.py; torchvision's references/detection/train.py does nothing); they take turns, one waits while
+the other works. ``--one-process`` puts both into this one, unprepared.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 from collections.abc import Callable
+from functools import partial
+from multiprocessing.connection import Connection
 
 import torch
 from timing import interleaved, table
@@ -19,11 +26,13 @@ from torch import Tensor
 from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 
 from pocketvision.core.command import find_config
+from pocketvision.core.memory import keep_freed_memory
 from pocketvision.core.structures import BoxTarget, DetectionSamples
 from pocketvision.tasks.base import VisionTask
 from pocketvision.tasks.run import load_experiment
 
 NUM_CLASSES, NUM_BOXES, SIDE = 90, 10, 320
+TORCHVISION, OURS = "torchvision ssdlite320", "pocketvision"
 
 
 def make_samples(num_images: int, device: torch.device) -> DetectionSamples:
@@ -82,21 +91,50 @@ def our_step(samples: DetectionSamples, device: torch.device, compiled: bool) ->
     return lambda: step(loss, optimizer, device)
 
 
+def candidate(name: str, arguments: argparse.Namespace) -> Callable[[], float]:
+    device = torch.device(arguments.device)
+    samples = make_samples(arguments.batch, device)
+    if name == OURS:
+        return our_step(samples, device, arguments.compile)
+    return torchvision_step(samples, device)
+
+
+def serve(name: str, arguments: argparse.Namespace, line: Connection) -> None:
+    """A process of its own: one step for every message."""
+    if name == OURS:
+        keep_freed_memory()
+    run = candidate(name, arguments)
+    while line.recv():
+        line.send(run())
+
+
+def ask(line: Connection) -> None:
+    line.send(True)
+    line.recv()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--compile", action="store_true", help="ours with torch.compile")
+    parser.add_argument("--one-process", action="store_true", help="both in this process")
     arguments = parser.parse_args()
-    device = torch.device(arguments.device)
-    samples = make_samples(arguments.batch, device)
-    candidates = {
-        "torchvision ssdlite320": torchvision_step(samples, device),
-        "pocketvision": our_step(samples, device, arguments.compile),
-    }
+    candidates: dict[str, Callable[[], object]] = {}
+    processes, context = [], multiprocessing.get_context("spawn")
+    for name in (TORCHVISION, OURS):
+        if arguments.one_process:
+            candidates[name] = candidate(name, arguments)
+            continue
+        line, other = context.Pipe()
+        processes.append(context.Process(target=serve, args=(name, arguments, other)))
+        processes[-1].start()
+        candidates[name] = partial(ask, line)
     medians = interleaved(candidates, arguments.rounds)
-    print(table(f"training step, batch {arguments.batch}, {device}", medians))
+    for process in processes:
+        process.terminate()
+    print(table(f"training step, batch {arguments.batch}, {arguments.device}", medians))
     for name, value in medians.items():
         print(f"  {name:<34}{1000 * arguments.batch / value:>9.1f} images/s")
 

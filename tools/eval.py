@@ -10,12 +10,14 @@ from typing import Any
 
 from pocketvision.core.command import command, find_config
 from pocketvision.core.errors import InputError
+from pocketvision.core.memory import keep_freed_memory
 
 EXPORTED = (".onnx", ".xml", ".pt2")
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
+    keep_freed_memory()
     parser = argparse.ArgumentParser(prog="eval", description="Score weights on a split: AP, mIoU or top-1.")
     parser.add_argument(
         "source",

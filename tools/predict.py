@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pocketvision.core.command import command
 from pocketvision.core.errors import InputError
+from pocketvision.core.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from pocketvision.deploy.predictor import Predictor
@@ -20,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pocketvision.deploy.prediction_formats import check_task, parse_formats
     from pocketvision.deploy.sources import find_sources
 
+    keep_freed_memory()
     arguments = _parser().parse_args(argv)
     _check(arguments)
     formats = parse_formats(arguments.format) if arguments.output is not None else ()

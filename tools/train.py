@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pocketvision.core.command import command, find_config, shipped_configs
 from pocketvision.core.errors import InputError, StoppedError
+from pocketvision.core.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from pocketvision.core.config import Experiment
@@ -50,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
+    keep_freed_memory()
     arguments = parser().parse_intermixed_args(argv)
     if arguments.minutes is not None and not arguments.minutes > 0:
         raise InputError(f"--minutes is {arguments.minutes:g}: give a number above 0.")
