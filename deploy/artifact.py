@@ -32,6 +32,14 @@ LABEL_MAP = ("label_map",)
 
 
 @dataclass(frozen=True)
+class Quantization:
+    """What int8 was made from: the number of calibration images, and the blocks that stayed float32."""
+
+    num_images: int
+    float_blocks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Artifact:
     """The metadata of an exported model, as JSON inside the file under the key ``pocketvision``.
 
@@ -39,6 +47,8 @@ class Artifact:
     normalises them itself: ``mean`` and ``std``, relative to 0..1, are for the reader. ``outputs`` are
     its outputs in order. ``batch`` is the number of images that it takes, None for any. With
     ``has_dynamic_size`` it takes other sizes than ``resize.image_size`` too.
+
+    ``quantization`` is None in float32.
 
     Detectors state ``postprocess`` and, unless it is in the graph, ``anchors`` (A, 4) xyxy pixels.
     ``weights_sha256`` is the hash of the model's tensors (:func:`hash_weights`), ``source`` says where
@@ -60,6 +70,7 @@ class Artifact:
     postprocess: SSDPostprocess | None = None
     source: str | None = None
     licence: str | None = None
+    quantization: Quantization | None = None
     format_version: int = FORMAT_VERSION
 
     @property
@@ -81,7 +92,10 @@ class Artifact:
         """The metadata as text."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         values["resize"] = asdict(self.resize)
-        values["postprocess"] = asdict(self.postprocess) if self.postprocess else None
+        if self.has_nms:
+            values["anchors"] = None
+        for name in ("postprocess", "quantization"):
+            values[name] = asdict(values[name]) if values[name] else None
         return json.dumps(values, ensure_ascii=False)
 
     @classmethod
@@ -116,6 +130,8 @@ def _parse(values: dict[str, Any]) -> Artifact:
         postprocess = dict(values["postprocess"])
         postprocess["coder"] = SSDBoxCoder(**postprocess["coder"])
         values["postprocess"] = SSDPostprocess(**postprocess)
+    if values.get("quantization") is not None:
+        values["quantization"] = Quantization(**values["quantization"])
     return Artifact(**values)
 
 
@@ -149,7 +165,9 @@ def placed_anchors(model: Detector) -> tuple[Box, ...]:
     with torch.inference_mode():
         images = torch.zeros(1, 3, *model.resize.image_size, dtype=torch.uint8, device=weight.device)
         anchors: Tensor = model(images).anchors
-    return tuple((x1, y1, x2, y2) for x1, y1, x2, y2 in anchors.tolist())
+    # The shortest text that reads as the same float32: half as long.
+    numbers = ([float(str(value)) for value in box] for box in anchors.cpu().numpy())
+    return tuple((x1, y1, x2, y2) for x1, y1, x2, y2 in numbers)
 
 
 def hash_weights(model: nn.Module) -> str:

@@ -38,7 +38,8 @@ class ExportOptions:
     ``nms``: a detector gives final detections, padded to ``max_detections`` (ONNX and OpenVINO).
     ``label_map``: a segmenter gives the class of every pixel of its input. ``input_type``: what the
     graph takes; both in 0..255. ``batch``: the number of images, None for any. ``dynamic_size``: other
-    image sizes than the model's too, for segmenters and classifiers. ``source`` and ``licence`` are
+    image sizes than the model's too, for segmenters and classifiers. ``int8``: weights and activations
+    are to be quantised (ONNX and OpenVINO). ``source`` and ``licence`` are
     written into the metadata.
     """
 
@@ -47,6 +48,7 @@ class ExportOptions:
     input_type: InputType = "uint8"
     batch: int | None = None
     dynamic_size: bool = False
+    int8: bool = False
     source: str | None = None
     licence: str | None = None
 
@@ -71,6 +73,8 @@ def check_format(format: str, output: Path, options: ExportOptions) -> None:
         raise InputError(f"{output} would not be taken for {format}: name it with {suffix}.")
     if options.nms and format == "pt2":
         raise InputError("pt2 has no operator for NMS: choose onnx or openvino, or leave --nms out.")
+    if options.int8 and format == "pt2":
+        raise InputError("pt2 can't be written in int8: choose onnx or openvino, or leave --int8 out.")
     if options.batch is not None and options.batch < 1:
         raise InputError(f"The batch size is {options.batch}: give a number from 1, or 'dynamic'.")
     if options.nms and options.label_map:

@@ -29,7 +29,11 @@ def write_onnx(graph: nn.Module, artifact: Artifact, path: Path) -> str:
     Raises:
         InputError: a package is missing, or an operator of the model has no counterpart.
     """
-    model = make_onnx(graph, artifact)
+    return save_onnx(make_onnx(graph, artifact), path)
+
+
+def save_onnx(model: Any, path: Path) -> str:
+    """Write an ``onnx.ModelProto``; returns a summary of its content."""
     with replacing(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
     return f"{len(model.graph.node)} operators of opset {OPSET}"
@@ -37,14 +41,19 @@ def write_onnx(graph: nn.Module, artifact: Artifact, path: Path) -> str:
 
 def make_onnx(graph: nn.Module, artifact: Artifact) -> Any:
     """``graph`` as an ``onnx.ModelProto``, checked, with NMS if the artifact has it, and its metadata."""
-    onnx = optional("onnx")
+    optional("onnx")
     names = OUTPUTS["detection"] if artifact.has_nms else artifact.outputs
     model = _clean(_convert(graph, artifact, names))
     _name_dimensions(model, artifact)
+    return complete(model, artifact)
+
+
+def complete(model: Any, artifact: Artifact) -> Any:
+    """Raw outputs with NMS if the artifact has it, and with its metadata; checked."""
     if artifact.has_nms:
         add_nms(model, artifact)
     write_metadata(model, artifact)
-    onnx.checker.check_model(model, full_check=True)
+    optional("onnx").checker.check_model(model, full_check=True)
     return model
 
 

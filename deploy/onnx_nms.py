@@ -16,6 +16,9 @@ from pocketvision.deploy.artifact import Artifact
 from pocketvision.deploy.packages import optional
 from pocketvision.models import SSDPostprocess
 
+NMS_PREFIX = "nms_"
+"""With which the names of all added nodes begin."""
+
 _HEADER = """<ir_version: 10, opset_import: ["" : 18]>
 tail (float[batch, A, C] class_logits, float[batch, A, 4] box_deltas)
   => (float[batch, M, 4] boxes, float[batch, M] scores, int64[batch, M] labels, int64[batch] num_detections)
@@ -86,11 +89,12 @@ def add_nms(model: Any, artifact: Artifact) -> None:
     constants = _constants(artifact, postprocess, postprocess.coder)
     kept = {"class_logits", "box_deltas", *(output.name for output in tail.output)}
     for node in tail.node:
+        node.name = f"{NMS_PREFIX}{node.output[0]}"
         for names in (node.input, node.output):
-            names[:] = [name if name in kept else f"nms_{name}" for name in names]
+            names[:] = [name if name in kept else f"{NMS_PREFIX}{name}" for name in names]
     model.graph.node.extend(tail.node)
     model.graph.initializer.extend(
-        onnx.numpy_helper.from_array(value, f"nms_{name}") for name, value in constants.items()
+        onnx.numpy_helper.from_array(value, f"{NMS_PREFIX}{name}") for name, value in constants.items()
     )
     batch = model.graph.input[0].type.tensor_type.shape.dim[0]
     size = int(constants["num_outputs"][0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -19,22 +20,33 @@ def write_openvino(graph: nn.Module, artifact: Artifact, path: Path) -> str:
     Raises:
         InputError: a package is missing, or an operator of the model has no counterpart.
     """
-    core = openvino_core()
     onnx_model = make_onnx(graph, artifact)
+    return save_openvino(to_openvino(onnx_model), artifact, path)
+
+
+def to_openvino(onnx_model: Any) -> Any:
+    """An ``onnx.ModelProto`` as an ``openvino.Model``.
+
+    What OpenVINO computes from shapes of constants is computed now: weights of depthwise convolutions, which
+    would stay out of reach of int8.
+    """
+    passes = optional("openvino.passes")
+    model = openvino_core().read_model(onnx_model.SerializeToString())
+    manager = passes.Manager()
+    manager.register_pass(passes.ConstantFolding())
+    manager.run_passes(model)
+    return model
+
+
+def save_openvino(model: Any, artifact: Artifact, path: Path) -> str:
+    """Write an ``openvino.Model`` with its metadata, without rounding its weights to float16."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    model.set_rt_info(artifact.to_json(), METADATA_KEY)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as folder:
-        source, target = Path(folder) / "model.onnx", Path(folder) / "model.xml"
-        source.write_bytes(onnx_model.SerializeToString())
-        model = core.read_model(source)
-        model.set_rt_info(artifact.to_json(), METADATA_KEY)
-        save_openvino(model, target)
+        target = Path(folder) / "model.xml"
+        optional("openvino").save_model(model, target, compress_to_fp16=False)
         publish(target, path)
     return f"{len(model.get_ops())} operators"
-
-
-def save_openvino(model: object, path: Path) -> None:
-    """Save an ``openvino.Model`` without rounding its weights to float16."""
-    optional("openvino").save_model(model, path, compress_to_fp16=False)
 
 
 def publish(written: Path, path: Path) -> None:

@@ -11,6 +11,7 @@ _EXTRAS = {
     "onnx": "export",
     "onnxruntime": "export",
     "onnxscript": "export",
+    "nncf": "openvino",
     "openvino": "openvino",
 }
 

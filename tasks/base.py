@@ -29,6 +29,7 @@ from pocketvision.models import VisionModel
 from pocketvision.published.load import mobilenet_of
 from pocketvision.tasks.evaluation import Evaluator, make_evaluator
 from pocketvision.tasks.learning_rates import Schedule, lr_factor, parameter_groups
+from pocketvision.tasks.quantization_aware import make_quantization_aware
 
 logger = logging.getLogger("pocketvision")
 
@@ -62,6 +63,9 @@ class VisionTask(L.LightningModule):
     nothing learns; ``freeze_norms`` keeps the backbone's BatchNorm statistics; ``layer_decay`` below 1
     multiplies the backbone's rate once more for every block below its last (arXiv:1801.06146, sec. 3.2).
 
+    ``quantization_aware`` lets convolutions round weights and inputs as int8 does, for a last training before
+    an int8 export (:func:`~pocketvision.tasks.quantization_aware.make_quantization_aware`).
+
     ``compiled`` runs backbone and head through ``torch.compile``: faster steps after minutes of waiting.
 
     Raises:
@@ -87,6 +91,7 @@ class VisionTask(L.LightningModule):
         freeze_until: str | None = None,
         freeze_norms: bool = False,
         layer_decay: float = 1.0,
+        quantization_aware: bool = False,
         compiled: bool = False,
     ) -> None:
         super().__init__()
@@ -113,6 +118,7 @@ class VisionTask(L.LightningModule):
         self.decay_depthwise = decay_depthwise
         self.ema_decay = ema_decay
         self.layer_decay = layer_decay
+        self.quantization_aware = quantization_aware
         self.compiled = compiled
         self.evaluator: Evaluator | None = None
         self.lr_reduction = 1.0
@@ -134,6 +140,8 @@ class VisionTask(L.LightningModule):
     def setup(self, stage: str) -> None:
         # Before DDP lays out its buckets: gradients of other strides are rounded otherwise.
         self.model.to(memory_format=torch.channels_last)
+        if self.quantization_aware:
+            make_quantization_aware(self.model)
         if self.compiled:
             for part in (self.model.backbone, self.model.head):
                 assert isinstance(part, nn.Module)

@@ -1,0 +1,99 @@
+"""``export --int8``: where the images come from, the limit, and bad input."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pocketvision.core.resize import Resize
+from pocketvision.datasets.images import read_image
+from pocketvision.deploy.calibration import read_calibration_images
+from pocketvision.deploy.runtime import open_runtime
+from pocketvision.tasks.calibration import OwnData, spread
+from pocketvision.tasks.load import load_model
+from pocketvision.tools.export import main
+from pocketvision.tools.train import main as train
+
+Tiny = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, tiny: Tiny) -> Path:
+    """A classifier, which is exported fastest, trained for a step."""
+    folder = tmp_path_factory.mktemp("int8") / "run"
+    small = ["data.batch_size=2", "data.num_workers=0", "model.image_size=(64,64)", "model.width_mult=0.35"]
+    command = ["classifier_v2_imagenet", f"data.root={tiny('image_folder')}", *small, "trainer.max_steps=1"]
+    assert train([*command, "--run-dir", str(folder)]) == 0
+    return folder
+
+
+def test_a_run_brings_its_own_images_and_score(
+    run: Path, tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "m.onnx"
+    command = [str(run), "--format", "onnx", "--int8", "--max-drop", "0.99", "--output", str(output)]
+    assert main(command) == 0, capsys.readouterr().err
+    artifact = open_runtime(output).artifact
+    num_images = len(list((tiny("image_folder") / "train").rglob("*.JPEG")))
+    assert artifact.quantization is not None and artifact.quantization.num_images == num_images
+    report = json.loads(output.with_suffix(".sensitivity.json").read_text())
+    assert "backbone.stem" in report["errors"] and report["float_blocks"] == []
+
+
+def test_a_folder_of_images(run: Path, tiny: Tiny, tmp_path: Path) -> None:
+    output, weights = tmp_path / "m.xml", run / "weights.safetensors"
+    command = [str(weights), "--format", "openvino", "--int8", "--output", str(output), "--num-images", "2"]
+    assert main([*command, "--calibration", str(tiny("coco"))]) == 0
+    artifact = open_runtime(output).artifact
+    assert artifact.quantization is not None and artifact.quantization.num_images == 2
+
+
+def test_calibration_sees_what_training_sees(run: Path) -> None:
+    model = load_model(run)
+    data = OwnData(run, model)
+    images = data.calibration_images(3)
+    paths = data.data.records(data.data.train_split).image_paths
+    expected = [model.resize.apply(read_image(paths[i])) for i in spread(len(paths), 3)]
+    assert images.dtype == torch.uint8
+    np.testing.assert_array_equal(images.permute(0, 2, 3, 1).numpy(), np.stack(expected))
+
+
+@pytest.mark.parametrize("count", [1, 3, 7, 8])
+def test_a_folder_is_seen_from_its_beginning_to_its_end(tiny: Tiny, count: int) -> None:
+    folder, resize = tiny("coco") / "train", Resize((32, 48))
+    paths = sorted(folder.rglob("*.jpg"))
+    images = read_calibration_images(folder, resize, count)
+    chosen = [paths[i] for i in spread(len(paths), count)]
+    expected = np.stack([resize.apply(read_image(str(path))) for path in chosen])
+    np.testing.assert_array_equal(images.permute(0, 2, 3, 1).numpy(), expected)
+
+
+def test_spread() -> None:
+    assert spread(10, 5).tolist() == [0, 2, 4, 6, 8]
+    assert spread(3, 5).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--int8", "--num-images", "0"], "--num-images is 0"),
+        (["--int8", "--max-drop", "1"], "--max-drop is 1: give a share"),
+        (["--max-drop", "0.1"], "--max-drop is for --int8"),
+        (["--calibration", "x"], "--calibration is for --int8"),
+        (["--int8", "--calibration", "no/such"], "no/such"),
+        (["--int8"], "does not say where its images are: give some with --calibration FOLDER"),
+    ],
+)
+def test_bad_input(
+    run: Path, tmp_path: Path, arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [str(run / "weights.safetensors"), "--format", "onnx", "--output", str(tmp_path / "m.onnx")]
+    assert main([*command, *arguments]) == 1
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message.startswith("error: ") and sentence in message
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,83 @@
+"""The part of ``export`` that quantises: where its images and scores come from."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pocketvision.core.command import find_config
+from pocketvision.core.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pocketvision.deploy.formats import ExportOptions
+    from pocketvision.models import VisionModel
+    from pocketvision.tasks.calibration import OwnData
+
+
+def add_int8_options(parser: argparse.ArgumentParser) -> None:
+    """What --int8 and its kin are called."""
+    group = parser.add_argument_group("int8")
+    group.add_argument("--int8", action="store_true", help="quantise weights and activations")
+    group.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="FOLDER",
+        help="images to measure ranges on (default: the training images of the run)",
+    )
+    group.add_argument("--num-images", type=int, default=128, metavar="N", help="of them (default: 128)")
+    group.add_argument(
+        "--max-drop",
+        type=float,
+        metavar="X",
+        help="what AP, mIoU or top-1 may lose on the validation images, as 0.01: the blocks that int8 would "
+        "hurt most stay float32 until it holds",
+    )
+
+
+def check_int8_options(arguments: argparse.Namespace) -> None:
+    """Refuse what can be refused before a model is built."""
+    if not arguments.int8:
+        for name in ("calibration", "max_drop"):
+            if getattr(arguments, name) is not None:
+                raise InputError(f"--{name.replace('_', '-')} is for --int8: leave it out, or add --int8.")
+    if arguments.num_images < 1:
+        raise InputError(f"--num-images is {arguments.num_images}: give a number from 1.")
+    if arguments.max_drop is not None and not 0 <= arguments.max_drop < 1:
+        raise InputError(f"--max-drop is {arguments.max_drop:g}: give a share from 0 to below 1, as 0.01.")
+
+
+def write_int8(arguments: argparse.Namespace, model: VisionModel, options: ExportOptions) -> Path:
+    """Calibrate, quantise and write the file."""
+    from pocketvision.deploy.exported_models import predictor_of
+    from pocketvision.deploy.int8_export import Limit, export_int8
+    from pocketvision.deploy.runtime import open_runtime
+
+    needs_data = arguments.calibration is None or arguments.max_drop is not None
+    data = _own_data(arguments.source, model) if needs_data else None
+    images = _images(arguments, model, data)
+    limit = None
+    if arguments.max_drop is not None:
+        assert data is not None
+        score = data.score
+        limit = Limit(lambda file: score(predictor_of(open_runtime(file))), arguments.max_drop)
+    return export_int8(model, arguments.format, arguments.output, images, options, limit)
+
+
+def _own_data(source: str, model: VisionModel) -> OwnData:
+    from pocketvision.tasks.calibration import OwnData
+
+    path = Path(source)
+    is_config = not path.is_dir() and path.suffix != ".safetensors"
+    return OwnData(find_config(source) if is_config else path, model)
+
+
+def _images(arguments: argparse.Namespace, model: VisionModel, data: OwnData | None) -> Tensor:
+    from pocketvision.deploy.calibration import read_calibration_images
+
+    if arguments.calibration is not None:
+        return read_calibration_images(arguments.calibration, model.resize, arguments.num_images)
+    assert data is not None
+    return data.calibration_images(arguments.num_images)
