@@ -22,6 +22,8 @@ Rectangle = tuple[float, float, float, float]
 _SMALLEST = 7
 _COST_OF_NAMES = 20.0
 """A covered name is worse than a covered part of an object."""
+_MIDDLE_LUMINANCE = 0.179
+"""Black and white letters have the same contrast to it, 4.6."""
 _COST_OF_RANK = 0.03
 """What a later place costs, as a share of the name's area: small overlaps do not move a name."""
 
@@ -92,5 +94,12 @@ def write(draw: ImageDraw, font: Font, text: str, place: Rectangle, color: Color
     """Black or white ``text`` on ``color`` at ``place``."""
     left, top, right, bottom = place
     draw.rectangle((left, top, right - 1, bottom - 1), fill=color)
-    brightness = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
-    draw.text((left + 3, top), text, fill=(0, 0, 0) if brightness > 110 else (255, 255, 255), font=font)
+    ink = (0, 0, 0) if _luminance(color) > _MIDDLE_LUMINANCE else (255, 255, 255)
+    draw.text((left + 3, top), text, fill=ink, font=font)
+
+
+def _luminance(color: Color) -> float:
+    """From 0 for black to 1 for white, as WCAG defines it for contrast."""
+    shares = [value / 255 for value in color]
+    red, green, blue = (s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from pocketvision.core.structures import Size
+from pocketvision.deploy.certificate_memory import peak_memory
 from pocketvision.deploy.export import export_model, written_files
 from pocketvision.deploy.formats import FORMATS
 from pocketvision.deploy.runtime import Runtime, open_runtime
@@ -24,10 +25,14 @@ _WARM_UP = 2
 
 
 class Subject(NamedTuple):
-    """What is measured: a model, or the path of an exported one; ``name`` is for the reader."""
+    """What is measured: a model, or the path of an exported one; ``name`` is for the reader.
+
+    ``image_size`` (height, width) is for a file that takes any size; None stands for the source's own.
+    """
 
     name: str
     source: VisionModel | Path
+    image_size: Size | None = None
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,8 @@ class Measurement:
     """Seconds of one call of a runtime on ``batch_size`` images, from pixels to raw outputs.
 
     ``cold_start`` is the time from the file (for torch: the model) to the first answer; nine of ten calls
-    stay below ``p90``. ``num_bytes`` is the size of the file, None for torch.
+    stay below ``p90``. ``num_bytes`` is the size of the file, None for torch. ``peak_memory`` is by how
+    many bytes the peak of a fresh process grew (:func:`peak_memory`), None where it was not measured.
     """
 
     name: str
@@ -47,6 +53,7 @@ class Measurement:
     median: float
     p90: float
     num_bytes: int | None
+    peak_memory: int | None = None
 
     @property
     def images_per_second(self) -> float:
@@ -56,6 +63,7 @@ class Measurement:
 class _Candidate(NamedTuple):
     subject: Subject
     backend: str
+    path: Path | None
     threads: int
     batch_size: int
     image_size: Size
@@ -71,10 +79,13 @@ def benchmark(
     batch_sizes: Sequence[int],
     rounds: int,
     folder: Path,
+    *,
+    with_memory: bool = False,
 ) -> list[Measurement]:
     """Measure every combination; models are exported to ``folder``, exported files run as they are.
 
     In each of the ``rounds`` every candidate has its turn: what else the machine does meets all alike.
+    ``with_memory`` runs each once more, in a process of its own.
 
     Raises:
         InputError: a package is missing, a file is broken, or a model can't be exported.
@@ -97,7 +108,10 @@ def benchmark(
                     taken.append(time.perf_counter() - start)
     finally:
         torch.set_num_threads(before)
-    return [_summary(candidate, taken) for candidate, taken in zip(candidates, times, strict=True)]
+    return [
+        _summary(candidate, taken, _memory(candidate) if with_memory else None)
+        for candidate, taken in zip(candidates, times, strict=True)
+    ]
 
 
 def _forms(subject: Subject, backends: Sequence[str], stem: Path) -> list[tuple[str, Path | None]]:
@@ -124,14 +138,15 @@ def _prepare(subject: Subject, backend: str, path: Path | None, threads: int, ba
         runtime: Runtime = TorchRuntime(subject.source)
     else:
         runtime = open_runtime(path, threads)
-    image_size = runtime.artifact.image_size
+    image_size = subject.image_size or runtime.artifact.image_size
     images = _images(batch_size, image_size)
     runtime(images)
     cold_start = time.perf_counter() - start
     num_bytes = None if path is None else sum(file.stat().st_size for file in written_files(path))
     return _Candidate(
-        subject, backend, threads, batch_size, image_size, cold_start, num_bytes, lambda: runtime(images)
-    )
+        subject, backend, path, threads, batch_size, image_size, cold_start, num_bytes,
+        lambda: runtime(images),
+    )  # fmt: skip
 
 
 def _images(batch_size: int, size: Size) -> Tensor:
@@ -140,7 +155,12 @@ def _images(batch_size: int, size: Size) -> Tensor:
     return torch.randint(0, 256, (batch_size, 3, *size), dtype=torch.uint8, generator=generator)
 
 
-def _summary(candidate: _Candidate, taken: Sequence[float]) -> Measurement:
+def _memory(candidate: _Candidate) -> int | None:
+    source = candidate.path or candidate.subject.source
+    return peak_memory(source, candidate.batch_size, candidate.image_size, candidate.threads)
+
+
+def _summary(candidate: _Candidate, taken: Sequence[float], memory: int | None) -> Measurement:
     median, p90 = np.quantile(taken, [0.5, 0.9]).tolist()
     return Measurement(
         name=candidate.subject.name,
@@ -152,4 +172,5 @@ def _summary(candidate: _Candidate, taken: Sequence[float]) -> Measurement:
         median=median,
         p90=p90,
         num_bytes=candidate.num_bytes,
+        peak_memory=memory,
     )

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
+from pocketvision.datasets.sampling import spread
 from pocketvision.deploy.frames import read_picture
 from pocketvision.deploy.sources import find_sources
 
@@ -22,6 +23,6 @@ def read_calibration_images(folder: Path, resize: Resize, num_images: int) -> Te
     paths = [source.name for source in find_sources([str(folder)]) if source.kind == "image"]
     if not paths:
         raise InputError(f"{folder} holds no images: give a folder that does with --calibration.")
-    chosen = [paths[i * len(paths) // num_images] for i in range(num_images)]
-    images = [torch.from_numpy(resize.apply(read_picture(path))) for path in dict.fromkeys(chosen)]
+    chosen = [paths[i] for i in spread(len(paths), num_images)]
+    images = [torch.from_numpy(resize.apply(read_picture(path))) for path in chosen]
     return torch.stack(images).permute(0, 3, 1, 2).contiguous()

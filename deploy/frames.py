@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -17,10 +15,10 @@ from PIL import ImageOps
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Image
+from pocketvision.deploy.remote import fetch
 from pocketvision.deploy.sources import Source
-from pocketvision.deploy.video import num_video_frames, read_video
+from pocketvision.deploy.video import num_video_frames, read_video, silence
 
-_TIMEOUT = 15
 _TAIL = 64
 _ENDS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}
 """First bytes of JPEG and PNG files -> what stands at the end of whole ones."""
@@ -90,16 +88,25 @@ def decode_picture(data: bytes, name: str) -> Image:
         raise InputError(f"{name} is empty: replace it.")
     _refuse_truncated(data, name)
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        with silence():
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
         image = None
     if image is not None:
         return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
     try:  # formats that only Pillow knows
         with PillowImage.open(io.BytesIO(data)) as picture:
-            return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
+            return from_pillow(picture)
     except (OSError, SyntaxError, ValueError, PillowImage.DecompressionBombError):
         raise InputError(f"{name} can't be read as an image: replace it.") from None
+
+
+def from_pillow(picture: PillowImage.Image) -> Image:
+    """A Pillow image as (H, W, 3) uint8 RGB, turned upright if its EXIF says so."""
+    upright = ImageOps.exif_transpose(picture)
+    if upright.mode.startswith("I;16"):  # Pillow would clip at 255
+        upright = PillowImage.fromarray((np.array(upright) >> 8).astype(np.uint8))
+    return np.array(upright.convert("RGB"))
 
 
 def _refuse_truncated(data: bytes, name: str) -> None:
@@ -119,13 +126,6 @@ def _read_source(source: Source) -> Image:
         return decode_picture(source.data, source.name)
     if not source.is_remote:
         return read_picture(source.name)
-    try:
-        with urllib.request.urlopen(source.name, timeout=_TIMEOUT) as answer:
-            return decode_picture(answer.read(), source.public_name)
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        reason = getattr(error, "reason", error)
-        raise InputError(
-            f"{source.public_name} can't be fetched ({reason}): check the address and the network."
-        ) from None
+    data = io.BytesIO()
+    fetch(source, data)
+    return decode_picture(data.getvalue(), source.public_name)

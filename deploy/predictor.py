@@ -10,12 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image as PillowImage
-from PIL import ImageOps
 from torch import Tensor
 
 from pocketvision.core.resize import Image
 from pocketvision.core.structures import Detections
-from pocketvision.deploy.frames import read_picture
+from pocketvision.deploy.frames import from_pillow, read_picture
 from pocketvision.deploy.prediction import Prediction
 from pocketvision.deploy.results import classify, finish_detections, restore_detections, segment
 from pocketvision.deploy.runtime import Runtime
@@ -151,7 +150,7 @@ def _to_array(image: ImageLike) -> Image:
     if isinstance(image, str | Path):
         return read_picture(image)
     if isinstance(image, PillowImage.Image):
-        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+        return from_pillow(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise ValueError(f"The image is {image.dtype} {image.shape}: give uint8 (H, W, 3), RGB.")
     return np.ascontiguousarray(image)

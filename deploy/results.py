@@ -56,10 +56,19 @@ def segment(runtime: Runtime, images: Images, original_sizes: Sequence[Size]) ->
     Raises:
         ValueError: the artifact is no segmenter.
     """
-    artifact = runtime.artifact
+    return finish_label_maps(runtime.artifact, runtime(images), original_sizes)
+
+
+def finish_label_maps(
+    artifact: Artifact, outputs: dict[str, Tensor], original_sizes: Sequence[Size]
+) -> list[Tensor]:
+    """The outputs of a segmenter, logits or a label map -> label maps of the original sizes.
+
+    Raises:
+        ValueError: the artifact is no segmenter.
+    """
     if artifact.task != "segmentation":
         raise ValueError(f"the model is for {artifact.task}: only a segmenter gives label maps.")
-    outputs = runtime(images)
     if "logits" in outputs:
         return label_maps(outputs["logits"], artifact.class_names, artifact.resize, original_sizes)
     return [
@@ -82,9 +91,17 @@ def classify(runtime: Runtime, images: Images) -> Tensor:
     Raises:
         ValueError: the artifact is no classifier.
     """
-    artifact = runtime.artifact
+    return finish_scores(runtime.artifact, runtime(images))
+
+
+def finish_scores(artifact: Artifact, outputs: dict[str, Tensor]) -> Tensor:
+    """The logits of a classifier -> scores (N, K).
+
+    Raises:
+        ValueError: the artifact is no classifier.
+    """
     if artifact.task != "classification":
         raise ValueError(f"the model is for {artifact.task}: only a classifier gives scores of images.")
-    scores = runtime(images)["class_logits"].float().softmax(dim=1)
+    scores = outputs["class_logits"].float().softmax(dim=1)
     scores[:, [index for index, name in enumerate(artifact.class_names) if name is None]] = 0.0
     return scores

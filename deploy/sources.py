@@ -74,7 +74,11 @@ def find_sources(arguments: Sequence[str], output: Path | None = None) -> list[S
         InputError: a file, or anything to predict on, is missing.
     """
     sources = [source for argument in arguments for source in _expand(argument, output)]
-    return list({(source.name, source.data): source for source in sources}.values())
+    unique: dict[tuple[str | Path, bytes | None], Source] = {}
+    for source in sources:
+        place = source.name if source.path is None else source.path.resolve()
+        unique.setdefault((place, source.data), source)
+    return list(unique.values())
 
 
 def _expand(argument: str, output: Path | None) -> list[Source]:

@@ -70,5 +70,16 @@ class AccuracyMetric:
         }
 
 
+class ResampledAccuracy:
+    """``top1`` where each image counts as often as its weight says; ``right`` (N,) bool."""
+
+    def __init__(self, right: NDArray[np.bool_]) -> None:
+        self.num_images, self._right = len(right), right.astype(np.float64)
+
+    def __call__(self, weights: NDArray[np.int64]) -> dict[str, float]:
+        total = int(weights.sum())
+        return {"top1": float(weights @ self._right) / total if total else np.nan}
+
+
 def _fraction(part: np.int64, whole: int) -> float | None:
     return int(part) / whole if whole else None

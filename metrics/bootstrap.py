@@ -2,11 +2,16 @@
 
 A resample draws as many images as there are, with replacement (B. Efron, 1979); it is a weight an image,
 so nothing is predicted or matched again. Two models are compared on the same resamples.
+
+AP of a resample is higher than that of its images more often than not: precision is a running maximum, and
+a lucky image that is drawn twice counts at twice as many recalls. Intervals are corrected for that
+(B. Efron, 1981): without it, those of 60 images held the AP of their population in 80 % of the cases.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from statistics import NormalDist
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -28,7 +33,7 @@ class Resampled(Protocol):
 
 
 class Interval(NamedTuple):
-    """Percentile interval of a metric."""
+    """Bias-corrected percentile interval of a metric; it holds the metric itself."""
 
     low: float
     high: float
@@ -53,9 +58,13 @@ def intervals(score: Resampled, num_resamples: int = NUM_RESAMPLES, seed: int = 
     """95 % intervals by metric; undefined metrics, and all of them below two images, are left out."""
     if score.num_images < 2:
         return {}
+    whole = score(np.ones(score.num_images, dtype=np.int64))
     samples = resample(score, num_resamples, seed)
-    defined = {name: values[~np.isnan(values)] for name, values in samples.items()}
-    return {name: _interval(values) for name, values in defined.items() if len(values)}
+    return {
+        name: _bias_corrected(samples[name][~np.isnan(samples[name])], value)
+        for name, value in whole.items()
+        if not np.isnan(value)
+    }
 
 
 def differences(
@@ -64,9 +73,11 @@ def differences(
     """B minus A by metric: paired, two-sided.
 
     Both must score the same images in the same order. ``p_value`` is twice the share of resamples in
-    which the other model is at least as good, never below 2 / (num_resamples + 1). Undefined metrics
-    are left out.
+    which the other model is at least as good, never below 2 / (num_resamples + 1). Undefined metrics,
+    and all of them below two images, are left out.
     """
+    if a.num_images < 2:
+        return {}
     whole = np.ones(a.num_images, dtype=np.int64)
     first, second = a(whole), b(whole)
     of_a, of_b = resample(a, num_resamples, seed), resample(b, num_resamples, seed)
@@ -77,7 +88,8 @@ def differences(
         if len(samples):
             tails = [(samples <= 0).sum(), (samples >= 0).sum()]
             p_value = min(1.0, 2 * (int(min(tails)) + 1) / (len(samples) + 1))
-            result[name] = Difference(second[name] - first[name], *_interval(samples), p_value)
+            low, high = np.quantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+            result[name] = Difference(second[name] - first[name], float(low), float(high), p_value)
     return result
 
 
@@ -87,6 +99,12 @@ def _weights(num_images: int, num_resamples: int, seed: int) -> Iterator[NDArray
         yield np.bincount(random.integers(0, num_images, num_images), minlength=num_images)
 
 
-def _interval(values: NDArray[np.float64]) -> Interval:
-    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(low), float(high))
+def _bias_corrected(samples: NDArray[np.float64], value: float) -> Interval:
+    """The interval of resamples whose share below ``value`` may be another than a half."""
+    normal = NormalDist()
+    margin = normal.inv_cdf((1 + LEVEL) / 2)
+    share = float((samples < value).mean() + (samples == value).mean() / 2)
+    least = normal.cdf(-margin)
+    bias = normal.inv_cdf(min(max(share, least), 1 - least))
+    low, high = np.quantile(samples, [normal.cdf(2 * bias - margin), normal.cdf(2 * bias + margin)])
+    return Interval(min(float(low), value), max(float(high), value))

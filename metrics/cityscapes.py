@@ -45,8 +45,9 @@ class CityscapesMetric:
         predicted, true = as_labels(prediction, "prediction"), as_labels(truth, "truth")
         for name, labels in (("prediction", predicted), ("truth", true)):
             if labels.dtype != np.uint8 or labels.max(initial=0) >= len(LABELS):
+                wrong = labels[(labels < 0) | (labels >= len(LABELS))][0]
                 raise InputError(
-                    f"The {name} holds the value {labels.max()}, but label ids are 0 to {len(LABELS) - 1}."
+                    f"The {name} holds the value {wrong}, but label ids are 0 to {len(LABELS) - 1}."
                 )
         if predicted.shape != true.shape:
             raise InputError(f"Prediction {predicted.shape} and truth {true.shape} must have one shape.")

@@ -98,7 +98,8 @@ def _reasons(overlaps: Overlaps) -> tuple[Integers, Integers]:
 def _repairable(detections: _Detections, used: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Detections that would find their box if they were repaired: it is free, and none scores higher."""
     repairable = np.zeros(len(detections.target), dtype=bool)
-    free = np.flatnonzero((detections.target >= 0) & ~used[detections.target])
+    aimed = np.flatnonzero(detections.target >= 0)
+    free = aimed[~used[detections.target[aimed]]]
     order = free[np.lexsort((-detections.scores[free], detections.target[free]))]
     repairable[order[np.flatnonzero(np.diff(detections.target[order], prepend=-1))]] = True
     return repairable
@@ -110,7 +111,8 @@ def _without(
     """AP50 where an error is repaired: moved to its box, or else removed."""
     is_error = detections.errors == error
     repaired = is_error & repairable
-    categories = np.where(repaired, truth.categories[detections.target], detections.categories)
+    categories = detections.categories.copy()
+    categories[repaired] = truth.categories[detections.target[repaired]]
     right = repaired | (detections.errors == _RIGHT)
     kept = ~is_error | repaired
     return _mean_ap(categories[kept], detections.scores[kept], right[kept], num_truth)

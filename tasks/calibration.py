@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from pocketvision.core.errors import InputError
+from pocketvision.datasets.sampling import spread
 from pocketvision.models import VisionModel
 from pocketvision.tasks.build import refusing_bad_values, with_seed
 from pocketvision.tasks.evaluation import Predictor, make_evaluator
@@ -39,7 +39,7 @@ class OwnData:
     def calibration_images(self, num_images: int) -> Tensor:
         """Images of the training split from its beginning to its end: (N, 3, H, W) uint8."""
         samples = self.data.dataset(self.data.train_split, train=False)
-        return torch.stack([samples[int(i)][0] for i in spread(len(samples), num_images)])
+        return torch.stack([samples[i][0] for i in spread(len(samples), num_images)])
 
     def score(self, predictor: Predictor) -> float:
         """AP, mIoU or top-1 on the validation split, in [0, 1]."""
@@ -47,8 +47,3 @@ class OwnData:
         for samples in progress(self.data.eval_dataloader(self.data.val_split), "scoring"):
             evaluator.update(samples)
         return evaluator.compute()[self.metric] or 0.0
-
-
-def spread(total: int, count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """``count`` indices at even distances below ``total``, or all of them."""
-    return np.arange(total) if total <= count else (np.arange(count) * total) // count

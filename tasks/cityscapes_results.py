@@ -60,7 +60,7 @@ class CityscapesResults:
         label_ids = self._label_ids[prediction]
         instances = None
         if self._has_instances:
-            instances = cv2.imread(instance_file(mask_path), cv2.IMREAD_UNCHANGED)
+            instances = _read_instances(instance_file(mask_path))
         self.metric.update(label_ids, read_mask(mask_path), instances)
         write_label_ids(self._submission / Path(image_path).name, label_ids)
 
@@ -85,6 +85,13 @@ def write_label_ids(path: Path, label_ids: Labels) -> None:
             is_same = picture.mode == "L" and np.array_equal(np.asarray(picture), label_ids)
         if not is_same:
             raise InputError(f"{path} does not hold what was written to it: check the disk and write again.")
+
+
+def _read_instances(path: str) -> npt.NDArray[Any]:
+    instances = cv2.imread(path, cv2.IMREAD_UNCHANGED)
+    if instances is None:
+        raise InputError(f"{path} can't be read as a picture: copy it again.")
+    return instances
 
 
 def _has_instances(mask_path: str) -> bool:

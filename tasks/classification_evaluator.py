@@ -15,11 +15,13 @@ from pocketvision.core.files import replacing
 from pocketvision.core.structures import ClassificationSamples
 from pocketvision.datasets.records import ClassificationRecords
 from pocketvision.metrics import AccuracyMetric
-from pocketvision.metrics.bootstrap import Interval, Resampled, intervals
+from pocketvision.metrics.accuracy import ResampledAccuracy
+from pocketvision.metrics.bootstrap import Interval, intervals
 from pocketvision.tasks.originals import Samples, original_image
 from pocketvision.tasks.pictures import NUM_PICTURES, Answer, classification_sheet
 from pocketvision.tasks.report import Section
 from pocketvision.tasks.report_figures import bars, confusion_picture
+from pocketvision.tasks.scored_images import ClassificationImages
 
 _TOP = 5
 _NUM_WORST = 12
@@ -47,6 +49,7 @@ class ClassificationEvaluator:
         self.picked = set(records.image_ids[picked].tolist())
         self.shown: list[tuple[Tensor, Answer]] = []
         self.results: list[dict[str, Any]] = []
+        self.image_ids: list[int] = []
 
     def update(self, samples: ClassificationSamples) -> None:
         """Predict a batch and add it."""
@@ -63,6 +66,7 @@ class ClassificationEvaluator:
                 "scores": [round(score, 6) for score in best_scores],
             }
             self.results.append(result)
+            self.image_ids.append(target.image_id)
             if target.image_id in self.picked:
                 answer = Answer(str(names[target.label]), str(names[best[0]]), best_scores[0])
                 self.shown.append((image.cpu(), answer))
@@ -72,12 +76,19 @@ class ClassificationEvaluator:
 
     def intervals(self) -> dict[str, Interval]:
         right = [result["predicted"][0] == result["class_name"] for result in self.results]
-        score: Resampled = _ResampledAccuracy(np.array(right, dtype=np.float64))
-        return intervals(score)
+        return intervals(ResampledAccuracy(np.array(right, dtype=bool)))
 
     def write(self) -> None:
-        """Write results.json: the five best classes of every image."""
+        """Write results.json, the five best classes of every image, and images.npz for comparisons."""
         assert self.folder is not None
+        order = np.argsort(self.image_ids)
+        ClassificationImages(
+            np.array(self.image_ids, dtype=np.int64)[order],
+            np.array([Path(row["file_name"]).name for row in self.results])[order],
+            np.array([name for name in self.model.class_names if name is not None]),
+            np.array([str(row["class_name"]) for row in self.results])[order],
+            np.array([str(row["predicted"][0]) for row in self.results])[order],
+        ).write(self.folder)
         with replacing(self.folder / "results.json") as temporary:
             temporary.write_text(json.dumps(self.results, ensure_ascii=False), encoding="utf-8")
 
@@ -99,16 +110,6 @@ class ClassificationEvaluator:
             Section("What is taken for what", picture=confusion_picture(matrix, names)),
             *([_worst(wrong[:_NUM_WORST], samples)] if wrong else []),
         ]
-
-
-class _ResampledAccuracy:
-    """Top-1 accuracy where each image counts as often as its weight says."""
-
-    def __init__(self, right: np.typing.NDArray[np.float64]) -> None:
-        self.num_images, self._right = len(right), right
-
-    def __call__(self, weights: np.typing.NDArray[np.int64]) -> dict[str, float]:
-        return {"top1": float(weights @ self._right) / float(weights.sum())}
 
 
 def _worst(numbered: list[tuple[int, dict[str, Any]]], samples: Samples) -> Section:

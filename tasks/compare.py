@@ -15,11 +15,11 @@ from pocketvision.metrics.bootstrap import LEVEL, NUM_RESAMPLES, Difference, dif
 from pocketvision.tasks.scored_images import ScoredImages, read_images
 
 _MAX_ROWS = 10
-_METRICS = ("AP", "AP50", "mIoU")
+_METRICS = ("AP", "AP50", "mIoU", "top1")
 
 
 class ImageChange(NamedTuple):
-    """An image that the models score differently: F1 of boxes, or mean IoU."""
+    """An image and how the models score it: F1 of boxes, mean IoU, or 1 for the right class."""
 
     file_name: str
     image_id: int
@@ -42,7 +42,8 @@ def compare(a: Path, b: Path, split: str | None = None, num_resamples: int = NUM
     ``a`` and ``b`` are run folders or folders of results; with ``split``, run folders that were scored on it.
 
     Raises:
-        InputError: results are missing, or are of different images, truth, classes or tasks.
+        InputError: results are missing, are of different images, truth, classes or tasks, or of too few
+            images for a test.
     """
     folders = results_folder(a, split), results_folder(b, split)
     metrics_a, metrics_b = (_read_metrics(folder) for folder in folders)
@@ -59,11 +60,16 @@ def compare(a: Path, b: Path, split: str | None = None, num_resamples: int = NUM
         for name in _METRICS
         if name in found and metrics_a.get(name) is not None
     }
+    if not rows:
+        raise InputError(
+            f"{folders[0]} and {folders[1]} can't be compared: a test takes two images or more, and "
+            "something to find in them."
+        )
     return Comparison(metrics_a["split"], len(images_a.image_ids), rows, _changes(images_a, images_b))
 
 
 def results_folder(folder: Path, split: str | None) -> Path:
-    """The folder with results on ``split`` of a run: the newest ``eval_SPLIT``, or the run itself.
+    """The folder with results on ``split`` of a run: itself, or else the newest of its ``eval_*``.
 
     Raises:
         InputError: there is none.
@@ -96,7 +102,9 @@ def comparison_text(comparison: Comparison, names: tuple[str, str]) -> str:
     gained = [row for row in changed if row.score_b > row.score_a]
     lost = [row for row in reversed(changed) if row.score_b < row.score_a]
     equal = comparison.num_images - len(changed)
-    lines.append(f"\nimages: B gains {len(gained)}, loses {len(lost)}, {equal} are equal (by F1 or mean IoU)")
+    lines.append(
+        f"\nimages: B gains {len(gained)}, loses {len(lost)}, {equal} are equal (by F1, mean IoU or top-1)"
+    )
     for title, rows in (("gained most", gained), ("lost most", lost)):
         lines += _image_lines(title, rows[:_MAX_ROWS])
     return "\n".join(lines)
@@ -127,10 +135,10 @@ def _changes(a: ScoredImages, b: ScoredImages) -> list[ImageChange]:
 def _check_same_truth(a: ScoredImages, b: ScoredImages, folders: tuple[Path, Path]) -> None:
     where = f"{folders[0]} and {folders[1]}"
     if type(a) is not type(b):
-        raise InputError(f"{where} are of different tasks: boxes can't be compared with masks.")
+        raise InputError(f"{where} are of different tasks: only models of one task can be compared.")
     if a.class_names.tolist() != b.class_names.tolist():
         raise InputError(f"{where} were scored on different classes: compare models of the same classes.")
-    if not np.array_equal(a.image_ids, b.image_ids) or not np.array_equal(a.truth, b.truth):
+    if not np.array_equal(a.image_ids, b.image_ids) or not a.has_truth_of(b):  # type: ignore[arg-type]
         raise InputError(f"{where} are of different images or annotations: score both on the same data.")
 
 

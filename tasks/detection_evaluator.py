@@ -31,7 +31,7 @@ from pocketvision.tasks.originals import Samples
 from pocketvision.tasks.pictures import NUM_PICTURES, detection_sheet
 from pocketvision.tasks.report import Section
 from pocketvision.tasks.report_detection import detection_sections
-from pocketvision.tasks.scored_images import DetectionImages
+from pocketvision.tasks.scored_images import DetectionImages, ordered_boxes
 
 
 class DetectionPredictor(Protocol):
@@ -103,6 +103,7 @@ class DetectionEvaluator:
             np.array(self.metric.class_names),
             *match_table(self.metric.truth, self.metric.matches),
             *self.counts,
+            ordered_boxes(self.metric.truth),
         ).write(self.folder)
         write_json(self.folder / "analysis.json", self.analysis)
 

@@ -18,7 +18,7 @@ from pocketvision.tasks.classification_evaluator import ClassificationEvaluator,
 from pocketvision.tasks.detection_evaluator import DetectionEvaluator, DetectionPredictor
 from pocketvision.tasks.originals import Samples
 from pocketvision.tasks.progress import progress
-from pocketvision.tasks.report import Section, shown, write_report
+from pocketvision.tasks.report import Section, shown, table_of, write_report
 from pocketvision.tasks.segmentation_evaluator import SegmentationEvaluator, SegmentationPredictor
 
 Predictor = ClassificationPredictor | DetectionPredictor | SegmentationPredictor
@@ -61,8 +61,17 @@ def make_evaluator(
     return SegmentationEvaluator(model, records, folder)
 
 
-def evaluate(model: Any, data: Any, split: str, folder: Path, device: torch.device) -> dict[str, Any]:
+def evaluate(
+    model: Any,
+    data: Any,
+    split: str,
+    folder: Path,
+    device: torch.device,
+    subject: str = "the run's own weights",
+) -> dict[str, Any]:
     """Score a :data:`Predictor` on ``split``; write metrics, results, a picture and a report to ``folder``.
+
+    ``subject`` is what the report says was scored.
 
     Returns:
         The content of metrics.json: flat numbers in [0, 1] or None, ``per_class``, ``num_images``,
@@ -85,7 +94,7 @@ def evaluate(model: Any, data: Any, split: str, folder: Path, device: torch.devi
     evaluator.write()
     save_image(folder / "predictions.png", evaluator.sheet())
     sections = evaluator.sections(metrics, data.dataset(split, train=False))
-    write_report(folder / "report.html", f"Scores on {split}", metrics, sections)
+    write_report(folder / "report.html", subject, metrics, sections)
     return metrics
 
 
@@ -103,13 +112,13 @@ def metrics_table(metrics: dict[str, Any]) -> str:
             f"in brackets: {LEVEL:.0%} intervals, {metrics['num_resamples']} resamples of the images"
         )
     rows = metrics["per_class"]
-    columns = list(next(iter(rows.values()), {}))
-    width = max([len("class"), *(len(name) for name in rows)]) + 2
-    header = "class".ljust(width) + "".join(f"{column:>14}" for column in columns)
-    lines = [
-        name.ljust(width) + "".join(f"{shown(row.get(c)):>14}" for c in columns)
-        for name, row in list(rows.items())[:_MAX_ROWS]
-    ]
+    head, *table = table_of(dict(list(rows.items())[:_MAX_ROWS]), "class")
+    widths = [max(len(row[i]) for row in (head, *table)) + 2 for i in range(len(head))]
+    header, *lines = (
+        row[0].ljust(widths[0])
+        + "".join(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
+        for row in (head, *table)
+    )
     if len(rows) > _MAX_ROWS:
         lines.append(f"... and {len(rows) - _MAX_ROWS} more in metrics.json")
     return "\n".join([*totals, "", header, *lines])

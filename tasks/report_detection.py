@@ -42,7 +42,8 @@ def detection_sections(
     rows = [(name, str(row["count"]), f"{row['dAP50']:.4f}", _ERRORS[name]) for name, row in errors.items()]
     return [
         Section(
-            "Precision and recall", "At IoU 0.5.",
+            "Precision and recall",
+            "At IoU 0.5. As in COCO's AP, the precision at a recall is the best at it or any higher one.",
             picture=recall_curves(analysis["precision_at_recall_0_to_1"]),
         ),
         Section("AP by class", picture=bars({k: v["AP"] for k, v in metrics["per_class"].items()})),

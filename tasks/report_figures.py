@@ -44,8 +44,8 @@ def bars(values: Mapping[str, float | None], limits: tuple[float, float] | None 
 def recall_curves(curves: Mapping[str, Sequence[float] | None]) -> bytes:
     """Precision (101,) at recalls 0 to 1 by class, thin, and their mean; with six classes or fewer, named."""
     defined = {name: curve for name, curve in curves.items() if curve is not None}
-    figure = _figure(7.5, 5)
-    axes = figure.add_axes((0.1, 0.12, 0.86, 0.84))
+    figure = _figure(9.5, 5)
+    axes = figure.add_axes((0.08, 0.12, 0.68, 0.84))
     recalls = np.linspace(0, 1, 101)
     are_named = len(defined) <= len(_COLORS)
     for i, (name, curve) in enumerate(defined.items()):
@@ -53,32 +53,37 @@ def recall_curves(curves: Mapping[str, Sequence[float] | None]) -> bytes:
         axes.plot(recalls, curve, linewidth=1.2, **style)  # type: ignore[arg-type]
     if defined:
         mean = np.mean(list(defined.values()), axis=0)
-        axes.plot(recalls, mean, color="black", linewidth=2.5, label="mean")
-        axes.legend(loc="lower left")
+        axes.plot(recalls, mean, color="black", linewidth=2.5, label="mean", zorder=1.9)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.01))
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
     axes.grid(alpha=0.3)
     return _png(figure)
 
 
 def confusion_picture(matrix: npt.NDArray[Any], names: Sequence[str]) -> bytes:
-    """Counts by (true, predicted) class as shares of their row; of many classes the 30 most confused."""
-    shares = matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True))
+    """Counts by (true, predicted) class as shares of their row, whose sum stands beside its name; of many
+    classes the 30 most confused."""
+    totals = matrix.sum(axis=1)
+    shares = matrix / np.maximum(1, totals[:, None])
     if len(names) > _MAX_CELLS:
         errors = matrix.sum(axis=1) - np.diagonal(matrix)
         kept = np.sort(np.argsort(-errors, kind="stable")[:_MAX_CELLS])
-        shares, names = shares[np.ix_(kept, kept)], [names[i] for i in kept]
-    side = 2.4 + 0.36 * len(names)
-    figure = _figure(side + 1, side)
-    axes = figure.add_axes((1.9 / (side + 1), 0.3 / side, 1 - 2.2 / (side + 1), 1 - 2.1 / side))
+        shares, totals, names = shares[np.ix_(kept, kept)], totals[kept], [names[i] for i in kept]
+    cells = 0.4 * len(names)
+    above = 0.3 + 0.085 * max(len(_short(name)) for name in names)
+    width, height = cells + 3.3, cells + 0.5 + above
+    figure = _figure(width, height)
+    axes = figure.add_axes((3 / width, 0.5 / height, cells / width, cells / height))
     axes.imshow(shares, cmap="cividis", vmin=0, vmax=1, aspect="auto")
     for (i, j), share in np.ndenumerate(shares):
         if share >= 0.005:
             color = "black" if share > 0.5 else "white"
             axes.text(j, i, f"{100 * share:.0f}", ha="center", va="center", color=color, fontsize=8)
-    axes.set_yticks(range(len(names)), [_short(name) for name in names])
+    labels = [f"{_short(name)} ({total:,})" for name, total in zip(names, totals.tolist(), strict=True)]
+    axes.set_yticks(range(len(names)), labels)
     axes.set_xticks(range(len(names)), [_short(name) for name in names], rotation=90)
     axes.xaxis.tick_top()
-    axes.xaxis.set_label_position("top")
+    axes.xaxis.set_label_position("bottom")
     axes.set(xlabel="predicted (per cent of the row)", ylabel="truth")
     return _png(figure)
 

@@ -56,13 +56,16 @@ def score(
     if inference is not None and not isinstance(model, Segmenter):
         raise InputError("--scales, --flip and --window are for segmentation: leave them out.")
     split = split or data.val_split
-    folder = new_folder(output, source if source.is_dir() else path.parent, split)
+    # A name such as coco stands for a file among the downloads, which is no place for results.
+    beside = path.parent if path.is_relative_to(weights.parent) else Path()
+    folder = new_folder(output, source if source.is_dir() else beside, split)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if inference is None:
-        return evaluate(model, data, split, folder, device), folder
+        return evaluate(model, data, split, folder, device, str(weights)), folder
     model.eval().to(device)
     assert isinstance(model, Segmenter)
-    return evaluate(MultiScaleSegmenter(model, inference), data, split, folder, device), folder
+    subject = f"{weights}, {inference}"
+    return evaluate(MultiScaleSegmenter(model, inference), data, split, folder, device, subject), folder
 
 
 def score_exported(
@@ -86,7 +89,7 @@ def score_exported(
         data.connect(class_names=predictor.class_names, resize=resize)
     split = split or data.val_split
     folder = new_folder(output, artifact.parent, split)
-    return evaluate(predictor, data, split, folder, torch.device("cpu")), folder
+    return evaluate(predictor, data, split, folder, torch.device("cpu"), str(artifact)), folder
 
 
 def new_folder(output: Path | None, parent: Path, split: str) -> Path:

@@ -15,6 +15,7 @@ from pocketvision.core.command import command, find_config, shipped_configs
 from pocketvision.core.errors import InputError
 
 if TYPE_CHECKING:
+    from pocketvision.core.structures import Size
     from pocketvision.deploy.benchmark import Measurement, Subject
 
 _PREFIXES = {
@@ -24,6 +25,7 @@ _PREFIXES = {
 }
 _NUM_CLASSES = 80
 """For configs that take their classes from the data."""
+_MIN_SIDE = 32
 _UNITS = {"ms": 1e-3, "s": 1.0}
 
 
@@ -33,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(
         prog="benchmark",
-        description="Latency and throughput from pixels to raw outputs, the candidates interleaved.",
+        description="Latency, throughput and memory from pixels to raw outputs, the candidates interleaved.",
     )
     add = parser.add_argument
     add("subjects", metavar="RUN|FILE|CONFIG", nargs="*", help="runs, weights, exported files or configs")
@@ -45,6 +47,8 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--threads", default=str(os.cpu_count() or 1), metavar="N,M", help="CPU threads (default: all cores)")
     add("--batch", default="1", metavar="N,M", help="images a call (default: 1)")
+    add("--sizes", metavar="N,HxW", help="image sizes, as 224,320x480 (default: each model's own)")
+    add("--no-memory", action="store_true", help="leave out peak memory, which takes seconds a candidate")
     add("--rounds", type=int, default=20, help="calls of each candidate (default: 20)")
     add("--budget", metavar="15ms", help="pick the largest shipped model whose median stays below this")
     add("--task", choices=_PREFIXES, default="detection", help="with --budget (default: detection)")
@@ -60,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     threads, batches = (_counts(name, getattr(arguments, name)) for name in ("threads", "batch"))
     if arguments.rounds < 1:
         raise InputError(f"--rounds is {arguments.rounds}: give a number from 1.")
+    sizes = None if arguments.sizes is None else _sizes(arguments.sizes)
     budget = None if arguments.budget is None else _seconds(arguments.budget)
     names = list(arguments.subjects)
     if budget is not None and not names:
@@ -72,10 +77,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pocketvision.core.files import write_json
     from pocketvision.deploy.benchmark import benchmark
     from pocketvision.deploy.benchmark_report import benchmark_json, benchmark_picture, benchmark_table
+    from pocketvision.deploy.benchmark_sizes import at_sizes
 
     with tempfile.TemporaryDirectory(prefix="pocketvision-benchmark-") as folder:
         subjects = [_subject(name) for name in names]
-        rows = benchmark(subjects, backends, threads, batches, arguments.rounds, Path(folder))
+        if sizes is not None:
+            subjects = at_sizes(subjects, sizes, print)
+        with_memory = not arguments.no_memory
+        rows = benchmark(
+            subjects, backends, threads, batches, arguments.rounds, Path(folder), with_memory=with_memory
+        )
     rows.sort(key=lambda row: row.median / row.batch_size)
     print(benchmark_table(rows))
     if arguments.json is not None:
@@ -107,14 +118,18 @@ def _subject(name: str) -> Subject:
 
 def _pick(rows: Sequence[Measurement], budget: float) -> str:
     """The slowest model that fits on its fastest backend: of one task's models the larger is the better."""
-    fastest: dict[str, Measurement] = {}
+    fastest: dict[tuple[str, Size], Measurement] = {}
     for row in sorted(rows, key=lambda row: row.median):
-        fastest.setdefault(row.name, row)
+        fastest.setdefault((row.name, row.image_size), row)
     fitting = [row for row in fastest.values() if row.median <= budget]
     if not fitting:
         return f"nothing fits {budget * 1e3:g} ms: try more --threads or others of --backends"
     best = max(fitting, key=lambda row: row.median)
-    return f"fits {budget * 1e3:g} ms: {best.name} on {best.backend}, {best.median * 1e3:.1f} ms"
+    height, width = best.image_size
+    return (
+        f"fits {budget * 1e3:g} ms: {best.name} on {best.backend}, {best.median * 1e3:.1f} ms "
+        f"at {height}x{width}"
+    )
 
 
 def _names(text: str) -> list[str]:
@@ -131,6 +146,15 @@ def _counts(name: str, text: str) -> list[int]:
     if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", text):
         raise InputError(f"--{name} is '{text}': give numbers from 1, as 1,2.")
     return [int(word) for word in text.split(",")]
+
+
+def _sizes(text: str) -> list[Size]:
+    """ "224,320x480" -> (height, width) of each."""
+    if re.fullmatch(r"\d+(x\d+)?(,\d+(x\d+)?)*", text):
+        pairs = [[int(side) for side in word.split("x")] for word in text.split(",")]
+        if min(map(min, pairs)) >= _MIN_SIDE:
+            return [(pair[0], pair[-1]) for pair in pairs]
+    raise InputError(f"--sizes is '{text}': give sides from {_MIN_SIDE}, as 224,320x480 (height x width).")
 
 
 def _seconds(text: str) -> float:

@@ -13,6 +13,7 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.memory import keep_freed_memory
 
 EXPORTED = (".onnx", ".xml", ".pt2")
+WEIGHTS = (".safetensors", ".ckpt", ".pth", ".pt")
 
 
 @command
@@ -22,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "source",
         metavar="RUN|CONFIG|FILE",
-        help="a run, a config with --weights, or a run's exported model",
+        help="a run, a file in one (checkpoint, weights, exported model), or a config with --weights",
     )
     parser.add_argument("overrides", metavar="part.key=value", nargs="*", help="values to change")
     parser.add_argument(
@@ -56,12 +57,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 def what_and_where(source: str, weights: Path | None) -> tuple[Path, Path | None]:
     """The run folder or config file, and the weights file if one is named."""
     path = Path(source)
-    if path.suffix in EXPORTED and weights is None:
-        if not (path.parent / "run.json").is_file():
+    if path.suffix in (*EXPORTED, *WEIGHTS) and weights is None:
+        folders = path.absolute().parents[:2]  # of checkpoints, the run is the second
+        run = next((folder for folder in folders if (folder / "run.json").is_file()), None)
+        if run is None:
             raise InputError(
                 f"{source} does not say what data to score it on: use eval CONFIG --weights {source}, or RUN."
             )
-        return path.parent, path
+        return run, path
     if path.is_dir():
         return path, weights
     if weights is None and not path.is_file() and "/" in source:

@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING
 
 from pocketvision.core.command import command, find_config
 from pocketvision.core.errors import InputError
+from pocketvision.tools.export_int8 import add_int8_options, check_int8_options, write_int8
+from pocketvision.tools.export_web import add_web_options, check_target, export_web
 
 if TYPE_CHECKING:
+    from pocketvision.deploy.certificate_images import ImageSet
     from pocketvision.deploy.formats import ExportOptions
+    from pocketvision.models import VisionModel
 
 
 @command
@@ -22,6 +26,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     arguments = _parser().parse_args(argv)
     _check_source(arguments.source, arguments.weights)
+    check_target(arguments)
+    check_int8_options(arguments)
+    if arguments.web is not None:
+        export_web(arguments, _licence(arguments.source, arguments.weights))
+        return
     options = _options(arguments)
     check_format(arguments.format, arguments.output, options)
     if arguments.output.exists():
@@ -33,28 +42,66 @@ def main(argv: Sequence[str] | None = None) -> None:
     model = load_model(arguments.source, arguments.weights)
     if options.licence is None:
         options = replace(options, licence=_licence(arguments.source, arguments.weights))
-    print(f"exported: {export_model(model, arguments.format, arguments.output, options)}")
+    images = None if arguments.verify is None else _images(model, options, arguments.verify)
+    if options.int8:
+        path = write_int8(arguments, model, options)
+    else:
+        path = export_model(model, arguments.format, arguments.output, options)
+    print(f"exported: {path}")
+    if images is not None:
+        _verify(model, arguments.output, images)
 
 
 def _parser() -> argparse.ArgumentParser:
     from pocketvision.deploy.formats import FORMATS
 
     parser = argparse.ArgumentParser(
-        prog="export", description="Write a model as a file for ONNX Runtime, OpenVINO or PyTorch."
+        prog="export",
+        description="Write a model as a file for ONNX Runtime, OpenVINO or PyTorch, or as a web page.",
     )
     parser.add_argument(
         "source", metavar="RUN|FILE|CONFIG", help="a run folder, our .safetensors, or a config with --weights"
     )
     parser.add_argument("--weights", metavar="FILE", help="weights file (default: the run's best)")
-    parser.add_argument("--format", required=True, choices=FORMATS)
-    parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="file to write")
+    parser.add_argument("--format", choices=FORMATS)
+    parser.add_argument("--output", type=Path, metavar="FILE", help="file to write")
+    add_web_options(parser)
     parser.add_argument("--nms", action="store_true", help="detectors: final boxes instead of raw outputs")
     parser.add_argument("--labels", action="store_true", help="segmenters: a label map instead of logits")
     parser.add_argument("--input", choices=("uint8", "float"), default="uint8", help="0..255 in both")
     parser.add_argument("--batch", default="dynamic", metavar="N|dynamic", help="images a call takes")
     parser.add_argument("--size", choices=("fixed", "dynamic"), default="fixed", help="of the images")
+    parser.add_argument(
+        "--verify",
+        type=Path,
+        metavar="DATA",
+        help="compare the file with PyTorch on a folder of images or a data set: writes a certificate",
+    )
+    add_int8_options(parser)
     parser.add_argument("--licence", help="of the weights (default: what their file says)")
     return parser
+
+
+def _images(model: VisionModel, options: ExportOptions, data: Path) -> ImageSet:
+    """What to verify with, found before the time for exporting is spent."""
+    from pocketvision.deploy.certificate_images import find_images
+    from pocketvision.deploy.export import plan_artifact
+
+    return find_images(data, plan_artifact(model, options))
+
+
+def _verify(model: VisionModel, output: Path, images: ImageSet) -> None:
+    """Write the certificate beside the file; over tolerance is an error, but the file stays."""
+    from pocketvision.deploy.certificate import certify, write_certificate
+    from pocketvision.deploy.certificate_report import write_certificate_page
+
+    page = output.with_suffix(".certificate.html")
+    certificate = certify(model, output, images)
+    write_certificate(certificate, output.with_suffix(".certificate.json"))
+    write_certificate_page(certificate, page)
+    if not certificate.passed:
+        raise InputError(f"{certificate.verdict.removesuffix('.')}: look at {page}.")
+    print(f"{certificate.verdict} Certificate: {page}")
 
 
 def _check_source(source: str, weights: str | None) -> None:
@@ -79,6 +126,7 @@ def _options(arguments: argparse.Namespace) -> ExportOptions:
         input_type=arguments.input,
         batch=None if arguments.batch == "dynamic" else int(arguments.batch),
         dynamic_size=arguments.size == "dynamic",
+        int8=arguments.int8,
         source=arguments.weights or arguments.source,
         licence=arguments.licence,
     )

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image, ImageDraw
 
 from pocketvision.core.drawing import PALETTE, draw_boxes, drawing_sizes, name_regions, palette_for
-from pocketvision.core.text_labels import choose_place, fit_font, load_font, places_at_box, text_size, write
+from pocketvision.core.text_labels import (
+    Color,
+    choose_place,
+    fit_font,
+    load_font,
+    places_at_box,
+    text_size,
+    write,
+)
 
 SIZE = (200, 300)
 NONE = np.empty((0, 4))
@@ -54,6 +63,24 @@ def test_text_is_dark_on_light_and_light_on_dark() -> None:
         width, height = text_size(font, "name")
         write(ImageDraw.Draw(canvas), font, "name", (0, 0, width, height), color)
         assert (np.array(canvas)[:height, :width] == text).all(axis=2).any()
+
+
+@pytest.mark.parametrize("color", PALETTE)
+def test_letters_stand_out_from_every_color_of_the_palette(color: Color) -> None:
+    """WCAG asks for a contrast of 4.5 between text and its background."""
+
+    def luminance(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+        shares = values / 255
+        linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+        return np.asarray(linear @ [0.2126, 0.7152, 0.0722])
+
+    canvas = Image.new("RGB", (60, 40))
+    write(ImageDraw.Draw(canvas), load_font(30), "HH", (0, 0, 60, 40), color)
+    found = np.array(canvas)
+    background = luminance(np.array(color, np.uint8))
+    letters = luminance(found.reshape(-1, 3))
+    contrast = (np.maximum(letters, background) + 0.05) / (np.minimum(letters, background) + 0.05)
+    assert contrast.max() >= 4.5
 
 
 def test_regions_are_named_inside_themselves() -> None:

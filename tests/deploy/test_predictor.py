@@ -118,6 +118,18 @@ def test_turned_photos_are_seen_upright(models: Models, pictures: Pictures, tmp_
         np.testing.assert_array_equal(predictor(image).image, pictures[0])
 
 
+def test_pillow_images_of_sixteen_bits_are_scaled_as_files_are(
+    models: Models, pictures: Pictures, tmp_path: Path
+) -> None:
+    """Pillow itself would clip them: all white."""
+    predictor = Predictor(TorchRuntime(models["classification"]))
+    grey = pictures[0][..., 0]
+    PillowImage.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    for image in (tmp_path / "deep.png", PillowImage.open(tmp_path / "deep.png")):
+        seen = predictor(image).image
+        assert np.abs(seen.astype(int) - grey[..., None]).max() <= 1, image
+
+
 def test_predictions_draw_save_and_become_plain_values(
     models: Models, pictures: Pictures, tmp_path: Path
 ) -> None:

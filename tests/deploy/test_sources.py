@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler
@@ -22,6 +25,7 @@ from pocketvision.deploy.frames import Frame, count_frames, decode_picture, read
 from pocketvision.deploy.sources import Source, find_sources
 from pocketvision.deploy.video import VideoFile
 
+PASSWORD = f"Basic {base64.b64encode(b'me:s@fe').decode()}"
 PICTURE = cv2.resize(np.random.default_rng(0).integers(0, 256, (5, 6, 3), dtype=np.uint8), (72, 48))
 
 
@@ -59,6 +63,8 @@ def test_folders_patterns_and_files(media: Path) -> None:
     assert names(find_sources([f"{media}/?/1.*"]), media) == ["a/1.jpg", "b/1.jpg"]
     both = find_sources([f"{media}/a/1.jpg", f"{media}/**/1.jpg"])
     assert names(both, media) == ["a/1.jpg", "b/1.jpg"], "nothing twice"
+    again = find_sources([f"{media}/a/1.jpg", os.path.relpath(media / "a" / "1.jpg")])
+    assert names(again, media) == ["a/1.jpg"], "by whichever path"
     assert [source.kind for source in find_sources([f"{media}/b/clip.mp4", f"{media}/a"])] == [
         "video",
         "image",
@@ -135,6 +141,14 @@ def test_any_kind_of_pixels_becomes_rgb(mode: str) -> None:
         np.testing.assert_allclose(decoded[..., 2], PICTURE[..., 0], atol=1)
 
 
+def test_what_only_pillow_reads_is_read_in_silence(capfd: pytest.CaptureFixture[str]) -> None:
+    file = io.BytesIO()
+    PillowImage.fromarray(PICTURE[..., 0].astype(np.float32)).save(file, "TIFF")
+    assert decode_picture(file.getvalue(), "a.tif").shape == PICTURE.shape
+    said = capfd.readouterr()
+    assert not said.out + said.err
+
+
 def test_videos_give_numbered_frames(media: Path) -> None:
     source = find_sources([f"{media}/b/clip.mp4"])[0]
     frames, failures = read(source)
@@ -183,11 +197,34 @@ def test_cameras_and_addresses_that_are_not_there(
     assert not said.out + said.err, "OpenCV and FFmpeg keep quiet"
 
 
+def send_jpegs(handler: SimpleHTTPRequestHandler) -> None:
+    """What a network camera sends that falls silent after forty frames."""
+    handler.send_response(200)
+    handler.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+    handler.end_headers()
+    data = cv2.imencode(".jpg", PICTURE)[1].tobytes()
+    for _ in range(40):
+        handler.wfile.write(
+            b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(data) + data + b"\r\n"
+        )
+    handler.wfile.flush()
+    time.sleep(2.5)
+
+
 @pytest.fixture
 def server(media: Path) -> Iterator[str]:
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:
             pass
+
+        def do_GET(self) -> None:
+            if self.path == "/camera":
+                send_jpegs(self)
+            elif self.path == "/private.png" and self.headers["Authorization"] == PASSWORD:
+                self.path = "/b/2.PNG"
+                super().do_GET()
+            else:
+                super().do_GET()
 
     with HTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(media))) as running:
         thread = threading.Thread(target=running.serve_forever)
@@ -203,3 +240,34 @@ def test_pictures_and_videos_from_a_server(server: str) -> None:
     assert len(frames) == 8 and [frame.source for frame in frames[:2]] == [picture, video]
     np.testing.assert_array_equal(frames[0].image, PICTURE)
     assert len(failures) == 1 and "no.png can't be fetched (File not found)" in failures[0]
+
+
+def test_a_stream_that_falls_silent_is_named(
+    server: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pocketvision.deploy.video._TIMEOUT_MS", 1000)
+    frames, failures = read(*find_sources([f"{server}/camera"]))
+    assert len(frames) > 30 and len(failures) == 1
+    assert "/camera stopped sending: check the address and the network" in failures[0]
+    said = capfd.readouterr()
+    assert not said.out + said.err, "OpenCV and FFmpeg keep quiet"
+
+
+def test_a_long_video_from_a_server_that_can_not_jump(server: str, media: Path) -> None:
+    """An mp4 file has its table of contents at the end; Python's own server sends files from their start."""
+    noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8)
+    with VideoFile(media, "long", 10.0, (240, 320)) as video:
+        for index in range(60):
+            video.add(np.roll(noise, index, axis=1))
+    assert video.path.stat().st_size > 1_000_000
+    frames, failures = read(*find_sources([f"{server}/{video.path.name}"]))
+    assert len(frames) == 60 and not failures
+
+
+def test_name_and_password_of_an_address_are_sent(server: str) -> None:
+    address = f"{server.replace('//', '//me:s%40fe@')}/private.png"
+    (frame,), failures = read(*find_sources([address]))
+    np.testing.assert_array_equal(frame.image, PICTURE)
+    assert not failures
+    frames, failures = read(*find_sources([address.replace("s%40fe", "wrong")]))
+    assert not frames and "private.png can't be fetched" in failures[0] and "wrong" not in failures[0]

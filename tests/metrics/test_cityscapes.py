@@ -112,6 +112,8 @@ def test_other_values_are_refused() -> None:
     prediction, truth, instances = random_maps(0)
     with pytest.raises(InputError, match="prediction holds the value 255, but label ids are 0 to 33"):
         CityscapesMetric().update(np.full_like(truth, 255), truth)
+    with pytest.raises(InputError, match="prediction holds the value -1, but label ids are 0 to 33"):
+        CityscapesMetric().update(np.full(truth.shape, -1), truth)
     with pytest.raises(InputError, match="must have one shape"):
         CityscapesMetric().update(prediction[1:], truth)
     with pytest.raises(InputError, match="label id 70 is unknown"):

@@ -6,9 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pocketvision.metrics.coco_arrays import Found, Truth
 from pocketvision.metrics.coco_matching import match
+from pocketvision.metrics.detection_analysis import confusion
 from pocketvision.metrics.detection_errors import ERRORS, detection_errors
 
 Problem = Callable[..., tuple[Truth, Found]]
@@ -48,12 +51,13 @@ def one_image(boxes: list[list[float]], rows: list[tuple[list[float], int, float
     """Counts of errors of (box, class, score) where ``boxes`` are of class 0."""
     size = len(boxes)
     truth = Truth(
-        np.zeros(size, int), np.zeros(size, int), np.array(boxes, dtype=np.float64),
+        np.zeros(size, int), np.zeros(size, int), np.array(boxes, dtype=np.float64).reshape(-1, 4),
         np.full(size, 100.0), np.zeros(size, bool), np.arange(1, size + 1),
     )  # fmt: skip
     found = Found(
-        np.zeros(len(rows), int), np.array([row[1] for row in rows]),
-        np.array([row[0] for row in rows], dtype=np.float64), np.array([row[2] for row in rows]),
+        np.zeros(len(rows), int), np.array([row[1] for row in rows], dtype=np.int64),
+        np.array([row[0] for row in rows], dtype=np.float64).reshape(-1, 4),
+        np.array([row[2] for row in rows]),
     )  # fmt: skip
     errors = detection_errors(truth, found, match(truth, found, 2))
     return {name: row.number for name, row in errors.items() if row.number}
@@ -78,3 +82,28 @@ FAR = [90.0, 90.0, 10.0, 10.0]
 )
 def test_single_cases(rows: list[tuple[list[float], int, float]], expected: dict[str, int]) -> None:
     assert one_image([BOX], rows) == expected
+
+
+def test_without_truth_all_is_background() -> None:
+    """Of classes that the split hasn't: what is found is false, and no AP can be given back."""
+    assert one_image([], [(BOX, 0, 0.9), (FAR, 1, 0.8)]) == {"background": 2}
+    assert one_image([], []) == {}
+
+
+@given(st.integers(0, 10**6), st.integers(0, 20), st.sampled_from([0.0, 0.3, 1.0]))
+@settings(max_examples=25, deadline=None)
+def test_every_detection_and_box_has_one_fate(
+    coco_problem: Problem, seed: int, num_found: int, crowd: float
+) -> None:
+    """With crowds, an annotation with id 0, and without detections or truth."""
+    truth, found = coco_problem(seed, num_images=seed % 9 + 1, num_found=num_found, crowd=crowd)
+    matches = match(truth, found, 4)
+    errors = detection_errors(truth, found, matches)
+    first = np.uint64(1)
+    num_false = int(((matches.counted & first) & ~matches.hits & first).sum())
+    assert sum(row.number for name, row in errors.items() if name != "missed") == num_false
+    num_hits = int((matches.hits & first).sum())
+    assert errors["missed"].number <= int((~truth.crowd).sum()) - num_hits
+    assert all(0 <= row.dap50 <= 1 for row in errors.values())
+    matrix = confusion(truth, found, matches, np.zeros(4))
+    assert matrix[:4].sum() == (~truth.crowd).sum() and matrix.trace() == num_hits

@@ -22,6 +22,7 @@ from pocketvision.core.structures import FeatureInfo, Features, Size
 from pocketvision.datasets import CITYSCAPES_NAMES, CityscapesDataModule, MaskFolderDataModule
 from pocketvision.datasets.cityscapes import CITYSCAPES_LABEL_IDS
 from pocketvision.models import Segmenter
+from pocketvision.tasks.cityscapes_results import CityscapesResults, write_label_ids
 from pocketvision.tasks.compare import compare
 from pocketvision.tasks.evaluation import evaluate
 from pocketvision.tasks.multi_scale import Inference, MultiScaleSegmenter, window_starts
@@ -107,6 +108,38 @@ def test_cityscapes_scripts_read_the_submission_alike(
     for name, row in metrics["per_class"].items():
         expected = found["classScores"][name]
         assert row["IoU"] == (None if np.isnan(expected) else pytest.approx(expected, abs=1e-12))
+        if "iIoU" in row:
+            instances = found["classInstScores"][name]
+            assert row["iIoU"] == (None if np.isnan(instances) else pytest.approx(instances, abs=1e-12))
+    assert metrics["iIoU"] == pytest.approx(found["averageScoreInstClasses"], abs=1e-12)
+
+
+def test_a_submission_that_reads_otherwise_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label_ids = np.uint8([[7, 8], [23, 26]])
+    write_label_ids(tmp_path / "a.png", label_ids)
+    save = Image.Image.save
+    monkeypatch.setattr(
+        Image.Image, "save", lambda picture, *rest, **more: save(picture.rotate(90), *rest, **more)
+    )
+    with pytest.raises(InputError, match=r"b\.png does not hold what was written to it"):
+        write_label_ids(tmp_path / "b.png", label_ids)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_an_instance_map_that_is_no_picture_is_named(tmp_path: Path, tiny: Callable[[str], Path]) -> None:
+    shutil.copytree(tiny("cityscapes"), tmp_path / "data")
+    add_instances(tmp_path / "data")
+    data = CityscapesDataModule(tmp_path / "data", batch_size=2, num_workers=0)
+    data.connect(CITYSCAPES_NAMES, Resize((32, 64)))
+    results = CityscapesResults(data.records("val"), tmp_path / "submission")
+    mask_path = Path(data.records("val").mask_paths[0])
+    broken = Path(str(mask_path).replace("labelIds", "instanceIds"))
+    broken.write_bytes(b"no picture")
+    shape = np.asarray(Image.open(mask_path)).shape
+    with pytest.raises(InputError, match=f"{broken.name} can't be read as a picture"):
+        results.update(int(data.records("val").image_ids[0]), np.zeros(shape, np.uint8))
 
 
 def test_other_masks_are_scored_compared_and_reported(tmp_path: Path, tiny: Callable[[str], Path]) -> None:

@@ -12,7 +12,10 @@ import torch
 from pocketvision.backbones import mobilenet_v3_small
 from pocketvision.core.resize import Resize
 from pocketvision.deploy.benchmark import Measurement, Subject, benchmark
+from pocketvision.deploy.benchmark_report import benchmark_picture, benchmark_table
+from pocketvision.deploy.benchmark_sizes import at_sizes
 from pocketvision.deploy.export import export_model
+from pocketvision.deploy.formats import ExportOptions
 from pocketvision.heads import ClassifierHead
 from pocketvision.models import Classifier
 from pocketvision.tools.benchmark import _pick, main
@@ -48,13 +51,14 @@ def test_every_combination_has_its_turn(tmp_path: Path, artifact: Path) -> None:
 
 
 def test_table_json_and_picture(artifact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--rounds", "3", "--threads", "1", "--budget", "10s"]
+    options = ["--rounds", "3", "--threads", "1", "--no-memory", "--budget", "10s"]
     files = ["--json", str(tmp_path / "b.json"), "--picture", str(tmp_path / "b.png")]
     assert main([str(artifact), *options, *files]) == 0
     text = capsys.readouterr().out
     assert "images/s" in text and f"fits 10000 ms: {artifact} on onnx" in text
+    assert "at 32x32" in text
     (row,) = json.loads((tmp_path / "b.json").read_text())
-    assert row["image_size"] == [32, 32] and row["median"] <= row["p90"]
+    assert row["image_size"] == [32, 32] and row["median"] <= row["p90"] and row["peak_memory"] is None
     assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")
     assert main([str(artifact), *options[:-1], "0.0001ms"]) == 0
     assert "nothing fits" in capsys.readouterr().out
@@ -64,6 +68,48 @@ def test_models_of_one_name_stay_apart(tmp_path: Path) -> None:
     subjects = [Subject("same", classifier(side)) for side in (32, 64)]
     rows = benchmark(subjects, ("pt2",), (1,), (1,), 1, tmp_path)
     assert [row.image_size for row in rows] == [(32, 32), (64, 64)]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="peak memory is read from Linux's /proc")
+def test_memory_grows_with_the_batch(tmp_path: Path, artifact: Path) -> None:
+    """The input alone, as float32, is 3 * 4 bytes a pixel."""
+    subjects = [Subject("large", classifier(256))]
+    rows = benchmark(subjects, ("torch",), (1,), (1, 32), 1, tmp_path, with_memory=True)
+    small, large = (row.peak_memory for row in rows)
+    assert small is not None and large is not None and large - small > 31 * 256 * 256 * 3 * 4
+    table = benchmark_table(rows)
+    assert f"{large / 1e6:.0f}" in table.splitlines()[2] and "memory is what a fresh process adds" in table
+    benchmark_picture(rows, tmp_path / "b.svg")
+    assert f"{large / 1e6:.0f} MB" in (tmp_path / "b.svg").read_text()
+
+
+def test_sizes_make_models_anew_and_skip_files_of_another_size(
+    tmp_path: Path, artifact: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--sizes", "64,32x96", "--rounds", "1", "--threads", "1", "--no-memory"]
+    options += ["--json", str(tmp_path / "b.json")]
+    assert main(["quickstart", str(artifact), "--backends", "torch,onnx", *options]) == 0
+    said = capsys.readouterr().out
+    assert f"skipped: {artifact} takes 32x32 only, not 64x64" in said and "not 32x96" in said
+    rows = json.loads((tmp_path / "b.json").read_text())
+    found = {(row["name"], row["backend"], *row["image_size"]) for row in rows}
+    assert found == {
+        ("quickstart", backend, *size) for backend in ("torch", "onnx") for size in ((64, 64), (32, 96))
+    }
+    assert main([str(artifact), "--sizes", "64", *options[2:]]) == 1
+    assert "error: Nothing here takes images of 64x64" in capsys.readouterr().err
+
+
+def test_a_file_of_any_size_is_measured_at_each(tmp_path: Path) -> None:
+    model = classifier(64)
+    path = export_model(model, "onnx", tmp_path / "any.onnx", ExportOptions(dynamic_size=True))
+    said: list[str] = []
+    subjects = at_sizes([Subject("any", path), Subject("model", model)], [(48, 80), (96, 96)], said.append)
+    rows = benchmark(subjects, ("torch",), (1,), (1,), 1, tmp_path)
+    assert [(row.name, row.image_size) for row in rows] == [
+        (name, size) for name in ("any", "model") for size in ((48, 80), (96, 96))
+    ]
+    assert not said and model.resize.image_size == (64, 64), "the model itself stays as it is"
 
 
 def test_the_pick_is_by_latency_at_any_batch_size() -> None:
@@ -84,6 +130,8 @@ def test_the_pick_is_by_latency_at_any_batch_size() -> None:
         (["quickstart", "--backends", "torch,tensorrt"], "no backend 'tensorrt'"),
         (["quickstart", "--threads", "0"], "give numbers from 1"),
         (["quickstart", "--budget", "15"], "as 15ms"),
+        (["quickstart", "--sizes", "320x"], "give sides from 32, as 224,320x480"),
+        (["quickstart", "--sizes", "320,16"], "give sides from 32"),
         (["quickstart", "--rounds", "0"], "give a number from 1"),
     ],
 )

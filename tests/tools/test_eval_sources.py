@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from pocketvision.backbones import mobilenet_v3_small
 from pocketvision.core.config import Experiment
+from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.core.weights import save_weights
 from pocketvision.datasets import CocoDataModule, MaskFolderDataModule
@@ -24,7 +25,7 @@ from pocketvision.deploy.torch_runtime import TorchRuntime
 from pocketvision.heads import LRASPPHead, SSDLiteHead
 from pocketvision.models import Detector, Segmenter
 from pocketvision.tasks import score as scoring
-from pocketvision.tools.eval import main
+from pocketvision.tools.eval import main, what_and_where
 
 AsTrained = Callable[[nn.Module], nn.Module]
 MASK_NAMES = tuple("abcdefghijkl")
@@ -115,3 +116,18 @@ def test_bad_options_are_one_sentence(
 ) -> None:
     assert main(["lraspp_v2_camvid", "--weights", str(tmp_path / "w.safetensors"), *options]) == 1
     assert capsys.readouterr().err.startswith(f"error: {options[0]}")
+
+
+@pytest.mark.parametrize("name", ["checkpoints/last.ckpt", "weights.safetensors", "model.onnx"])
+def test_a_file_in_a_run_is_scored_on_the_runs_data(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "run.json").touch()
+    file = tmp_path / "run" / name
+    assert what_and_where(str(file), None) == (tmp_path / "run", file)
+    monkeypatch.chdir(file.parent)
+    assert what_and_where(file.name, None) == (tmp_path / "run", Path(file.name))
+    lone = tmp_path / "lone" / "models" / "of" / Path(name).name
+    with pytest.raises(InputError, match="does not say what data to score it on: use eval CONFIG --weights"):
+        what_and_where(str(lone), None)

@@ -12,9 +12,10 @@ import torch
 
 from pocketvision.core.resize import Resize
 from pocketvision.datasets.images import read_image
+from pocketvision.datasets.sampling import spread
 from pocketvision.deploy.calibration import read_calibration_images
 from pocketvision.deploy.runtime import open_runtime
-from pocketvision.tasks.calibration import OwnData, spread
+from pocketvision.tasks.calibration import OwnData
 from pocketvision.tasks.load import load_model
 from pocketvision.tools.export import main
 from pocketvision.tools.train import main as train
@@ -74,8 +75,8 @@ def test_a_folder_is_seen_from_its_beginning_to_its_end(tiny: Tiny, count: int) 
 
 
 def test_spread() -> None:
-    assert spread(10, 5).tolist() == [0, 2, 4, 6, 8]
-    assert spread(3, 5).tolist() == [0, 1, 2]
+    assert spread(10, 5) == [0, 2, 4, 6, 8]
+    assert spread(3, 5) == [0, 1, 2]
 
 
 @pytest.mark.parametrize(

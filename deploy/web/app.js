@@ -1,0 +1,144 @@
+// The page: pictures and camera frames go to the worker, its results onto the canvas.
+
+import { drawBoxes, drawImage, drawLabels } from "./draw.js";
+import { Rate } from "./rate.js";
+import { openCamera, readPicture } from "./pictures.js";
+import { summarize } from "./summary.js";
+
+const SETTINGS = {
+  detection: { name: "Threshold", value: 0.5 },
+  segmentation: { name: "Opacity", value: 0.5 },
+};
+
+const element = (id) => document.getElementById(id);
+const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+const waiting = new Map();
+let facts;
+let shown; // {image, result} on the canvas
+let camera;
+let count = 0;
+
+worker.onmessage = ({ data: { id, result, error } }) => {
+  const { resolve, reject } = waiting.get(id);
+  waiting.delete(id);
+  if (error) reject(new Error(error));
+  else resolve(result);
+};
+
+worker.onerror = () =>
+  say("The worker can't be started: copy the whole folder, and use a browser of 2023 or later.", true);
+
+function ask(message) {
+  const id = count++;
+  worker.postMessage({ id, ...message });
+  return new Promise((resolve, reject) => waiting.set(id, { resolve, reject }));
+}
+
+function say(text, isError = false) {
+  element("status").textContent = text;
+  element("status").classList.toggle("error", isError);
+}
+
+/** Run `work`; what goes wrong in it is told on the page. */
+async function telling(work) {
+  try {
+    await work();
+  } catch (error) {
+    say(error.message, true);
+  }
+}
+
+async function start() {
+  const answer = await fetch("model.json");
+  if (!answer.ok) throw new Error(`model.json can't be fetched (${answer.status}): copy the whole folder.`);
+  facts = await answer.json();
+  const [height, width] = facts.resize.image_size;
+  const names = facts.class_names.filter((name) => name !== null);
+  element("about").textContent = [
+    `${facts.task}, ${names.length === 1 ? names[0] : `${names.length} classes`}, ${width} x ${height}`,
+    ...(facts.licence ? [`weights: ${facts.licence}`] : []),
+  ].join(" · ");
+  const setting = SETTINGS[facts.task];
+  if (setting) {
+    element("setting-name").textContent = setting.name;
+    element("slider").value = setting.value;
+    element("setting").hidden = false;
+  }
+  await ask({ facts });
+  element("file").disabled = element("camera").disabled = false;
+  say("Drop a picture here, choose or paste one, or turn on the camera.");
+}
+
+async function showFile(file) {
+  if (!facts || !file) return;
+  stopCamera();
+  say(`Looking at ${file.name} ...`);
+  const image = await readPicture(file);
+  const result = await ask({ image });
+  show(image, result);
+  element("rate").textContent = new Rate().add(result.milliseconds);
+  say(`${file.name}, ${image.width} x ${image.height}`);
+}
+
+async function toggleCamera() {
+  if (camera) return stopCamera();
+  const own = (camera = await openCamera());
+  element("camera").textContent = "Stop";
+  say("Camera");
+  const rate = new Rate();
+  try {
+    while (camera === own) {
+      const image = own.next();
+      const result = await ask({ image });
+      if (camera !== own) break;
+      show(image, result);
+      element("rate").textContent = rate.add(result.milliseconds);
+      await new Promise(requestAnimationFrame);
+    }
+  } finally {
+    if (camera === own) stopCamera();
+  }
+}
+
+function stopCamera() {
+  camera?.stop();
+  camera = undefined;
+  element("camera").textContent = "Camera";
+}
+
+function show(image, result) {
+  shown = { image, result };
+  redraw();
+}
+
+function redraw() {
+  const setting = Number(element("slider").value);
+  element("setting-value").textContent = setting.toFixed(2);
+  if (!shown) return;
+  const { image, result } = shown;
+  const canvas = element("canvas");
+  canvas.hidden = false;
+  const stage = element("stage");
+  const scale = drawImage(canvas, image, [stage.clientWidth, Math.max(240, innerHeight * 0.75)]);
+  const boxes = result.boxes?.filter(({ score }) => score > setting);
+  if (boxes) drawBoxes(canvas, boxes, facts, scale);
+  if (result.labels) drawLabels(canvas, result.labels, facts, setting);
+  element("found").replaceChildren(...summarize({ ...result, boxes }, facts));
+}
+
+element("file").onchange = ({ target }) => telling(() => showFile(target.files[0]));
+element("camera").onclick = () => telling(toggleCamera);
+element("slider").oninput = redraw;
+addEventListener("resize", redraw);
+addEventListener("paste", ({ clipboardData }) => telling(() => showFile(clipboardData.files[0])));
+addEventListener("dragover", (event) => {
+  event.preventDefault();
+  element("stage").classList.add("over");
+});
+addEventListener("dragleave", () => element("stage").classList.remove("over"));
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  element("stage").classList.remove("over");
+  telling(() => showFile(event.dataTransfer.files[0]));
+});
+telling(start);

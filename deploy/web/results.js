@@ -1,0 +1,47 @@
+// From the outputs of the model to results in the pixels of the image, as deploy/results.py makes them.
+
+import { contentSize, cutLabels, resizeLabels } from "./resize.js";
+
+const NUM_CLASSES = 5;
+
+/** Outputs by name -> {boxes} or {labels} or {classes}, for an image of `size` [height, width]. */
+export function finish(facts, outputs, size) {
+  if (facts.task === "detection") return { boxes: restoreBoxes(facts, outputs, size) };
+  if (facts.task === "segmentation") return { labels: restoreLabels(facts, outputs, size) };
+  return { classes: bestClasses(facts, outputs) };
+}
+
+/** [{box: [x1, y1, x2, y2], score, label}], best first, clipped to the image. */
+function restoreBoxes({ resize }, { boxes, scores, labels, num_detections }, [height, width]) {
+  const [contentHeight, contentWidth] = contentSize(resize, [height, width]);
+  const limits = [width, height, width, height];
+  const factors = [contentWidth / width, contentHeight / height];
+  return Array.from({ length: Number(num_detections.data[0]) }, (_, i) => ({
+    box: limits.map((limit, side) => clip(boxes.data[4 * i + side] / factors[side % 2], limit)),
+    score: scores.data[i],
+    label: Number(labels.data[i]),
+  }));
+}
+
+function clip(value, limit) {
+  return Math.min(limit, Math.max(0, value));
+}
+
+/** {data, width, height}: the class of every pixel. */
+function restoreLabels({ resize }, { label_map }, size) {
+  const [inputHeight, inputWidth] = resize.image_size;
+  const whole = { data: label_map.data, width: inputWidth, height: inputHeight, channels: 1 };
+  return resizeLabels(cutLabels(whole, contentSize(resize, size)), size);
+}
+
+/** [{score, label}], best first; classes without a name are none. */
+function bestClasses({ class_names }, { class_logits }) {
+  const highest = class_logits.data.reduce((most, value) => Math.max(most, value));
+  const powers = Array.from(class_logits.data, (value) => Math.exp(value - highest));
+  const sum = powers.reduce((total, value) => total + value, 0);
+  return powers
+    .map((power, label) => ({ score: power / sum, label }))
+    .filter(({ label }) => class_names[label] !== null)
+    .sort((one, other) => other.score - one.score)
+    .slice(0, NUM_CLASSES);
+}

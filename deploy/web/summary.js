@@ -1,0 +1,32 @@
+// What was found, as a list below the picture: it is the legend of the masks, too.
+
+import { css } from "./draw.js";
+
+/** List items for a result: counts of boxes, shares of masks, or scores of classes. */
+export function summarize({ boxes, labels, classes }, facts) {
+  if (classes) return classes.map(({ score, label }) => item(facts, label, score.toFixed(3)));
+  const counts = new Array(facts.class_names.length).fill(0);
+  if (boxes) for (const { label } of boxes) counts[label]++;
+  else for (const label of labels.data) counts[label]++;
+  const rows = [...counts.entries()].filter(([, number]) => number > 0);
+  rows.sort((one, other) => other[1] - one[1]);
+  if (!rows.length) return [text("Nothing above the threshold")];
+  return rows.map(([label, number]) =>
+    item(facts, label, boxes ? `${number}` : `${((100 * number) / labels.data.length).toFixed(1)} %`),
+  );
+}
+
+function item(facts, label, value) {
+  const row = text(`${facts.class_names[label] ?? label} ${value}`);
+  const swatch = document.createElement("span");
+  swatch.className = "swatch";
+  swatch.style.background = css(facts.colors[label]);
+  row.prepend(swatch);
+  return row;
+}
+
+function text(content) {
+  const row = document.createElement("li");
+  row.textContent = content;
+  return row;
+}
