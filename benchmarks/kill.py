@@ -43,11 +43,17 @@ def num_rows(run: Path) -> int:
     return path.read_text().count("\n") - 1 if path.is_file() else 0
 
 
-def kill_once(arguments: list[str], run: Path, rng: random.Random, num_steps: int, log: Path) -> bool:
-    """Train until a random step and moment, then kill every process; False if it ended before that."""
-    begun, step = num_rows(run), rng.randrange(num_steps)
+def kill_once(
+    arguments: list[str], run: Path, rng: random.Random, num_steps: int, kills_left: int, log: Path
+) -> bool:
+    """Train until a random step and moment, then kill every process; False if it ended before that.
+
+    The step leaves room for the kills that are to come.
+    """
+    begun = num_rows(run)
+    step = begun + rng.randrange(max(1, 2 * (num_steps - begun) // (kills_left + 1)))
     process, deadline = start(arguments, log), time.monotonic() + PATIENCE
-    while process.poll() is None and num_rows(run) <= max(step, begun) and time.monotonic() < deadline:
+    while process.poll() is None and num_rows(run) <= step and time.monotonic() < deadline:
         time.sleep(0.005)
     time.sleep(rng.uniform(0, 0.1))
     if process.poll() is not None:
@@ -89,7 +95,9 @@ def main() -> int:
         return 1
     num_steps, rng = len(rows(undisturbed)), random.Random(arguments.seed)
     command, num_kills = [*config, "--run-dir", str(killed)], 0
-    while num_kills < arguments.kills and kill_once(command, killed, rng, num_steps, log):
+    while num_kills < arguments.kills and kill_once(
+        command, killed, rng, num_steps, arguments.kills - num_kills, log
+    ):
         num_kills += 1
         print(f"kill {num_kills}: {num_rows(killed)} of {num_steps} rows were written", flush=True)
         if (killed / "checkpoints").is_dir():

@@ -14,6 +14,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.fabric.plugins import CheckpointIO
+from lightning.pytorch.callbacks import Checkpoint
 
 from pocketvision.core.distributed import any_process
 from pocketvision.core.errors import InputError
@@ -56,8 +57,11 @@ class VerifiedCheckpoints(CheckpointIO):
         Path(path).unlink(missing_ok=True)
 
 
-class KeepLast(L.Callback):
+class KeepLast(Checkpoint):
     """Keeps ``last.ckpt``: at the start, every ``minutes``, after every epoch and on SIGTERM.
+
+    Lightning calls what is a ``Checkpoint`` after all else and in the order given: with this one behind
+    the one for the best weights, what it keeps at the end of an epoch knows this epoch's score.
 
     The last step of an epoch is left to the epoch's end: a run that went on from there would skip the
     epoch's validation. Between two optimizer steps, and while steps are skipped, there is nothing to

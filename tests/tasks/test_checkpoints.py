@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 import resource
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import torch
 
 from pocketvision.core.errors import InputError
 from pocketvision.tasks.checkpoints import LAST, PREVIOUS, VerifiedCheckpoints, is_intact, newest_intact
+from pocketvision.tools.train import main as train
 
 FILES = VerifiedCheckpoints()
 
@@ -82,3 +84,18 @@ def test_every_truncation_is_seen(tmp_path: Path) -> None:
     for size in range(0, len(data), 1024):
         (tmp_path / "cut").write_bytes(data[:size])
         assert not is_intact(tmp_path / "cut")
+
+
+def test_what_is_kept_at_the_end_of_an_epoch_knows_its_score(tmp_path: Path) -> None:
+    """Else a run that was killed right then would forget that this epoch was the best."""
+    run = tmp_path / "run"
+    small = ["data.num_train=8", "data.num_val=4", "data.batch_size=4", "model.image_size=(64,64)"]
+    length = ["trainer.max_epochs=2", "trainer.limit_val_batches=1.0", "trainer.check_val_every_n_epoch=1"]
+    command = ["quickstart", *small, *length, "data.num_workers=0", "task.optimizer.lr=0.01"]
+    assert train([*command, "--run-dir", str(run)]) == 0
+    with (run / "metrics.csv").open(newline="") as file:
+        scores = [float(row["val/AP"]) for row in csv.DictReader(file) if row["val/AP"]]
+    callbacks = FILES.load_checkpoint(run / "checkpoints" / LAST)["callbacks"]
+    (best,) = (state for name, state in callbacks.items() if name.startswith("ModelCheckpoint"))
+    assert len(set(scores)) == 2, "two epochs that can be told apart"
+    assert float(best["current_score"]) == pytest.approx(scores[-1])
