@@ -115,13 +115,20 @@ def find_images(data: Path, artifact: Artifact, limit: int = MAX_IMAGES) -> Imag
         records = found.read(split).select(artifact.class_names)
     except InputError as error:
         return _without_truth(data, limit, str(error))
+    return images_of(records, f"{data}, split {split}", limit)
+
+
+def images_of(records: AnyRecords, place: str, limit: int = MAX_IMAGES) -> ImageSet:
+    """Up to ``limit`` images of ``records``, evenly chosen; ``place`` says where they are from.
+
+    Raises:
+        InputError: there are none.
+    """
     indices = choose_evenly(len(records), limit)
     if not indices:
-        raise InputError(
-            f"{data} has no images in its split '{split}': give a folder of images or a data set."
-        )
+        raise InputError(f"{place} has no images: give a folder of images or a data set.")
     chosen = _part(records, indices)
-    return ImageSet(tuple(chosen.image_paths), len(records), f"{data}, split {split}", chosen)
+    return ImageSet(tuple(chosen.image_paths), len(records), place, chosen)
 
 
 def choose_evenly(num_images: int, limit: int) -> list[int]:

@@ -25,7 +25,8 @@ def optional(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        extra = _EXTRAS[name.partition(".")[0]]
+        package = name.partition(".")[0]
+        extra = _EXTRAS[package]
         raise InputError(
-            f'The package {name} is missing: install it with pip install "pocketvision[{extra}]".'
+            f'The package {package} is missing: install it with pip install "pocketvision[{extra}]".'
         ) from error

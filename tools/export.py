@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     model = load_model(arguments.source, arguments.weights)
     if options.licence is None:
         options = replace(options, licence=_licence(arguments.source, arguments.weights))
-    images = None if arguments.verify is None else _images(model, options, arguments.verify)
+    images = None if arguments.verify is None else _images(arguments, model, options)
     if options.int8:
         path = write_int8(arguments, model, options)
     else:
@@ -82,11 +82,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _images(model: VisionModel, options: ExportOptions, data: Path) -> ImageSet:
-    """What to verify with, found before the time for exporting is spent."""
-    from pocketvision.deploy.certificate_images import find_images
+def _images(arguments: argparse.Namespace, model: VisionModel, options: ExportOptions) -> ImageSet:
+    """What to verify with, found before the time for exporting is spent: a run reads its own data itself."""
+    from pocketvision.deploy.certificate_images import find_images, images_of
     from pocketvision.deploy.export import plan_artifact
+    from pocketvision.tasks.calibration import OwnData
 
+    data, source = arguments.verify, Path(arguments.source)
+    if source.is_dir():
+        own = OwnData(source, model).data
+        if Path(own.root).resolve() == data.resolve():
+            return images_of(own.records(own.val_split), f"{data}, split {own.val_split}")
     return find_images(data, plan_artifact(model, options))
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
+from pocketvision.deploy.artifact import placed_anchors
 from pocketvision.deploy.export import export_model, written_files
 from pocketvision.deploy.formats import ExportOptions
 from pocketvision.deploy.graphs import make_graph
@@ -63,7 +64,7 @@ def test_padding_is_zero_after_the_mean(models: dict[str, VisionModel], exported
     assert order[:3] == ["Cast", "Sub", "Div"] and order[3] in ("Pad", "Conv")
 
 
-def test_metadata_by_each_format_s_own_tools(exported: Exported) -> None:
+def test_metadata_by_each_format_s_own_tools(exported: Exported, models: dict[str, VisionModel]) -> None:
     onnx_path = exported("detection", "onnx", nms=True)
     (metadata,) = onnx.load(onnx_path).metadata_props
     openvino_path = exported("detection", "openvino", nms=True)
@@ -80,7 +81,11 @@ def test_metadata_by_each_format_s_own_tools(exported: Exported) -> None:
         assert values["licence"] == "Apache-2.0" and values["source"] == "test"
         assert len(values["weights_sha256"]) == 64 and values["resize"]["image_size"] == [64, 80]
     assert json.loads(rt_info)["postprocess"]["max_detections"] == 50
-    assert len(json.loads(rt_info)["anchors"][0]) == 4
+    assert json.loads(rt_info)["anchors"] is None, "they are in the graph"
+    (raw,) = onnx.load(exported("detection", "onnx")).metadata_props
+    anchors = json.loads(raw.value)["anchors"]
+    placed = placed_anchors(models["detection"])  # type: ignore[arg-type]
+    assert torch.equal(torch.tensor(anchors), torch.tensor(placed)) and len(anchors[0]) == 4
 
 
 def test_pt2_holds_no_images(models: dict[str, VisionModel], tmp_path: Path) -> None:
