@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from pocketvision.core.structures import Size
-from pocketvision.deploy.certificate_memory import peak_memory
 from pocketvision.deploy.export import export_model, written_files
 from pocketvision.deploy.formats import FORMATS
+from pocketvision.deploy.peak_memory import peak_memory
 from pocketvision.deploy.runtime import Runtime, open_runtime
 from pocketvision.deploy.torch_runtime import TorchRuntime
 from pocketvision.models import VisionModel

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from pocketvision.deploy.artifact import OUTPUTS, Artifact, Quantization
 from pocketvision.deploy.export import plan_artifact, written_files
 from pocketvision.deploy.formats import ExportOptions, check_format
 from pocketvision.deploy.graphs import make_graph
-from pocketvision.deploy.onnx_export import make_onnx
+from pocketvision.deploy.onnx_export import complete, make_onnx
 from pocketvision.deploy.onnx_quantization import OnnxQuantizer
 from pocketvision.deploy.openvino_quantization import OpenVinoQuantizer
 from pocketvision.deploy.quantization import Quantizer, choose_float_blocks
@@ -58,12 +59,15 @@ def export_int8(
     raw = make_onnx(make_graph(model), replace(artifact, outputs=OUTPUTS[artifact.task]))
     on_raw = OnnxQuantizer(raw, images)
     errors = block_errors(on_raw, images)
-    quantizer: Quantizer = on_raw
+    if options.label_map:
+        whole = make_onnx(make_graph(model, label_map=True), artifact)
+    else:
+        whole = complete(deepcopy(raw), artifact)
+    quantizer: Quantizer
     if format == "openvino":
-        whole = make_onnx(make_graph(model, label_map=options.label_map), artifact)
         quantizer = OpenVinoQuantizer(whole, images)
-    elif options.label_map:
-        quantizer = OnnxQuantizer(make_onnx(make_graph(model, label_map=True), artifact), images)
+    else:  # NMS is added to what is quantised
+        quantizer = OnnxQuantizer(whole, images) if options.label_map else on_raw
     kept = () if limit is None else _keep_limit(quantizer, artifact, errors, output, limit)
     logger.info(errors_table(errors, kept))
     made = quantizer.quantized(kept)

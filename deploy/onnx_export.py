@@ -41,7 +41,7 @@ def save_onnx(model: Any, path: Path) -> str:
 
 def make_onnx(graph: nn.Module, artifact: Artifact) -> Any:
     """``graph`` as an ``onnx.ModelProto``, checked, with NMS if the artifact has it, and its metadata."""
-    optional("onnx")
+    optional("onnx")  # missing, it is named before seconds of tracing
     names = OUTPUTS["detection"] if artifact.has_nms else artifact.outputs
     model = _clean(_convert(graph, artifact, names))
     _name_dimensions(model, artifact)

@@ -11,10 +11,9 @@ from torch import Tensor
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.sampling import spread
 from pocketvision.models import VisionModel
-from pocketvision.tasks.build import refusing_bad_values, with_seed
 from pocketvision.tasks.evaluation import Predictor, make_evaluator
 from pocketvision.tasks.progress import progress
-from pocketvision.tasks.run import Run, load_experiment
+from pocketvision.tasks.score import connected_data
 
 
 class OwnData:
@@ -27,12 +26,10 @@ class OwnData:
     def __init__(self, source: Path, model: VisionModel) -> None:
         if source.suffix == ".safetensors":
             raise InputError(
-                f"{source} does not say where its images are: give some with --calibration FOLDER."
+                f"{source} does not say where its images are: give its run folder instead, or some images "
+                "with --calibration FOLDER and no --max-drop."
             )
-        experiment = Run.open(source).load() if source.is_dir() else load_experiment(source, [])[0]
-        with refusing_bad_values():
-            self.data = with_seed(experiment.data, experiment.seed)()
-            self.data.connect(class_names=model.class_names, resize=model.resize)
+        experiment, self.data = connected_data(source, (), model.class_names, model.resize)
         task: Any = getattr(experiment.task, "func", experiment.task)
         self.metric: str = task.metric
 

@@ -81,15 +81,23 @@ def score_exported(
 
     ``resize`` is what the file says of its input. The rest is as for :func:`score`.
     """
+    _, data = connected_data(source, overrides, predictor.class_names, resize)
+    split = split or data.val_split
+    folder = new_folder(output, artifact.parent, split)
+    return evaluate(predictor, data, split, folder, torch.device("cpu"), str(artifact)), folder
+
+
+def connected_data(
+    source: Path, overrides: Sequence[str], class_names: Sequence[str | None], resize: Resize
+) -> tuple[Experiment, Any]:
+    """The experiment of a run folder or config file, and its data as a model of these classes takes them."""
     experiment = (
         Run.open(source).load(overrides) if source.is_dir() else load_experiment(source, overrides)[0]
     )
     with refusing_bad_values():
         data = with_seed(experiment.data, experiment.seed)()
-        data.connect(class_names=predictor.class_names, resize=resize)
-    split = split or data.val_split
-    folder = new_folder(output, artifact.parent, split)
-    return evaluate(predictor, data, split, folder, torch.device("cpu"), str(artifact)), folder
+        data.connect(class_names=class_names, resize=resize)
+    return experiment, data
 
 
 def new_folder(output: Path | None, parent: Path, split: str) -> Path:

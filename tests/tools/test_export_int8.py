@@ -87,7 +87,8 @@ def test_spread() -> None:
         (["--max-drop", "0.1"], "--max-drop is for --int8"),
         (["--calibration", "x"], "--calibration is for --int8"),
         (["--int8", "--calibration", "no/such"], "no/such"),
-        (["--int8"], "does not say where its images are: give some with --calibration FOLDER"),
+        (["--int8"], "does not say where its images are: give its run folder instead, or some images with"),
+        (["--int8", "--calibration", ".", "--max-drop", "0.1"], "--calibration FOLDER and no --max-drop"),
     ],
 )
 def test_bad_input(

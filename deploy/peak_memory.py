@@ -36,7 +36,7 @@ def peak_memory(
             except Exception:  # pickle has no common class for what it can't save
                 return None
         arguments = [str(path), *map(str, (batch, *image_size, threads))]
-        command = [sys.executable, "-m", "pocketvision.deploy.certificate_memory", *arguments]
+        command = [sys.executable, "-m", "pocketvision.deploy.peak_memory", *arguments]
         try:
             # Not in the user's folder, whose files could be imported in place of packages.
             done = subprocess.run(
