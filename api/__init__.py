@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pocketvision.deploy.predictor import Predictor as LoadedPredictor
+    from pocketvision.deploy.predict.predictor import Predictor as LoadedPredictor
     from pocketvision.models import VisionModel
 
 __version__ = "0.1.0"
@@ -20,9 +20,9 @@ def load(
 ) -> VisionModel:
     """A ready model: ``load("ssdlite_v3_large_coco", weights="coco")``, or of a run folder or weights file.
 
-    See :func:`pocketvision.tasks.load.load_model`.
+    See :func:`pocketvision.runs.ready_model.load_model`.
     """
-    from pocketvision.tasks.load import load_model
+    from pocketvision.runs.ready_model import load_model
 
     return load_model(source, weights, class_names)
 
@@ -43,7 +43,7 @@ class Predictor:
         """The predictor of a run folder, our .safetensors, or an exported .onnx, .xml (OpenVINO) or .pt2.
 
         Call it with a path, an array (H, W, 3) uint8 RGB or a Pillow image, and it gives a
-        :class:`pocketvision.deploy.prediction.Prediction`; :meth:`predict` takes several. ``tile``
+        :class:`pocketvision.deploy.predict.prediction.Prediction`; :meth:`predict` takes several. ``tile``
         (height, width) is for images with objects that are small in them.
 
         See :func:`pocketvision.tools.predict.load_predictor`.

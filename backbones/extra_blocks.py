@@ -7,7 +7,8 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from pocketvision.backbones.mobilenet import MobileNet, feature_taps
+from pocketvision.backbones.architecture import feature_taps
+from pocketvision.backbones.mobilenet import MobileNet
 from pocketvision.backbones.published_names import Library
 from pocketvision.core.layers import ConvNormAct, Padding, initialize
 from pocketvision.core.protocols import Backbone

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from pocketvision.backbones.architecture import Architecture, DilationRule
 from pocketvision.backbones.blocks import BlockSpec, SeparableBlock
-from pocketvision.backbones.mobilenet import Architecture, DilationRule, MobileNet
+from pocketvision.backbones.mobilenet import MobileNet
 from pocketvision.backbones.pretrained import load_pretrained
 from pocketvision.core.layers import Padding
 

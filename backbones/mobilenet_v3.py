@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from pocketvision.backbones.architecture import Architecture, DilationRule
 from pocketvision.backbones.blocks import BlockSpec, InvertedResidual
-from pocketvision.backbones.mobilenet import Architecture, DilationRule, MobileNet
+from pocketvision.backbones.mobilenet import MobileNet
 from pocketvision.backbones.pretrained import load_pretrained
 from pocketvision.core.layers import Padding, make_divisible
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from torch import nn
 
-if TYPE_CHECKING:
-    from pocketvision.backbones.mobilenet import MobileNet
+from pocketvision.backbones.architecture import Architecture
 
 Library = Literal["torchvision", "timm"]
 
@@ -25,17 +24,19 @@ _TIMM_SEPARABLE = {
 }  # fmt: skip
 
 
-def torchvision_names(backbone: MobileNet) -> dict[str, str]:
+def torchvision_names(
+    architecture: Architecture, blocks: Sequence[nn.Module], *, has_last: bool
+) -> dict[str, str]:
     """As in ``mobilenet_v2`` and ``mobilenet_v3_*``: everything lies in ``features``, by position.
 
     Raises:
         ValueError: MobileNetV1, which torchvision does not have.
     """
-    version, num_blocks = backbone.architecture.version, len(backbone.architecture.blocks)
+    version, num_blocks = architecture.version, len(architecture.blocks)
     if version == 1:
         raise ValueError("torchvision has no MobileNetV1: choose 'timm'.")
     names = _conv("stem", "features.0.0", "features.0.1")
-    for index, block in enumerate(backbone.blocks):
+    for index, block in enumerate(blocks):
         theirs = f"features.{index + 1}.{'conv' if version == 2 else 'block'}"
         for position, part in enumerate(_built_parts(block)):
             ours, at = f"blocks.{index}.{part}", f"{theirs}.{position}"
@@ -45,19 +46,19 @@ def torchvision_names(backbone: MobileNet) -> dict[str, str]:
                 names |= _conv(ours, at, f"{theirs}.{position + 1}")
             else:
                 names |= _conv(ours, f"{at}.0", f"{at}.1")
-    if backbone.last is not None:
+    if has_last:
         names |= _conv("last", f"features.{num_blocks + 1}.0", f"features.{num_blocks + 1}.1")
     return names
 
 
-def timm_names(backbone: MobileNet) -> dict[str, str]:
+def timm_names(architecture: Architecture, blocks: Sequence[nn.Module], *, has_last: bool) -> dict[str, str]:
     """As in ``mobilenetv1_*``, ``mobilenetv2_*``, ``mobilenetv3_*`` and ``tf_mobilenetv3_*``.
 
     Blocks are numbered within stages; V3's last layer is a stage, V2's is called ``conv_head``.
     """
-    stages = backbone.architecture.stage_sizes
+    stages = architecture.stage_sizes
     names = _conv("stem", "conv_stem", "bn1")
-    for index, block in enumerate(backbone.blocks):
+    for index, block in enumerate(blocks):
         theirs = f"blocks.{_within_stage(index, stages)}"
         parts = _built_parts(block)
         table = _TIMM_EXPANDED if "expand" in parts else _TIMM_SEPARABLE
@@ -69,9 +70,9 @@ def timm_names(backbone: MobileNet) -> dict[str, str]:
             else:
                 conv, norm = table[part]
                 names |= _conv(ours, f"{theirs}.{conv}", f"{theirs}.{norm}")
-    if backbone.last is not None and backbone.architecture.version == 2:
+    if has_last and architecture.version == 2:
         names |= _conv("last", "conv_head", "bn2")
-    elif backbone.last is not None:
+    elif has_last:
         names |= _conv("last", f"blocks.{len(stages)}.0.conv", f"blocks.{len(stages)}.0.bn1")
     return names
 

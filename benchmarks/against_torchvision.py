@@ -35,11 +35,11 @@ from torchvision_models import TorchvisionDetector, TorchvisionSegmenter
 
 from pocketvision.core.files import write_json
 from pocketvision.core.structures import IGNORE_INDEX
-from pocketvision.datasets.images import read_mask
-from pocketvision.tasks.build import build
-from pocketvision.tasks.compare import compare, comparison_text
-from pocketvision.tasks.evaluation import evaluate
-from pocketvision.tasks.run import load_experiment
+from pocketvision.datasets.images.read import read_mask
+from pocketvision.evaluation.compare import compare, comparison_text
+from pocketvision.evaluation.evaluate import evaluate
+from pocketvision.runs.build import build
+from pocketvision.runs.folder import load_experiment
 
 ROOT = Path(__file__).resolve().parent.parent
 TASKS = {"detection": ("ssdlite_v2_bccd", "bccd", 450), "segmentation": ("lraspp_v2_camvid", "camvid", 360)}

@@ -14,8 +14,8 @@ import torch
 from pocketvision.core.boxes import box_iou
 from pocketvision.core.command import command, find_config
 from pocketvision.models import Detector
-from pocketvision.tasks.build import build
-from pocketvision.tasks.run import load_experiment
+from pocketvision.runs.build import build
+from pocketvision.runs.folder import load_experiment
 
 THRESHOLDS = (0.5, 0.6, 0.7)
 

@@ -27,14 +27,14 @@ from pocketvision.core.boxes import box_iou
 from pocketvision.core.command import shipped_configs
 from pocketvision.core.structures import DetectionBatch
 from pocketvision.datasets.detection import to_tensor
-from pocketvision.datasets.images import read_image
-from pocketvision.deploy.export import export_model, written_files
+from pocketvision.datasets.images.read import read_image
+from pocketvision.deploy.export.to_file import export_model, written_files
 from pocketvision.deploy.formats import FORMATS, ExportOptions
-from pocketvision.deploy.results import detect
-from pocketvision.deploy.runtime import open_runtime
+from pocketvision.deploy.runtimes.opening import open_runtime
+from pocketvision.deploy.runtimes.results import detect
 from pocketvision.models import Detector, VisionModel
-from pocketvision.tasks.build import build_model
-from pocketvision.tasks.run import load_experiment
+from pocketvision.runs.build import build_model
+from pocketvision.runs.folder import load_experiment
 
 logger = logging.getLogger("pocketvision")
 PUBLISHED_V2 = Path("weights/mobilenet_v2-b0353104.pth")

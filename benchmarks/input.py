@@ -34,8 +34,8 @@ from pocketvision.core.layers import Normalize
 from pocketvision.core.resize import Resize
 from pocketvision.datasets import DetectionAugmentation, DetectionDataset, DetectionRecords, read_coco
 from pocketvision.datasets.detection import collate_detection
-from pocketvision.datasets.image_cache import ImageCache
-from pocketvision.datasets.images import read_image
+from pocketvision.datasets.images.decoded_cache import ImageCache
+from pocketvision.datasets.images.read import read_image
 
 NUM_IMAGES, BATCH, ROUNDS = 96, 32, 7
 INPUT, PHOTO = (320, 320), (480, 640)

@@ -16,13 +16,13 @@ from pathlib import Path
 
 from timing import interleaved
 
-from pocketvision.deploy.export import export_model, written_files
-from pocketvision.deploy.exported_models import predictor_of
+from pocketvision.deploy.export.to_file import export_model, written_files
+from pocketvision.deploy.export.to_int8 import export_int8
 from pocketvision.deploy.formats import FORMATS, ExportOptions
-from pocketvision.deploy.int8_export import export_int8
-from pocketvision.deploy.runtime import open_runtime
-from pocketvision.tasks.calibration import OwnData
-from pocketvision.tasks.load import load_model
+from pocketvision.deploy.runtimes.exported_models import predictor_of
+from pocketvision.deploy.runtimes.opening import open_runtime
+from pocketvision.evaluation.run_data import OwnData
+from pocketvision.runs.ready_model import load_model
 
 NUM_CALIBRATION = 128
 

@@ -27,11 +27,12 @@ from pocketvision.configs import lraspp_v3_large_cityscapes, ssdlite_v3_large_co
 from pocketvision.core.boxes import box_iou
 from pocketvision.core.structures import Detections
 from pocketvision.datasets.detection import to_tensor
-from pocketvision.deploy.export import export_model
+from pocketvision.deploy.export.to_file import export_model
 from pocketvision.deploy.formats import FORMATS
-from pocketvision.deploy.results import detect, restore_detections, segment
-from pocketvision.deploy.runtime import Runtime, open_runtime
-from pocketvision.deploy.torch_runtime import TorchRuntime
+from pocketvision.deploy.runtimes.opening import open_runtime
+from pocketvision.deploy.runtimes.protocol import Runtime
+from pocketvision.deploy.runtimes.results import detect, restore_detections, segment
+from pocketvision.deploy.runtimes.torch_module import TorchRuntime
 from pocketvision.models import Detector, Segmenter, VisionModel
 from pocketvision.published.convert import from_published
 

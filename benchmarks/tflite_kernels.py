@@ -23,7 +23,7 @@ from pocketvision.backbones import mobilenet_v3_small
 from pocketvision.core.resize import Resize
 from pocketvision.heads import ClassifierHead
 from pocketvision.models import Classifier
-from pocketvision.published.tensorflow import import_tensorflow
+from pocketvision.published.tensorflow.import_file import import_tensorflow
 
 KERNELS = {"XNNPACK": "AUTO", "plain": "BUILTIN_WITHOUT_DEFAULT_DELEGATES", "reference": "BUILTIN_REF"}
 SIDE = 224

@@ -28,8 +28,8 @@ from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 from pocketvision.core.command import find_config
 from pocketvision.core.memory import keep_freed_memory
 from pocketvision.core.structures import BoxTarget, DetectionSamples
+from pocketvision.runs.folder import load_experiment
 from pocketvision.tasks.base import VisionTask
-from pocketvision.tasks.run import load_experiment
 
 NUM_CLASSES, NUM_BOXES, SIDE = 90, 10, 320
 TORCHVISION, OURS = "torchvision ssdlite320", "pocketvision"

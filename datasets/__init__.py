@@ -4,28 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pocketvision.datasets.augmentation import (
+from pocketvision.datasets.augment.recipes import (
     ClassificationAugmentation,
     DetectionAugmentation,
     SegmentationAugmentation,
 )
-from pocketvision.datasets.cityscapes import CITYSCAPES_NAMES, read_cityscapes
 from pocketvision.datasets.classification import ClassificationDataset, collate_classification
-from pocketvision.datasets.coco import read_coco
-from pocketvision.datasets.coco_segmentation import read_coco_segmentation
-from pocketvision.datasets.csv_boxes import read_csv_boxes
 from pocketvision.datasets.detection import DetectionDataset, collate_detection
-from pocketvision.datasets.formats import FoundData, detect_format
-from pocketvision.datasets.image_folder import read_image_folder
-from pocketvision.datasets.images import read_image, read_mask
-from pocketvision.datasets.mask_folder import read_mask_folder
-from pocketvision.datasets.records import ClassificationRecords, DetectionRecords, SegmentationRecords
+from pocketvision.datasets.images.read import read_image, read_mask
+from pocketvision.datasets.readers.cityscapes import CITYSCAPES_NAMES, read_cityscapes
+from pocketvision.datasets.readers.coco import read_coco
+from pocketvision.datasets.readers.coco_segmentation import read_coco_segmentation
+from pocketvision.datasets.readers.csv_boxes import read_csv_boxes
+from pocketvision.datasets.readers.detect_format import FoundData, detect_format
+from pocketvision.datasets.readers.image_folder import read_image_folder
+from pocketvision.datasets.readers.mask_folder import read_mask_folder
+from pocketvision.datasets.readers.voc import read_voc
+from pocketvision.datasets.readers.voc_segmentation import VOC_SEGMENTATION_NAMES, read_voc_segmentation
+from pocketvision.datasets.readers.yolo import read_yolo
+from pocketvision.datasets.records.annotations import (
+    ClassificationRecords,
+    DetectionRecords,
+    SegmentationRecords,
+)
+from pocketvision.datasets.records.splits import divide
 from pocketvision.datasets.sampling import EpochSampler
 from pocketvision.datasets.segmentation import SegmentationDataset, collate_segmentation
-from pocketvision.datasets.splits import divide
-from pocketvision.datasets.voc import read_voc
-from pocketvision.datasets.voc_segmentation import VOC_SEGMENTATION_NAMES, read_voc_segmentation
-from pocketvision.datasets.yolo import read_yolo
 
 if TYPE_CHECKING:
     from pocketvision.datasets.base_modules import (

@@ -13,24 +13,24 @@ import torch
 from torch.utils.data import DataLoader
 
 from pocketvision.core.resize import Resize
-from pocketvision.datasets.augmentation import (
+from pocketvision.datasets.augment.flips_and_colors import import_albumentations
+from pocketvision.datasets.augment.recipes import (
     ClassificationAugmentation,
     DetectionAugmentation,
     SegmentationAugmentation,
 )
-from pocketvision.datasets.cache_setup import CacheKind, temporary_folder
 from pocketvision.datasets.classification import ClassificationDataset, collate_classification
 from pocketvision.datasets.cores import default_num_workers
 from pocketvision.datasets.detection import DetectionDataset, collate_detection
+from pocketvision.datasets.images.cache_setup import CacheKind, temporary_folder
 from pocketvision.datasets.loading import Loading
-from pocketvision.datasets.recipe import import_albumentations
-from pocketvision.datasets.record_files import is_large, store
-from pocketvision.datasets.records import (
+from pocketvision.datasets.records.annotations import (
     ClassificationRecords,
     DetectionRecords,
     MissingSplitError,
     SegmentationRecords,
 )
+from pocketvision.datasets.records.stored import is_large, store
 from pocketvision.datasets.samples import SampleDataset
 from pocketvision.datasets.sampling import EpochSampler, ProcessShare, use_one_thread
 from pocketvision.datasets.segmentation import SegmentationDataset, collate_segmentation

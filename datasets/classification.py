@@ -7,10 +7,10 @@ from torch import Tensor
 
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import ClassificationSamples, ClassTarget
-from pocketvision.datasets.augmentation import ClassificationAugmentation
+from pocketvision.datasets.augment.recipes import ClassificationAugmentation
 from pocketvision.datasets.detection import to_tensor
-from pocketvision.datasets.picture import PictureFile
-from pocketvision.datasets.records import ClassificationRecords
+from pocketvision.datasets.images.picture import PictureFile
+from pocketvision.datasets.records.annotations import ClassificationRecords
 from pocketvision.datasets.samples import SampleDataset
 from pocketvision.datasets.sampling import sample_rng
 

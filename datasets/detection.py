@@ -9,11 +9,11 @@ from torch import Tensor
 
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import BoxTarget, DetectionSamples, Size
-from pocketvision.datasets.augmentation import DetectionAugmentation
-from pocketvision.datasets.images import Array
-from pocketvision.datasets.mixing import Annotated, Partners
-from pocketvision.datasets.picture import Picture, PictureFile, as_picture
-from pocketvision.datasets.records import Boxes, DetectionRecords, Labels
+from pocketvision.datasets.augment.mixing import Annotated, Partners
+from pocketvision.datasets.augment.recipes import DetectionAugmentation
+from pocketvision.datasets.images.picture import Picture, PictureFile, as_picture
+from pocketvision.datasets.images.read import Array
+from pocketvision.datasets.records.annotations import Boxes, DetectionRecords, Labels
 from pocketvision.datasets.samples import NamedPicture, SampleDataset
 from pocketvision.datasets.sampling import sample_rng
 

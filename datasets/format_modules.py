@@ -2,7 +2,7 @@
 
 All of them can make training and validation data from one split: with ``divide`` the images of that
 split (``all`` where the data has no splits) are training or validation images by their file names, see
-:func:`pocketvision.datasets.splits.divide`. Further options are those of the task's base.
+:func:`pocketvision.datasets.records.splits.divide`. Further options are those of the task's base.
 """
 
 from __future__ import annotations
@@ -17,18 +17,22 @@ from pocketvision.datasets.base_modules import (
     DetectionDataModule,
     SegmentationDataModule,
 )
-from pocketvision.datasets.cityscapes import read_cityscapes
-from pocketvision.datasets.coco import read_coco
-from pocketvision.datasets.coco_segmentation import read_coco_segmentation
-from pocketvision.datasets.csv_boxes import read_csv_boxes
-from pocketvision.datasets.image_folder import read_image_folder
-from pocketvision.datasets.mask_colors import class_table
-from pocketvision.datasets.mask_folder import read_mask_folder
-from pocketvision.datasets.records import ClassificationRecords, DetectionRecords, SegmentationRecords
-from pocketvision.datasets.splits import Records, divide
-from pocketvision.datasets.voc import read_voc
-from pocketvision.datasets.voc_segmentation import read_voc_segmentation
-from pocketvision.datasets.yolo import read_yolo
+from pocketvision.datasets.readers.cityscapes import read_cityscapes
+from pocketvision.datasets.readers.coco import read_coco
+from pocketvision.datasets.readers.coco_segmentation import read_coco_segmentation
+from pocketvision.datasets.readers.csv_boxes import read_csv_boxes
+from pocketvision.datasets.readers.image_folder import read_image_folder
+from pocketvision.datasets.readers.mask_colors import class_table
+from pocketvision.datasets.readers.mask_folder import read_mask_folder
+from pocketvision.datasets.readers.voc import read_voc
+from pocketvision.datasets.readers.voc_segmentation import read_voc_segmentation
+from pocketvision.datasets.readers.yolo import read_yolo
+from pocketvision.datasets.records.annotations import (
+    ClassificationRecords,
+    DetectionRecords,
+    SegmentationRecords,
+)
+from pocketvision.datasets.records.splits import Records, divide
 
 
 class _Division(Generic[Records]):

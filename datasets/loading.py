@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pocketvision.datasets.cache_setup import CacheKind, open_cache
 from pocketvision.datasets.failures import FailedSamples
-from pocketvision.datasets.image_cache import ImageCache
+from pocketvision.datasets.images.cache_setup import CacheKind, open_cache
+from pocketvision.datasets.images.decoded_cache import ImageCache
 from pocketvision.datasets.samples import SampleDataset
 
 

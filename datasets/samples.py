@@ -15,9 +15,9 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets.failures import FailedSampleError, FailedSamples
-from pocketvision.datasets.image_cache import ImageCache
-from pocketvision.datasets.images import Array
-from pocketvision.datasets.picture import Picture
+from pocketvision.datasets.images.decoded_cache import ImageCache
+from pocketvision.datasets.images.picture import Picture
+from pocketvision.datasets.images.read import Array
 from pocketvision.datasets.sampling import EpochIndex
 
 

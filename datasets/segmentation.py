@@ -9,11 +9,11 @@ from torch import Tensor
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import MaskTarget, SegmentationSamples, Size
-from pocketvision.datasets.augmentation import SegmentationAugmentation
+from pocketvision.datasets.augment.recipes import SegmentationAugmentation
 from pocketvision.datasets.detection import to_tensor
-from pocketvision.datasets.images import Array, read_mask
-from pocketvision.datasets.picture import Picture, PictureFile, as_picture
-from pocketvision.datasets.records import SegmentationRecords
+from pocketvision.datasets.images.picture import Picture, PictureFile, as_picture
+from pocketvision.datasets.images.read import Array, read_mask
+from pocketvision.datasets.records.annotations import SegmentationRecords
 from pocketvision.datasets.samples import SampleDataset
 from pocketvision.datasets.sampling import sample_rng
 

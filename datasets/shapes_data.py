@@ -9,12 +9,12 @@ import numpy as np
 
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import IGNORE_INDEX
-from pocketvision.datasets.augmentation import DetectionAugmentation, SegmentationAugmentation
+from pocketvision.datasets.augment.recipes import DetectionAugmentation, SegmentationAugmentation
 from pocketvision.datasets.base_modules import DetectionDataModule, SegmentationDataModule
 from pocketvision.datasets.detection import DetectionDataset
-from pocketvision.datasets.folders import missing_split
-from pocketvision.datasets.images import Array
-from pocketvision.datasets.records import UNEXPECTED, DetectionRecords, SegmentationRecords
+from pocketvision.datasets.images.read import Array
+from pocketvision.datasets.readers.folders import missing_split
+from pocketvision.datasets.records.annotations import UNEXPECTED, DetectionRecords, SegmentationRecords
 from pocketvision.datasets.segmentation import SegmentationDataset
 from pocketvision.datasets.shapes import (
     SEGMENTATION_SHAPE_NAMES,

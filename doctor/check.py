@@ -14,15 +14,20 @@ from PIL import Image
 
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
-from pocketvision.doctor.anchor_report import report_anchors
-from pocketvision.doctor.anchors import AnchorLayout, ImageBoxes, areas_of
-from pocketvision.doctor.boxes import CleanBoxes, check_boxes
-from pocketvision.doctor.classes import check_classes, training_splits
-from pocketvision.doctor.files import Frame, check_content, check_missing, check_names, check_unused, frame_of
-from pocketvision.doctor.findings import Findings
-from pocketvision.doctor.images import ImageFacts, inspect_image
-from pocketvision.doctor.layouts import Layout
-from pocketvision.doctor.masks import (
+from pocketvision.doctor.anchors.reach import AnchorLayout, ImageBoxes, areas_of
+from pocketvision.doctor.anchors.summary import report_anchors
+from pocketvision.doctor.checks.boxes import CleanBoxes, check_boxes
+from pocketvision.doctor.checks.classes import check_classes, training_splits
+from pocketvision.doctor.checks.files import (
+    Frame,
+    check_content,
+    check_missing,
+    check_names,
+    check_unused,
+    frame_of,
+)
+from pocketvision.doctor.checks.images import ImageFacts, inspect_image
+from pocketvision.doctor.checks.masks import (
     MaskFacts,
     check_ids,
     check_mask,
@@ -31,17 +36,19 @@ from pocketvision.doctor.masks import (
     class_pixels,
     inspect_mask,
 )
-from pocketvision.doctor.near_duplicates import check_copies, split_pairs
+from pocketvision.doctor.checks.near_duplicates import check_copies, split_pairs
+from pocketvision.doctor.findings import Findings
 from pocketvision.doctor.progress import map_in_threads
-from pocketvision.doctor.raw import RawClassification, RawDetection, RawSegmentation
-from pocketvision.doctor.raw_coco import read_raw_coco
-from pocketvision.doctor.raw_csv import read_raw_csv
-from pocketvision.doctor.raw_folder import read_raw_folder
-from pocketvision.doctor.raw_masks import read_raw_cityscapes, read_raw_mask_folder, read_raw_voc_masks
-from pocketvision.doctor.raw_voc import read_raw_voc
-from pocketvision.doctor.raw_yolo import read_raw_yolo
-from pocketvision.doctor.report import Report
-from pocketvision.doctor.samples import detection_samples, mask_samples
+from pocketvision.doctor.raw.coco import read_raw_coco
+from pocketvision.doctor.raw.csv import read_raw_csv
+from pocketvision.doctor.raw.folder import read_raw_folder
+from pocketvision.doctor.raw.layouts import Layout
+from pocketvision.doctor.raw.masks import read_raw_cityscapes, read_raw_mask_folder, read_raw_voc_masks
+from pocketvision.doctor.raw.stated import RawClassification, RawDetection, RawSegmentation
+from pocketvision.doctor.raw.voc import read_raw_voc
+from pocketvision.doctor.raw.yolo import read_raw_yolo
+from pocketvision.doctor.report.examination import Report
+from pocketvision.doctor.report.samples import detection_samples, mask_samples
 
 DETECTION = {"coco": read_raw_coco, "voc": read_raw_voc, "yolo": read_raw_yolo, "csv": read_raw_csv}
 _MASKS = {"cityscapes": read_raw_cityscapes, "voc_masks": read_raw_voc_masks}

@@ -13,7 +13,7 @@ from pocketvision.core.boxes import SSDBoxCoder
 from pocketvision.core.distributed import joint_normalizer
 from pocketvision.core.protocols import BoxCoder
 from pocketvision.core.structures import BoxTarget, DetectionOutput
-from pocketvision.losses.box_losses import BoxLossKind, aligned_iou, box_loss, check_box_loss
+from pocketvision.losses.box_regression import BoxLossKind, aligned_iou, box_loss, check_box_loss
 from pocketvision.losses.matcher import IoUMatcher
 from pocketvision.losses.ssd import pad_targets
 
@@ -33,7 +33,7 @@ class FocalLoss:
     ``gamma`` (``quality``, arXiv:2006.04388, eq. 2), or matched ones that IoU and all others ``alpha`` x
     score to the power ``gamma`` (``varifocal``, arXiv:2008.13367, eq. 2).
 
-    ``box_loss`` is that of :func:`~pocketvision.losses.box_losses.box_loss`.
+    ``box_loss`` is that of :func:`~pocketvision.losses.box_regression.box_loss`.
 
     Raises:
         ValueError: an unknown ``kind`` or ``box_loss``.

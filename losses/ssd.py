@@ -14,7 +14,7 @@ from pocketvision.core.boxes import SSDBoxCoder
 from pocketvision.core.distributed import joint_normalizer
 from pocketvision.core.protocols import BoxCoder
 from pocketvision.core.structures import BoxTarget, DetectionOutput
-from pocketvision.losses.box_losses import BoxLossKind, box_loss, check_box_loss
+from pocketvision.losses.box_regression import BoxLossKind, box_loss, check_box_loss
 from pocketvision.losses.matcher import IoUMatcher
 
 
@@ -28,8 +28,8 @@ class SSDLoss:
     image without boxes: the mean cross-entropy over its ``min_negatives_per_image`` hardest anchors,
     divided by the number of images in the batch - in torchvision such an image teaches nothing.
 
-    ``box_loss`` is that of :func:`~pocketvision.losses.box_losses.box_loss`; ``label_smoothing`` in [0, 1)
-    is that of the classes' cross-entropy.
+    ``box_loss`` is that of :func:`~pocketvision.losses.box_regression.box_loss`; ``label_smoothing`` in
+    [0, 1) is that of the classes' cross-entropy.
 
     Raises:
         ValueError: an unknown ``box_loss``, or label smoothing outside [0, 1).

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Normalize
 from pocketvision.core.protocols import Backbone
 from pocketvision.core.resize import Resize
-from pocketvision.models.passport import describe_inputs
+from pocketvision.models.input_facts import describe_inputs
 
 
 class Classifier(nn.Module):

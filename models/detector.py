@@ -14,7 +14,7 @@ from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Normalize
 from pocketvision.core.protocols import Anchors, Backbone
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import DetectionBatch, DetectionOutput, Detections, Features, Size
-from pocketvision.models.passport import describe_inputs
+from pocketvision.models.input_facts import describe_inputs
 from pocketvision.models.postprocess import SSDPostprocess
 
 

@@ -12,7 +12,7 @@ from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Normalize
 from pocketvision.core.protocols import Backbone
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Features, Size
-from pocketvision.models.passport import describe_inputs
+from pocketvision.models.input_facts import describe_inputs
 
 
 class Segmenter(nn.Module):

@@ -15,11 +15,11 @@ from pocketvision.backbones.pretrained import LIBRARY_STEMS
 from pocketvision.core.weights import StateDict, read_state_dict
 from pocketvision.heads import DeepLabV3Head
 from pocketvision.models import Classifier, Detector, Segmenter, VisionModel
-from pocketvision.published.frozen_graph import read_frozen_graph
-from pocketvision.published.graph import Graph, skip_copies
 from pocketvision.published.load import WHOLE_STEMS, mobilenet_of
-from pocketvision.published.run_graph import GraphRun, NotRunnableError
-from pocketvision.published.tflite import read_tflite
+from pocketvision.published.tensorflow.frozen_graph import read_frozen_graph
+from pocketvision.published.tensorflow.graph import Graph, skip_copies
+from pocketvision.published.tensorflow.run_graph import GraphRun, NotRunnableError
+from pocketvision.published.tensorflow.tflite import read_tflite
 
 _AROUND = ("Pad", "PadV2", "SpaceToBatchND")
 """What belongs to a layer, though it stands before it."""

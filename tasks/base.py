@@ -25,9 +25,9 @@ from pocketvision.core.distributed import (
     share_buffers,
 )
 from pocketvision.core.errors import InputError
+from pocketvision.evaluation.evaluate import Evaluator, make_evaluator
 from pocketvision.models import VisionModel
 from pocketvision.published.load import mobilenet_of
-from pocketvision.tasks.evaluation import Evaluator, make_evaluator
 from pocketvision.tasks.learning_rates import Schedule, lr_factor, parameter_groups
 from pocketvision.tasks.quantization_aware import make_quantization_aware
 

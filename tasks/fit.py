@@ -17,15 +17,15 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from pocketvision.core.config import Experiment
 from pocketvision.core.errors import InputError, StoppedError
 from pocketvision.core.weights import load_state_dict, read_state_dict, save_weights
+from pocketvision.evaluation.evaluate import evaluate
 from pocketvision.models import VisionModel
+from pocketvision.runs.build import build, refusing_bad_values
+from pocketvision.runs.folder import Run, check_free
+from pocketvision.runs.passport import make_passport, training_facts
 from pocketvision.tasks.base import VisionTask
-from pocketvision.tasks.build import build, refusing_bad_values
 from pocketvision.tasks.checkpoints import newest_intact
 from pocketvision.tasks.curves import plot_curves
-from pocketvision.tasks.evaluation import evaluate
-from pocketvision.tasks.passport import make_passport, training_facts
 from pocketvision.tasks.recovery import Recovery
-from pocketvision.tasks.run import Run, check_free
 from pocketvision.tasks.trainer import METRICS, make_trainer, quiet_lightning
 
 logger = logging.getLogger("pocketvision")

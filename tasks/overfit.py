@@ -14,13 +14,13 @@ from torch.optim import AdamW
 
 from pocketvision.core.config import Experiment, apply_overrides
 from pocketvision.core.errors import InputError
-from pocketvision.datasets.records import DetectionRecords
-from pocketvision.datasets.splits import take
+from pocketvision.core.progress import Ticker
+from pocketvision.datasets.records.annotations import DetectionRecords
+from pocketvision.datasets.records.splits import take
+from pocketvision.evaluation.evaluate import make_evaluator
+from pocketvision.evaluation.upper_bound import best_possible_score
+from pocketvision.runs.build import build, refusing_bad_values
 from pocketvision.tasks.base import VisionTask
-from pocketvision.tasks.build import build, refusing_bad_values
-from pocketvision.tasks.evaluation import make_evaluator
-from pocketvision.tasks.oracle import best_possible_score
-from pocketvision.tasks.progress import Ticker
 
 NUM_STEPS, MAX_MINUTES = 300, 10.0
 LR = 2e-3

@@ -13,9 +13,9 @@ from pocketvision.core.config import Experiment
 from pocketvision.core.distributed import num_processes
 from pocketvision.core.errors import InputError
 from pocketvision.models import VisionModel
+from pocketvision.runs.folder import Run
 from pocketvision.tasks.base import NonFiniteLossError, VisionTask
 from pocketvision.tasks.checkpoints import VerifiedCheckpoints, newest_intact
-from pocketvision.tasks.run import Run
 
 logger = logging.getLogger("pocketvision")
 

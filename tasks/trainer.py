@@ -22,7 +22,7 @@ from pocketvision.tasks.base import VisionTask
 from pocketvision.tasks.bottleneck import Bottleneck
 from pocketvision.tasks.checkpoints import KeepLast, VerifiedCheckpoints
 from pocketvision.tasks.ema import WeightAverage
-from pocketvision.tasks.progress import ShowProgress
+from pocketvision.tasks.progress_bar import ShowProgress
 from pocketvision.tasks.synced_norms import SyncedNorms
 
 METRICS = "metrics.csv"

@@ -12,8 +12,8 @@ from torch import nn
 
 from pocketvision.backbones import WithExtraBlocks, mobilenet_v1, mobilenet_v2
 from pocketvision.core.anchors import TensorFlowAnchors
-from pocketvision.core.cost import Cost, measure_cost
 from pocketvision.core.structures import FeatureInfo
+from pocketvision.costs.measure import Cost, measure_cost
 from pocketvision.heads import ClassifierHead, DeepLabV3Head, SSDHead, SSDLiteHead
 
 V2_ROWS = (

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pocketvision.core.command import shipped_configs
-from pocketvision.tasks.run import load_experiment
+from pocketvision.runs.folder import load_experiment
 from pocketvision.tools.eval import main as evaluate
 from pocketvision.tools.train import main as train
 

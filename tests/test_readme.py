@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pocketvision.core.errors import InputError
-from pocketvision.deploy.onnxruntime_web import onnxruntime_web_files
+from pocketvision.deploy.export.onnxruntime_web import onnxruntime_web_files
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

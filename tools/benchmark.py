@@ -16,7 +16,7 @@ from pocketvision.core.errors import InputError
 
 if TYPE_CHECKING:
     from pocketvision.core.structures import Size
-    from pocketvision.deploy.benchmark import Measurement, Subject
+    from pocketvision.deploy.benchmark.latency import Measurement, Subject
 
 _PREFIXES = {
     "detection": ("ssdlite",),
@@ -75,9 +75,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
 
     from pocketvision.core.files import write_json
-    from pocketvision.deploy.benchmark import benchmark
-    from pocketvision.deploy.benchmark_report import benchmark_json, benchmark_picture, benchmark_table
-    from pocketvision.deploy.benchmark_sizes import at_sizes
+    from pocketvision.deploy.benchmark.latency import benchmark
+    from pocketvision.deploy.benchmark.sizes import at_sizes
+    from pocketvision.deploy.benchmark.summary import benchmark_json, benchmark_picture, benchmark_table
 
     with tempfile.TemporaryDirectory(prefix="pocketvision-benchmark-") as folder:
         subjects = [_subject(name) for name in names]
@@ -99,16 +99,16 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _subject(name: str) -> Subject:
     """What a word of the command line means; configs get fresh weights, as fast as trained ones."""
-    from pocketvision.deploy.benchmark import Subject
+    from pocketvision.deploy.benchmark.latency import Subject
     from pocketvision.deploy.formats import FORMATS
-    from pocketvision.tasks.load import load_model
+    from pocketvision.runs.ready_model import load_model
 
     path = Path(name)
     if path.suffix in {format.suffix for format in FORMATS.values() if not format.converter}:
         return Subject(name, path)
     if path.is_dir() or path.suffix == ".safetensors":
         return Subject(name, load_model(path))
-    from pocketvision.tasks.run import load_experiment
+    from pocketvision.runs.folder import load_experiment
 
     config = find_config(name)
     experiment, _ = load_experiment(config, [])

@@ -14,7 +14,7 @@ from pocketvision.core.errors import InputError
 
 if TYPE_CHECKING:
     from pocketvision.doctor.check import Plan
-    from pocketvision.doctor.layouts import Layout
+    from pocketvision.doctor.raw.layouts import Layout
 
 _TASKS = ("detection", "segmentation", "classification")
 
@@ -55,9 +55,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         config = find_config(arguments.source)
 
     from pocketvision.doctor.check import examine
-    from pocketvision.doctor.fix import check_output, write_fixed
-    from pocketvision.doctor.report_html import report_html
-    from pocketvision.doctor.report_text import report_text
+    from pocketvision.doctor.fixes.copy import check_output, write_fixed
+    from pocketvision.doctor.report.html import report_html
+    from pocketvision.doctor.report.text import report_text
 
     layout, plan = _find(folder, config, arguments.overrides, arguments.task, full=arguments.full)
     if arguments.fix is not None:
@@ -99,11 +99,11 @@ def _find(
     from dataclasses import replace
 
     from pocketvision.doctor.check import Plan
-    from pocketvision.doctor.layouts import find_layout
+    from pocketvision.doctor.raw.layouts import find_layout
 
     if config is None:
         return find_layout(folder, task), Plan(full=full)
-    from pocketvision.tasks.run import load_experiment
+    from pocketvision.runs.folder import load_experiment
     from pocketvision.tools.check_plan import plan_of
 
     experiment, _ = load_experiment(config, overrides)

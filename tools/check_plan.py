@@ -16,8 +16,8 @@ def plan_of(experiment: Experiment) -> tuple[Any, Any]:
         InputError: the data is generated, or a part refuses a value.
     """
     from pocketvision.doctor.check import Plan
-    from pocketvision.doctor.layouts import find_layout
-    from pocketvision.tasks.build import build_model, refusing_bad_values
+    from pocketvision.doctor.raw.layouts import find_layout
+    from pocketvision.runs.build import build_model, refusing_bad_values
 
     settings = parameters(experiment.data)
     root = settings.get("root")
@@ -40,7 +40,7 @@ def plan_of(experiment: Experiment) -> tuple[Any, Any]:
 
 
 def _anchors(model: Any) -> Any:
-    from pocketvision.doctor.anchors import AnchorLayout
+    from pocketvision.doctor.anchors.reach import AnchorLayout
     from pocketvision.models import Detector
 
     if not isinstance(model, Detector):

@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     from pocketvision.core.files import write_json
-    from pocketvision.tasks.compare import compare, comparison_text
+    from pocketvision.evaluation.compare import compare, comparison_text
 
     comparison = compare(arguments.a, arguments.b, arguments.split)
     print(comparison_text(comparison, (str(arguments.a), str(arguments.b))))

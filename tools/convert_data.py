@@ -31,8 +31,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"{arguments.output} exists and is not empty: choose another --output, or move it away."
         )
 
-    from pocketvision.datasets.convert_data import convert_data
-    from pocketvision.datasets.formats import detect_format
+    from pocketvision.datasets.convert.between_formats import convert_data
+    from pocketvision.datasets.readers.detect_format import detect_format
 
     found = detect_format(arguments.source, "detection")
     print(found.description.partition(";")[0])

@@ -12,18 +12,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pocketvision.core.classifier_costs import CLASSIFIERS
 from pocketvision.core.command import command, find_config, load_config, shipped_configs
 from pocketvision.core.config import Experiment, apply_overrides, parameters, parse_overrides
-from pocketvision.core.detector_costs import DETECTORS
 from pocketvision.core.errors import InputError
-from pocketvision.core.published_costs import CONVENTIONS, Published, PublishedCost
-from pocketvision.core.segmenter_costs import SEGMENTERS
+from pocketvision.costs.classifiers import CLASSIFIERS
+from pocketvision.costs.detectors import DETECTORS
+from pocketvision.costs.published import CONVENTIONS, Published, PublishedCost
+from pocketvision.costs.segmenters import SEGMENTERS
 
 if TYPE_CHECKING:
-    from pocketvision.core.cost import Cost
     from pocketvision.core.structures import Size
-    from pocketvision.tools.paper_costs import Comparison
+    from pocketvision.costs.compare import Comparison
+    from pocketvision.costs.measure import Cost
 
 BACKBONES = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small")
 SEGMENTATION_HEADS = ("lraspp", "raspp", "aspp", "deeplabv3")
@@ -74,8 +74,8 @@ def _find(name: str) -> Path | None:
 
 
 def _backbone_cost(name: str, options: Mapping[str, Any]) -> tuple[Cost, Size]:
-    from pocketvision.core.cost import measure_cost
-    from pocketvision.tools.reference_models import reference_model
+    from pocketvision.costs.measure import measure_cost
+    from pocketvision.costs.reference_models import reference_model
 
     reference = reference_model(name, options)
     cost = _measured(measure_cost, reference.model, reference.image_size, in_channels=reference.in_channels)
@@ -83,8 +83,8 @@ def _backbone_cost(name: str, options: Mapping[str, Any]) -> tuple[Cost, Size]:
 
 
 def _config_cost(config: Path, overrides: Mapping[str, Any]) -> tuple[Cost, Size]:
-    from pocketvision.core.cost import measure_cost
-    from pocketvision.tools.reference_models import parse_image_size
+    from pocketvision.costs.measure import measure_cost
+    from pocketvision.costs.reference_models import parse_image_size
 
     experiment = getattr(load_config(config)[0], "config", None)
     if not isinstance(experiment, Experiment):
@@ -181,7 +181,7 @@ def _print_paper(name: str | None, overrides: Sequence[str], as_json: bool) -> N
     rows = PUBLISHED if name is None else [row for row in PUBLISHED if _is_of(row, name)]
     if name is not None and not rows:
         raise InputError(f"No published costs are known for {name}: --paper without a name prints all.")
-    from pocketvision.tools.paper_costs import compare
+    from pocketvision.costs.compare import compare
 
     found = list(compare(rows))
     if as_json:

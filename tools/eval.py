@@ -41,12 +41,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_intermixed_args(argv)
     source, weights = what_and_where(arguments.source, arguments.weights)
 
-    from pocketvision.tasks.evaluation import metrics_table
+    from pocketvision.evaluation.evaluate import metrics_table
 
     if weights is not None and weights.suffix in EXPORTED:
         metrics, folder = score_file(source, weights, arguments)
     else:
-        from pocketvision.tasks.score import score
+        from pocketvision.evaluation.evaluate_run import score
 
         options = {"split": arguments.split, "output": arguments.output, "inference": inference(arguments)}
         metrics, folder = score(source, arguments.overrides, weights, **options)
@@ -80,7 +80,7 @@ def inference(arguments: argparse.Namespace) -> Any:
     if not (arguments.scales or arguments.flip or arguments.window):
         return None
 
-    from pocketvision.tasks.multi_scale import Inference
+    from pocketvision.evaluation.multi_scale import Inference
 
     if arguments.window is not None and len(arguments.window) != 2:
         raise InputError("--window takes a height and a width, such as 512,512.")
@@ -89,9 +89,9 @@ def inference(arguments: argparse.Namespace) -> Any:
 
 def score_file(source: Path, artifact: Path, arguments: argparse.Namespace) -> tuple[dict[str, Any], Path]:
     """Score an exported model in its own runtime."""
-    from pocketvision.deploy.exported_models import predictor_of
-    from pocketvision.deploy.runtime import open_runtime
-    from pocketvision.tasks.score import score_exported
+    from pocketvision.deploy.runtimes.exported_models import predictor_of
+    from pocketvision.deploy.runtimes.opening import open_runtime
+    from pocketvision.evaluation.evaluate_run import score_exported
 
     if inference(arguments) is not None:
         raise InputError(

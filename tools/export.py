@@ -15,7 +15,7 @@ from pocketvision.tools.export_int8 import add_int8_options, check_int8_options,
 from pocketvision.tools.export_web import add_web_options, check_target, export_web
 
 if TYPE_CHECKING:
-    from pocketvision.deploy.certificate_images import ImageSet
+    from pocketvision.deploy.certificate.images import ImageSet
     from pocketvision.deploy.formats import ExportOptions
     from pocketvision.models import VisionModel
 
@@ -36,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.output.exists():
         raise InputError(f"{arguments.output} exists already: choose another --output, or move it away.")
 
-    from pocketvision.deploy.export import export_model
-    from pocketvision.tasks.load import load_model
+    from pocketvision.deploy.export.to_file import export_model
+    from pocketvision.runs.ready_model import load_model
 
     model = load_model(arguments.source, arguments.weights)
     if options.licence is None:
@@ -84,9 +84,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _images(arguments: argparse.Namespace, model: VisionModel, options: ExportOptions) -> ImageSet:
     """What to verify with, found before the time for exporting is spent: a run reads its own data itself."""
-    from pocketvision.deploy.certificate_images import find_images, images_of
-    from pocketvision.deploy.export import plan_artifact
-    from pocketvision.tasks.calibration import OwnData
+    from pocketvision.deploy.certificate.images import find_images, images_of
+    from pocketvision.deploy.export.to_file import plan_artifact
+    from pocketvision.evaluation.run_data import OwnData
 
     data, source = arguments.verify, Path(arguments.source)
     if source.is_dir():
@@ -98,8 +98,8 @@ def _images(arguments: argparse.Namespace, model: VisionModel, options: ExportOp
 
 def _verify(model: VisionModel, output: Path, images: ImageSet) -> None:
     """Write the certificate beside the file; over tolerance is an error, but the file stays."""
-    from pocketvision.deploy.certificate import certify, write_certificate
-    from pocketvision.deploy.certificate_report import write_certificate_page
+    from pocketvision.deploy.certificate.document import write_certificate_page
+    from pocketvision.deploy.certificate.measured import certify, write_certificate
 
     page = output.with_suffix(".certificate.html")
     certificate = certify(model, output, images)

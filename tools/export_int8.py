@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pocketvision.deploy.formats import ExportOptions
+    from pocketvision.evaluation.run_data import OwnData
     from pocketvision.models import VisionModel
-    from pocketvision.tasks.calibration import OwnData
 
 
 def add_int8_options(parser: argparse.ArgumentParser) -> None:
@@ -51,9 +51,9 @@ def check_int8_options(arguments: argparse.Namespace) -> None:
 
 def write_int8(arguments: argparse.Namespace, model: VisionModel, options: ExportOptions) -> Path:
     """Calibrate, quantise and write the file."""
-    from pocketvision.deploy.exported_models import predictor_of
-    from pocketvision.deploy.int8_export import Limit, export_int8
-    from pocketvision.deploy.runtime import open_runtime
+    from pocketvision.deploy.export.to_int8 import Limit, export_int8
+    from pocketvision.deploy.runtimes.exported_models import predictor_of
+    from pocketvision.deploy.runtimes.opening import open_runtime
 
     needs_data = arguments.calibration is None or arguments.max_drop is not None
     data = _own_data(arguments.source, model) if needs_data else None
@@ -67,7 +67,7 @@ def write_int8(arguments: argparse.Namespace, model: VisionModel, options: Expor
 
 
 def _own_data(source: str, model: VisionModel) -> OwnData:
-    from pocketvision.tasks.calibration import OwnData
+    from pocketvision.evaluation.run_data import OwnData
 
     path = Path(source)
     is_config = not path.is_dir() and path.suffix != ".safetensors"
@@ -75,7 +75,7 @@ def _own_data(source: str, model: VisionModel) -> OwnData:
 
 
 def _images(arguments: argparse.Namespace, model: VisionModel, data: OwnData | None) -> Tensor:
-    from pocketvision.deploy.calibration import read_calibration_images
+    from pocketvision.deploy.export.calibration_images import read_calibration_images
 
     if arguments.calibration is not None:
         return read_calibration_images(arguments.calibration, model.resize, arguments.num_images)

@@ -53,8 +53,8 @@ def check_target(arguments: argparse.Namespace) -> None:
 
 def export_web(arguments: argparse.Namespace, licence: str | None) -> None:
     """Write the page; ``licence`` is what the weights say of theirs."""
-    from pocketvision.deploy.web import check_folder, write_web_page
-    from pocketvision.tasks.load import load_model
+    from pocketvision.deploy.export.to_web import check_folder, write_web_page
+    from pocketvision.runs.ready_model import load_model
 
     check_folder(arguments.web)
     written = write_web_page(

@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError(f"{arguments.output} exists already: choose another --output, or move it away.")
     class_ids = _numbers(arguments.class_ids)
 
-    from pocketvision.tasks.importing import import_weights
+    from pocketvision.runs.importing import import_weights
 
     import_weights(
         arguments.file,

@@ -13,13 +13,13 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.memory import keep_freed_memory
 
 if TYPE_CHECKING:
-    from pocketvision.deploy.predictor import Predictor
+    from pocketvision.deploy.predict.predictor import Predictor
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
+    from pocketvision.deploy.predict.sources import find_sources
     from pocketvision.deploy.prediction_formats import check_task, parse_formats
-    from pocketvision.deploy.sources import find_sources
 
     keep_freed_memory()
     arguments = _parser().parse_args(argv)
@@ -35,9 +35,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         overlap=arguments.overlap,
         threads=arguments.threads,
     )
-    from pocketvision.deploy.output_names import OutputNames
-    from pocketvision.deploy.predict_run import predict_sources
-    from pocketvision.deploy.writers import Writers
+    from pocketvision.deploy.predict.output_names import OutputNames
+    from pocketvision.deploy.predict.pipeline import predict_sources
+    from pocketvision.deploy.predict.writers import Writers
 
     artifact = predictor.artifact
     check_task(formats, artifact.task)
@@ -64,9 +64,10 @@ def load_predictor(
         InputError: nothing is there, it is broken or not ours, or a package is missing.
         ValueError: a value is out of range.
     """
-    from pocketvision.deploy.predictor import Predictor
-    from pocketvision.deploy.runtime import Runtime, open_runtime
-    from pocketvision.deploy.tiling import Tiling
+    from pocketvision.deploy.predict.predictor import Predictor
+    from pocketvision.deploy.predict.tiling import Tiling
+    from pocketvision.deploy.runtimes.opening import open_runtime
+    from pocketvision.deploy.runtimes.protocol import Runtime
 
     tiling = None if tile is None else Tiling(tile, overlap)
     path = Path(source)
@@ -74,8 +75,8 @@ def load_predictor(
     if path.is_dir() or path.suffix == ".safetensors":
         import torch
 
-        from pocketvision.deploy.torch_runtime import TorchRuntime
-        from pocketvision.tasks.load import load_model
+        from pocketvision.deploy.runtimes.torch_module import TorchRuntime
+        from pocketvision.runs.ready_model import load_model
 
         if threads is not None:
             torch.set_num_threads(threads)

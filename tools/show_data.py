@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def own_config(place: Path, overrides: Sequence[str], folder: Path) -> Path:
     """The config that ``train --data`` would write, without asking for weights."""
-    from pocketvision.tasks.own_data import look_at, write_config
+    from pocketvision.tasks.own.look import look_at, write_config
 
     own = look_at(place, None, None, overrides)
     print("\n".join(own.lines()), flush=True)
@@ -53,10 +53,10 @@ def show(config: Path, arguments: argparse.Namespace) -> None:
     """Write the picture of a config's training data."""
     from pocketvision.core.config import parameters
     from pocketvision.core.drawing import save_image
+    from pocketvision.doctor.data_sheet import anchor_sheet, data_sheet
     from pocketvision.models import Detector
-    from pocketvision.tasks.build import build, refusing_bad_values
-    from pocketvision.tasks.data_sheet import anchor_sheet, data_sheet
-    from pocketvision.tasks.run import load_experiment
+    from pocketvision.runs.build import build, refusing_bad_values
+    from pocketvision.runs.folder import load_experiment
 
     experiment, _ = load_experiment(config, arguments.overrides)
     model, data = build(experiment, pretrained=False)

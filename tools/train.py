@@ -85,8 +85,8 @@ def configure(arguments: argparse.Namespace, overrides: Sequence[str], folder: P
     """Write a config for ``--data`` into ``folder``, and say what was found."""
     from lightning.pytorch.utilities import rank_zero_only
 
-    from pocketvision.tasks.own_data import look_at, write_config
-    from pocketvision.tasks.time_budget import describe_recipe
+    from pocketvision.tasks.own.look import look_at, write_config
+    from pocketvision.tasks.own.timing import describe_recipe
 
     say = rank_zero_only(print)
     own = look_at(arguments.data, arguments.task, arguments.model, overrides)
@@ -102,8 +102,8 @@ def configure(arguments: argparse.Namespace, overrides: Sequence[str], folder: P
 def start(arguments: argparse.Namespace, config: Path, overrides: list[str]) -> None:
     """Show, self-test or train a config."""
     from pocketvision.core.config import describe
+    from pocketvision.runs.folder import load_experiment
     from pocketvision.tasks.fit import fit
-    from pocketvision.tasks.run import load_experiment
 
     experiment, files = load_experiment(config, overrides)
     minutes = arguments.minutes if arguments.data is None else None  # with --data the config keeps to it
@@ -127,8 +127,8 @@ def settle(experiment: Experiment, minutes: float | None, is_auto: bool) -> list
     """Overrides for what the data decide, printed: class weights, the automatic recipe, ``--minutes``."""
     from lightning.pytorch.utilities import rank_zero_only
 
-    from pocketvision.tasks.own_data import data_weights
-    from pocketvision.tasks.time_budget import auto_overrides, auto_recipe, describe_recipe, minutes_overrides
+    from pocketvision.tasks.own.look import data_weights
+    from pocketvision.tasks.own.timing import auto_overrides, auto_recipe, describe_recipe, minutes_overrides
 
     say = rank_zero_only(print)
     settled = data_weights(experiment)
@@ -172,7 +172,7 @@ def report(metrics: dict[str, Any] | None, folder: Path) -> None:
     if metrics is None:
         return
 
-    from pocketvision.tasks.evaluation import metrics_table
+    from pocketvision.evaluation.evaluate import metrics_table
 
     print(metrics_table(metrics))
     print(f"run folder: {folder} (look at {folder / 'predictions.png'})")

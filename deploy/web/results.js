@@ -1,4 +1,4 @@
-// From the outputs of the model to results in the pixels of the image, as deploy/results.py makes them.
+// From the outputs of the model to results in the pixels of the image, as deploy/runtimes/results.py makes them.
 
 import { contentSize, cutLabels, resizeLabels } from "./resize.js";
 

@@ -13,8 +13,8 @@ import pytest
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.datasets import ClassificationAugmentation, ClassificationDataset, ImageFolderDataModule
-from pocketvision.datasets.images import read_image
-from pocketvision.datasets.inception_crop import inception_window
+from pocketvision.datasets.augment.inception_crop import inception_window
+from pocketvision.datasets.images.read import read_image
 
 RESIZE = Resize((32, 48), mode="crop", antialias=True)
 SAME = ClassificationAugmentation((1.0, 1.0), (1.5, 1.5), horizontal_flip=0.0, photometric=False)

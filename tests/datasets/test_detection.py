@@ -11,7 +11,7 @@ import torch
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.datasets import DetectionAugmentation, DetectionDataset, collate_detection, read_coco
-from pocketvision.datasets.ssd_crop import (
+from pocketvision.datasets.augment.ssd_crop import (
     centers_inside,
     clean_boxes,
     crop_window,

@@ -15,7 +15,8 @@ from pycocotools.cocoeval import COCOeval
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
-from pocketvision.datasets.augmentation import DetectionAugmentation, SegmentationAugmentation
+from pocketvision.datasets.augment.recipes import DetectionAugmentation, SegmentationAugmentation
+from pocketvision.datasets.readers.coco_ground_truth import coco_dataset
 from pocketvision.datasets.shapes import (
     SEGMENTATION_SHAPE_NAMES,
     SHAPE_NAMES,
@@ -225,7 +226,7 @@ def test_detection_data_module(augment: bool) -> None:
     batches = list(data.train_dataloader())
     assert len(batches) == 3 and batches[0].images.shape == (2, 3, 64, 80)
     assert {int(label) for batch in batches for target in batch.targets for label in target.labels} <= {0, 1}
-    truth = data.records("val").ground_truth()
+    truth = coco_dataset(data.records("val"))
     assert [image["id"] for image in truth["images"]] == [1, 2, 3, 4]
     samples = [target for batch in data.val_dataloader() for target in batch.targets]
     assert [target.image_id for target in samples] == [1, 2, 3, 4]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pocketvision.backbones import mobilenet_v3_small
 from pocketvision.core.anchors import TensorFlowAnchors
 from pocketvision.core.resize import Resize
-from pocketvision.deploy.export import export_model
+from pocketvision.deploy.export.to_file import export_model
 from pocketvision.deploy.formats import FORMATS, ExportOptions
 from pocketvision.heads import ClassifierHead, LRASPPHead, SSDLiteHead
 from pocketvision.models import Classifier, Detector, Segmenter, SSDPostprocess, VisionModel

@@ -14,13 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from pocketvision.core.command import shipped_configs
-from pocketvision.deploy.artifact import Artifact, describe
-from pocketvision.deploy.results import classify, detect, restore_detections, segment
-from pocketvision.deploy.runtime import Runtime, open_runtime
-from pocketvision.deploy.torch_runtime import TorchRuntime
+from pocketvision.deploy.runtimes.artifact import Artifact, describe
+from pocketvision.deploy.runtimes.opening import open_runtime
+from pocketvision.deploy.runtimes.protocol import Runtime
+from pocketvision.deploy.runtimes.results import classify, detect, restore_detections, segment
+from pocketvision.deploy.runtimes.torch_module import TorchRuntime
 from pocketvision.models import Classifier, Detector, Segmenter, VisionModel
-from pocketvision.tasks.build import build_model
-from pocketvision.tasks.run import load_experiment
+from pocketvision.runs.build import build_model
+from pocketvision.runs.folder import load_experiment
 
 CASES = [
     ("detection", "onnx", {}),
@@ -179,7 +180,7 @@ def test_openvino_leaves_the_signal_stack_whole(exported: Exported) -> None:
     """Each of its plugins swaps it and gives it back when it goes, in whatever order they go."""
     code = (
         "import faulthandler, signal, subprocess, sys\n"
-        "from pocketvision.deploy.runtime import open_runtime\n"
+        "from pocketvision.deploy.runtimes.protocol import open_runtime\n"
         "faulthandler.enable()\n"
         "signal.signal(signal.SIGCHLD, lambda *_: None)\n"
         "first, second = (open_runtime(sys.argv[1]) for _ in range(2))\n"

@@ -11,11 +11,11 @@ import pytest
 
 from pocketvision.core.resize import Resize
 from pocketvision.datasets import DetectionDataset, read_coco, read_voc
-from pocketvision.datasets.csv_boxes import read_csv_boxes
-from pocketvision.datasets.yolo import read_yolo
+from pocketvision.datasets.readers.csv_boxes import read_csv_boxes
+from pocketvision.datasets.readers.yolo import read_yolo
 from pocketvision.doctor.check import Examination, Plan, examine
-from pocketvision.doctor.fix import write_fixed
-from pocketvision.doctor.layouts import find_layout
+from pocketvision.doctor.fixes.copy import write_fixed
+from pocketvision.doctor.raw.layouts import find_layout
 
 Edit = Callable[[Path, Callable[[dict[str, Any]], None]], None]
 Expected = tuple[tuple[str, str, str], ...]

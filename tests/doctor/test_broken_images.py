@@ -14,8 +14,8 @@ from PIL import Image
 from pocketvision.core.resize import Resize
 from pocketvision.datasets import DetectionDataset, read_coco
 from pocketvision.doctor.check import Examination, Plan, examine
-from pocketvision.doctor.fix import write_fixed
-from pocketvision.doctor.layouts import find_layout
+from pocketvision.doctor.fixes.copy import write_fixed
+from pocketvision.doctor.raw.layouts import find_layout
 
 Edit = Callable[[Path, Callable[[dict[str, Any]], None]], None]
 COUNT = 20

@@ -16,10 +16,10 @@ from PIL import Image
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.shapes import SHAPE_NAMES, generate
 from pocketvision.doctor.check import Plan, examine
-from pocketvision.doctor.images import inspect_image
-from pocketvision.doctor.layouts import Layout, find_layout
-from pocketvision.doctor.report_html import report_html
-from pocketvision.doctor.report_text import report_text
+from pocketvision.doctor.checks.images import inspect_image
+from pocketvision.doctor.raw.layouts import Layout, find_layout
+from pocketvision.doctor.report.html import report_html
+from pocketvision.doctor.report.text import report_text
 
 FORMATS = ("coco", "voc", "yolo", "csv", "mask_folder", "cityscapes", "image_folder")
 
@@ -191,7 +191,7 @@ def test_any_text_is_survived(data: bytes, tmp_path: Path) -> None:
 
 def survive(layout: Layout, folder: Path) -> None:
     """Examined, reported and fixed without any exception but an InputError of the last."""
-    from pocketvision.doctor.fix import write_fixed
+    from pocketvision.doctor.fixes.copy import write_fixed
 
     examination = examine(layout, Plan())
     json.dumps(examination.report.as_json())

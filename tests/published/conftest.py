@@ -23,7 +23,7 @@ from torchvision.ops import box_iou
 
 from pocketvision.core.structures import Detections
 from pocketvision.published.catalog import published_class_names
-from pocketvision.published.graph import Graph, Node
+from pocketvision.published.tensorflow.graph import Graph, Node
 
 WriteGraph = Callable[..., GraphDef]
 RunGraph = Callable[[Graph, Mapping[str, Tensor], Sequence[str]], dict[str, Tensor]]

@@ -21,11 +21,11 @@ from pocketvision.core.layers import BatchNorm
 from pocketvision.core.resize import Resize
 from pocketvision.heads import ClassifierHead, LRASPPHead, SSDLiteHead
 from pocketvision.models import Classifier, Detector, Segmenter
-from pocketvision.published import tensorflow
 from pocketvision.published.load import load_weights
-from pocketvision.published.model_layers import model_layers
-from pocketvision.published.pairing import is_classifier
-from pocketvision.published.tensorflow import import_tensorflow, read_layers
+from pocketvision.published.tensorflow import import_file as tensorflow
+from pocketvision.published.tensorflow.import_file import import_tensorflow, read_layers
+from pocketvision.published.tensorflow.model_layers import model_layers
+from pocketvision.published.tensorflow.pairing import is_classifier
 
 SIZE = (66, 66)
 SMALL: dict[str, Any] = {"width_mult": 0.25, "padding": "same", "norm_eps": 1e-3}

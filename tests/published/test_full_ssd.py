@@ -18,11 +18,11 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.heads import SSDHead
 from pocketvision.models import Detector
-from pocketvision.published.class_rows import box_rows
-from pocketvision.published.frozen_graph import read_frozen_graph
-from pocketvision.published.graph import constant
-from pocketvision.published.tensorflow import import_tensorflow
-from pocketvision.published.tensorflow_names import model_role
+from pocketvision.published.tensorflow.class_rows import box_rows
+from pocketvision.published.tensorflow.frozen_graph import read_frozen_graph
+from pocketvision.published.tensorflow.graph import constant
+from pocketvision.published.tensorflow.import_file import import_tensorflow
+from pocketvision.published.tensorflow.names import model_role
 
 SIZE = (66, 66)
 NAMES = tuple(f"class {i}" for i in range(90))
@@ -124,7 +124,7 @@ def test_a_checkpoint(
     graph = read_frozen_graph(tmp_path / "graph.pb")
     values = {name: constant(graph, name) for name in graph if "/" in name and not name.endswith("/read")}
     variables = {name: np.asarray(value) for name, value in values.items() if value is not None}
-    monkeypatch.setattr("pocketvision.published.tensorflow.read_checkpoint", lambda _: variables)
+    monkeypatch.setattr("pocketvision.published.tensorflow.import_file.read_checkpoint", lambda _: variables)
     model = detector(version, PointwiseSSDHead)
     assert not import_tensorflow(model, tmp_path / "model.ckpt.index").report.unused
     ours = outputs_of(model)

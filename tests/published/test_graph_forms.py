@@ -16,9 +16,9 @@ from pocketvision.backbones import mobilenet_v2
 from pocketvision.core.resize import Resize
 from pocketvision.heads import DeepLabV3Head
 from pocketvision.models import Segmenter
-from pocketvision.published.frozen_graph import _node
-from pocketvision.published.graph import constant
-from pocketvision.published.tensorflow import import_tensorflow
+from pocketvision.published.tensorflow.frozen_graph import _node
+from pocketvision.published.tensorflow.graph import constant
+from pocketvision.published.tensorflow.import_file import import_tensorflow
 
 SIZE = (66, 66)
 IMAGES = torch.randint(0, 256, (2, 3, *SIZE), generator=torch.Generator().manual_seed(0)).float()

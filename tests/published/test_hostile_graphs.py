@@ -18,9 +18,9 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.heads import ClassifierHead
 from pocketvision.models import Classifier
-from pocketvision.published.frozen_graph import read_frozen_graph
-from pocketvision.published.graph import constant
-from pocketvision.published.tensorflow import import_tensorflow, read_layers
+from pocketvision.published.tensorflow.frozen_graph import read_frozen_graph
+from pocketvision.published.tensorflow.graph import constant
+from pocketvision.published.tensorflow.import_file import import_tensorflow, read_layers
 
 
 def classifier() -> Classifier:

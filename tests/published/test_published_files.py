@@ -16,12 +16,13 @@ from PIL import Image
 from pocketvision.backbones import mobilenet_v3_small
 from pocketvision.configs.ssdlite_v2_person import model as person_detector
 from pocketvision.core.resize import Resize
-from pocketvision.datasets.coco import read_coco
+from pocketvision.datasets.readers.coco import read_coco
+from pocketvision.datasets.readers.coco_ground_truth import coco_dataset
 from pocketvision.heads import ClassifierHead, SSDLiteHead
 from pocketvision.metrics import CocoMetric
 from pocketvision.models import Classifier, Detector
-from pocketvision.published.frozen_graph import read_frozen_graph
-from pocketvision.published.tensorflow import import_tensorflow
+from pocketvision.published.tensorflow.frozen_graph import read_frozen_graph
+from pocketvision.published.tensorflow.import_file import import_tensorflow
 
 SHARED = Path(os.environ.get("POCKETVISION_SHARED", Path(__file__).parents[3] / "shared"))
 GRAPH = SHARED / "weights" / "ssdlite_mobilenet_v2_person_frozen.pb"
@@ -82,7 +83,7 @@ def test_every_map_and_head_equals_the_graph(detector: Detector, run_graph: Any)
 def test_it_finds_people(detector: Detector) -> None:
     """All 400 images score AP 0.186, AP50 0.387; the first 50 are enough to see a wrong anchor or code."""
     records = read_coco(COCO, "val")
-    truth = records.ground_truth()
+    truth = coco_dataset(records)
     used = records.image_ids.tolist()[:50]
     truth = {
         **truth,

@@ -18,9 +18,9 @@ from pocketvision.backbones import mobilenet_v1, mobilenet_v2, mobilenet_v3_smal
 from pocketvision.core.resize import Resize
 from pocketvision.heads import ClassifierHead, DeepLabV3Head
 from pocketvision.models import Classifier, Segmenter
-from pocketvision.published.frozen_graph import read_frozen_graph
-from pocketvision.published.graph import Graph, Node, constant, skip_copies
-from pocketvision.published.tensorflow import import_tensorflow
+from pocketvision.published.tensorflow.frozen_graph import read_frozen_graph
+from pocketvision.published.tensorflow.graph import Graph, Node, constant, skip_copies
+from pocketvision.published.tensorflow.import_file import import_tensorflow
 
 schema: Any = pytest.importorskip("ai_edge_litert.schema_py_generated")
 

@@ -12,9 +12,9 @@ import pytest
 from lightning.pytorch.loggers import CSVLogger
 
 from pocketvision.core.command import find_config
+from pocketvision.runs.folder import load_experiment
 from pocketvision.tasks.bottleneck import Bottleneck
 from pocketvision.tasks.fit import fit
-from pocketvision.tasks.run import load_experiment
 
 SMALL = [
     "data.num_train=8", "data.num_val=2", "data.batch_size=2", "data.num_workers=0",
@@ -37,7 +37,7 @@ def test_a_training_names_what_it_waited_for_and_keeps_the_users_parts(
     experiment, _ = load_experiment(find_config("quickstart"), SMALL)
     own: dict[str, Any] = {"callbacks": [Slow()], "logger": CSVLogger(tmp_path / "own", name="", version="")}
     object.__setattr__(experiment, "trainer", {**experiment.trainer, **own, "gradient_clip_val": 1.0})
-    monkeypatch.setattr("pocketvision.tasks.progress.SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("pocketvision.core.progress.SECONDS_BETWEEN_LINES", 0.0)
     with caplog.at_level(logging.INFO, "pocketvision"):
         assert fit(experiment, tmp_path / "run", [find_config("quickstart")], SMALL) is not None
     assert "The bottleneck is the evaluation" in caplog.text and "check_val_every_n_epoch" in caplog.text

@@ -21,8 +21,8 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import DetectionBatch, Detections, Size, stack_detections
 from pocketvision.datasets import CocoDataModule
-from pocketvision.tasks.compare import compare, comparison_text
-from pocketvision.tasks.evaluation import evaluate, metrics_table
+from pocketvision.evaluation.compare import compare, comparison_text
+from pocketvision.evaluation.evaluate import evaluate, metrics_table
 from pocketvision.tools.compare import main as compare_tool
 
 NAMES = ("cat", "owl")

@@ -12,11 +12,11 @@ from pocketvision.core.boxes import SSDBoxCoder
 from pocketvision.core.command import shipped_configs
 from pocketvision.core.config import Experiment
 from pocketvision.core.errors import InputError
-from pocketvision.datasets.splits import take
-from pocketvision.tasks.build import build
-from pocketvision.tasks.oracle import best_possible_score
+from pocketvision.datasets.records.splits import take
+from pocketvision.evaluation.upper_bound import best_possible_score
+from pocketvision.runs.build import build
+from pocketvision.runs.folder import load_experiment
 from pocketvision.tasks.overfit import Overfit, choose, overfit
-from pocketvision.tasks.run import load_experiment
 
 SMALL = ["data.num_train=8", "data.num_val=2", "data.num_workers=0", "model.image_size=(96,96)"]
 

@@ -18,7 +18,7 @@ from pocketvision.core.layers import freeze_norms
 from pocketvision.core.weights import read_passport, read_state_dict, save_weights
 from pocketvision.published.catalog import published_class_names
 from pocketvision.published.provenance import describe_source
-from pocketvision.tasks.passport import has_folded_norms
+from pocketvision.runs.passport import has_folded_norms
 from pocketvision.tools.import_weights import main as import_weights
 from pocketvision.tools.train import main as train
 

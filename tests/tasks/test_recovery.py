@@ -24,9 +24,9 @@ from pocketvision.core.command import find_config
 from pocketvision.core.config import Experiment
 from pocketvision.core.errors import InputError, StoppedError
 from pocketvision.losses import SSDLoss
+from pocketvision.runs.folder import Run, load_experiment
 from pocketvision.tasks.checkpoints import newest_intact
 from pocketvision.tasks.fit import fit, resume
-from pocketvision.tasks.run import Run, load_experiment
 
 SMALL = [
     "data.num_train=12", "data.num_val=2", "data.batch_size=2", "data.num_workers=0",

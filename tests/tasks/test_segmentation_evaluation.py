@@ -20,12 +20,12 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import FeatureInfo, Features, Size
 from pocketvision.datasets import CITYSCAPES_NAMES, CityscapesDataModule, MaskFolderDataModule
-from pocketvision.datasets.cityscapes import CITYSCAPES_LABEL_IDS
+from pocketvision.datasets.readers.cityscapes import CITYSCAPES_LABEL_IDS
+from pocketvision.evaluation.cityscapes_results import CityscapesResults, write_label_ids
+from pocketvision.evaluation.compare import compare
+from pocketvision.evaluation.evaluate import evaluate
+from pocketvision.evaluation.multi_scale import Inference, MultiScaleSegmenter, window_starts
 from pocketvision.models import Segmenter
-from pocketvision.tasks.cityscapes_results import CityscapesResults, write_label_ids
-from pocketvision.tasks.compare import compare
-from pocketvision.tasks.evaluation import evaluate
-from pocketvision.tasks.multi_scale import Inference, MultiScaleSegmenter, window_starts
 
 CPU = torch.device("cpu")
 

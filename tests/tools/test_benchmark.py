@@ -11,10 +11,10 @@ import torch
 
 from pocketvision.backbones import mobilenet_v3_small
 from pocketvision.core.resize import Resize
-from pocketvision.deploy.benchmark import Measurement, Subject, benchmark
-from pocketvision.deploy.benchmark_report import benchmark_picture, benchmark_table
-from pocketvision.deploy.benchmark_sizes import at_sizes
-from pocketvision.deploy.export import export_model
+from pocketvision.deploy.benchmark.latency import Measurement, Subject, benchmark
+from pocketvision.deploy.benchmark.sizes import at_sizes
+from pocketvision.deploy.benchmark.summary import benchmark_picture, benchmark_table
+from pocketvision.deploy.export.to_file import export_model
 from pocketvision.deploy.formats import ExportOptions
 from pocketvision.heads import ClassifierHead
 from pocketvision.models import Classifier

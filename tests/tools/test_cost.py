@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from pocketvision.core.config import parse_overrides
-from pocketvision.core.cost import measure_cost
+from pocketvision.costs.measure import measure_cost
+from pocketvision.costs.reference_models import ReferenceModel, reference_model
 from pocketvision.tools.cost import main
-from pocketvision.tools.reference_models import ReferenceModel, reference_model
 
 EXPECTED = Path(__file__).parents[2] / "../shared/reference/expected_costs.json"
 NAMES = {

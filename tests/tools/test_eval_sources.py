@@ -19,12 +19,12 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.core.weights import save_weights
 from pocketvision.datasets import CocoDataModule, MaskFolderDataModule
-from pocketvision.deploy import runtime
-from pocketvision.deploy.exported_models import DetectionRuntime, predictor_of
-from pocketvision.deploy.torch_runtime import TorchRuntime
+from pocketvision.deploy.runtimes import protocol as runtime
+from pocketvision.deploy.runtimes.exported_models import DetectionRuntime, predictor_of
+from pocketvision.deploy.runtimes.torch_module import TorchRuntime
+from pocketvision.evaluation import evaluate_run as scoring
 from pocketvision.heads import LRASPPHead, SSDLiteHead
 from pocketvision.models import Detector, Segmenter
-from pocketvision.tasks import score as scoring
 from pocketvision.tools.eval import main, what_and_where
 
 AsTrained = Callable[[nn.Module], nn.Module]

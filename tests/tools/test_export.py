@@ -11,8 +11,8 @@ import torch
 
 from pocketvision.configs.quickstart import config, model
 from pocketvision.core.weights import save_weights
-from pocketvision.deploy.runtime import open_runtime
-from pocketvision.tasks.passport import make_passport
+from pocketvision.deploy.runtimes.opening import open_runtime
+from pocketvision.runs.passport import make_passport
 from pocketvision.tools.export import main
 
 NAMES = ("disc", "star")

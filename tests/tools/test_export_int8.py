@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from pocketvision.core.resize import Resize
-from pocketvision.datasets.images import read_image
+from pocketvision.datasets.images.read import read_image
 from pocketvision.datasets.sampling import spread
-from pocketvision.deploy.calibration import read_calibration_images
-from pocketvision.deploy.runtime import open_runtime
-from pocketvision.tasks.calibration import OwnData
-from pocketvision.tasks.load import load_model
+from pocketvision.deploy.export.calibration_images import read_calibration_images
+from pocketvision.deploy.runtimes.opening import open_runtime
+from pocketvision.evaluation.run_data import OwnData
+from pocketvision.runs.ready_model import load_model
 from pocketvision.tools.export import main
 from pocketvision.tools.train import main as train
 

@@ -15,8 +15,8 @@ from torch import nn
 
 from pocketvision.configs.quickstart import config, model
 from pocketvision.core.weights import save_weights
-from pocketvision.deploy import export
-from pocketvision.tasks.passport import make_passport
+from pocketvision.deploy.export import to_file as export
+from pocketvision.runs.passport import make_passport
 from pocketvision.tools.export import main
 from pocketvision.tools.train import main as train
 

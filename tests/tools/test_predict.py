@@ -16,10 +16,10 @@ from PIL import Image as PillowImage
 import pocketvision
 from pocketvision.configs.quickstart import config, model
 from pocketvision.core.weights import save_weights
-from pocketvision.deploy.frames import Frame, read_picture
-from pocketvision.deploy.predict_run import Progress
-from pocketvision.deploy.video import VideoFile
-from pocketvision.tasks.passport import make_passport
+from pocketvision.deploy.predict.frames import Frame, read_picture
+from pocketvision.deploy.predict.pipeline import Progress
+from pocketvision.deploy.predict.video import VideoFile
+from pocketvision.runs.passport import make_passport
 from pocketvision.tools.predict import main
 
 NAMES = ("disc", "star")
@@ -107,7 +107,7 @@ def test_ctrl_c_keeps_what_was_seen(
         yield Frame(sources[0], read_picture(media / "a.png"))  # type: ignore[arg-type]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pocketvision.deploy.predict_run.read_frames", stopping)
+    monkeypatch.setattr("pocketvision.deploy.predict.pipeline.read_frames", stopping)
     file = tmp_path / "all.json"
     assert main([str(weights), str(media), "--json", str(file)]) == 0
     assert len(json.loads(file.read_text())) == 1 and "stopped" in capsys.readouterr().err

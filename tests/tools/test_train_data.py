@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from pocketvision.tasks.run import Run
+from pocketvision.runs.folder import Run
 from pocketvision.tools.show_data import main as show_data
 from pocketvision.tools.train import main as train
 

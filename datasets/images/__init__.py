@@ -1,0 +1,1 @@
+"""Image files -> pixels, and decoded pixels kept for the next epoch."""

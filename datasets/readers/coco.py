@@ -1,0 +1,121 @@
+"""COCO: ``instances_{split}.json`` + ``{split}/``, or the official layout of 2017 and 2014.
+
+Format: https://cocodataset.org/#format-data; boxes are (x, y, width, height) in pixels from 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pocketvision.core.errors import InputError
+from pocketvision.datasets.images.read import read_size
+from pocketvision.datasets.readers.assemble import assemble
+from pocketvision.datasets.readers.coco_index import read_index, write_index
+from pocketvision.datasets.readers.coco_json import Json, load_coco
+from pocketvision.datasets.readers.coco_layouts import find_coco
+from pocketvision.datasets.readers.coco_rows import is_id, read_annotations
+from pocketvision.datasets.readers.folders import empty_split, existing_root, is_file, list_names
+from pocketvision.datasets.records.annotations import DetectionRecords
+
+
+def read_coco(root: str | Path, split: str) -> DetectionRecords:
+    """Read a COCO detection split; classes are ordered by category id, whose gaps do not matter.
+
+    Images without annotations are kept as background, crowd boxes are kept and marked. Of a large file
+    an index is kept in the cache folder, and used while the file stays the same.
+
+    Raises:
+        InputError: a file is missing or an entry is wrong; the sentence names it.
+    """
+    file, folder = find_coco(existing_root(root), split)
+    records = read_index(file, folder, root)
+    if records is not None:
+        _check_files(_names(records, folder), folder, file)
+        return records
+    records, is_self_contained = _read_json(file, folder, root, split)
+    return write_index(records, file, folder) if is_self_contained else records
+
+
+def _read_json(file: Path, folder: Path, root: str | Path, split: str) -> tuple[DetectionRecords, bool]:
+    """The records, and whether they come from the JSON alone, sizes of images included."""
+    content = load_coco(file, polygons=False)
+    names = _categories(content["categories"], file)
+    images = content["images"]
+    if not images:
+        raise empty_split(file, split)
+    owners = _owners(images, file)
+    _check_files(((image["file_name"], image["id"]) for image in images), folder, file)
+    label_of = {category_id: label for label, category_id in enumerate(names)}
+    annotations = content["annotations"]
+    stated = [_stated_size(image) for image in images]
+    records = assemble(
+        read_annotations(annotations, owners, label_of, file),
+        lambda i: f"{file}, annotation {annotations[i].get('id', f'number {i}')}",
+        root=Path(root),
+        image_paths=[str(folder / image["file_name"]) for image in images],
+        image_ids=[image["id"] for image in images],
+        sizes=[
+            size or read_size(str(folder / image["file_name"]))
+            for size, image in zip(stated, images, strict=True)
+        ],
+        class_names=tuple(names.values()),
+        category_ids=tuple(names),
+        annotation_file=str(file),
+    )
+    return records, None not in stated
+
+
+def _categories(rows: list[Json], file: Path) -> dict[int, str]:
+    """Category id -> name, ordered by id."""
+    names: dict[int, str] = {}
+    for row in rows:
+        category_id, name = row.get("id"), row.get("name")
+        if not is_id(category_id) or not isinstance(name, str):
+            raise InputError(f"{file} has the category {row}: give it an integer 'id' and a 'name'.")
+        if category_id in names or name in names.values():
+            raise InputError(
+                f"{file} has two categories with id {category_id} or name '{name}': keep one of them."
+            )
+        names[category_id] = name
+    return dict(sorted(names.items()))
+
+
+def _owners(images: list[Json], file: Path) -> dict[int, int]:
+    """Image id -> its index."""
+    owners: dict[int, int] = {}
+    for i, image in enumerate(images):
+        image_id, name = image.get("id"), image.get("file_name")
+        if not is_id(image_id) or not isinstance(name, str):
+            raise InputError(f"{file} has the image {image}: give it an integer 'id' and a 'file_name'.")
+        if image_id in owners:
+            first = images[owners[image_id]]["file_name"]
+            raise InputError(
+                f"{file} has image id {image_id} twice ({first} and {name}): give every image its own id."
+            )
+        owners[image_id] = i
+    return owners
+
+
+def _check_files(images: Iterable[tuple[str, int]], folder: Path, file: Path) -> None:
+    """Names and ids of images whose files must be there; the folder is listed once."""
+    present = list_names(folder)
+    for name, image_id in images:
+        if name not in present and not ("/" in name and is_file(folder / name)):
+            raise InputError(
+                f"{file} names {name} (image id {image_id}), which is not in {folder}: "
+                "add the image, or remove it from the JSON."
+            )
+
+
+def _names(records: DetectionRecords, folder: Path) -> Iterator[tuple[str, int]]:
+    prefix = f"{folder}/"
+    for path, image_id in zip(records.image_paths, records.image_ids.tolist(), strict=True):
+        yield path.removeprefix(prefix), image_id
+
+
+def _stated_size(image: Json) -> tuple[int, int] | None:
+    height, width = image.get("height"), image.get("width")
+    if is_id(height) and is_id(width) and 0 < height < 2**31 and 0 < width < 2**31:
+        return height, width
+    return None

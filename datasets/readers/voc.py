@@ -1,0 +1,116 @@
+"""Pascal VOC: ``Annotations/*.xml``, ``JPEGImages/`` and ``ImageSets/Main/{split}.txt``.
+
+Coordinates in the XML are pixels counted from 1, both ends included (VOC devkit, sec. 4.2): a box
+from pixel ``xmin`` to pixel ``xmax`` covers ``xmin - 1 .. xmax`` in our coordinates, and likewise in y.
+Objects marked ``difficult`` are trained on, but evaluation ignores them, as the devkit does.
+"""
+
+from __future__ import annotations
+
+import math
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+from pocketvision.core.errors import InputError
+from pocketvision.datasets.images.read import read_size
+from pocketvision.datasets.readers.assemble import FoundBoxes, assemble
+from pocketvision.datasets.readers.class_list import ordered_names
+from pocketvision.datasets.readers.folders import by_stem, existing_root, missing_split
+from pocketvision.datasets.readers.voc_layouts import voc_splits
+from pocketvision.datasets.records.annotations import DetectionRecords
+from pocketvision.datasets.records.splits import find_split
+
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
+_MAX_SIZE = 1 << 20
+"""A stated width or height beyond this is a mistake, and the image is asked instead."""
+
+
+def read_voc(root: str | Path, split: str) -> DetectionRecords:
+    """Read a VOC detection split.
+
+    Without ``ImageSets`` the only split is ``all``; XML files beside their images are read too, with or
+    without a folder a split. Class names (in the order of ``classes.txt`` if there is one, else sorted)
+    and image ids (rank of the annotation, from 1) are taken from all annotations, so that every split
+    agrees. An image belongs to the annotation with its stem, whatever file name the XML states.
+
+    Raises:
+        InputError: a file is missing or an entry is wrong; the sentence names it.
+    """
+    folder = existing_root(root)
+    splits = voc_splits(folder)
+    name = find_split(splits, split)
+    if name is None:
+        lists = folder / "ImageSets" / "Main"
+        raise missing_split(lists if lists.is_dir() else folder, split, splits)
+    here = splits[name]
+    stems = here.stems(split)
+    folders = sorted({other.annotations for other in splits.values()})
+    all_files = [path / name for path in folders for name in by_stem(path, (".xml",)).values()]
+    files = {file.stem: file for file in all_files if file.parent == here.annotations}
+    images = by_stem(here.images)
+    here.check(stems, files, images)
+    trees = {file: _parse(file) for file in all_files}
+    names = ordered_names(folder, (_name(o, file) for file in all_files for o in trees[file].iter("object")))
+    rank = {file: i for i, file in enumerate(all_files, start=1)}
+    paths = [str(here.images / images[stem]) for stem in stems]
+    found, where = FoundBoxes(), []
+    for owner, stem in enumerate(stems):
+        for number, item in enumerate(trees[files[stem]].iter("object"), start=1):
+            _add(found, item, owner, names, files[stem])
+            where.append(f"{files[stem]}, object {number}")
+    return assemble(
+        found,
+        where.__getitem__,
+        root=folder,
+        image_paths=paths,
+        image_ids=[rank[files[stem]] for stem in stems],
+        sizes=[_size(trees[files[stem]], path) for stem, path in zip(stems, paths, strict=True)],
+        class_names=names,
+        category_ids=tuple(range(1, len(names) + 1)),
+    )
+
+
+def _parse(file: Path) -> ET.Element:
+    try:
+        return ET.parse(file).getroot()
+    except (ET.ParseError, ValueError, LookupError) as error:  # the last two: an unknown encoding
+        raise InputError(f"{file} is no valid XML ({error}): correct it, or export it again.") from None
+
+
+def _name(item: ET.Element, file: Path) -> str:
+    name = (item.findtext("name") or "").strip()
+    if not name:
+        raise InputError(f"{file} has an object without a name: add its class as <name>.")
+    return name
+
+
+def _size(tree: ET.Element, image_path: str) -> tuple[int, int]:
+    try:
+        height, width = (int(tree.findtext(f"size/{side}") or 0) for side in ("height", "width"))
+    except ValueError:
+        height, width = 0, 0
+    return (height, width) if 0 < height < _MAX_SIZE and 0 < width < _MAX_SIZE else read_size(image_path)
+
+
+def _add(found: FoundBoxes, item: ET.Element, owner: int, names: tuple[str, ...], file: Path) -> None:
+    xmin, ymin, xmax, ymax = (_number(item, side, file) for side in _SIDES)
+    found.owners.append(owner)
+    found.boxes.append((xmin - 1, ymin - 1, xmax, ymax))
+    found.labels.append(names.index(_name(item, file)))
+    found.crowd.append(False)
+    found.difficult.append((item.findtext("difficult") or "0").strip() == "1")
+    found.areas.append(None)
+
+
+def _number(item: ET.Element, side: str, file: Path) -> float:
+    text = item.findtext(f"bndbox/{side}")
+    try:
+        value = float(text or "")
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise InputError(
+            f"{file} has an object '{_name(item, file)}' whose {side} is {text!r} instead of a number: "
+            "correct it."
+        )
+    return value

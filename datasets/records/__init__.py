@@ -1,0 +1,1 @@
+"""What every reader returns: the annotations of a split as flat arrays."""

@@ -1,0 +1,125 @@
+"""Splits: their names in files and folders, and two seeded parts of a data set that has only one."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvision.core.errors import InputError
+from pocketvision.datasets.records.annotations import (
+    ClassificationRecords,
+    DetectionRecords,
+    SegmentationRecords,
+)
+
+Records = TypeVar("Records", ClassificationRecords, DetectionRecords, SegmentationRecords)
+Indices = npt.NDArray[np.int64]
+
+ALL = "all"
+"""The name of the only split of a data set that has no splits."""
+
+_WORDS = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
+    "testing": "test", "trainval": "trainval",
+}  # fmt: skip
+
+
+def split_of(name: str) -> str | None:
+    """The split that a file or folder name speaks of: ``train2017`` -> train, ``my_valid.csv`` -> val."""
+    words = re.split(r"[\W_\d]+", name.lower())
+    return next((_WORDS[word] for word in reversed(words) if word in _WORDS), None)
+
+
+def find_split(present: Iterable[str], split: str) -> str | None:
+    """The one of ``present`` that is ``split`` or another word for it (``valid`` for val), or None."""
+    names = sorted(present)
+    if split in names:
+        return split
+    return next((name for name in names if _WORDS.get(name.lower()) == split), None)
+
+
+def canonical(name: str) -> str:
+    """``valid`` -> val, and so on; other names as they are."""
+    return _WORDS.get(name.lower(), name)
+
+
+def divide(records: Records, val_fraction: float = 0.2, seed: int = 0) -> tuple[Records, Records]:
+    """Training and validation part of ``records``.
+
+    Where an image belongs depends on its file name and ``seed`` alone (for classes: the name below
+    ``root``), so that adding or removing images does not move others. The number is therefore near
+    ``val_fraction``, not equal to it; each part has at least one image.
+
+    Raises:
+        InputError: there are fewer than two images.
+        ValueError: the fraction is not between 0 and 1.
+    """
+    if not 0 < val_fraction < 1:
+        raise ValueError(f"val_fraction is {val_fraction}: give a number between 0 and 1, such as 0.2.")
+    if len(records) < 2:
+        raise InputError(
+            f"{_place(records)} has {len(records)} image: add images, training and validation need one each."
+        )
+    draws = np.array([_draw(name, seed) for name in _names(records)])
+    is_val = draws < val_fraction
+    if not is_val.any():
+        is_val[draws.argmin()] = True
+    if is_val.all():
+        is_val[draws.argmax()] = False
+    return take(records, np.flatnonzero(~is_val)), take(records, np.flatnonzero(is_val))
+
+
+def take(records: Records, indices: Sequence[int] | Indices) -> Records:
+    """The images ``indices`` of ``records``, in ascending order."""
+    chosen = np.unique(np.asarray(indices, dtype=np.int64))
+    image_paths = [records.image_paths[i] for i in chosen.tolist()]
+    image_ids = records.image_ids[chosen]
+    if isinstance(records, SegmentationRecords):
+        mask_paths = [records.mask_paths[i] for i in chosen.tolist()]
+        return replace(records, image_paths=image_paths, mask_paths=mask_paths, image_ids=image_ids)
+    if isinstance(records, ClassificationRecords):
+        labels = records.labels[chosen]
+        return replace(records, image_paths=image_paths, image_ids=image_ids, labels=labels)
+    counts = np.diff(records.offsets)
+    is_chosen = np.zeros(len(records), dtype=np.bool_)
+    is_chosen[chosen] = True
+    keep = np.repeat(is_chosen, counts)
+    return replace(
+        records,
+        image_paths=image_paths,
+        image_ids=image_ids,
+        sizes=records.sizes[chosen],
+        offsets=np.concatenate(([0], np.cumsum(counts[chosen]))).astype(np.int64),
+        boxes=records.boxes[keep],
+        labels=records.labels[keep],
+        crowd=records.crowd[keep],
+        areas=records.areas[keep],
+        difficult=None if records.difficult is None else records.difficult[keep],
+        annotation_file=None,  # it holds the other images too: the truth comes from the arrays
+    )
+
+
+def _draw(name: str, seed: int) -> float:
+    """A number in [0, 1) from the name; a Mac writes umlauts in another Unicode form than Linux."""
+    text = f"{seed}/{unicodedata.normalize('NFC', name)}".encode(errors="surrogateescape")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=6).digest(), "big") / (1 << 48)
+
+
+def _names(records: ClassificationRecords | DetectionRecords | SegmentationRecords) -> list[str]:
+    if isinstance(records, ClassificationRecords):
+        return [Path(path).relative_to(records.root).as_posix() for path in records.image_paths]
+    return [Path(path).name for path in records.image_paths]
+
+
+def _place(records: ClassificationRecords | DetectionRecords | SegmentationRecords) -> str:
+    if isinstance(records, SegmentationRecords):
+        return str(Path(records.image_paths[0]).parent) if len(records) else "The data"
+    return records.root

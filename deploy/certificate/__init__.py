@@ -1,0 +1,1 @@
+"""Whether an exported file still says what PyTorch says."""

@@ -1,0 +1,1 @@
+"""A model -> a file for a runtime."""

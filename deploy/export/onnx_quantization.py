@@ -1,0 +1,118 @@
+"""Static int8 for ONNX Runtime: QuantizeLinear and DequantizeLinear around the operators (QDQ)."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pocketvision.deploy.export.quantization import weighted_nodes
+from pocketvision.deploy.export.to_onnx import complete, save_onnx
+from pocketvision.deploy.packages import optional
+from pocketvision.deploy.runtimes.artifact import Artifact
+
+OPERATORS = ("Conv", "Gemm", "MatMul", "Add", "Mul", "Clip", "Relu", "HardSigmoid", "HardSwish", "ReduceMean")
+"""What becomes int8. Not Concat and Reshape: what joins the levels of a detector would give its scores and
+boxes one scale. Not Sub and Div, which normalise the input."""
+
+
+class OnnxQuantizer:
+    """Makes int8 versions of ``model``, an ``onnx.ModelProto`` with raw outputs.
+
+    Weights are symmetric int8 with a scale for every output channel, activations uint8 with a scale for every
+    tensor: the mean of the least and greatest values over ``images`` (N, 3, H, W), so that one odd image
+    does not stretch them.
+
+    Raises:
+        InputError: onnx or onnxruntime is missing.
+    """
+
+    def __init__(self, model: Any, images: Tensor) -> None:
+        self.original = model
+        self.weighted = weighted_nodes(model)
+        self.blocks = tuple(dict.fromkeys(self.weighted.values()))
+        self.ranges = _measure(model, images)
+
+    def quantized(self, float_blocks: Collection[str]) -> Any:
+        """The model in int8 but for the convolutions of ``float_blocks`` and what follows them."""
+        onnx, ort = optional("onnx"), optional("onnxruntime.quantization")
+        skipped = {name for name, block in self.weighted.items() if block in float_blocks}
+        quantizer = optional("onnxruntime.quantization.qdq_quantizer").QDQQuantizer(
+            onnx.shape_inference.infer_shapes(deepcopy(self.original)),
+            per_channel=True,
+            reduce_range=False,
+            weight_qType=ort.QuantType.QInt8,
+            activation_qType=ort.QuantType.QUInt8,
+            tensors_range=self.ranges,
+            nodes_to_quantize=[],
+            nodes_to_exclude=[*skipped, *self._followers(skipped)],
+            op_types_to_quantize=list(OPERATORS),
+            extra_options={},
+        )
+        quantizer.quantize_model()
+        quantizer.model.topological_sort()
+        made = quantizer.model.model
+        del made.graph.value_info[:]
+        return made
+
+    def save(self, model: Any, artifact: Artifact, path: Path) -> str:
+        """Write a model with its metadata, and with NMS if the artifact has it; returns a summary."""
+        return save_onnx(complete(deepcopy(model), artifact), path)
+
+    def _followers(self, skipped: Collection[str]) -> Iterator[str]:
+        """What reads a skipped node without a weight of its own: its activation."""
+        outputs = {node.output[0] for node in self.original.graph.node if node.name in skipped}
+        for node in self.original.graph.node:
+            if node.name not in self.weighted and outputs.intersection(node.input):
+                yield node.name
+
+
+def run_onnx(model: Any, images: Tensor) -> list[Tensor]:
+    """What an ``onnx.ModelProto`` answers to images (N, 3, H, W), one at a time."""
+    runtime = optional("onnxruntime")
+    session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    answers = [session.run(None, {"images": image[None].numpy()}) for image in _typed(model, images)]
+    return [torch.from_numpy(np.concatenate(parts)) for parts in zip(*answers, strict=True)]
+
+
+def _measure(model: Any, images: Tensor) -> Any:
+    """The ranges of all tensors around the operators."""
+    ort = optional("onnxruntime.quantization")
+    calibrate = optional("onnxruntime.quantization.calibrate")
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "model.onnx"
+        source.write_bytes(model.SerializeToString())
+        calibrator = calibrate.create_calibrator(
+            source,
+            list(OPERATORS),
+            augmented_model_path=str(Path(folder) / "augmented.onnx"),
+            calibrate_method=ort.CalibrationMethod.MinMax,
+            extra_options={"moving_average": True},
+        )
+        calibrator.collect_data(_reader([image[None].numpy() for image in _typed(model, images)]))
+        return calibrator.compute_data()
+
+
+def _reader(arrays: Sequence[Any]) -> Any:
+    """The arrays as ONNX Runtime's calibration asks for them."""
+    base = optional("onnxruntime.quantization").CalibrationDataReader
+    waiting = iter(arrays)
+
+    class Reader(base):  # type: ignore[misc, valid-type]
+        def get_next(self) -> dict[str, Any] | None:
+            array = next(waiting, None)
+            return None if array is None else {"images": array}
+
+    return Reader()
+
+
+def _typed(model: Any, images: Tensor) -> Tensor:
+    """Images of the type that the graph takes."""
+    is_uint8 = model.graph.input[0].type.tensor_type.elem_type == optional("onnx").TensorProto.UINT8
+    return images.to(torch.uint8 if is_uint8 else torch.float32)

@@ -1,0 +1,85 @@
+"""One function for all formats: a model -> a file that carries its metadata."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from torch import nn
+
+from pocketvision.core.errors import InputError
+from pocketvision.deploy.formats import ExportOptions, check_format
+from pocketvision.deploy.runtimes.artifact import DETECTIONS, LABEL_MAP, Artifact, describe
+from pocketvision.deploy.runtimes.graphs import make_graph
+from pocketvision.models import VisionModel
+
+logger = logging.getLogger("pocketvision")
+_MEGABYTE = 1e6
+
+
+Writer = Callable[[nn.Module, Artifact, Path], str]
+"""Writes a graph with its metadata to a file and says what is in it."""
+
+
+def export_model(model: VisionModel, format: str, output: Path, options: ExportOptions | None = None) -> Path:
+    """Export ``model`` as ``format`` to ``output`` and return that path.
+
+    Raises:
+        InputError: the format can't be written here, does not fit the options or the file's name, or
+            the options do not fit the model.
+    """
+    options = options or ExportOptions()
+    check_format(format, output, options)
+    artifact = plan_artifact(model, options)
+    start = time.perf_counter()
+    logger.info("exporting to %s: this takes a few seconds up to a minute", output)
+    graph = make_graph(model, label_map=options.label_map)
+    content = _writer(format)(graph, artifact, output)
+    seconds = time.perf_counter() - start
+    size = sum(file.stat().st_size for file in written_files(output)) / _MEGABYTE
+    logger.info("%s: %.2f MB, %s, %.0f s", output, size, content, seconds)
+    return output
+
+
+def plan_artifact(model: VisionModel, options: ExportOptions) -> Artifact:
+    """The metadata that ``model`` exported with ``options`` gets.
+
+    Raises:
+        InputError: the options do not fit the model.
+    """
+    artifact = replace(
+        describe(model),
+        input_type=options.input_type,
+        batch=options.batch,
+        has_dynamic_size=options.dynamic_size,
+        source=options.source,
+        licence=options.licence,
+    )
+    if options.dynamic_size and artifact.task == "detection":
+        raise InputError("A detector's anchors belong to one image size: export it with --size fixed.")
+    if options.nms:
+        if artifact.task != "detection":
+            raise InputError(f"--nms is for detectors, this model is for {artifact.task}: leave it out.")
+        return replace(artifact, outputs=DETECTIONS)
+    if options.label_map:
+        if artifact.task != "segmentation":
+            raise InputError(f"--labels is for segmenters, this model is for {artifact.task}: leave it out.")
+        return replace(artifact, outputs=LABEL_MAP)
+    return artifact
+
+
+def written_files(output: Path) -> list[Path]:
+    """The files that make up an artifact: OpenVINO's .xml has its weights in a .bin beside it."""
+    return [output, output.with_suffix(".bin")] if output.suffix == ".xml" else [output]
+
+
+def _writer(format: str) -> Writer:
+    # Imported here: each needs this file.
+    from pocketvision.deploy.export.to_onnx import write_onnx
+    from pocketvision.deploy.export.to_openvino import write_openvino
+    from pocketvision.deploy.export.to_pt2 import write_pt2
+
+    return {"onnx": write_onnx, "openvino": write_openvino, "pt2": write_pt2}[format]

@@ -1,0 +1,165 @@
+"""Images in, predictions out: any runtime behind one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image as PillowImage
+from torch import Tensor
+
+from pocketvision.core.resize import Image
+from pocketvision.core.structures import Detections
+from pocketvision.deploy.predict.frames import from_pillow, read_picture
+from pocketvision.deploy.predict.prediction import Prediction
+from pocketvision.deploy.predict.tiling import Tiling, Window, merge_detections, merge_label_maps
+from pocketvision.deploy.runtimes.protocol import Runtime
+from pocketvision.deploy.runtimes.results import classify, finish_detections, restore_detections, segment
+
+ImageLike = str | Path | npt.NDArray[np.uint8] | PillowImage.Image
+"""A path, an array (H, W, 3) uint8 RGB, or a Pillow image."""
+
+_NUM_CLASSES = 5
+
+
+class Predictor:
+    """Predicts on images of any size with the model of ``runtime``.
+
+    Detections score more than ``threshold``; a classifier gives its five best classes whatever they score.
+    ``batch_size`` images go through the model at a time. With ``tiling`` a larger image is seen tile by
+    tile, and by detectors as a whole as well, for what is larger than a tile.
+
+    Raises:
+        ValueError: a value is out of range, or a classifier is to see tiles.
+    """
+
+    def __init__(
+        self, runtime: Runtime, threshold: float = 0.5, batch_size: int = 1, tiling: Tiling | None = None
+    ) -> None:
+        artifact = runtime.artifact
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"The threshold is {threshold}: give a score from 0 to 1.")
+        if batch_size < 1:
+            raise ValueError(f"The batch size is {batch_size}: give a number from 1.")
+        if tiling is not None and artifact.task == "classification":
+            raise ValueError("A classifier sees the image as a whole: leave the tiles out.")
+        if artifact.postprocess is not None:
+            # Less to suppress, and the same result: what scores less never removes what scores more.
+            least = max(threshold, artifact.postprocess.score_threshold)
+            artifact = replace(artifact, postprocess=replace(artifact.postprocess, score_threshold=least))
+        self.runtime, self.artifact = runtime, artifact
+        self.threshold, self.batch_size, self.tiling = threshold, batch_size, tiling
+
+    def __call__(self, image: ImageLike) -> Prediction:
+        """The prediction for one image.
+
+        Raises:
+            InputError: a file that is missing or broken.
+            ValueError: an array of another shape or type.
+        """
+        return self.predict([image])[0]
+
+    def predict(self, images: Sequence[ImageLike]) -> list[Prediction]:
+        """The predictions for several images, in their order; raises as for one."""
+        arrays = [_to_array(image) for image in images]
+        paths = [str(image) if isinstance(image, str | Path) else None for image in images]
+        return [
+            replace(prediction, path=path)
+            for prediction, path in zip(self._predict(arrays), paths, strict=True)
+        ]
+
+    def _predict(self, images: Sequence[Image]) -> list[Prediction]:
+        task, names = self.artifact.task, self.artifact.class_names
+        if task == "detection":
+            found = self._detect(images) if self.tiling is None else [self._detect_tiles(i) for i in images]
+            return [
+                Prediction(
+                    task, image, names,
+                    boxes=part.boxes.numpy(), scores=part.scores.numpy(), labels=part.labels.numpy(),
+                )
+                for image, part in zip(images, found, strict=True)
+            ]  # fmt: skip
+        if task == "segmentation":
+            maps = self._segment(images) if self.tiling is None else [self._segment_tiles(i) for i in images]
+            pairs = zip(images, maps, strict=True)
+            return [Prediction(task, image, names, label_map=labels.numpy()) for image, labels in pairs]
+        count = min(_NUM_CLASSES, sum(name is not None for name in names))
+        best = [scores.topk(count) for scores in self._classify(images)]
+        return [
+            Prediction(task, image, names, scores=scores.numpy(), labels=labels.numpy())
+            for image, (scores, labels) in zip(images, best, strict=True)
+        ]
+
+    def _detect(self, images: Sequence[Image]) -> list[Detections]:
+        """Detections above the threshold in pixels of each image."""
+        found: list[Detections] = []
+        for batch in self._batches(images):
+            sizes = [_size(image) for image in batch]
+            detections = finish_detections(self.artifact, self.runtime(self._inputs(batch)))
+            for part in restore_detections(self.artifact, detections, sizes):
+                values = [value[part.scores > self.threshold].cpu() for value in part]
+                found.append(Detections(*values))
+        return found
+
+    def _detect_tiles(self, image: Image) -> Detections:
+        assert self.tiling is not None and self.artifact.postprocess is not None
+        size = _size(image)
+        windows = self.tiling.windows(size)
+        if len(windows) > 1:
+            windows.append(Window(0, 0, *size))
+        parts = self._detect([_cut(image, window) for window in windows])
+        return merge_detections(parts, windows, size, self.artifact.postprocess.iou_threshold)
+
+    def _segment(self, images: Sequence[Image]) -> list[Tensor]:
+        """Label maps (H, W) of the size of each image."""
+        return [
+            label_map.cpu()
+            for batch in self._batches(images)
+            for label_map in segment(self.runtime, self._inputs(batch), [_size(image) for image in batch])
+        ]
+
+    def _segment_tiles(self, image: Image) -> Tensor:
+        assert self.tiling is not None
+        windows = self.tiling.windows(_size(image))
+        return merge_label_maps(
+            self._segment([_cut(image, window) for window in windows]), windows, _size(image)
+        )
+
+    def _classify(self, images: Sequence[Image]) -> list[Tensor]:
+        return [
+            scores.cpu()
+            for batch in self._batches(images)
+            for scores in classify(self.runtime, self._inputs(batch))
+        ]
+
+    def _batches(self, images: Sequence[Image]) -> list[Sequence[Image]]:
+        size = self.batch_size
+        return [images[start : start + size] for start in range(0, len(images), size)]
+
+    def _inputs(self, images: Sequence[Image]) -> Tensor:
+        """Images of any sizes -> (N, 3, H, W) uint8 of the model's size."""
+        resized = np.stack([self.artifact.resize.apply(image) for image in images])
+        return torch.from_numpy(resized).permute(0, 3, 1, 2).contiguous()
+
+
+def _to_array(image: ImageLike) -> Image:
+    if isinstance(image, str | Path):
+        return read_picture(image)
+    if isinstance(image, PillowImage.Image):
+        return from_pillow(image)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise ValueError(f"The image is {image.dtype} {image.shape}: give uint8 (H, W, 3), RGB.")
+    return np.ascontiguousarray(image)
+
+
+def _cut(image: Image, window: Window) -> Image:
+    top, left, height, width = window
+    return image[top : top + height, left : left + width]
+
+
+def _size(image: Image) -> tuple[int, int]:
+    return image.shape[0], image.shape[1]

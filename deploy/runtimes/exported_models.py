@@ -1,0 +1,60 @@
+"""Exported models with the ``predict`` of our own, so that whatever takes one takes the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from pocketvision.core.structures import DetectionBatch, Detections, Size
+from pocketvision.deploy.runtimes.protocol import Runtime
+from pocketvision.deploy.runtimes.results import classify, detect, restore_detections, segment
+
+
+class _Predictor:
+    """A runtime and the class names of its model."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.class_names = runtime.artifact.class_names
+
+
+class DetectionRuntime(_Predictor):
+    """A detector: as ``Detector``."""
+
+    def predict(self, images: Tensor) -> DetectionBatch:
+        """Detections in pixels of images (N, 3, H, W)."""
+        return detect(self.runtime, images)
+
+    def restore(self, detections: DetectionBatch, original_sizes: Sequence[Size]) -> list[Detections]:
+        """Detections in pixels of the original images."""
+        return restore_detections(self.runtime.artifact, detections, original_sizes)
+
+
+class SegmentationRuntime(_Predictor):
+    """A segmenter: as ``Segmenter``."""
+
+    def predict(self, images: Tensor, original_sizes: Sequence[Size]) -> list[Tensor]:
+        """Label maps (H, W) uint8 of the original sizes."""
+        return segment(self.runtime, images, original_sizes)
+
+
+class ClassificationRuntime(_Predictor):
+    """A classifier: as ``Classifier``."""
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Scores (N, K)."""
+        return classify(self.runtime, images)
+
+
+RuntimePredictor = DetectionRuntime | SegmentationRuntime | ClassificationRuntime
+
+
+def predictor_of(runtime: Runtime) -> RuntimePredictor:
+    """The predictor for what the exported model does."""
+    kinds: dict[str, type[RuntimePredictor]] = {
+        "detection": DetectionRuntime,
+        "segmentation": SegmentationRuntime,
+        "classification": ClassificationRuntime,
+    }
+    return kinds[runtime.artifact.task](runtime)

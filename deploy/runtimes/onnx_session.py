@@ -1,0 +1,43 @@
+"""ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pocketvision.deploy.packages import optional
+from pocketvision.deploy.runtimes.artifact import METADATA_KEY, Artifact
+from pocketvision.deploy.runtimes.protocol import Runtime, broken
+
+_ERRORS_ONLY = 3
+
+
+class OnnxRuntime(Runtime):
+    """An .onnx file of ours.
+
+    Raises:
+        InputError: onnxruntime is missing, the file is broken or not ours.
+    """
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        onnxruntime = optional("onnxruntime")
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _ERRORS_ONLY
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        try:
+            self.session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # a class for every kind of damage, with RuntimeError in common at best
+            raise broken(path, error) from error
+        metadata = self.session.get_modelmeta().custom_metadata_map
+        super().__init__(Artifact.from_json(metadata.get(METADATA_KEY), str(path)))
+
+    def run(self, images: Tensor) -> Sequence[Tensor]:
+        array = images.cpu().contiguous().numpy()
+        outputs = self.session.run(list(self.artifact.outputs), {"images": array})
+        return [torch.from_numpy(output) for output in outputs]

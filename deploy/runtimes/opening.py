@@ -1,0 +1,31 @@
+"""The runtime for an exported file, by its suffix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pocketvision.core.errors import InputError
+from pocketvision.deploy.runtimes.protocol import Runtime
+
+
+def open_runtime(path: str | Path, threads: int | None = None) -> Runtime:
+    """The runtime for an exported file: .onnx, OpenVINO's .xml or .pt2, on the CPU.
+
+    ``threads`` is the number of CPU threads for one pass, None the runtime's own choice.
+
+    Raises:
+        InputError: there is no such file, nothing here runs it, it is broken or not ours.
+    """
+    # Imported here: each needs this file.
+    from pocketvision.deploy.runtimes.onnx_session import OnnxRuntime
+    from pocketvision.deploy.runtimes.openvino_model import OpenVinoRuntime
+    from pocketvision.deploy.runtimes.pt2_program import Pt2Runtime
+
+    path = Path(path)
+    kinds = {".onnx": OnnxRuntime, ".xml": OpenVinoRuntime, ".pt2": Pt2Runtime}
+    if path.suffix not in kinds:
+        raise InputError(f"{path} is no model that can be run here: give {', '.join(kinds)}.")
+    if not path.is_file():
+        raise InputError(f"There is no exported model {path}: check the path.")
+    runtime: Runtime = kinds[path.suffix](path, threads)  # type: ignore[abstract]
+    return runtime

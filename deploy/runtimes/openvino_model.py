@@ -1,0 +1,57 @@
+"""OpenVINO on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pocketvision.deploy.packages import optional
+from pocketvision.deploy.runtimes.artifact import METADATA_KEY, Artifact
+from pocketvision.deploy.runtimes.protocol import Runtime, broken
+
+
+@cache
+def openvino_core() -> Any:
+    """The ``openvino.Core`` of this process.
+
+    Its CPU plugin swaps the signal stack of the thread. Plugins that go in the order in which they came
+    leave one behind that is freed, and the next signal ends the process; so there is one, which stays.
+
+    Raises:
+        InputError: openvino is missing.
+    """
+    return optional("openvino").Core()
+
+
+class OpenVinoRuntime(Runtime):
+    """An OpenVINO IR of ours: an .xml file beside its .bin.
+
+    Raises:
+        InputError: openvino is missing, the file is broken or not ours.
+    """
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        core = openvino_core()
+        # Without the precision, processors with bfloat16 would use it.
+        options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        if threads is not None:
+            options["INFERENCE_NUM_THREADS"] = str(threads)
+        try:
+            model = core.read_model(path)
+            has_metadata = model.has_rt_info(METADATA_KEY)
+            text = model.get_rt_info(METADATA_KEY).astype(str) if has_metadata else None
+            artifact = Artifact.from_json(text, str(path))
+            compiled = core.compile_model(model, "CPU", options)
+        except RuntimeError as error:
+            raise broken(path, error) from error
+        super().__init__(artifact)
+        self.request = compiled.create_infer_request()
+
+    def run(self, images: Tensor) -> Sequence[Tensor]:
+        found = self.request.infer({0: images.cpu().contiguous().numpy()}, share_inputs=True)
+        return [torch.from_numpy(found[index]) for index in range(len(self.artifact.outputs))]

@@ -1,0 +1,1 @@
+"""Whether anchors reach the boxes, and anchors that do."""

@@ -1,0 +1,1 @@
+"""What is looked for: in files, images, boxes, masks and classes."""

@@ -1,0 +1,126 @@
+"""Images that are in training and in validation: the same file, equal bytes, or nearly the same picture."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvision.doctor.checks.images import ImageFacts, Thumbnail
+from pocketvision.doctor.findings import Findings
+
+MAX_BITS = 6
+"""Of 64: how far the difference hashes of two candidates may lie apart."""
+
+MAX_DIFFERENCE = 3.0
+"""Mean absolute difference of two thumbnails, in grey levels, up to which they show the same."""
+
+_MIN_CONTRAST = 4.0
+_BLOCK = 2048
+
+
+def difference_hash(thumbnails: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:
+    """Difference hashes (dHash) of thumbnails (N, 16, 18): (N, 64) of -1 and 1."""
+    cells = thumbnails.reshape(-1, 8, 2, 9, 2).astype(np.float32).mean(axis=(2, 4))
+    rises = cells[:, :, 1:] > cells[:, :, :-1]
+    return np.where(rises, 1, -1).astype(np.int8).reshape(-1, 64)
+
+
+def near_pairs(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
+    """Indices of thumbnails (M, 16, 18) and (N, 16, 18) that show nearly the same picture.
+
+    Candidates are those whose hashes differ by at most ``MAX_BITS``; the thumbnails decide, after
+    their mean brightness is subtracted. Flat pictures, such as black ones, are left out.
+    """
+    keep = [np.flatnonzero(side.std(axis=(1, 2)) >= _MIN_CONTRAST) for side in (first, second)]
+    hashes = [
+        difference_hash(side[own]).astype(np.float32) for side, own in zip((first, second), keep, strict=True)
+    ]
+    for start in range(0, len(hashes[0]), _BLOCK):
+        distance = (64 - hashes[0][start : start + _BLOCK] @ hashes[1].T) / 2
+        for i, j in zip(*np.nonzero(distance <= MAX_BITS), strict=True):
+            a, b = int(keep[0][start + i]), int(keep[1][j])
+            if _difference(first[a], second[b]) <= MAX_DIFFERENCE:
+                yield a, b
+
+
+def _difference(first: Thumbnail, second: Thumbnail) -> float:
+    a, b = first.astype(np.float32), second.astype(np.float32)
+    return float(np.abs((a - a.mean()) - (b - b.mean())).mean())
+
+
+def split_pairs(splits: Sequence[str]) -> list[tuple[str, str]]:
+    """Which splits must not share images: trainval holds train and val by design."""
+    training = [name for name in splits if name.startswith("train")]
+    held_out = [name for name in splits if name.startswith(("val", "test"))]
+    pairs = [(a, b) for a in training for b in held_out if not (a == "trainval" and b.startswith("val"))]
+    return [
+        *pairs,
+        *((a, b) for a in held_out for b in held_out if a.startswith("val") and b.startswith("test")),
+    ]
+
+
+def check_copies(
+    members: Mapping[str, Sequence[str]], facts: Mapping[str, ImageFacts], findings: Findings
+) -> None:
+    """Findings about images shared between splits; ``members`` are the paths of each split."""
+    reported: set[tuple[str, str]] = set()
+    digests = _digests(facts)
+    for a, b in split_pairs(list(members)):
+        first, second = ([path for path in members[name] if path in facts] for name in (a, b))
+        where = f"{a} and {b}"
+        same = _same_content(first, second, digests)
+        for one, other in same:
+            what = f"{one} is" if one == other else f"{one} and {other} are the same image,"
+            sentence = f"{what} in {a} and in {b}, so that scores come out too good: keep it in one of them."
+            _report("copy_across_splits", one, other, sentence, where, reported, findings)
+        first, second = (
+            [path for path in side if facts[path].thumbnail is not None] for side in (first, second)
+        )
+        for i, j in near_pairs(_stack(first, facts), _stack(second, facts)):
+            one, other = first[i], second[j]
+            sentence = f"{one} of {a} shows nearly the same as {other} of {b}: keep both in one split."
+            _report("near_copy_across_splits", one, other, sentence, where, reported, findings)
+
+
+def _report(
+    kind: str,
+    one: str,
+    other: str,
+    sentence: str,
+    where: str,
+    reported: set[tuple[str, str]],
+    findings: Findings,
+) -> None:
+    if (one, other) not in reported:
+        reported.add((one, other))
+        findings.add(kind, other, sentence, where, other, other=None if one == other else one)
+
+
+def _stack(paths: Sequence[str], facts: Mapping[str, ImageFacts]) -> npt.NDArray[np.uint8]:
+    thumbnails = [facts[path].thumbnail for path in paths]
+    return np.stack([t for t in thumbnails if t is not None]) if paths else np.zeros((0, 16, 18), np.uint8)
+
+
+def _digests(facts: Mapping[str, ImageFacts]) -> dict[str, bytes]:
+    """Hashes of the contents of those files that have the size of another."""
+    by_size: dict[int, list[str]] = defaultdict(list)
+    for path, known in facts.items():
+        if known.num_bytes:
+            by_size[known.num_bytes].append(path)
+    candidates = [path for paths in by_size.values() if len(paths) > 1 for path in paths]
+    return {path: hashlib.blake2b(Path(path).read_bytes()).digest() for path in candidates}
+
+
+def _same_content(
+    first: Sequence[str], second: Sequence[str], digests: Mapping[str, bytes]
+) -> list[tuple[str, str]]:
+    own = set(first)
+    by_digest = {digests[path]: path for path in first if path in digests}
+    pairs = [(path, path) for path in second if path in own]
+    others = [(by_digest[digests[p]], p) for p in second if p not in own and digests.get(p) in by_digest]
+    return [*pairs, *others]

@@ -1,0 +1,1 @@
+"""A cleaned copy of a data set in its own format."""

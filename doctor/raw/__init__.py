@@ -1,0 +1,1 @@
+"""Data sets as their files state them, mistakes included."""

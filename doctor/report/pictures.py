@@ -1,0 +1,106 @@
+"""Small JPEG pictures for the report: images with boxes, and images seen through their masks."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageOps
+
+from pocketvision.core.drawing import PALETTE, draw_boxes, overlay_mask
+from pocketvision.doctor.checks.images import FORMATS
+from pocketvision.doctor.findings import Box, Finding
+from pocketvision.doctor.report.examination import Sample
+
+WIDTH, HEIGHT = 320, 240
+_RED = (230, 30, 30)
+_FAR = 10_000.0
+
+
+def picture_of_finding(finding: Finding) -> str | None:
+    """A data URL of what a finding shows, or None where there is nothing to see."""
+    tiles = [
+        tile
+        for path in finding.images[:2]
+        if (tile := _open(path, finding.kind == "size_turned")) is not None
+    ]
+    if not tiles:
+        return None
+    if finding.boxes:
+        tiles[0] = _with_boxes(*tiles[0], finding.boxes)
+    elif finding.kind.startswith("mask_") or finding.kind == "crops_all_void":
+        tiles[0] = _with_mask(*tiles[0], finding.file)
+    return _data_url([image for image, _ in tiles])
+
+
+def picture_of_sample(sample: Sample) -> str | None:
+    """A data URL of an image with its boxes or mask."""
+    opened = _open(sample.image, turn=False)
+    if opened is None:
+        return None
+    image, scale = opened
+    if sample.mask is not None:
+        return _data_url([_with_mask(image, scale, sample.mask)[0]])
+    boxes = np.array([[side * scale for side in box] for box in sample.boxes]).reshape(-1, 4)
+    drawn = draw_boxes(np.array(image), boxes, np.array(sample.labels), sample.class_names, font_size=10)
+    return _data_url([Image.fromarray(drawn)])
+
+
+def _open(path: str, turn: bool) -> tuple[Image.Image, float] | None:
+    """The image in the report's size, and by how much it was scaled."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            width = image.width
+            image.draft("RGB", (WIDTH * 2, HEIGHT * 2))
+            upright = ImageOps.exif_transpose(image) if turn else image
+            if upright.size[0] != image.size[0]:
+                width = image.height * width // image.width  # a draft has the same ratio
+            small = _as_rgb(upright)
+            small.thumbnail((WIDTH, HEIGHT))
+            return small, small.width / width
+    except Exception:  # broken images are findings, which have no picture
+        return None
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image, dtype=np.float64)
+        image = Image.fromarray((values * (255 / max(float(values.max()), 255.0))).astype(np.uint8))
+    return image.convert("RGB")
+
+
+def _with_boxes(image: Image.Image, scale: float, boxes: Sequence[Box]) -> tuple[Image.Image, float]:
+    draw = ImageDraw.Draw(image)
+    for box in boxes:
+        left, top, right, bottom = (max(-_FAR, min(_FAR, side * scale)) for side in box)
+        corners = (min(left, right), min(top, bottom), max(left, right), max(top, bottom))
+        draw.rectangle(corners, outline=_RED, width=2)
+    return image, scale
+
+
+def _with_mask(image: Image.Image, scale: float, file: str) -> tuple[Image.Image, float]:
+    """The image under the colours of its mask; as it is where the mask can't be read."""
+    try:
+        with Image.open(file, formats=FORMATS) as mask:
+            if mask.mode not in ("L", "P", "1"):
+                return image, scale
+            small = Image.fromarray(np.asarray(mask).astype(np.uint8)).resize(
+                image.size, Image.Resampling.NEAREST
+            )
+    except Exception:  # as above
+        return image, scale
+    return Image.fromarray(overlay_mask(np.array(image), np.asarray(small), PALETTE)), scale
+
+
+def _data_url(images: Sequence[Image.Image]) -> str:
+    """Images side by side."""
+    canvas = Image.new("RGB", (sum(i.width for i in images), max(i.height for i in images)), "white")
+    left = 0
+    for image in images:
+        canvas.paste(image, (left, 0))
+        left += image.width
+    stream = io.BytesIO()
+    canvas.save(stream, "JPEG", quality=78)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()

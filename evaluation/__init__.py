@@ -1,0 +1,1 @@
+"""The one evaluation loop: evaluators, reports and comparisons."""

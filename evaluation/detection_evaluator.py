@@ -1,0 +1,134 @@
+"""Evaluation of a detector."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pocketvision.core.files import replacing, write_json
+from pocketvision.core.structures import DetectionBatch, Detections, DetectionSamples, Size
+from pocketvision.datasets.readers.coco_ground_truth import coco_dataset
+from pocketvision.datasets.records.annotations import DetectionRecords
+from pocketvision.evaluation.originals import Samples
+from pocketvision.evaluation.per_image_results import DetectionImages, ordered_boxes
+from pocketvision.evaluation.report.detection import detection_sections
+from pocketvision.evaluation.report.document import Section
+from pocketvision.evaluation.report.sheets import NUM_PICTURES, detection_sheet
+from pocketvision.metrics import CocoMetric
+from pocketvision.metrics.bootstrap import Interval, intervals
+from pocketvision.metrics.coco_resampled import ResampledAP, match_table
+from pocketvision.metrics.detection_analysis import (
+    ImageCounts,
+    OperatingPoint,
+    confusion,
+    image_counts,
+    operating_points,
+    thresholds_of,
+)
+from pocketvision.metrics.detection_errors import detection_errors
+
+
+class DetectionPredictor(Protocol):
+    """Images (N, 3, H, W) uint8 -> detections in their pixels, and from there in the original images'."""
+
+    class_names: tuple[str | None, ...]
+
+    def predict(self, images: Tensor) -> DetectionBatch: ...
+
+    def restore(self, detections: DetectionBatch, original_sizes: Sequence[Size]) -> list[Detections]: ...
+
+
+class DetectionEvaluator:
+    """Scores a detector with COCO AP, in pixels of the original images."""
+
+    def __init__(
+        self, model: DetectionPredictor, records: DetectionRecords, folder: Path | None = None
+    ) -> None:
+        self.model, self.records, self.folder = model, records, folder
+        ids = [None if category < 0 else category for category in records.category_ids]
+        self.metric = CocoMetric(coco_dataset(records), ids, model.class_names)
+        self.shown: list[tuple[Tensor, Any, Detections]] = []
+
+    def update(self, samples: DetectionSamples) -> None:
+        """Predict a batch and add it."""
+        batch = self.model.predict(samples.images.to(memory_format=torch.channels_last))
+        restored = self.model.restore(batch, [target.original_size for target in samples.targets])
+        for target, detections in zip(samples.targets, restored, strict=True):
+            self.metric.update(target.image_id, detections)
+        room = NUM_PICTURES - len(self.shown)
+        self.shown += list(zip(samples.images.cpu(), samples.targets, batch.unpad(), strict=True))[:room]
+
+    def compute(self) -> dict[str, Any]:
+        """COCO's numbers; with a folder also the best threshold of each class and its F1."""
+        metrics = self.metric.compute()
+        if self.folder is not None:
+            for name, point in zip(self.metric.class_names, self.points, strict=True):
+                best = {} if point is None else point._asdict()
+                names = {"threshold": "threshold", "f1": "F1", "precision": "precision", "recall": "recall"}
+                metrics["per_class"][name] |= {new: best.get(old) for old, new in names.items()}
+        return metrics
+
+    @cached_property
+    def points(self) -> list[OperatingPoint | None]:
+        return operating_points(self.metric.matches)
+
+    @cached_property
+    def counts(self) -> ImageCounts:
+        """What is found in each image at the best thresholds, by the order of ``metric.image_ids``."""
+        thresholds = thresholds_of(self.points)
+        return image_counts(self.metric.truth, self.metric.matches, thresholds, len(self.metric.image_ids))
+
+    def intervals(self) -> dict[str, Interval]:
+        table = match_table(self.metric.truth, self.metric.matches)
+        return intervals(ResampledAP(table, len(self.metric.image_ids), len(self.metric.class_names)))
+
+    def write(self) -> None:
+        """Write results.json, images.npz for comparisons, analysis.json, and ground_truth.json where the
+        data is not a COCO file."""
+        assert self.folder is not None
+        with replacing(self.folder / "results.json") as temporary:
+            temporary.write_text(json.dumps(self.metric.results()), encoding="utf-8")
+        if self.records.annotation_file is None:
+            write_json(self.folder / "ground_truth.json", coco_dataset(self.records))
+        names = dict(zip(self.records.image_ids.tolist(), self.records.image_paths, strict=True))
+        DetectionImages(
+            np.array(self.metric.image_ids, dtype=np.int64),
+            np.array([Path(names[i]).name if i in names else "" for i in self.metric.image_ids]),
+            np.array(self.metric.class_names),
+            *match_table(self.metric.truth, self.metric.matches),
+            *self.counts,
+            ordered_boxes(self.metric.truth),
+        ).write(self.folder)
+        write_json(self.folder / "analysis.json", self.analysis)
+
+    @cached_property
+    def analysis(self) -> dict[str, Any]:
+        """Errors, confusion matrix and precision-recall curves, as in analysis.json."""
+        metric = self.metric
+        errors = detection_errors(metric.truth, metric.found, metric.matches)
+        matrix = confusion(metric.truth, metric.found, metric.matches, thresholds_of(self.points))
+        curves = metric.scores().precision[0, :, :, 0, -1].T
+        return {
+            "errors": {name: {"count": row.number, "dAP50": row.dap50} for name, row in errors.items()},
+            "confusion": {"names": [*metric.class_names, "background"], "boxes": matrix.tolist()},
+            "precision_at_recall_0_to_1": {
+                name: None if curve[0] < 0 else curve.round(5).tolist()
+                for name, curve in zip(metric.class_names, curves, strict=True)
+            },
+        }
+
+    def sheet(self) -> Any:
+        images, targets, detections = zip(*self.shown, strict=True)
+        return detection_sheet(torch.stack(images), targets, detections, self.model.class_names)
+
+    def sections(self, metrics: dict[str, Any], samples: Samples) -> list[Section]:
+        """Curves, classes, errors, confusion, and the worst and best images."""
+        thresholds = thresholds_of(self.points)
+        return detection_sections(self.metric, samples, metrics, self.analysis, self.counts, thresholds)

@@ -1,0 +1,132 @@
+"""Score weights on a split, from a run folder or from a config and a weights file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from itertools import chain, count
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pocketvision.core.config import Experiment
+from pocketvision.core.errors import InputError
+from pocketvision.core.resize import Resize
+from pocketvision.core.weights import read_passport
+from pocketvision.evaluation.evaluate import Predictor, evaluate
+from pocketvision.evaluation.multi_scale import Inference, MultiScaleSegmenter
+from pocketvision.models import Segmenter, VisionModel
+from pocketvision.published.load import load_weights
+from pocketvision.runs.build import build, refusing_bad_values, with_seed
+from pocketvision.runs.folder import Run, check_free, load_experiment
+from pocketvision.runs.passport import as_trained
+
+
+def score(
+    source: Path,
+    overrides: Sequence[str],
+    weights: Path | None,
+    split: str | None,
+    output: Path | None,
+    inference: Inference | None = None,
+) -> tuple[dict[str, Any], Path]:
+    """Evaluate a run folder, or the config file ``source`` with ``weights``.
+
+    ``inference`` makes a segmenter's predictions another way than in one pass.
+
+    Returns:
+        The metrics, and the folder with metrics.json, report.html, predictions.png and the results.
+
+    Raises:
+        InputError: weights, config or data don't fit together, or the output folder is taken.
+    """
+    if source.is_dir():
+        run = Run.open(source)
+        experiment, weights = run.load(overrides), weights or run.weights
+    else:
+        assert weights is not None
+        experiment = as_trained(load_experiment(source, overrides)[0], overrides, weights)
+    model, data = build(experiment, pretrained=False)
+    path = load_weights(model, weights, same_classes=True).path
+    if not source.is_dir():
+        check_passport(model, path)
+    if inference is not None and not isinstance(model, Segmenter):
+        raise InputError("--scales, --flip and --window are for segmentation: leave them out.")
+    split = split or data.val_split
+    # A name such as coco stands for a file among the downloads, which is no place for results.
+    beside = path.parent if path.is_relative_to(weights.parent) else Path()
+    folder = new_folder(output, source if source.is_dir() else beside, split)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if inference is None:
+        return evaluate(model, data, split, folder, device, str(weights)), folder
+    model.eval().to(device)
+    assert isinstance(model, Segmenter)
+    subject = f"{weights}, {inference}"
+    return evaluate(MultiScaleSegmenter(model, inference), data, split, folder, device, subject), folder
+
+
+def score_exported(
+    source: Path,
+    overrides: Sequence[str],
+    predictor: Predictor,
+    resize: Resize,
+    artifact: Path,
+    split: str | None,
+    output: Path | None,
+) -> tuple[dict[str, Any], Path]:
+    """Evaluate what runs the exported file ``artifact`` on the data of a run folder or config file.
+
+    ``resize`` is what the file says of its input. The rest is as for :func:`score`.
+    """
+    _, data = connected_data(source, overrides, predictor.class_names, resize)
+    split = split or data.val_split
+    folder = new_folder(output, artifact.parent, split)
+    return evaluate(predictor, data, split, folder, torch.device("cpu"), str(artifact)), folder
+
+
+def connected_data(
+    source: Path, overrides: Sequence[str], class_names: Sequence[str | None], resize: Resize
+) -> tuple[Experiment, Any]:
+    """The experiment of a run folder or config file, and its data as a model of these classes takes them."""
+    experiment = (
+        Run.open(source).load(overrides) if source.is_dir() else load_experiment(source, overrides)[0]
+    )
+    with refusing_bad_values():
+        data = with_seed(experiment.data, experiment.seed)()
+        data.connect(class_names=class_names, resize=resize)
+    return experiment, data
+
+
+def new_folder(output: Path | None, parent: Path, split: str) -> Path:
+    """``output``, or a new folder for the results on a split in ``parent``.
+
+    Raises:
+        InputError: ``output`` exists and is not empty.
+    """
+    folder = output or free_name(parent / f"eval_{split}")
+    check_free(folder, "--output")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def free_name(folder: Path) -> Path:
+    """``folder``, or the first of folder_2, folder_3 ... that does not exist: no results are overwritten."""
+    numbered = (folder.with_name(f"{folder.name}_{i}") for i in count(2))
+    return next(path for path in chain([folder], numbered) if not path.exists())
+
+
+def check_passport(model: VisionModel, weights: Path) -> None:
+    """Compare the passport of a weights file, if it has one, with the model that it goes into.
+
+    Raises:
+        InputError: the weights were trained with, say, another image size; names the difference.
+    """
+    passport = read_passport(weights) if weights.suffix == ".safetensors" else {}
+    own = json.loads(json.dumps(model.passport()))
+    for key in passport.keys() & own.keys():
+        if passport[key] != own[key]:
+            raise InputError(
+                f"{weights} was trained with {key} {passport[key]}, the config has {own[key]}: "
+                "use the config and overrides of its training."
+            )

@@ -1,0 +1,46 @@
+"""A run's own data for its exported model: images to calibrate int8 with, and a score."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pocketvision.core.errors import InputError
+from pocketvision.core.progress import progress
+from pocketvision.datasets.sampling import spread
+from pocketvision.evaluation.evaluate import Predictor, make_evaluator
+from pocketvision.evaluation.evaluate_run import connected_data
+from pocketvision.models import VisionModel
+
+
+class OwnData:
+    """The data that the run folder or config file ``source`` names, as ``model`` takes them.
+
+    Raises:
+        InputError: ``source`` names no data, or they can't be read.
+    """
+
+    def __init__(self, source: Path, model: VisionModel) -> None:
+        if source.suffix == ".safetensors":
+            raise InputError(
+                f"{source} does not say where its images are: give its run folder instead, or some images "
+                "with --calibration FOLDER and no --max-drop."
+            )
+        experiment, self.data = connected_data(source, (), model.class_names, model.resize)
+        task: Any = getattr(experiment.task, "func", experiment.task)
+        self.metric: str = task.metric
+
+    def calibration_images(self, num_images: int) -> Tensor:
+        """Images of the training split from its beginning to its end: (N, 3, H, W) uint8."""
+        samples = self.data.dataset(self.data.train_split, train=False)
+        return torch.stack([samples[i][0] for i in spread(len(samples), num_images)])
+
+    def score(self, predictor: Predictor) -> float:
+        """AP, mIoU or top-1 on the validation split, in [0, 1]."""
+        evaluator = make_evaluator(predictor, self.data.records(self.data.val_split))
+        for samples in progress(self.data.eval_dataloader(self.data.val_split), "scoring"):
+            evaluator.update(samples)
+        return evaluator.compute()[self.metric] or 0.0

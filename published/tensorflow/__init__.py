@@ -1,0 +1,1 @@
+"""TensorFlow's graphs, checkpoints and TFLite files, read without TensorFlow."""

@@ -1,0 +1,266 @@
+"""TFLite files -> the same nodes and constants as a frozen graph, dequantised, without TensorFlow.
+
+The schema is the ``tflite`` package's (tensorflow/lite/schema/schema.fbs), an extra of ours.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache, cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pocketvision.core.errors import InputError
+from pocketvision.published.tensorflow.graph import Graph, Node, Value
+from pocketvision.published.tensorflow.quantization import Quantisation, settle
+
+# Name in the schema -> name in TensorFlow's graphs; other operations keep the schema's.
+_NAMES = {
+    "CONV_2D": "Conv2D",
+    "DEPTHWISE_CONV_2D": "DepthwiseConv2dNative",
+    "FULLY_CONNECTED": "MatMul",
+    "ADD": "AddV2",
+    "SUB": "Sub",
+    "MUL": "Mul",
+    "DIV": "RealDiv",
+    "RELU": "Relu",
+    "RELU6": "Relu6",
+    "AVERAGE_POOL_2D": "AvgPool",
+    "MEAN": "Mean",
+    "CONCATENATION": "ConcatV2",
+    "PAD": "Pad",
+    "SHAPE": "Shape",
+    "RESHAPE": "Reshape",
+    "SQUEEZE": "Squeeze",
+    "QUANTIZE": "Identity",
+    "DEQUANTIZE": "Identity",
+    "CAST": "Cast",
+    "SPACE_TO_BATCH_ND": "SpaceToBatchND",
+    "BATCH_TO_SPACE_ND": "BatchToSpaceND",
+}
+# Operations with a fused activation -> the class of their options. The first three have weights.
+_OPTIONS = {
+    "CONV_2D": "Conv2DOptions",
+    "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
+    "FULLY_CONNECTED": "FullyConnectedOptions",
+    "ADD": "AddOptions",
+    "SUB": "SubOptions",
+    "MUL": "MulOptions",
+    "DIV": "DivOptions",
+    "AVERAGE_POOL_2D": "Pool2DOptions",
+}
+_KERNEL_DIMENSIONS = {"CONV_2D": 4, "DEPTHWISE_CONV_2D": 4, "FULLY_CONNECTED": 2}
+_ACTIVATIONS = {1: "Relu", 3: "Relu6"}
+_TYPES = {
+    "FLOAT32": np.float32, "FLOAT16": np.float16, "FLOAT64": np.float64, "INT32": np.int32, "INT64": np.int64,
+    "UINT8": np.uint8, "INT8": np.int8, "INT16": np.int16, "BOOL": np.bool_,
+}  # fmt: skip
+_BROKEN = (struct.error, ValueError, LookupError, TypeError, AttributeError, OverflowError)
+"""What the schema's classes raise for offsets that lead nowhere."""
+
+
+def read_tflite(path: Path) -> Graph:
+    """Nodes of a TFLite file's first subgraph by name. Fused biases and activations are nodes of their own.
+
+    Where a quantised tensor follows a layer or sum, a ``Clamp`` node says the range that it can hold; in
+    files without an explicit ReLU6 it is that range which cuts to 0..6. Channels that rounding keeps
+    constant are made so (:func:`~pocketvision.published.tensorflow.quantization.settle`).
+
+    Raises:
+        InputError: the file is missing, broken or no TFLite file, or the ``tf`` extra is not installed.
+    """
+    if not path.is_file():
+        raise InputError(f"There is no TFLite file {path}: check the path.")
+    try:
+        import tflite  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise InputError(f"{path} needs two small packages: pip install 'pocketvision[tf]'.") from error
+    data = path.read_bytes()
+    if data[4:8] != b"TFL3":
+        raise InputError(f"{path} is no TFLite file: its first bytes say otherwise.")
+    with _refusing(path):
+        return _Reader(path, data, tflite).graph()
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Turn what a broken file leads to into one sentence."""
+    try:
+        yield
+    except InputError:
+        raise
+    except _BROKEN as error:
+        raise InputError(f"{path} is a broken TFLite file: download or export it again.") from error
+
+
+class _Reader:
+    def __init__(self, path: Path, data: bytes, schema: Any) -> None:
+        self.path, self.schema = path, schema
+        self.model = schema.Model.GetRootAs(data, 0)
+        self.subgraph = self.model.Subgraphs(0)
+        self.operations = _names_of(schema.BuiltinOperator)
+        self.types = _names_of(schema.TensorType)
+        self.weights = cache(self._weights)
+
+    def graph(self) -> Graph:
+        nodes = [node for operator in self.operators for node in self._nodes(operator)]
+        made = {node.name for node in nodes}
+        inputs = [self.names[self.subgraph.Inputs(i)] for i in range(self.subgraph.InputsLength())]
+        made.update(inputs)
+        constants = [
+            Node(name, "Const", read=partial(self._value, index))
+            for index, name in enumerate(self.names)
+            if name not in made
+        ]
+        graph = [*(Node(name, "Placeholder") for name in inputs), *constants, *nodes]
+        return {node.name: node for node in graph}
+
+    @cached_property
+    def operators(self) -> list[Any]:
+        return [self.subgraph.Operators(index) for index in range(self.subgraph.OperatorsLength())]
+
+    @cached_property
+    def names(self) -> list[str]:
+        """A unique name for each tensor."""
+        names: list[str] = []
+        seen: set[str] = set()
+        for index in range(self.subgraph.TensorsLength()):
+            name = (self.subgraph.Tensors(index).Name() or b"").decode(errors="replace") or "tensor"
+            names.append(f"{name}#{index}" if name in seen else name)
+            seen.add(names[-1])
+        return names
+
+    @cached_property
+    def dequantised(self) -> dict[int, int]:
+        """Tensors that are made from stored ones when the model runs (in 16-bit files) -> these."""
+        made = (op for op in self.operators if self._kind(op) == "DEQUANTIZE")
+        return {operator.Outputs(0): operator.Inputs(0) for operator in made}
+
+    def _kind(self, operator: Any) -> str:
+        code = self.model.OperatorCodes(operator.OpcodeIndex())
+        # Old files have the deprecated field only, new ones both.
+        return self.operations.get(max(code.BuiltinCode(), code.DeprecatedBuiltinCode()), "CUSTOM")
+
+    def _nodes(self, operator: Any) -> Iterator[Node]:
+        """The nodes of one operation: itself, then what is fused into it, the last named as its output."""
+        kind = self._kind(operator)
+        tensors = [operator.Inputs(i) for i in range(operator.InputsLength()) if operator.Inputs(i) >= 0]
+        inputs = tuple(self.names[i] for i in tensors)
+        outputs = [operator.Outputs(i) for i in range(operator.OutputsLength())]
+        if len(outputs) != 1:
+            yield from (Node(self.names[output], _NAMES.get(kind, kind), inputs) for output in outputs)
+            return
+        name = self.names[outputs[0]]
+        options = self._options(operator, kind)
+        steps: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
+            (_NAMES.get(kind, kind), inputs, self._geometry(options))
+        ]
+        if kind in _KERNEL_DIMENSIONS:
+            kernel, bias = f"{name}/kernel", f"{name}/bias"
+            weights = partial(self.weights, kind, tuple(tensors), outputs[0])
+            yield Node(kernel, "Const", read=lambda: weights()[0])
+            yield Node(bias, "Const", read=lambda: weights()[1])
+            steps = [(_NAMES[kind], (inputs[0], kernel), self._geometry(options)), ("BiasAdd", (bias,), {})]
+        if options is not None and options.FusedActivationFunction() in _ACTIVATIONS:
+            steps.append((_ACTIVATIONS[options.FusedActivationFunction()], (), {}))
+        quantisation = self._quantisation(outputs[0]) if kind in _OPTIONS else None
+        steps += [("Clamp", (), {"range": quantisation.range})] if quantisation else []
+        yield from _chain(steps, name)
+
+    def _options(self, operator: Any, kind: str) -> Any:
+        table = operator.BuiltinOptions() if kind in _OPTIONS else None
+        if table is None:
+            return None
+        options = getattr(self.schema, _OPTIONS[kind])()
+        options.Init(table.Bytes, table.Pos)
+        return options
+
+    def _geometry(self, options: Any) -> dict[str, Any]:
+        if not hasattr(options, "StrideH"):
+            return {}
+        geometry = {
+            "strides": [1, options.StrideH(), options.StrideW(), 1],
+            "padding": "SAME" if options.Padding() == self.schema.Padding.SAME else "VALID",
+        }
+        if hasattr(options, "FilterHeight"):
+            return geometry | {"ksize": [1, options.FilterHeight(), options.FilterWidth(), 1]}
+        return geometry | {"dilations": [1, options.DilationHFactor(), options.DilationWFactor(), 1]}
+
+    def _weights(self, kind: str, tensors: tuple[int, ...], output: int) -> tuple[Value, Value]:
+        """Kernel, in the layout of TensorFlow's graphs, and bias (out,) of a layer with these tensors.
+
+        The schema has kernels as (out, height, width, in), (1, height, width, out) and (out, in).
+        """
+        with _refusing(self.path):
+            return self._read_weights(kind, tensors, output)
+
+    def _read_weights(self, kind: str, tensors: tuple[int, ...], output: int) -> tuple[Value, Value]:
+        kernel = self._value(tensors[1])
+        if kernel.ndim != _KERNEL_DIMENSIONS[kind]:
+            raise InputError(
+                f"{self.path} is broken: kernel {self.names[tensors[1]]} has shape {kernel.shape}."
+            )
+        rows = kernel.transpose(3, 0, 1, 2) if kind == "DEPTHWISE_CONV_2D" else kernel
+        rows = rows[:, :, None, None] if rows.ndim == 2 else rows
+        bias = self._value(tensors[2]) if len(tensors) > 2 else np.zeros(len(rows), np.float32)
+        inputs, outputs = self._quantisation(tensors[0]), self._quantisation(output)
+        if inputs and outputs and bias.shape == (len(rows),):
+            rows, bias = settle(rows, bias, inputs, outputs)
+        if kind == "FULLY_CONNECTED":
+            return rows[:, :, 0, 0].T, bias
+        return (
+            rows.transpose(2, 3, 0, 1) if kind == "DEPTHWISE_CONV_2D" else rows.transpose(1, 2, 3, 0)
+        ), bias
+
+    def _value(self, index: int) -> Value:
+        """A stored tensor as real numbers."""
+        with _refusing(self.path):
+            return self._read_value(index)
+
+    def _read_value(self, index: int) -> Value:
+        index = self.dequantised.get(index, index)
+        tensor = self.subgraph.Tensors(index)
+        kind = self.types.get(tensor.Type(), "")
+        if kind not in _TYPES:
+            raise InputError(
+                f"{self.path}: {self.names[index]} is of type {kind or '?'}: export it as float."
+            )
+        shape = tuple(int(tensor.Shape(i)) for i in range(tensor.ShapeLength()))
+        data = self.model.Buffers(tensor.Buffer()).DataAsNumpy()
+        content = b"" if isinstance(data, int) else data.tobytes()
+        if min(shape, default=1) < 0 or math.prod(shape) * np.dtype(_TYPES[kind]).itemsize != len(content):
+            raise InputError(
+                f"{self.path} is broken: {self.names[index]} of shape {shape} has {len(content)} bytes."
+            )
+        value: Value = np.frombuffer(content, _TYPES[kind]).reshape(shape)
+        quantisation = self._quantisation(index)
+        return value if quantisation is None else quantisation.dequantise(value)
+
+    def _quantisation(self, index: int) -> Quantisation | None:
+        tensor = self.subgraph.Tensors(index)
+        parameters, dtype = tensor.Quantization(), _TYPES.get(self.types.get(tensor.Type(), ""))
+        if parameters is None or not parameters.ScaleLength() or dtype is None or np.dtype(dtype).kind == "f":
+            return None
+        scale = parameters.ScaleAsNumpy().astype(np.float64)
+        zero = parameters.ZeroPointAsNumpy() if parameters.ZeroPointLength() else np.zeros(1)
+        limits = (0, 1) if dtype is np.bool_ else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        zero_point = np.broadcast_to(zero.astype(np.float64), scale.shape)
+        return Quantisation(scale, zero_point, parameters.QuantizedDimension(), limits)
+
+
+def _names_of(enumeration: Any) -> dict[int, str]:
+    return {value: name for name, value in vars(enumeration).items() if isinstance(value, int)}
+
+
+def _chain(steps: list[tuple[str, tuple[str, ...], dict[str, Any]]], output: str) -> Iterator[Node]:
+    """Nodes one after another: each later step reads the one before it first; the last is ``output``."""
+    before: tuple[str, ...] = ()
+    for number, (op, inputs, attributes) in enumerate(steps, start=1):
+        name = output if number == len(steps) else f"{output}/{op}"
+        yield Node(name, op, (*before, *inputs), attributes)
+        before = (name,)

@@ -1,0 +1,103 @@
+"""A published file -> our safetensors with a passport."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from pocketvision.core.config import Experiment, parameters
+from pocketvision.core.download import sha256
+from pocketvision.core.errors import InputError
+from pocketvision.core.weights import save_weights
+from pocketvision.datasets.detection import to_tensor
+from pocketvision.datasets.images.read import read_image
+from pocketvision.datasets.readers.folders import IMAGE_SUFFIXES, existing_root, list_names
+from pocketvision.models import VisionModel
+from pocketvision.published.load import file_class_names, load_weights
+from pocketvision.published.norm_statistics import calibrate
+from pocketvision.published.parity import parity_report
+from pocketvision.published.provenance import describe_source
+from pocketvision.published.tensorflow.import_file import INPUTS, SUFFIXES
+from pocketvision.published.timm_hub import is_timm_name, timm_facts
+from pocketvision.runs.build import build_model
+from pocketvision.runs.folder import load_experiment
+from pocketvision.runs.passport import make_passport, tuples
+
+logger = logging.getLogger("pocketvision")
+
+
+def import_weights(
+    file: str,
+    config: Path,
+    overrides: Sequence[str],
+    output: Path,
+    class_ids: Sequence[int] | None = None,
+    licence: str | None = None,
+    calibration: Path | None = None,
+) -> None:
+    """Convert ``file`` (or a published name) for the model of ``config`` and write it to ``output``.
+
+    Raises:
+        InputError: the file does not fit, is broken or missing, or nobody names the classes.
+    """
+    experiment, _ = load_experiment(config, overrides)
+    experiment = with_inputs_of(file, experiment, overrides)
+    names = experiment.class_names or file_class_names(file)
+    if names is None:
+        names = _names_of_data(experiment.data, config)
+    model = build_model(experiment, tuple(names))
+    loaded = load_weights(model, file, class_ids=class_ids)
+    logger.info("%s", parity_report(model, loaded.path, loaded.nodes))
+    facts = {**describe_source(model, file), **loaded.facts, "sha256": sha256(loaded.path)}
+    if licence is not None:
+        facts["licence"] = licence
+    if calibration is not None:
+        count = calibrate(model, _batches(calibration, model))
+        facts |= {"is_norm_folded": False, "calibrated_on": calibration.name}
+        logger.info("%d BatchNorms calibrated on the images of %s", count, calibration)
+    elif facts.get("is_norm_folded"):
+        logger.info("BatchNorm is folded: it stays frozen in training, unless you --calibrate with images")
+    save_weights(output, model, make_passport(model, experiment, **facts))
+
+
+def with_inputs_of(file: str, experiment: Experiment, overrides: Sequence[str]) -> Experiment:
+    """Let the model pad and normalise as the file's did, where that is known, its config leaves it open and
+    the user did not say otherwise. TensorFlow's have SAME padding and x / 127.5 - 1."""
+    inputs: Mapping[str, Any] = {}
+    if Path(file).suffix in SUFFIXES:
+        inputs = INPUTS
+    elif is_timm_name(file):
+        inputs = {key: tuples(value) for key, value in timm_facts(file).items() if key in INPUTS}
+    stated = {
+        word.partition("=")[0].removeprefix("model.") for word in overrides if word.startswith("model.")
+    }
+    known = parameters(experiment.model)
+    values = {name: value for name, value in inputs.items() if name in known and name not in stated}
+    return replace(experiment, model=partial(experiment.model, **values))
+
+
+def _batches(folder: Path, model: VisionModel) -> Iterator[Tensor]:
+    """The images of a folder, one at a time, as the model wants them."""
+    names = sorted(list_names(existing_root(folder)))
+    images = [folder / name for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES]
+    if not images:
+        raise InputError(f"{folder} holds no images to calibrate on: give a folder of image files.")
+    for path in images:
+        yield to_tensor(model.resize.apply(read_image(str(path))))[None]
+
+
+def _names_of_data(data: Callable[..., Any], config: Path) -> Sequence[str | None]:
+    try:
+        names: Sequence[str | None] = data().class_names()
+    except InputError as error:
+        raise InputError(
+            f"{config.stem} takes its class names from data, and the file has none: "
+            f"give class_names=\"('a', 'b')\" or data.root=FOLDER ({error})"
+        ) from error
+    return names

@@ -1,0 +1,116 @@
+"""What a model for somebody's own data takes from them: anchors, input size, class weights."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from pocketvision.core.anchors import ExplicitAnchors, Shape
+from pocketvision.core.errors import InputError
+from pocketvision.core.resize import Resize
+from pocketvision.core.structures import Size
+from pocketvision.datasets import read_mask
+from pocketvision.datasets.records.annotations import DetectionRecords, SegmentationRecords
+from pocketvision.doctor.anchors.reach import (
+    IOU_THRESHOLD,
+    AnchorLayout,
+    ImageBoxes,
+    best_iou,
+    evenly,
+    resize_boxes,
+    shapes_of,
+)
+from pocketvision.doctor.anchors.suggested import assign, cluster_shapes, suggest
+
+STRIDES = (8, 16, 32, 64)
+"""Of the maps of ``own_detection``."""
+
+_MAX_PIXELS, _SIDE_STEP, _CROP_SHARE = 512 * 768, 8, 0.8
+_MAX_LOOKED_AT, _MAX_BOXES = 100, 50_000
+_NUM_CLUSTERS, _MAX_LIKENESS = 12, 0.75
+_WEIGHT_POWER, _WEIGHT_LIMITS = -0.4, (0.1, 10.0)
+
+
+def fit_anchors(train: DetectionRecords, image_size: Size) -> tuple[ExplicitAnchors, float]:
+    """Anchors for maps of :data:`STRIDES`, and the share of boxes that one overlaps by 0.5.
+
+    The fewest shapes that reach the boxes, and clusters of their shapes beside them where they differ:
+    a box that several anchors overlap well is learned sooner.
+
+    Raises:
+        InputError: there are no boxes to train on.
+    """
+    keep = ~np.asarray(train.crowd)
+    owners = np.repeat(np.arange(len(train)), np.diff(train.offsets))[keep]
+    boxes = ImageBoxes(np.asarray(train.boxes)[keep].astype(np.float64), owners, train.sizes.astype(np.int64))
+    if not len(owners):
+        raise InputError(f"{train.root} has no boxes to train on: annotate some, or choose another --task.")
+    looked_at, resize = evenly(boxes, _MAX_BOXES), Resize(image_size)
+    suggested = suggest(looked_at, resize, STRIDES).layout.anchors
+    assert isinstance(suggested, ExplicitAnchors)
+    resized = resize_boxes(looked_at, resize)
+    shapes = {shape for own in suggested.map_shapes for shape in own}
+    for center in cluster_shapes(shapes_of(resized, image_size), _NUM_CLUSTERS):
+        if all(_shape_iou((center[0], center[1]), shape) < _MAX_LIKENESS for shape in shapes):
+            shapes.add((float(center[0]), float(center[1])))
+    in_order = np.array(sorted(shapes, key=lambda shape: shape[0] * shape[1]))
+    layout = AnchorLayout("own", assign(in_order, image_size, STRIDES), STRIDES)
+    assert isinstance(layout.anchors, ExplicitAnchors)
+    return layout.anchors, float((best_iou(resized, layout, image_size) >= IOU_THRESHOLD).mean())
+
+
+def _shape_iou(a: Shape, b: Shape) -> float:
+    """IoU of two shapes with the same centre."""
+    overlap = min(a[0], b[0]) * min(a[1], b[1])
+    return overlap / (a[0] * a[1] + b[0] * b[1] - overlap)
+
+
+def fit_size(train: SegmentationRecords) -> tuple[Size, str]:
+    """Input size of the images' own shape, at most as many pixels as 512x768, and the mode of resizing.
+
+    Images of different shapes are letterboxed.
+    """
+    sizes = np.array([_size_of(train.image_paths[i]) for i in _evenly(len(train))], dtype=np.float64)
+    shape = np.median(sizes, axis=0)
+    factor = min(1.0, np.sqrt(_MAX_PIXELS / shape.prod()))
+    height, width = (max(32, round(side * factor / _SIDE_STEP) * _SIDE_STEP) for side in shape.tolist())
+    ratios = sizes[:, 1] / sizes[:, 0]
+    return (height, width), "stretch" if ratios.max() <= 1.1 * ratios.min() else "letterbox"
+
+
+def _size_of(path: str) -> Size:
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path} can't be read as an image ({error}): replace or remove it.") from error
+
+
+def class_weights(train: SegmentationRecords) -> tuple[float, ...]:
+    """Weights of mean 1: each class's share of the pixels to the power -0.4, as in ``lraspp_v2_camvid``."""
+    counts = np.zeros(256, dtype=np.int64)
+    for i in _evenly(len(train)):
+        path = train.mask_paths[i]
+        counts += np.bincount(train.to_classes(read_mask(path), path).ravel(), minlength=256)
+    own = counts[: len(train.class_names)]
+    if not own.sum():
+        raise InputError(
+            f"{train.mask_paths[0]} and the other masks have no pixel of any class: check the masks, or "
+            "state their classes in classes.txt."
+        )
+    present = own > 0
+    weights = np.ones(len(own))
+    weights[present] = (own[present] / own.sum()) ** _WEIGHT_POWER
+    weights[present] /= weights[present].mean()
+    low, high = _WEIGHT_LIMITS
+    return tuple(round(min(max(weight, low), high), 2) for weight in weights.tolist())
+
+
+def crop_size(image_size: Size) -> Size:
+    """Square training crops: four fifths of the shorter side, in steps of 32."""
+    side = max(32, int(min(image_size) * _CROP_SHARE) // 32 * 32)
+    return side, side
+
+
+def _evenly(count: int) -> list[int]:
+    return sorted({int(i) for i in np.linspace(0, count - 1, min(count, _MAX_LOOKED_AT))})

@@ -1,0 +1,181 @@
+"""``train --data PATH``: look at a data set, choose model, input size and recipe, and write a config."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pocketvision.backbones.pretrained import imagenet_file
+from pocketvision.core.config import Experiment, apply_overrides, parameters, parse_overrides
+from pocketvision.core.errors import InputError
+from pocketvision.core.structures import Size
+from pocketvision.datasets import detect_format, format_modules
+from pocketvision.datasets.readers.detect_format import AnyRecords, FoundData
+from pocketvision.datasets.records.annotations import DetectionRecords, SegmentationRecords
+from pocketvision.published.load import mobilenet_of
+from pocketvision.runs.build import build, build_model, refusing_bad_values
+from pocketvision.runs.folder import load_experiment
+from pocketvision.tasks.own.config_text import config_text
+from pocketvision.tasks.own.fit_to_data import class_weights, crop_size, fit_anchors, fit_size
+from pocketvision.tasks.own.found import OwnData
+from pocketvision.tasks.own.recipe import Recipe, choose_batch_size, derive_recipe
+from pocketvision.tasks.own.timing import auto_recipe
+
+logger = logging.getLogger("pocketvision")
+
+_DEFAULT_MODELS = {
+    "detection": "ssdlite_v3_small",
+    "segmentation": "lraspp_v3_small",
+    "classification": "classifier_v3_small",
+}
+_FAMILIES = {"ssdlite": "detection", "lraspp": "segmentation", "deeplabv3": "segmentation"}
+
+
+MODELS = (
+    "ssdlite_v2", "ssdlite_v3_large", "ssdlite_v3_small", "lraspp_v2", "lraspp_v3_large", "lraspp_v3_small",
+    "deeplabv3_v2", "deeplabv3_v3_large", "classifier_v1", "classifier_v2", "classifier_v3_large",
+    "classifier_v3_small",
+)  # fmt: skip
+"""What ``--model`` takes: the families of the shipped configs."""
+
+
+def task_of(model: str) -> str:
+    """The task of one of ``MODELS``.
+
+    Raises:
+        InputError: there is no such model; lists those that there are.
+    """
+    if model not in MODELS:
+        raise InputError(f"There is no model '{model}': choose {', '.join(MODELS)}.")
+    return _FAMILIES.get(model.partition("_")[0], "classification")
+
+
+def look_at(path: str | Path, task: str | None, model: str | None, overrides: Sequence[str]) -> OwnData:
+    """Find the format of ``path``, read its splits, and choose what fits the data.
+
+    ``overrides`` of ``data.*``, ``model.image_size`` and ``data.batch_size`` are kept to.
+
+    Raises:
+        InputError: nothing is found, it can't be read, or model and task don't go together.
+    """
+    if model is not None:
+        wanted = task_of(model)
+        if task not in (None, wanted):
+            raise InputError(f"{model} is for {wanted}, not {task}: change --task or --model.")
+        task = wanted
+    found = detect_format(path, task)
+    given = parse_overrides(overrides)
+    module = partial(getattr(format_modules, found.data_module), **found.arguments)
+    own = {key: value for key, value in given.items() if key.startswith("data.")}
+    experiment = apply_overrides(Experiment(model=dict, task=dict, data=module), own)
+    with refusing_bad_values():
+        data = experiment.data()
+        train, val = data.read(data.train_split), data.read(data.val_split)
+    counts = {data.train_split: len(train), data.val_split: len(val)} | _others(found, data)
+    batch_size = given.get("data.batch_size") or choose_batch_size(len(train), found.task)
+    image_size = given.get("model.image_size")
+    with refusing_bad_values():
+        size, fitted = _fit(train, None if image_size is None else tuple(image_size))
+    chosen = model or _DEFAULT_MODELS[found.task]
+    return OwnData(found, chosen, train.class_names, counts, batch_size, size, fitted)
+
+
+def write_config(
+    own: OwnData, folder: Path, overrides: Sequence[str], command: str, minutes: float | None = None,
+    *, check_weights: bool = True,
+) -> tuple[Path, Recipe]:  # fmt: skip
+    """Write the config into ``folder``.
+
+    Published weights that can't be had are left out, with a sentence; with ``minutes`` a few steps are
+    measured first.
+
+    Raises:
+        InputError: an override is unknown or its value unfit, or the time is too short.
+    """
+    name = re.sub(r"\W+", "_", own.found.root.resolve().name.lower()).strip("_") or "data"
+    file = folder / f"{own.model}_{name}.py"
+    given = parse_overrides(overrides)
+    weights: str | None = "imagenet"
+
+    def write(recipe: Recipe) -> Experiment:
+        text = config_text(own, recipe, weights, command)
+        file.write_text(text, encoding="utf-8")
+        return load_experiment(file, overrides)[0]
+
+    experiment = write(_recipe(own, pretrained=True))
+    if "model.weights" in given:
+        weights = given["model.weights"]
+    elif check_weights:
+        weights = _published(experiment, own.class_names)
+    recipe = _recipe(own, pretrained=weights is not None)
+    experiment = write(recipe)
+    if minutes is not None:
+        recipe = auto_recipe(experiment, minutes)
+        write(recipe)
+    return file, recipe
+
+
+def data_weights(experiment: Experiment) -> list[str]:
+    """``task.loss.class_weights`` from the training masks, where the config or command line says ``data``.
+
+    Raises:
+        InputError: the data are unfit, or have no masks.
+    """
+    if parameters(parameters(experiment.task).get("loss")).get("class_weights") != "data":
+        return []
+    _, data = build(experiment, pretrained=False)
+    train = data.records(data.train_split)
+    if not isinstance(train, SegmentationRecords):
+        raise InputError("task.loss.class_weights=data needs masks: this data set has none.")
+    return [f"task.loss.class_weights={class_weights(train)!r}"]
+
+
+def _recipe(own: OwnData, *, pretrained: bool) -> Recipe:
+    num_images, num_classes = next(iter(own.num_images.values())), len(own.class_names)
+    return derive_recipe(
+        num_images, num_classes, own.batch_size, own.found.task, pretrained=pretrained
+    )  # fmt: skip
+
+
+def _published(experiment: Experiment, class_names: tuple[str | None, ...]) -> str | None:
+    """``imagenet`` if the file for this backbone is here or can be fetched."""
+    with refusing_bad_values():
+        model = build_model(experiment, class_names)
+    try:
+        imagenet_file(mobilenet_of(model))
+    except InputError as error:
+        logger.warning(
+            "Training starts from random weights, which takes longer and needs more images: %s "
+            "A file of your own goes in with model.weights=FILE.", error,
+        )  # fmt: skip
+        return None
+    return "imagenet"
+
+
+def _others(found: FoundData, data: Any) -> dict[str, int]:
+    """Numbers of images of the further splits; one that can't be read is not needed for training."""
+    counts = {}
+    for split in found.splits:
+        if split not in (data.train_split, data.val_split, found.arguments.get("divide")):
+            try:
+                counts[split] = len(found.read(split))
+            except InputError as error:
+                logger.warning("the split %s is left out: %s", split, error)
+    return counts
+
+
+def _fit(train: AnyRecords, image_size: Size | None) -> tuple[Size, dict[str, Any]]:
+    """Input size, and what else is taken from the training images."""
+    if isinstance(train, DetectionRecords):
+        size = image_size or (320, 320)
+        anchors, ceiling = fit_anchors(train, size)
+        return size, {"anchors": anchors, "ceiling": ceiling}
+    if isinstance(train, SegmentationRecords):
+        size, mode = fit_size(train)
+        size = image_size or size
+        return size, {"mode": mode, "crop_size": crop_size(size), "class_weights": class_weights(train)}
+    return image_size or (224, 224), {}

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pocketvision.core.resize import Resize
+from pocketvision.datasets import CocoDataModule, DetectionAugmentation, DetectionDataset, read_coco
+from pocketvision.datasets.augment.mixing import Annotated, Sample, _tile_window, copy_paste, mixup, mosaic
+from pocketvision.datasets.images.picture import Pixels
+
+RESIZE = Resize((96, 120))
+GREEN = (0, 255, 0)
+
+
+def scene(level: int) -> Annotated:
+    """A black image of which two boxes are filled with red of ``level``; their label is level // 50."""
+    image = np.zeros((160, 200, 3), dtype=np.uint8)
+    boxes = np.array([[20, 10, 80, 90], [120, 80, 190, 150]], dtype=np.float32)
+    for left, top, right, bottom in boxes.astype(int):
+        image[top:bottom, left:right, 0] = level
+    return Annotated(Pixels(image), boxes, np.full(2, level // 50))
+
+
+def assert_boxes_are_filled(image: np.ndarray, boxes: np.ndarray, labels: np.ndarray) -> None:
+    for (left, top, right, bottom), label in zip(boxes, labels, strict=True):
+        inside = image[round(top) + 1 : round(bottom) - 1, round(left) + 1 : round(right) - 1]
+        assert inside.size == 0 or (
+            np.abs(np.median(inside[..., 0]) - 50 * label) <= 6 and inside[..., 1].max() < 20
+        )
+
+
+def test_boxes_of_a_mosaic_are_on_their_objects() -> None:
+    levels = (100, 150, 200, 250)
+    seen, filled = set(), 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        image, boxes, labels = mosaic([scene(level) for level in levels], RESIZE, GREEN, rng)
+        assert image.shape == (96, 120, 3) and boxes.dtype == np.float32
+        assert (boxes >= 0).all() and (boxes <= (120, 96, 120, 96)).all()
+        assert_boxes_are_filled(image, boxes, labels)
+        total = (image[..., 0] > 60).sum()  # objects whose centre is outside their quarter have no box
+        assert total >= 0.7 * ((boxes[:, 2:] - boxes[:, :2]).prod(axis=1)).sum()
+        seen |= set(labels.tolist())
+        filled += (image == GREEN).all(axis=2).any()
+    assert seen == {2, 3, 4, 5} and filled > 0
+
+
+@pytest.mark.parametrize("mode", ["stretch", "letterbox"])
+@pytest.mark.parametrize("tile", [(30, 90), (66, 40)])
+def test_quarters_show_images_at_half_to_whole_size(tile: tuple[int, int], mode: str) -> None:
+    resize, size, rng = Resize((96, 120), mode=mode), (160, 300), np.random.default_rng(0)  # type: ignore[arg-type]
+    factors = []
+    for _ in range(200):
+        left, top, right, bottom = _tile_window(size, tile, resize, (True, False), rng)
+        across, down = tile[1] / (right - left), tile[0] / (bottom - top)
+        rows, columns = resize.content_size(size)
+        factors.append(across / (columns / 300))
+        assert down / (rows / 160) == pytest.approx(factors[-1])
+        assert (left >= 0 and right <= 300) if right - left <= 300 else right == pytest.approx(300)
+        assert (top >= 0 and bottom <= 160) if bottom - top <= 160 else top == 0
+    assert 0.5 <= min(factors) < 0.52 and 0.98 < max(factors) <= 1
+
+
+def test_mixup_is_the_mean_with_all_boxes() -> None:
+    one = Sample(np.full((4, 4, 3), 100, np.uint8), np.zeros((1, 4), np.float32), np.array([3]))
+    two = Sample(np.full((4, 4, 3), 200, np.uint8), np.ones((2, 4), np.float32), np.array([4, 5]))
+    image, boxes, labels = mixup(one, two)
+    assert (image == 150).all() and len(boxes) == 3 and labels.tolist() == [3, 4, 5]
+
+
+def test_pasted_boxes_are_on_their_objects_and_leave_others_visible() -> None:
+    plain = RESIZE.apply(scene(100).picture.read())
+    own = scene(100).boxes * np.float32(0.6)
+    counts = []
+    for seed in range(30):
+        sample = Sample(plain, own, np.array([2, 2]))
+        image, boxes, labels = copy_paste(sample, scene(250), RESIZE, GREEN, np.random.default_rng(seed))
+        assert (plain == RESIZE.apply(scene(100).picture.read())).all()  # it may be shared: not written to
+        assert labels.tolist() == [2, 2] + [5] * (len(boxes) - 2)
+        assert_boxes_are_filled(image, boxes[2:][-1:], labels[2:][-1:])
+        for left, top, right, bottom in own.round().astype(int):
+            assert (image[top:bottom, left:right, 0] < 200).mean() > 0.35
+        counts.append(len(boxes) - 2)
+    assert max(counts) == 2 and sum(counts) > 10
+
+
+def module(root: Path, **options: Any) -> CocoDataModule:
+    augmentation = DetectionAugmentation(**options)
+    data = CocoDataModule(root, batch_size=4, num_workers=0, augmentation=augmentation)
+    data.connect(data.class_names(), Resize((64, 64)))
+    return data
+
+
+def test_mixing_ends_before_the_training_does(coco: Callable[..., Path]) -> None:
+    root = coco()
+    plain, mixed = module(root), module(root, mosaic=1.0, mixup=0.5, copy_paste=0.5, close_epochs=2)
+    mixed.trainer = SimpleNamespace(current_epoch=0, max_epochs=5)
+    one, two = plain.train_dataloader().dataset, mixed.train_dataloader().dataset
+    same = [all((one[epoch, i][0] == two[epoch, i][0]).all() for i in range(4)) for epoch in range(5)]
+    assert same == [False, False, False, True, True]
+    image, target = two[0, 3]
+    assert image.shape == (3, 64, 64) and len(target.boxes) == len(target.labels)
+    assert (two[0, 3][0] == image).all()
+    assert sum(len(two[0, i][1].boxes) for i in range(4)) > 3  # the images have three boxes in all
+
+
+def test_nothing_is_mixed_by_default(coco: Callable[..., Path]) -> None:
+    dataset = DetectionDataset(read_coco(coco(), "train"), RESIZE, DetectionAugmentation())
+    assert not dataset.augmentation.mixes and dataset._partners(0) is None
+
+
+@pytest.mark.parametrize("option", ["mosaic", "mixup", "copy_paste"])
+def test_background_images_can_be_mixed(coco: Callable[..., Path], option: str) -> None:
+    root = coco(lambda content: content["annotations"].clear())
+    dataset = module(root, **{option: 1.0}).train_dataloader().dataset
+    image, target = dataset[0, 0]
+    assert image.shape == (3, 64, 64) and target.boxes.shape == (0, 4) and target.labels.shape == (0,)

@@ -1,0 +1,275 @@
+"""The web page in a real browser: the same results as Python's, from one folder and no other host."""
+
+from __future__ import annotations
+
+import json
+import queue
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torchvision.ops import box_iou
+
+from pocketvision.core.drawing import PALETTE
+from pocketvision.core.errors import InputError
+from pocketvision.core.resize import Resize
+from pocketvision.deploy.export.onnxruntime_web import onnxruntime_web_files
+from pocketvision.deploy.export.to_web import write_web_page
+from pocketvision.deploy.predict.prediction import Prediction
+from pocketvision.deploy.predict.predictor import Predictor
+from pocketvision.deploy.runtimes.onnx_session import OnnxRuntime
+from pocketvision.models import VisionModel
+from pocketvision.tools.export import main
+
+HERE = Path(__file__).parent
+REAL = HERE.parents[2] / "shared" / "data" / "coco_mini" / "val"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--disable-dev-shm-usage", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+)  # fmt: skip
+TIMEOUT_S = 300
+TASKS = ("detection", "segmentation", "classification")
+SIZES = ((90, 70), (40, 200), (64, 80), (133, 151))
+CASES = [
+    Resize((24, 30)),
+    Resize((100, 180)),
+    Resize((32, 32), mode="letterbox"),
+    Resize((24, 30), mode="crop"),
+    Resize((24, 30), mode="crop", antialias=True),
+    Resize((150, 150), antialias=True),
+    Resize((24, 30), mode="crop", antialias=True, interpolation="bicubic"),
+    Resize((24, 30), interpolation="bicubic"),
+    Resize((24, 30), interpolation="nearest"),
+]
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Files of a folder, as ``python -m http.server`` serves them; what is posted goes into ``reports``."""
+
+    def __init__(self, *arguments: Any, reports: queue.Queue[Any], isolates: bool, **options: Any) -> None:
+        self.reports, self.isolates = reports, isolates
+        super().__init__(*arguments, **options)
+
+    def end_headers(self) -> None:
+        if self.isolates:
+            self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+            self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+        super().end_headers()
+
+    def do_POST(self) -> None:
+        self.reports.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def served(folder: Path, isolates: bool) -> Iterator[tuple[str, queue.Queue[Any]]]:
+    """The address at which ``folder`` is served, and what pages post to it."""
+    reports: queue.Queue[Any] = queue.Queue()
+    handler = partial(Handler, directory=str(folder), reports=reports, isolates=isolates)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}", reports
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def visit(folder: Path, page: str, isolates: bool = False) -> Any:
+    """Open ``page`` of ``folder`` in Chromium, which finds no other host, and return what it posts."""
+    assert CHROMIUM is not None
+    with (
+        served(folder, isolates) as (address, reports),
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as own,
+    ):
+        command = [CHROMIUM, *FLAGS, f"--user-data-dir={own}", f"{address}/{page}"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            answer = reports.get(timeout=TIMEOUT_S)
+        finally:
+            process.terminate()
+            process.wait()
+    assert "error" not in answer, answer["error"]
+    return answer
+
+
+@pytest.fixture(scope="module")
+def runtime() -> None:
+    try:
+        onnxruntime_web_files()
+    except InputError as error:
+        pytest.skip(f"onnxruntime-web can't be had here: {error}")
+
+
+@pytest.fixture(scope="module")
+def site(
+    runtime: None, models: dict[str, VisionModel], images: Tensor, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A page for each task, and pictures, some of them real ones where the data is there, without loss."""
+    root = tmp_path_factory.mktemp("site")
+    for task in TASKS:
+        write_web_page(models[task], root / task, source="test", licence="Apache-2.0")
+    (root / "pictures").mkdir()
+    arrays = [
+        cv2.resize(array, size[::-1])
+        for array, size in zip(images.permute(0, 2, 3, 1).numpy(), SIZES, strict=True)
+    ]
+    arrays += [cv2.imread(str(path)) for path in sorted(REAL.glob("*.jpg"))[:3]]
+    for i, array in enumerate(arrays):
+        assert cv2.imwrite(str(root / "pictures" / f"{i}.png"), array)
+    names = [f"{i}.png" for i in range(len(arrays))]
+    cases = [{"picture": names[3], "resize": asdict(resize)} for resize in CASES]
+    plan = {"tasks": TASKS, "pictures": names, "cases": cases, "shown": names[-1]}
+    (root / "plan.json").write_text(json.dumps(plan))
+    short = {**plan, "tasks": TASKS[:1], "cases": []}
+    (root / "short_plan.json").write_text(json.dumps(short))
+    shutil.copy(HERE / "web_probe.html", root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def answer(site: Path) -> Any:
+    """What Chromium found; opened once for all tests."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here: apt-get install chromium")
+    return visit(site, "web_probe.html?plan.json")
+
+
+def expected(site: Path, task: str, threshold: float = 0.0) -> dict[str, Prediction]:
+    """Python's predictions with the page's own model."""
+    predictor = Predictor(OnnxRuntime(site / task / "model.onnx"), threshold=threshold)
+    return {path.name: predictor(path) for path in sorted((site / "pictures").iterdir())}
+
+
+def match_rate(prediction: Prediction, found: list[dict[str, Any]]) -> float:
+    """The share of Python's boxes that the page has, too: IoU 0.9, the same class, scores within 0.02."""
+    assert prediction.boxes is not None and len(found) == len(prediction.boxes) > 0
+    boxes = torch.tensor([row["box"] for row in found])
+    is_near = box_iou(torch.from_numpy(prediction.boxes), boxes).numpy() >= 0.9
+    is_near &= np.asarray(prediction.labels)[:, None] == [row["label"] for row in found]
+    is_near &= np.abs(np.asarray(prediction.scores)[:, None] - [row["score"] for row in found]) <= 0.02
+    return float(is_near.any(axis=1).mean())
+
+
+def test_boxes_are_pythons(site: Path, answer: Any) -> None:
+    found = answer["results"]["detection"]
+    rates = [match_rate(one, found[name]["boxes"]) for name, one in expected(site, "detection").items()]
+    assert np.mean(rates) >= 0.99, rates
+
+
+def test_label_maps_are_pythons(site: Path, answer: Any) -> None:
+    for name, prediction in expected(site, "segmentation").items():
+        labels = answer["results"]["segmentation"][name]["labels"]
+        label_map = np.reshape(labels["data"], (labels["height"], labels["width"]))
+        assert len(np.unique(label_map)) > 1
+        # OpenCV rounds where the middle of a pixel falls on an edge; there two classes may meet.
+        assert (label_map == prediction.label_map).mean() >= 0.98, name
+
+
+def test_classes_are_pythons(site: Path, answer: Any) -> None:
+    for name, prediction in expected(site, "classification").items():
+        classes = answer["results"]["classification"][name]["classes"]
+        assert [row["label"] for row in classes] == np.asarray(prediction.labels).tolist()
+        np.testing.assert_allclose([row["score"] for row in classes], prediction.scores, atol=1e-4)
+
+
+def test_the_input_is_pythons(site: Path, answer: Any) -> None:
+    picture = cv2.cvtColor(cv2.imread(str(site / "pictures" / "3.png")), cv2.COLOR_BGR2RGB)
+    for resize, found in zip(CASES, answer["inputs"], strict=True):
+        right = resize.apply(picture).transpose(2, 0, 1).ravel()
+        limit = int(resize.interpolation == "bicubic" and not resize.antialias)
+        assert np.abs(np.array(found) - right).max() <= limit, resize
+
+
+def test_threads_are_used_where_the_server_allows_them(site: Path, answer: Any) -> None:
+    isolated = visit(site, "web_probe.html?short_plan.json", isolates=True)
+    assert isolated["isolated"]
+    found = isolated["results"]["detection"]
+    rates = [match_rate(one, found[name]["boxes"]) for name, one in expected(site, "detection").items()]
+    assert np.mean(rates) >= 0.99, rates
+    assert (
+        isolated["seen"]["detection"]["picture"]["found"] == answer["seen"]["detection"]["picture"]["found"]
+    )
+
+
+def test_a_person_sees_results_and_the_rate(site: Path, answer: Any) -> None:
+    seen = answer["seen"]["detection"]
+    name = json.loads((site / "plan.json").read_text())["shown"]
+    found = expected(site, "detection", 0.5)[name]
+    counts = {label: found.names.count(label) for label in found.names}
+    assert sorted(seen["picture"]["found"]) == sorted(f"{label} {count}" for label, count in counts.items())
+    drawn = {tuple(map(int, color.split())) for color in seen["picture"]["colors"]}
+    assert drawn & set(PALETTE[:4])
+    for task in TASKS:
+        assert re.fullmatch(r"[\d.]+ frames/s · \d+ ms", answer["seen"][task]["picture"]["rate"])
+    assert seen["highest"]["found"] == ["Nothing above the threshold"]
+    assert answer["seen"]["classification"]["picture"]["found"][0].split()[0] in ("cat", "dog", "owl")
+
+
+def test_the_camera_runs_and_stops(answer: Any) -> None:
+    for task in TASKS:
+        seen = answer["seen"][task]
+        assert seen["camera"]["button"] == "Stop" and seen["stopped"]["button"] == "Camera"
+        assert re.fullmatch(r"[\d.]+ frames/s · \d+ ms", seen["camera"]["rate"])
+
+
+def test_a_file_that_is_no_picture_is_told(answer: Any) -> None:
+    assert "notes.txt can't be read as a picture" in answer["seen"]["detection"]["broken"]["status"]
+
+
+def test_nothing_comes_from_elsewhere(site: Path, answer: Any) -> None:
+    hosts = {host for task in TASKS for host in answer["seen"][task]["hosts"]}
+    assert len(hosts) == 1 and next(iter(hosts)).startswith("127.0.0.1:")
+    policy = (site / "detection" / "index.html").read_text()
+    assert "default-src 'self'" in policy
+    for path in (site / "detection").glob("*.js"):
+        assert not re.search(r"https?://(?!localhost)", path.read_text().replace("https:// or", "")), path
+
+
+def test_the_folder_is_whole_and_never_overwritten(site: Path, models: dict[str, VisionModel]) -> None:
+    assert {"index.html", "app.js", "model.onnx", "model.json"} < {
+        p.name for p in (site / "detection").iterdir()
+    }
+    assert not [path for path in site.iterdir() if path.name.startswith(".")], "no leftovers"
+    facts = json.loads((site / "detection" / "model.json").read_text())
+    assert facts["class_names"] == ["cat", None, "dog", "owl"] and facts["licence"] == "Apache-2.0"
+    with pytest.raises(InputError, match="exists already"):
+        write_web_page(models["detection"], site / "detection")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "--format and --output, or a page with --web"),
+        (["--web", "out", "--format", "onnx"], "needs no --format"),
+        (["--web", "out", "--nms", "--size", "dynamic"], "needs no --nms or --size"),
+        (["--format", "onnx", "--output", "m.onnx", "--ort-dir", "."], "--ort-dir is for web pages"),
+    ],
+)
+def test_conflicts_are_told(
+    arguments: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path), *arguments]) == 1  # type: ignore[func-returns-value]
+    assert sentence in capsys.readouterr().err

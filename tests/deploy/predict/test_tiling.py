@@ -1,0 +1,107 @@
+"""Tiles cover the image, and their results put together are the image's."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from pocketvision.core.structures import Detections
+from pocketvision.deploy.predict.tiling import Tiling, Window, merge_detections, merge_label_maps
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.2, 0.5])
+@pytest.mark.parametrize(
+    ("image_size", "tile"), [((300, 500), (128, 96)), ((128, 97), (128, 96)), ((40, 1000), (64, 64))]
+)
+def test_tiles_cover_the_image_and_overlap(
+    image_size: tuple[int, int], tile: tuple[int, int], overlap: float
+) -> None:
+    windows = Tiling(tile, overlap).windows(image_size)
+    covered = np.zeros(image_size, int)
+    for top, left, height, width in windows:
+        assert 0 <= top <= image_size[0] - height and 0 <= left <= image_size[1] - width
+        assert (height, width) == (min(tile[0], image_size[0]), min(tile[1], image_size[1]))
+        covered[top : top + height, left : left + width] += 1
+    assert covered.min() == 1
+    for axis, length in ((0, tile[0]), (1, tile[1])):
+        starts = sorted({window[axis] for window in windows})
+        assert all(b - a <= (1 - overlap) * length + 1 for a, b in pairwise(starts))
+
+
+def test_an_image_that_fits_is_one_tile() -> None:
+    assert Tiling((64, 80)).windows((64, 80)) == [(0, 0, 64, 80)]
+    assert Tiling((640, 640)).windows((30, 50)) == [(0, 0, 30, 50)]
+
+
+@pytest.mark.parametrize(("tile", "overlap"), [((8, 64), 0.2), ((64, 64), 0.9), ((64, 64), -0.1)])
+def test_bad_values(tile: tuple[int, int], overlap: float) -> None:
+    with pytest.raises(ValueError, match="give"):
+        Tiling(tile, overlap)
+
+
+def test_label_maps_come_from_the_nearest_middle() -> None:
+    """A segmenter that is wrong along the inner edges of its tiles gives a map that is right everywhere."""
+    whole = torch.from_numpy(np.random.default_rng(0).integers(0, 9, (150, 211), dtype=np.uint8))
+    windows = Tiling((64, 80), 0.3).windows((150, 211))
+    parts = []
+    for top, left, height, width in windows:
+        part = whole[top : top + height, left : left + width].clone()
+        margin = 6  # less than half of the overlap
+        part[: margin if top else 0] = 99
+        part[:, : margin if left else 0] = 99
+        part[height - margin if top + height < 150 else height :] = 99
+        part[:, width - margin if left + width < 211 else width :] = 99
+        parts.append(part)
+    assert torch.equal(merge_label_maps(parts, windows, (150, 211)), whole)
+
+
+def seen(boxes: Tensor, labels: Tensor, window: Window) -> Detections:
+    """A perfect detector's answer in a window: what is in it, cut off at its edges."""
+    top, left, height, width = window
+    shifted = boxes - torch.tensor([left, top] * 2)
+    clipped = torch.stack([shifted[:, 0::2].clamp(0, width), shifted[:, 1::2].clamp(0, height)], dim=2)
+    x, y = clipped[..., 0], clipped[..., 1]
+    clipped = torch.stack((x[:, 0], y[:, 0], x[:, 1], y[:, 1]), dim=1)
+    area = (clipped[:, 2:] - clipped[:, :2]).prod(dim=1)
+    keep = area > 20
+    share = area[keep] / (boxes[keep, 2:] - boxes[keep, :2]).prod(dim=1)
+    return Detections(clipped[keep], 0.5 + 0.4 * share, labels[keep])
+
+
+def test_objects_on_seams_are_found_once() -> None:
+    size = (300, 400)
+    generator = torch.Generator().manual_seed(0)
+    cells = [(y, x) for y in range(5, 250, 60) for x in range(5, 350, 60)]
+    corners = torch.tensor(cells, dtype=torch.float32).flip(1) + torch.rand(
+        len(cells), 2, generator=generator
+    )
+    boxes = torch.cat((corners, corners + 20 + 30 * torch.rand(len(cells), 2, generator=generator)), dim=1)
+    boxes = torch.cat((boxes, torch.tensor([[2.0, 2, 398, 298]])))  # larger than any tile
+    labels = torch.arange(len(boxes)) % 3
+    windows = Tiling((128, 128), 0.2).windows(size)
+    assert len(windows) > 6
+    views = [*windows, Window(0, 0, *size)]
+    parts = [seen(boxes, labels, view) for view in views]
+    assert sum(len(part.scores) for part in parts) > 2 * len(boxes)
+    merged = merge_detections(parts, views, size, 0.5)
+    # Parts of the largest object that lie inside other tiles are parts of it, too.
+    assert len(merged.scores) == len(boxes)
+    order = torch.cdist(boxes, merged.boxes, p=float("inf")).min(dim=1)
+    assert float(order.values.max()) < 1e-3 and len(order.indices.unique()) == len(boxes)
+    assert torch.equal(merged.labels[order.indices], labels)
+    assert (merged.scores.diff() <= 0).all()
+
+
+def test_whole_objects_within_larger_ones_stay() -> None:
+    parts = [
+        Detections(
+            torch.tensor([[10.0, 10, 90, 90], [30, 30, 50, 50]]), torch.tensor([0.9, 0.8]), torch.zeros(2)
+        )
+    ]
+    assert len(merge_detections(parts, [Window(0, 0, 100, 100)], (100, 100), 0.5).scores) == 2
+    empty = Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
+    assert len(merge_detections([empty], [Window(0, 0, 100, 100)], (100, 100), 0.5).scores) == 0

@@ -1,0 +1,101 @@
+"""Sheets of results and curves of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as PillowImage
+
+from pocketvision.core.structures import BoxTarget, Detections
+from pocketvision.evaluation.report.sheets import (
+    PREDICTION_COLOR,
+    TRUTH_COLOR,
+    Answer,
+    classification_sheet,
+    detection_sheet,
+    palette_for,
+    segmentation_sheet,
+)
+from pocketvision.tasks.curves import _group, plot_curves, read_curves, smooth
+
+CSV = """epoch,lr-SGD,step,train/box_loss,train/loss,val/AP
+0,,0,1.0,2.0,
+0,0.1,0,,,
+0,,1,0.5,nan,
+0,,1,,,0.25
+"""
+
+
+def target() -> BoxTarget:
+    return BoxTarget(torch.tensor([[10.0, 10, 40, 40]]), torch.tensor([0]), 1, (64, 64))
+
+
+def count(image: np.ndarray, color: tuple[int, int, int]) -> int:
+    return int((image == color).all(axis=2).sum())
+
+
+def test_detection_sheet_shows_what_reaches_the_threshold() -> None:
+    images = torch.zeros(8, 3, 64, 64, dtype=torch.uint8)
+    found = Detections(torch.tensor([[20.0, 20, 60, 60]]), torch.tensor([0.4]), torch.tensor([1]))
+    seen = detection_sheet(images, [target()] * 8, [found] * 8, ["a", "b"], threshold=0.3)
+    hidden = detection_sheet(images, [target()] * 8, [found] * 8, ["a", "b"])
+    assert seen.shape[1] >= 4 * 400
+    assert count(seen, PREDICTION_COLOR) > 8 * 1000 and count(hidden, PREDICTION_COLOR) < 1000
+    assert count(hidden, TRUTH_COLOR) > 8 * 500
+
+
+def test_detection_sheet_takes_images_of_different_sizes() -> None:
+    images = [np.zeros((64, 64, 3), np.uint8), np.zeros((600, 1000, 3), np.uint8)]
+    none = Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
+    assert detection_sheet(images, [target()] * 2, [none] * 2, ["a"]).ndim == 3
+
+
+def test_classification_sheet_frames_right_and_wrong_answers() -> None:
+    images = torch.zeros(3, 3, 64, 64, dtype=torch.uint8)
+    answers = [Answer("cat", "cat", 0.9), Answer("cat", "dog", 0.5), Answer("owl", "dog", 0.4)]
+    sheet = classification_sheet(images, answers)
+    frame = count(classification_sheet(images[:1], answers[:1]), TRUTH_COLOR)
+    swatch = count(classification_sheet(images[1:], answers[1:]), TRUTH_COLOR)
+    assert frame - swatch == 464**2 - 448**2
+    assert count(sheet, TRUTH_COLOR) == frame
+    assert count(sheet, PREDICTION_COLOR) == swatch + 2 * (464**2 - 448**2)
+
+
+def test_segmentation_sheet_has_a_row_an_image_and_the_colors_of_its_legend() -> None:
+    names = ["background", "circle", "star"]
+    masks = [torch.full((32, 32), 2, dtype=torch.uint8), torch.full((50, 40), 255, dtype=torch.uint8)]
+    sheet = segmentation_sheet(torch.zeros(2, 3, 64, 64, dtype=torch.uint8), masks, masks, names)
+    assert count(sheet, palette_for(names)[2]) > 400 * 400
+    assert sheet.shape[0] > 2 * 400 and sheet.shape[1] > 3 * 400
+
+
+def test_palette_gives_black_to_the_background_only() -> None:
+    assert palette_for(["background", "a"]) == ((0, 0, 0), palette_for(["a"])[0])
+    assert len(palette_for(["x"] * 100)) == 100
+
+
+def test_curves_skip_empty_cells(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_text(CSV, encoding="utf-8")
+    curves = read_curves(path)
+    assert curves["train/box_loss"].values.tolist() == [1.0, 0.5]
+    assert curves["train/loss"].steps.tolist() == [0.0] and curves["val/AP"].values.tolist() == [0.25]
+    assert set(curves) == {"train/box_loss", "train/loss", "val/AP", "lr-SGD"}
+    panels = _group({**curves, "val/AP_small": curves["val/AP"], "val/AR_1": curves["val/AP"]})
+    assert set(panels["validation"]) == {"AP"}, "twelve lines are too many"
+
+
+@pytest.mark.parametrize("content", [CSV, "epoch,step\n"])
+def test_curves_are_drawn_even_when_nothing_was_logged(tmp_path: Path, content: str) -> None:
+    (tmp_path / "metrics.csv").write_text(content, encoding="utf-8")
+    plot_curves(tmp_path / "metrics.csv", tmp_path / "curves.png")
+    with PillowImage.open(tmp_path / "curves.png") as image:
+        assert image.format == "PNG"
+
+
+def test_smoothing_keeps_a_constant_and_the_length() -> None:
+    np.testing.assert_allclose(smooth(np.full(500, 3.0)), 3.0)
+    assert smooth(np.zeros(0)).shape == (0,)

@@ -1,0 +1,83 @@
+"""The automatic recipe: bounds, directions, and what it makes of the data sets that were tuned by hand."""
+
+from __future__ import annotations
+
+from itertools import pairwise, product
+
+import pytest
+
+from pocketvision.tasks.own.recipe import BATCH_LIMITS, Recipe, choose_batch_size, derive_recipe
+
+IMAGES = (1, 2, 7, 20, 31, 32, 100, 128, 292, 367, 1000, 5000, 118_000, 1_200_000)
+
+
+def recipe(num_images: int, minutes: float | None = None, seconds: float = 0.5, **options: bool) -> Recipe:
+    batch = choose_batch_size(num_images, "detection")
+    return derive_recipe(num_images, 3, batch, "detection", minutes, seconds, **options)
+
+
+@pytest.mark.parametrize("task", BATCH_LIMITS)
+def test_every_value_is_in_its_bounds(task: str) -> None:
+    for num_images, num_classes, minutes, pretrained in product(
+        IMAGES, (1, 80, 1000), (None, 0.01, 1000.0), (True, False)
+    ):
+        batch = choose_batch_size(num_images, task)  # type: ignore[arg-type]
+        found = derive_recipe(
+            num_images, num_classes, batch, task, minutes, 0.4, pretrained=pretrained  # type: ignore[arg-type]
+        )  # fmt: skip
+        assert found.num_steps >= 1 and 2 <= batch <= BATCH_LIMITS[task]  # type: ignore[index]
+        assert 2.5e-4 <= found.lr <= 1e-2 and 0 < found.backbone_lr_factor <= 1
+        assert 1 <= found.warmup_steps <= max(1, found.num_steps // 10)
+        assert 0.9 <= found.ema_decay < 1 and 0.01 <= found.norm_momentum <= 0.1
+        assert found.epochs_between_scores >= 1 and len(found.derivation) >= 6
+        assert pretrained or (found.freeze_until is None and not found.freeze_norms)
+        per_epoch = max(1, num_images // batch)
+        assert found.num_steps < per_epoch or found.num_steps % per_epoch == 0, "whole epochs"
+
+
+def test_more_images_mean_more_steps_fewer_epochs_and_less_frozen() -> None:
+    depth = {"c3": 2, "c2": 1, None: 0}
+    for few, many in pairwise(IMAGES):
+        a, b = recipe(few), recipe(many)
+        assert choose_batch_size(few, "detection") <= choose_batch_size(many, "detection")
+        same = derive_recipe(few, 3, 8, "detection"), derive_recipe(many, 3, 8, "detection")
+        assert same[0].num_steps <= same[1].num_steps, (few, many)
+        assert a.lr <= b.lr and a.freeze_norms >= b.freeze_norms
+        assert depth[a.freeze_until] >= depth[b.freeze_until]
+        assert same[0].ema_decay <= same[1].ema_decay and same[0].norm_momentum >= same[1].norm_momentum
+
+
+def test_more_classes_or_random_weights_mean_longer() -> None:
+    steps = [derive_recipe(5000, k, 8, "detection").num_steps for k in (1, 20, 80, 1000)]
+    assert steps == sorted(steps) and steps[0] == steps[1] < steps[2] < steps[3]
+    assert recipe(5000, pretrained=False).num_steps > recipe(5000).num_steps
+    assert recipe(5000, pretrained=False).lr > recipe(5000).lr
+
+
+@pytest.mark.parametrize("num_images", [20, 292, 5000])
+def test_minutes_are_kept_and_never_lengthen_a_run(num_images: int) -> None:
+    full, seconds = recipe(num_images).num_steps, 0.7
+    made = [recipe(num_images, minutes, seconds).num_steps for minutes in (0.001, 0.5, 1, 5, 20, 60, 1e5)]
+    assert made == sorted(made) and made[0] == 1 and made[-1] == full
+    for minutes, steps in zip((0.5, 1, 5, 20, 60), made[1:-1], strict=True):
+        assert steps * seconds <= minutes * 60
+    slow = recipe(num_images, 5, 1.4).num_steps
+    assert slow <= recipe(num_images, 5, 0.7).num_steps
+
+
+def test_sets_tuned_by_hand_are_not_far() -> None:
+    """``ssdlite_v2_bccd`` and ``lraspp_v2_camvid``: batch 8, lr 1e-3, warm-up 100, 876 and 1350 steps."""
+    for num_images, task in ((292, "detection"), (367, "segmentation")):
+        assert choose_batch_size(num_images, task) in (8, 16)  # type: ignore[arg-type]
+        found = derive_recipe(num_images, 3, 8, task, 20, 1.0)  # type: ignore[arg-type]
+        assert found.lr == 1e-3 and found.backbone_lr_factor == 0.4 and found.freeze_until is None
+        assert 800 < found.num_steps < 1100 and 50 <= found.warmup_steps <= 150
+
+
+def test_bad_numbers_are_refused() -> None:
+    with pytest.raises(ValueError, match="positive"):
+        derive_recipe(0, 3, 8, "detection")
+    with pytest.raises(ValueError, match="seconds_per_step"):
+        derive_recipe(10, 3, 8, "detection", minutes=5)
+    with pytest.raises(ValueError, match="choose from detection"):
+        derive_recipe(10, 3, 8, "pose")  # type: ignore[arg-type]
