@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 from pocketvision.backbones.architecture import feature_taps
 from pocketvision.backbones.mobilenet import MobileNet
-from pocketvision.backbones.published_names import Library
 from pocketvision.core.layers import ConvNormAct, Padding, initialize
-from pocketvision.core.protocols import Backbone
+from pocketvision.core.protocols import Backbone, Library
 from pocketvision.core.structures import FeatureInfo, Features
 
 

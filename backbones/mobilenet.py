@@ -16,8 +16,9 @@ from pocketvision.backbones.architecture import (
     place_blocks,
 )
 from pocketvision.backbones.blocks import ACTIVATIONS, Block, Conv
-from pocketvision.backbones.published_names import Library, timm_names, torchvision_names
+from pocketvision.backbones.published_names import timm_names, torchvision_names
 from pocketvision.core.layers import ConvNormAct, Padding, initialize
+from pocketvision.core.protocols import Library
 from pocketvision.core.structures import FeatureInfo, Features
 
 

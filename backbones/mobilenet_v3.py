@@ -15,40 +15,40 @@ from pocketvision.core.layers import Padding, make_divisible
 
 ReducedTail = Literal["detection", "segmentation"]
 WidthRule = Literal["paper", "torchvision"]
-Row = BlockSpec
+_Row = BlockSpec
 """kernel, expanded size, channels out, squeeze-and-excitation, non-linearity, stride; not yet scaled."""
 
 # Table 1.
 LARGE_ROWS = (
-    Row(3,  16,  16, False, "relu",      1),
-    Row(3,  64,  24, False, "relu",      2),
-    Row(3,  72,  24, False, "relu",      1),
-    Row(5,  72,  40, True,  "relu",      2),
-    Row(5, 120,  40, True,  "relu",      1),
-    Row(5, 120,  40, True,  "relu",      1),
-    Row(3, 240,  80, False, "hardswish", 2),
-    Row(3, 200,  80, False, "hardswish", 1),
-    Row(3, 184,  80, False, "hardswish", 1),
-    Row(3, 184,  80, False, "hardswish", 1),
-    Row(3, 480, 112, True,  "hardswish", 1),
-    Row(3, 672, 112, True,  "hardswish", 1),
-    Row(5, 672, 160, True,  "hardswish", 2),
-    Row(5, 960, 160, True,  "hardswish", 1),
-    Row(5, 960, 160, True,  "hardswish", 1),
+    _Row(3,  16,  16, False, "relu",      1),
+    _Row(3,  64,  24, False, "relu",      2),
+    _Row(3,  72,  24, False, "relu",      1),
+    _Row(5,  72,  40, True,  "relu",      2),
+    _Row(5, 120,  40, True,  "relu",      1),
+    _Row(5, 120,  40, True,  "relu",      1),
+    _Row(3, 240,  80, False, "hardswish", 2),
+    _Row(3, 200,  80, False, "hardswish", 1),
+    _Row(3, 184,  80, False, "hardswish", 1),
+    _Row(3, 184,  80, False, "hardswish", 1),
+    _Row(3, 480, 112, True,  "hardswish", 1),
+    _Row(3, 672, 112, True,  "hardswish", 1),
+    _Row(5, 672, 160, True,  "hardswish", 2),
+    _Row(5, 960, 160, True,  "hardswish", 1),
+    _Row(5, 960, 160, True,  "hardswish", 1),
 )  # fmt: skip
 # Table 2.
 SMALL_ROWS = (
-    Row(3,  16,  16, True,  "relu",      2),
-    Row(3,  72,  24, False, "relu",      2),
-    Row(3,  88,  24, False, "relu",      1),
-    Row(5,  96,  40, True,  "hardswish", 2),
-    Row(5, 240,  40, True,  "hardswish", 1),
-    Row(5, 240,  40, True,  "hardswish", 1),
-    Row(5, 120,  48, True,  "hardswish", 1),
-    Row(5, 144,  48, True,  "hardswish", 1),
-    Row(5, 288,  96, True,  "hardswish", 2),
-    Row(5, 576,  96, True,  "hardswish", 1),
-    Row(5, 576,  96, True,  "hardswish", 1),
+    _Row(3,  16,  16, True,  "relu",      2),
+    _Row(3,  72,  24, False, "relu",      2),
+    _Row(3,  88,  24, False, "relu",      1),
+    _Row(5,  96,  40, True,  "hardswish", 2),
+    _Row(5, 240,  40, True,  "hardswish", 1),
+    _Row(5, 240,  40, True,  "hardswish", 1),
+    _Row(5, 120,  48, True,  "hardswish", 1),
+    _Row(5, 144,  48, True,  "hardswish", 1),
+    _Row(5, 288,  96, True,  "hardswish", 2),
+    _Row(5, 576,  96, True,  "hardswish", 1),
+    _Row(5, 576,  96, True,  "hardswish", 1),
 )  # fmt: skip
 STEM, NUM_C5_ROWS, LAST_EXPANSION = 16, 3, 6
 
@@ -61,7 +61,7 @@ class MobileNetV3:
     """
 
     name: str
-    rows: Sequence[Row] = field(repr=False)
+    rows: Sequence[_Row] = field(repr=False)
     stage_sizes: Sequence[int] = field(repr=False)
     imagenet_url: str = field(repr=False)
 
@@ -125,7 +125,7 @@ class MobileNetV3:
         )
 
 
-def reduce_tail(rows: Sequence[Row], reduced_tail: ReducedTail | None) -> list[Row]:
+def reduce_tail(rows: Sequence[_Row], reduced_tail: ReducedTail | None) -> list[_Row]:
     """Halve the channels of the blocks of c5 (arXiv:1905.02244, sec. 6.3 and 6.4)."""
     if reduced_tail is None:
         return list(rows)
@@ -137,7 +137,7 @@ def reduce_tail(rows: Sequence[Row], reduced_tail: ReducedTail | None) -> list[R
     return [*body, first._replace(expanded=expanded, out=first.out // 2), *halved]
 
 
-def scale_rows(rows: Sequence[Row], stem: int, width_mult: float, width_rule: WidthRule) -> list[BlockSpec]:
+def scale_rows(rows: Sequence[_Row], stem: int, width_mult: float, width_rule: WidthRule) -> list[BlockSpec]:
     """Apply the width multiplier to a table."""
     if width_rule not in ("paper", "torchvision"):
         raise ValueError(f"width_rule is {width_rule!r}: choose 'paper' or 'torchvision'.")

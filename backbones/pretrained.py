@@ -9,9 +9,9 @@ from pathlib import Path
 from torch import Tensor
 
 from pocketvision.backbones.mobilenet import MobileNet
-from pocketvision.backbones.published_names import Library
 from pocketvision.core.download import download
 from pocketvision.core.errors import InputError
+from pocketvision.core.protocols import Library
 from pocketvision.core.weights import MatchReport, StateDict, load_state_dict, read_state_dict
 
 logger = logging.getLogger("pocketvision")

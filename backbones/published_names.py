@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from torch import nn
 
 from pocketvision.backbones.architecture import Architecture
-
-Library = Literal["torchvision", "timm"]
 
 # timm's convolution and BatchNorm for our parts, in blocks with and without an expansion.
 _TIMM_EXPANDED = {

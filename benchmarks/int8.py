@@ -21,7 +21,7 @@ from pocketvision.deploy.export.to_int8 import export_int8
 from pocketvision.deploy.formats import FORMATS, ExportOptions
 from pocketvision.deploy.runtimes.exported_models import predictor_of
 from pocketvision.deploy.runtimes.opening import open_runtime
-from pocketvision.evaluation.run_data import OwnData
+from pocketvision.evaluation.run_data import RunData
 from pocketvision.runs.ready_model import load_model
 
 NUM_CALIBRATION = 128
@@ -36,7 +36,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.getLogger("pocketvision").setLevel(logging.WARNING)
     model = load_model(arguments.run)
-    data = OwnData(arguments.run, model)
+    data = RunData(arguments.run, model)
     images = data.calibration_images(NUM_CALIBRATION)
     task = model.passport()["task"]
     options = ExportOptions(nms=task == "detection", label_map=task == "segmentation")

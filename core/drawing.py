@@ -30,7 +30,7 @@ from pocketvision.core.text_labels import (
     write,
 )
 
-Values = Tensor | npt.NDArray[Any] | Sequence[Any]
+_Values = Tensor | npt.NDArray[Any] | Sequence[Any]
 
 # Okabe and Ito's colours, which people with any kind of colour vision can tell apart.
 _OKABE_ITO: tuple[Color, ...] = (
@@ -72,10 +72,10 @@ def drawing_sizes(image_size: Size) -> tuple[int, int]:
 
 def draw_boxes(
     image: Image,
-    boxes: Values,
-    labels: Values,
+    boxes: _Values,
+    labels: _Values,
     class_names: Sequence[str | None] | None,
-    scores: Values | None = None,
+    scores: _Values | None = None,
     color: Color | None = None,
     *,
     line_width: int = 2,

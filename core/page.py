@@ -28,7 +28,7 @@ img.photo { position: relative; left: 50%; transform: translateX(-50%); max-widt
 """
 _JPEG_QUALITY = 85
 
-Row = Sequence[str]
+Cells = Sequence[str]
 
 
 class Section(NamedTuple):
@@ -39,7 +39,7 @@ class Section(NamedTuple):
 
     title: str
     text: str = ""
-    table: Sequence[Row] = ()
+    table: Sequence[Cells] = ()
     picture: bytes | None = None
     photo: Image | None = None
 
@@ -83,7 +83,7 @@ def _section(section: Section) -> str:
     return "\n".join(parts)
 
 
-def _table(rows: Sequence[Row]) -> str:
+def _table(rows: Sequence[Cells]) -> str:
     columns = zip(*rows[1:], strict=True) if len(rows) > 1 else [()] * len(rows[0])
     kinds = [' class="text"' if any(_is_text(cell) for cell in column) else "" for column in columns]
     head = _cells("th", rows[0], kinds)
@@ -96,7 +96,7 @@ def _is_text(cell: str) -> bool:
     return cell[:1].isalpha() and cell not in ("n/a", "inf", "nan")
 
 
-def _cells(tag: str, row: Row, kinds: Sequence[str]) -> str:
+def _cells(tag: str, row: Cells, kinds: Sequence[str]) -> str:
     return "".join(f"<{tag}{kind}>{html.escape(cell)}</{tag}>" for cell, kind in zip(row, kinds, strict=True))
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 SECONDS_BETWEEN_LINES = 10.0
 
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 
 def _clock(seconds: float) -> str:
@@ -36,7 +36,7 @@ class Ticker:
         return f"{done}/{total}  {done * size / seconds:.1f} {unit}/s  {_clock(left)} left"
 
 
-def progress(batches: Iterable[Item], title: str) -> Iterator[Item]:
+def progress(batches: Iterable[_Item], title: str) -> Iterator[_Item]:
     """Iterate over a sized loader of batches and print a line every ten seconds."""
     total, ticker = len(batches), Ticker()  # type: ignore[arg-type]
     for done, batch in enumerate(batches, start=1):

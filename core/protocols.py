@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 from torch import Tensor
 
@@ -16,6 +16,9 @@ from pocketvision.core.structures import (
     MaskTarget,
     Size,
 )
+
+Library = Literal["torchvision", "timm"]
+"""Whose names of layers a part may know."""
 
 
 class Backbone(Protocol):

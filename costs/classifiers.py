@@ -7,7 +7,7 @@ from pocketvision.costs.published import (
     V1,
     V2,
     V3,
-    Convention,
+    CountingConvention,
     Published,
     PublishedCost,
     PublishedLayer,
@@ -16,7 +16,7 @@ from pocketvision.costs.published import (
 )
 
 Row, Layer, Memory, Share = PublishedCost, PublishedLayer, PublishedMemory, PublishedShare
-BARE: Convention = "without norm"
+BARE: CountingConvention = "without norm"
 PAGE, CODE = "slim mobilenet_v1.md", "slim mobilenet_v1.py"
 KERAS = "529 is 569 with a slip, and stands at every resolution; the paper's table 7 has 418, 290 and 186"
 SLIM_75 = "slim's page has 317, 233, 162 and 104 at width 0.75: the paper's table 6 has the 325 that we count"

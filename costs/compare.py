@@ -12,10 +12,12 @@ from torch import nn
 
 from pocketvision.core.config import parse_overrides
 from pocketvision.core.structures import Size
+from pocketvision.costs.classifiers import CLASSIFIERS
+from pocketvision.costs.detectors import DETECTORS
 from pocketvision.costs.measure import NORMS, Cost, measure_cost
 from pocketvision.costs.published import (
     V1,
-    Convention,
+    CountingConvention,
     Published,
     PublishedLayer,
     PublishedMemory,
@@ -27,12 +29,15 @@ from pocketvision.costs.reference_models import (
     parse_image_size,
     reference_model,
 )
+from pocketvision.costs.segmenters import SEGMENTERS
 
-SCALES: dict[Convention, tuple[float, ...]] = {
+PUBLISHED: tuple[Published, ...] = (*CLASSIFIERS, *DETECTORS, *SEGMENTERS)
+"""Every row that ``cost --paper`` prints."""
+SCALES: dict[CountingConvention, tuple[float, ...]] = {
     "deeplab, 6 forwards": (0.75, 1.0, 1.25),
     "deeplab, 12 forwards": (0.5, 0.75, 1.0, 1.25, 1.5, 1.75),
 }
-PARTS: dict[Convention, tuple[str, ...]] = {
+PARTS: dict[CountingConvention, tuple[str, ...]] = {
     "body": ("backbone.",),
     "head": ("backbone.extra_blocks.", "head."),
 }
@@ -47,10 +52,10 @@ class Figure(NamedTuple):
     quantity: str
     printed: str | None
     ours: float
-    convention: Convention = "plain"
+    convention: CountingConvention = "plain"
 
 
-class Comparison(NamedTuple):
+class CostComparison(NamedTuple):
     """A printed figure beside ours, both in single units; ``deviation`` is ours / published - 1.
 
     ``has_printed_digits``: ours, rounded or cut off, is what is printed. Only other figures have an erratum.
@@ -64,11 +69,11 @@ class Comparison(NamedTuple):
     ours: float
     deviation: float
     has_printed_digits: bool
-    convention: Convention
+    convention: CountingConvention
     erratum: str
 
 
-def compare(rows: Iterable[Published]) -> Iterator[Comparison]:
+def compare(rows: Iterable[Published]) -> Iterator[CostComparison]:
     """Every figure of ``rows`` beside ours."""
     for row in rows:
         for quantity, printed, ours, convention in _figures(row):
@@ -76,7 +81,7 @@ def compare(rows: Iterable[Published]) -> Iterator[Comparison]:
                 continue
             published = _value(printed)
             is_met = has_printed_digits(printed, ours)
-            yield Comparison(
+            yield CostComparison(
                 source=row.source,
                 model=row.model,
                 quantity=quantity,
@@ -166,7 +171,7 @@ def _count(model: str, image_size: Size) -> Cost:
     return measure_cost(_reference(model).model, image_size)
 
 
-def _params(model: str, convention: Convention) -> float:
+def _params(model: str, convention: CountingConvention) -> float:
     """Parameters as the source counts; the conventions are described beside their type."""
     parts = PARTS.get(convention, ("",))
     counts = {True: 0, False: 0}  # of normalisation or not
@@ -179,10 +184,10 @@ def _params(model: str, convention: Convention) -> float:
     return counts[False] + counted * scales
 
 
-def _madds(model: str, convention: Convention, image_size: Size) -> float:
+def _madds(model: str, convention: CountingConvention, image_size: Size) -> float:
     """Multiply-adds as the source counts; the conventions are described beside their type."""
     if convention in SCALES:
-        once: Convention = "deeplab, padded" if convention == "deeplab, 12 forwards" else "deeplab"
+        once: CountingConvention = "deeplab, padded" if convention == "deeplab, 12 forwards" else "deeplab"
         scaled = [tuple(int((side - 1) * scale + 1) for side in image_size) for scale in SCALES[convention]]
         return 2 * sum(_madds(model, once, (height, width)) for height, width in scaled)
     reference, cost = _reference(model), _count(model, image_size)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Convention = Literal[
+CountingConvention = Literal[
     "plain",
     "without norm",
     "slim",
@@ -22,7 +22,7 @@ Convention = Literal[
     "deeplab, 12 forwards",
 ]
 
-CONVENTIONS: dict[Convention, str] = {
+CONVENTIONS: dict[CountingConvention, str] = {
     "plain": "multiply-adds of convolutions and linear layers, every parameter",
     "without norm": "parameters without BatchNorm's",
     "slim": "BatchNorm's shift, mean and variance are parameters, its scale is none; slim's variables",
@@ -50,8 +50,8 @@ class PublishedCost(NamedTuple):
     model: str
     params: str | None
     madds: str | None
-    params_as: Convention = "plain"
-    madds_as: Convention = "plain"
+    params_as: CountingConvention = "plain"
+    madds_as: CountingConvention = "plain"
     erratum: str = ""
     flops: str | None = None
 

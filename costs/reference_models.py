@@ -143,7 +143,7 @@ class _WithoutValues(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-class Recipe(NamedTuple):
+class HeadRecipe(NamedTuple):
     """How a head is put on a backbone, and what its papers count."""
 
     build: Callable[..., tuple[nn.Module, nn.Module]]
@@ -152,13 +152,13 @@ class Recipe(NamedTuple):
 
 
 HEADS = {
-    "classifier": Recipe(_classifier, (224, 224), 1000),
-    "ssdlite": Recipe(partial(_ssd, head="ssdlite"), (320, 320), 90),
-    "ssd": Recipe(partial(_ssd, head="ssd"), (320, 320), 90),
-    "lraspp": Recipe(_lraspp, (1024, 2048), 19),
-    "raspp": Recipe(partial(_deeplabv3, form="raspp"), (1024, 2048), 19),
-    "aspp": Recipe(partial(_deeplabv3, form="aspp"), (1024, 2048), 19),
-    "deeplabv3": Recipe(partial(_deeplabv3, form="torchvision"), (1024, 2048), 19),
+    "classifier": HeadRecipe(_classifier, (224, 224), 1000),
+    "ssdlite": HeadRecipe(partial(_ssd, head="ssdlite"), (320, 320), 90),
+    "ssd": HeadRecipe(partial(_ssd, head="ssd"), (320, 320), 90),
+    "lraspp": HeadRecipe(_lraspp, (1024, 2048), 19),
+    "raspp": HeadRecipe(partial(_deeplabv3, form="raspp"), (1024, 2048), 19),
+    "aspp": HeadRecipe(partial(_deeplabv3, form="aspp"), (1024, 2048), 19),
+    "deeplabv3": HeadRecipe(partial(_deeplabv3, form="torchvision"), (1024, 2048), 19),
 }
 
 

@@ -6,7 +6,7 @@ import logging
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal
 
 import lightning
 import torch
@@ -30,13 +30,13 @@ from pocketvision.datasets.records.annotations import (
     MissingSplitError,
     SegmentationRecords,
 )
+from pocketvision.datasets.records.splits import SplitRecords
 from pocketvision.datasets.records.stored import is_large, store
 from pocketvision.datasets.samples import SampleDataset
 from pocketvision.datasets.sampling import EpochSampler, ProcessShare, use_one_thread
 from pocketvision.datasets.segmentation import SegmentationDataset, collate_segmentation
 
 ClassNames = Sequence[str | None]
-Records = TypeVar("Records", ClassificationRecords, DetectionRecords, SegmentationRecords)
 _log = logging.getLogger("pocketvision")
 _CLASSIFICATION = ClassificationAugmentation()
 _DETECTION = DetectionAugmentation()
@@ -44,7 +44,7 @@ _SEGMENTATION = SegmentationAugmentation()
 _UNCHANGED = SegmentationAugmentation(scale=(1.0, 1.0), horizontal_flip=0.0, photometric=False)
 
 
-class _DataModule(lightning.LightningDataModule, Generic[Records]):
+class _DataModule(lightning.LightningDataModule, Generic[SplitRecords]):
     """What the tasks share: splits, records and loaders.
 
     ``connect`` tells it the model's class names and resize before any loader is asked for.
@@ -76,15 +76,15 @@ class _DataModule(lightning.LightningDataModule, Generic[Records]):
         self.model_class_names: tuple[str | None, ...] | None = None
         self.resize: Resize | None = None
         self._position = 0, 0
-        self._read: dict[str, Records] = {}
-        self._selected: dict[str, Records] = {}
+        self._read: dict[str, SplitRecords] = {}
+        self._selected: dict[str, SplitRecords] = {}
 
     @abstractmethod
-    def read(self, split: str) -> Records:
+    def read(self, split: str) -> SplitRecords:
         """Read a split from the files; a format's only duty."""
 
     @abstractmethod
-    def select(self, records: Records, split: str) -> Records:
+    def select(self, records: SplitRecords, split: str) -> SplitRecords:
         """The records with the model's classes."""
 
     @abstractmethod
@@ -106,7 +106,7 @@ class _DataModule(lightning.LightningDataModule, Generic[Records]):
         self.model_class_names, self.resize = tuple(class_names), resize
         self._selected.clear()
 
-    def records(self, split: str) -> Records:
+    def records(self, split: str) -> SplitRecords:
         """The records of a split with labels of the connected model; read once, notes logged once."""
         if split not in self._selected:
             raw = self._read_once(split)
@@ -165,7 +165,7 @@ class _DataModule(lightning.LightningDataModule, Generic[Records]):
             raise RuntimeError("call connect(class_names, resize) before asking for samples")
         return self.resize
 
-    def _read_once(self, split: str) -> Records:
+    def _read_once(self, split: str) -> SplitRecords:
         if split not in self._read:
             self._read[split] = self.read(split)
         return self._read[split]

@@ -32,17 +32,19 @@ from pocketvision.datasets.records.annotations import (
     DetectionRecords,
     SegmentationRecords,
 )
-from pocketvision.datasets.records.splits import Records, divide
+from pocketvision.datasets.records.splits import SplitRecords, divide
 
 
-class _Division(Generic[Records]):
+class _Division(Generic[SplitRecords]):
     """Two parts of the split ``whole``, read once; None means that splits are as the data has them."""
 
     def __init__(self, whole: str | None, val_fraction: float, seed: int) -> None:
         self.whole, self.val_fraction, self.seed = whole, val_fraction, seed
-        self._parts: tuple[Records, Records] | None = None
+        self._parts: tuple[SplitRecords, SplitRecords] | None = None
 
-    def read(self, split: str, train_split: str, val_split: str, read: Callable[[str], Records]) -> Records:
+    def read(
+        self, split: str, train_split: str, val_split: str, read: Callable[[str], SplitRecords]
+    ) -> SplitRecords:
         """The part of that name, or the split as it is."""
         if self.whole is None or split not in (train_split, val_split):
             return read(split)

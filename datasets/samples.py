@@ -21,7 +21,7 @@ from pocketvision.datasets.images.read import Array
 from pocketvision.datasets.sampling import EpochIndex
 
 
-class _Records(Protocol):
+class HasImages(Protocol):
     @property
     def image_paths(self) -> Sequence[str]: ...
 
@@ -32,13 +32,13 @@ class _Augmentation(Protocol):
     def kept_size(self, resize: Resize) -> Size: ...
 
 
-Records = TypeVar("Records", bound=_Records)
+_Records = TypeVar("_Records", bound=HasImages)
 Augmentation = TypeVar("Augmentation", bound=_Augmentation)
-Target = TypeVar("Target")
-Value = TypeVar("Value")
+_Target = TypeVar("_Target")
+_Value = TypeVar("_Value")
 
 
-class SampleDataset(Dataset[tuple[Tensor, Target]], Generic[Records, Augmentation, Target]):
+class SampleDataset(Dataset[tuple[Tensor, _Target]], Generic[_Records, Augmentation, _Target]):
     """Index it with i, or with (epoch, i) as an ``EpochSampler`` does.
 
     Attributes:
@@ -51,7 +51,7 @@ class SampleDataset(Dataset[tuple[Tensor, Target]], Generic[Records, Augmentatio
     failures: FailedSamples | None = None
 
     def __init__(
-        self, records: Records, resize: Resize, augmentation: Augmentation | None, *, seed: int = 0
+        self, records: _Records, resize: Resize, augmentation: Augmentation | None, *, seed: int = 0
     ) -> None:
         self.records = records
         self.resize = resize
@@ -62,7 +62,7 @@ class SampleDataset(Dataset[tuple[Tensor, Target]], Generic[Records, Augmentatio
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, key: int | EpochIndex) -> tuple[Tensor, Target]:
+    def __getitem__(self, key: int | EpochIndex) -> tuple[Tensor, _Target]:
         epoch, index = key if isinstance(key, tuple) else (self.epoch, key)
         if self.failures is None:
             return self.sample(epoch, index)
@@ -75,7 +75,7 @@ class SampleDataset(Dataset[tuple[Tensor, Target]], Generic[Records, Augmentatio
         raise AssertionError("substitutes never end")
 
     @abstractmethod
-    def sample(self, epoch: int, index: int) -> tuple[Tensor, Target]:
+    def sample(self, epoch: int, index: int) -> tuple[Tensor, _Target]:
         """Image (3, H, W) uint8 and truth; augmented if there is an augmentation."""
 
     @property
@@ -110,7 +110,7 @@ class NamedPicture:
     def read(self, scale: float = 1.0) -> Array:
         return self._named(lambda: self.picture.read(scale))
 
-    def _named(self, get: Callable[[], Value]) -> Value:
+    def _named(self, get: Callable[[], _Value]) -> _Value:
         try:
             return get()
         except InputError as error:

@@ -23,7 +23,7 @@ SEGMENTATION_SHAPE_NAMES = ("background", *SHAPE_NAMES)
 VAL_SEED, TEST_SEED = 2**32 - 1, 2**32 - 2
 """Seeds of the validation and the test pictures, which no training series may have."""
 
-Floats = npt.NDArray[np.float32]
+_Floats = npt.NDArray[np.float32]
 Points = npt.NDArray[np.float64]
 Outline = list[Points]
 """Closed polygons (P, 2) of x, y in any unit; a polygon inside another one is a hole."""
@@ -46,7 +46,7 @@ class ShapeImage(NamedTuple):
     """
 
     image: Image
-    boxes: Floats
+    boxes: _Floats
     labels: npt.NDArray[np.int64]
     mask: Image
 
@@ -54,7 +54,7 @@ class ShapeImage(NamedTuple):
 class _Sticker(NamedTuple):
     """A shape cut out and placed: coverage (h, w) in [0, 1], tight; its box; its class in the mask."""
 
-    coverage: Floats
+    coverage: _Floats
     box: tuple[int, int, int, int]
     mask_value: int
 
@@ -120,18 +120,18 @@ def _rotation(angle: float) -> Points:
     return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
-def _rasterise(outline: Outline) -> Floats:
+def _rasterise(outline: Outline) -> _Floats:
     """Anti-aliased coverage of an outline in pixels, cropped to the pixels it covers by half or more."""
     width, height = np.ceil(np.concatenate(outline).max(axis=0)).astype(int) + 3
     fixed = [np.round((points - 0.5) * 2**_SUBPIXEL_BITS).astype(np.int32) for points in outline]
     coverage = np.zeros((height, width), np.uint8)
     cv2.fillPoly(coverage, fixed, 255, cv2.LINE_AA, _SUBPIXEL_BITS)
     x, y, width, height = cv2.boundingRect((coverage >= 128).astype(np.uint8))
-    tight: Floats = coverage[y : y + height, x : x + width].astype(np.float32) / np.float32(255)
+    tight: _Floats = coverage[y : y + height, x : x + width].astype(np.float32) / np.float32(255)
     return tight
 
 
-def _paste(sticker: _Sticker, canvas: Floats, mask: Image, rng: np.random.Generator) -> None:
+def _paste(sticker: _Sticker, canvas: _Floats, mask: Image, rng: np.random.Generator) -> None:
     """Paint the sticker in two near colours that stand out from what lies under it."""
     left, top, right, bottom = sticker.box
     under = canvas[top:bottom, left:right]
@@ -148,16 +148,16 @@ def _paste(sticker: _Sticker, canvas: Floats, mask: Image, rng: np.random.Genera
     mask[top:bottom, left:right][coverage >= 0.5] = sticker.mask_value
 
 
-def _random_colors(rng: np.random.Generator, count: int) -> Floats:
+def _random_colors(rng: np.random.Generator, count: int) -> _Floats:
     """RGB colours (count, 3) from grey to vivid."""
     colors = rng.uniform(0, 255, (count, 3))
     vividness = rng.uniform(0.2, 1, (count, 1))
     greys = colors.mean(axis=1, keepdims=True)
-    mixed: Floats = (greys + (colors - greys) * vividness).astype(np.float32)
+    mixed: _Floats = (greys + (colors - greys) * vividness).astype(np.float32)
     return mixed
 
 
-def _draw_background(rng: np.random.Generator, size: int) -> Floats:
+def _draw_background(rng: np.random.Generator, size: int) -> _Floats:
     """Regions with soft or hard borders, clouds inside them, and light that falls off to one side."""
     sharpness = float(np.exp(rng.uniform(0, 2.5)))
     regions = np.clip((_clouds(rng, size, 2) - 0.5) * sharpness + 0.5, 0, 1)
@@ -165,11 +165,11 @@ def _draw_background(rng: np.random.Generator, size: int) -> Floats:
     light = 0.7 + 0.6 * _gradient(rng, size)
     rest = light * (1 - clouds)
     shares = cv2.merge((rest * regions, rest * (1 - regions), light * clouds))
-    canvas: Floats = cv2.transform(shares, _random_colors(rng, 3).T)
+    canvas: _Floats = cv2.transform(shares, _random_colors(rng, 3).T)
     return canvas
 
 
-def _clouds(rng: np.random.Generator, size: int, coarsest: int = 3) -> Floats:
+def _clouds(rng: np.random.Generator, size: int, coarsest: int = 3) -> _Floats:
     """Noise of several octaves (size, size), in [0, 1]."""
     cells, weight = coarsest, np.float32(1)
     decay = np.float32(rng.uniform(0.5, 0.75))
@@ -182,24 +182,24 @@ def _clouds(rng: np.random.Generator, size: int, coarsest: int = 3) -> Floats:
     return _stretch((noise - lowest) / (highest - lowest), size, cv2.INTER_LINEAR)
 
 
-def _gradient(rng: np.random.Generator, size: int) -> Floats:
+def _gradient(rng: np.random.Generator, size: int) -> _Floats:
     """A linear ramp (size, size) in any direction, in [0, 1]."""
     return _stretch(rng.random((2, 2), np.float32), size, cv2.INTER_LINEAR)
 
 
-def _stretch(field: Floats, size: int, interpolation: int) -> Floats:
+def _stretch(field: _Floats, size: int, interpolation: int) -> _Floats:
     return np.asarray(cv2.resize(field, (size, size), interpolation=interpolation), np.float32)
 
 
-def _stripes(rng: np.random.Generator, size: int) -> Floats:
+def _stripes(rng: np.random.Generator, size: int) -> _Floats:
     """Waves (size, size) in any direction, in [0, 1]."""
     dx, dy = rng.normal(0, 1, 2) * rng.uniform(0.2, 0.6)
     steps = np.arange(size, dtype=np.float32)
-    waves: Floats = np.sin(steps * np.float32(dx) + (steps * np.float32(dy))[:, None]) * 0.5 + 0.5
+    waves: _Floats = np.sin(steps * np.float32(dx) + (steps * np.float32(dy))[:, None]) * 0.5 + 0.5
     return waves
 
 
-def _photograph(canvas: Floats, rng: np.random.Generator) -> Image:
+def _photograph(canvas: _Floats, rng: np.random.Generator) -> Image:
     """What the lens and the sensor add: blur and noise."""
     blurred = cv2.GaussianBlur(canvas, (5, 5), rng.uniform(0.3, 1.2))
     noise = rng.integers(0, 256, canvas.shape, np.uint8)
@@ -263,4 +263,4 @@ _SHAPES: tuple[_Draw, ...] = (
     _star,
 )
 _DISTRACTORS: tuple[_Draw, ...] = (_bar, _cross, _ring, _crescent, _blob)
-_PATTERNS: tuple[Callable[[np.random.Generator, int], Floats], ...] = (_clouds, _gradient, _stripes)
+_PATTERNS: tuple[Callable[[np.random.Generator, int], _Floats], ...] = (_clouds, _gradient, _stripes)

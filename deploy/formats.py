@@ -11,7 +11,7 @@ from pocketvision.core.errors import InputError
 InputType = Literal["uint8", "float"]
 
 
-class Format(NamedTuple):
+class ExportFormat(NamedTuple):
     """What a format's file is called; ``converter`` is the package of one that can't be written here."""
 
     suffix: str
@@ -19,12 +19,12 @@ class Format(NamedTuple):
 
 
 FORMATS = {
-    "onnx": Format(".onnx"),
-    "openvino": Format(".xml"),
-    "pt2": Format(".pt2"),
-    "litert": Format(".tflite", "litert-torch"),
-    "executorch": Format(".pte", "executorch"),
-    "coreml": Format(".mlpackage", "coremltools"),
+    "onnx": ExportFormat(".onnx"),
+    "openvino": ExportFormat(".xml"),
+    "pt2": ExportFormat(".pt2"),
+    "litert": ExportFormat(".tflite", "litert-torch"),
+    "executorch": ExportFormat(".pte", "executorch"),
+    "coreml": ExportFormat(".mlpackage", "coremltools"),
 }
 
 BACKENDS = ("torch", *(name for name, format in FORMATS.items() if not format.converter))

@@ -19,7 +19,7 @@ from pocketvision.doctor.anchors.summary import report_anchors
 from pocketvision.doctor.checks.boxes import CleanBoxes, check_boxes
 from pocketvision.doctor.checks.classes import check_classes, training_splits
 from pocketvision.doctor.checks.files import (
-    Frame,
+    BoxFrame,
     check_content,
     check_missing,
     check_names,
@@ -78,7 +78,7 @@ class Examination:
     facts: dict[str, ImageFacts]
     detection: RawDetection | None = None
     boxes: CleanBoxes | None = None
-    frames: list[Frame] = field(default_factory=list)
+    frames: list[BoxFrame] = field(default_factory=list)
     segmentation: RawSegmentation | None = None
     masks: list[MaskFacts] = field(default_factory=list)
     cause: str = ""

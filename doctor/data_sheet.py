@@ -29,7 +29,7 @@ from pocketvision.models import Detector
 _TILE, _LARGE_TILE, _COLUMNS = 360, 960, 4
 _MAX_TEXT = 40
 
-Target = BoxTarget | MaskTarget | ClassTarget
+_Target = BoxTarget | MaskTarget | ClassTarget
 
 
 def data_sheet(data: Any, num_images: int) -> Image:
@@ -52,7 +52,7 @@ def data_sheet(data: Any, num_images: int) -> Image:
     return sheet
 
 
-def tile(image: Tensor, target: Target, class_names: tuple[str | None, ...]) -> Image:
+def tile(image: Tensor, target: _Target, class_names: tuple[str | None, ...]) -> Image:
     """One sample (3, H, W) uint8 at the width of a tile with its boxes or mask; void is dark grey."""
     picture, scale = _enlarge(image, _TILE)
     if isinstance(target, BoxTarget):
@@ -106,7 +106,7 @@ def anchor_sheet(model: Detector, data: Any, loss: Any) -> tuple[Image, str]:
     return contact_sheet([picture], 1, [line]), line
 
 
-def _caption(target: Target, class_names: tuple[str | None, ...], path: str) -> str:
+def _caption(target: _Target, class_names: tuple[str | None, ...], path: str) -> str:
     name = Path(path).name
     text = f"{class_names[target.label]}: {name}" if isinstance(target, ClassTarget) else name
     return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 3]}..."

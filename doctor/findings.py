@@ -9,7 +9,7 @@ from typing import Any
 
 from pocketvision.doctor.kinds import KINDS, Severity
 
-Box = tuple[float, float, float, float]
+FoundBox = tuple[float, float, float, float]
 """xyxy pixels."""
 
 MAX_KEPT = 1000
@@ -38,7 +38,7 @@ class Finding:
     sentence: str
     fixable: bool
     images: tuple[str, ...] = ()
-    boxes: tuple[Box, ...] = ()
+    boxes: tuple[FoundBox, ...] = ()
 
     def as_row(self) -> dict[str, Any]:
         """What the JSON report holds."""
@@ -60,7 +60,7 @@ class Findings:
         sentence: str,
         where: str = "",
         image: object = None,
-        boxes: Sequence[Box] = (),
+        boxes: Sequence[FoundBox] = (),
         other: object = None,
     ) -> None:
         """Note a finding of a kind of ``KINDS``."""

@@ -12,11 +12,11 @@ from typing import TypeVar
 SECONDS_BETWEEN_LINES = 10.0
 _BATCH = 4096
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
-def map_in_threads(function: Callable[[Item], Result], items: Sequence[Item], title: str) -> list[Result]:
+def map_in_threads(function: Callable[[_Item], _Result], items: Sequence[_Item], title: str) -> list[_Result]:
     """``[function(item) for item in items]`` by as many threads as there are cores."""
     threads = min(16, (os.cpu_count() or 1) + 1)
     with ThreadPoolExecutor(threads) as pool:
@@ -26,7 +26,7 @@ def map_in_threads(function: Callable[[Item], Result], items: Sequence[Item], ti
         return list(track(results, len(items), title))
 
 
-def track(items: Iterator[Item], total: int, title: str) -> Iterator[Item]:
+def track(items: Iterator[_Item], total: int, title: str) -> Iterator[_Item]:
     """Pass ``items`` on and show on stderr how many of ``total`` are done."""
     if sys.stderr.isatty():
         yield from _bar(items, total, title)
@@ -41,7 +41,7 @@ def track(items: Iterator[Item], total: int, title: str) -> Iterator[Item]:
             print(f"{title}: {done}/{total}, {left:.0f} s left", file=sys.stderr, flush=True)
 
 
-def _bar(items: Iterator[Item], total: int, title: str) -> Iterator[Item]:
+def _bar(items: Iterator[_Item], total: int, title: str) -> Iterator[_Item]:
     from rich.console import Console
     from rich.progress import Progress
 

@@ -21,7 +21,7 @@ from pocketvision.metrics.cityscapes_labels import EVALUATED_IDS
 
 logger = logging.getLogger("pocketvision")
 
-Labels = npt.NDArray[np.uint8]
+_Labels = npt.NDArray[np.uint8]
 
 _MASK = "_labelIds.png"
 _UNLABELED = 0
@@ -54,7 +54,7 @@ class CityscapesResults:
             if name is not None:
                 self._label_ids[index] = EVALUATED_IDS[CITYSCAPES_NAMES.index(name)]
 
-    def update(self, image_id: int, prediction: Labels) -> None:
+    def update(self, image_id: int, prediction: _Labels) -> None:
         """Add one image: class indices (H, W) at its original size."""
         image_path, mask_path = self._paths[image_id]
         label_ids = self._label_ids[prediction]
@@ -73,7 +73,7 @@ class CityscapesResults:
                 metrics["per_class"][name]["iIoU"] = row["iIoU"]
 
 
-def write_label_ids(path: Path, label_ids: Labels) -> None:
+def write_label_ids(path: Path, label_ids: _Labels) -> None:
     """Write (H, W) label ids as the server reads them, and read them back.
 
     Raises:

@@ -27,7 +27,7 @@ class ImageChange(NamedTuple):
     score_b: float
 
 
-class Comparison(NamedTuple):
+class PairedComparison(NamedTuple):
     """Metric -> (A's value, B's, their difference), and the images by how much B gained."""
 
     split: str
@@ -36,7 +36,9 @@ class Comparison(NamedTuple):
     changes: list[ImageChange]
 
 
-def compare(a: Path, b: Path, split: str | None = None, num_resamples: int = NUM_RESAMPLES) -> Comparison:
+def compare(
+    a: Path, b: Path, split: str | None = None, num_resamples: int = NUM_RESAMPLES
+) -> PairedComparison:
     """Compare what ``eval`` or ``train`` left of two models, by a paired bootstrap over the images.
 
     ``a`` and ``b`` are run folders or folders of results; with ``split``, run folders that were scored on it.
@@ -65,7 +67,7 @@ def compare(a: Path, b: Path, split: str | None = None, num_resamples: int = NUM
             f"{folders[0]} and {folders[1]} can't be compared: a test takes two images or more, and "
             "something to find in them."
         )
-    return Comparison(metrics_a["split"], len(images_a.image_ids), rows, _changes(images_a, images_b))
+    return PairedComparison(metrics_a["split"], len(images_a.image_ids), rows, _changes(images_a, images_b))
 
 
 def results_folder(folder: Path, split: str | None) -> Path:
@@ -86,7 +88,7 @@ def results_folder(folder: Path, split: str | None) -> Path:
     raise InputError(f"{folder} has no results{wanted}: make them with pocketvision eval {folder}{option}.")
 
 
-def comparison_text(comparison: Comparison, names: tuple[str, str]) -> str:
+def comparison_text(comparison: PairedComparison, names: tuple[str, str]) -> str:
     """Tables of the metrics and of the images lost and gained most."""
     heading = (
         f"A  {names[0]}\nB  {names[1]}\n{comparison.num_images} images of {comparison.split}; intervals of "

@@ -25,7 +25,7 @@ from pocketvision.evaluation.report.document import Section, shown, table_of, wr
 from pocketvision.evaluation.segmentation_evaluator import SegmentationEvaluator, SegmentationPredictor
 from pocketvision.metrics.bootstrap import LEVEL, NUM_RESAMPLES, Interval
 
-Predictor = ClassificationPredictor | DetectionPredictor | SegmentationPredictor
+AnyPredictor = ClassificationPredictor | DetectionPredictor | SegmentationPredictor
 """A model of this package, or anything else with its ``class_names`` and ``predict``."""
 
 _MAX_ROWS = 100

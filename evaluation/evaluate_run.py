@@ -14,7 +14,7 @@ from pocketvision.core.config import Experiment
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.core.weights import read_passport
-from pocketvision.evaluation.evaluate import Predictor, evaluate
+from pocketvision.evaluation.evaluate import AnyPredictor, evaluate
 from pocketvision.evaluation.multi_scale import Inference, MultiScaleSegmenter
 from pocketvision.models import Segmenter, VisionModel
 from pocketvision.published.load import load_weights
@@ -69,7 +69,7 @@ def score(
 def score_exported(
     source: Path,
     overrides: Sequence[str],
-    predictor: Predictor,
+    predictor: AnyPredictor,
     resize: Resize,
     artifact: Path,
     split: str | None,

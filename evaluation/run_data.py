@@ -11,12 +11,12 @@ from torch import Tensor
 from pocketvision.core.errors import InputError
 from pocketvision.core.progress import progress
 from pocketvision.datasets.sampling import spread
-from pocketvision.evaluation.evaluate import Predictor, make_evaluator
+from pocketvision.evaluation.evaluate import AnyPredictor, make_evaluator
 from pocketvision.evaluation.evaluate_run import connected_data
 from pocketvision.models import VisionModel
 
 
-class OwnData:
+class RunData:
     """The data that the run folder or config file ``source`` names, as ``model`` takes them.
 
     Raises:
@@ -38,7 +38,7 @@ class OwnData:
         samples = self.data.dataset(self.data.train_split, train=False)
         return torch.stack([samples[i][0] for i in spread(len(samples), num_images)])
 
-    def score(self, predictor: Predictor) -> float:
+    def score(self, predictor: AnyPredictor) -> float:
         """AP, mIoU or top-1 on the validation split, in [0, 1]."""
         evaluator = make_evaluator(predictor, self.data.records(self.data.val_split))
         for samples in progress(self.data.eval_dataloader(self.data.val_split), "scoring"):

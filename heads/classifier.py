@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 from torch import Tensor, nn
 
 from pocketvision.core.layers import Activation, initialize
+from pocketvision.core.protocols import Library
 from pocketvision.core.structures import FeatureInfo, Features
 from pocketvision.heads.feature_names import find_feature
 
@@ -54,7 +54,7 @@ class ClassifierHead(nn.Module):
         class_logits: Tensor = self.class_logits(self.dropout(hidden))
         return class_logits
 
-    def published_names(self, library: Literal["torchvision", "timm"]) -> dict[str, str]:
+    def published_names(self, library: Library) -> dict[str, str]:
         """Our modules -> those of the library's classification models, relative to the whole model.
 
         torchvision's hidden layer is a ``Linear``: its weight (C, D) is ours (C, D, 1, 1).

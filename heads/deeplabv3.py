@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pocketvision.core.layers import ConvNormAct, initialize
+from pocketvision.core.protocols import Library
 from pocketvision.core.structures import FeatureInfo, Features
 from pocketvision.heads.feature_names import find_feature
 
@@ -78,7 +79,7 @@ class DeepLabV3Head(nn.Module):
         logits: Tensor = self.logits(self.refine(mixed))
         return logits
 
-    def published_names(self, library: Literal["torchvision", "timm"]) -> dict[str, str]:
+    def published_names(self, library: Library) -> dict[str, str]:
         """Our modules -> those of ``classifier`` in torchvision's ``deeplabv3_mobilenet_v3_large``.
 
         Raises:
@@ -149,7 +150,7 @@ class FCNHead(nn.Module):
         logits: Tensor = self.logits(self.dropout(self.reduce(features[self.feature])))
         return logits
 
-    def published_names(self, library: Literal["torchvision", "timm"]) -> dict[str, str]:
+    def published_names(self, library: Library) -> dict[str, str]:
         """Our modules -> those of ``aux_classifier`` in torchvision's segmentation models.
 
         Raises:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pocketvision.core.layers import ConvNormAct, initialize
+from pocketvision.core.protocols import Library
 from pocketvision.core.structures import FeatureInfo, Features
 from pocketvision.heads.feature_names import find_feature
 
@@ -128,7 +129,7 @@ class PaperLRASPP(nn.Module):
             logits = logits + low_logits(low)
         return logits
 
-    def published_names(self, library: Literal["torchvision", "timm"]) -> dict[str, str]:
+    def published_names(self, library: Library) -> dict[str, str]:
         """There are none.
 
         Raises:
@@ -173,7 +174,7 @@ class TorchvisionLRASPP(nn.Module):
         logits: Tensor = self.high_logits(gated) + self.low_logits(low)
         return logits
 
-    def published_names(self, library: Literal["torchvision", "timm"]) -> dict[str, str]:
+    def published_names(self, library: Library) -> dict[str, str]:
         """Our modules -> those of ``classifier`` in torchvision's ``lraspp_mobilenet_v3_large``.
 
         Raises:
@@ -235,7 +236,7 @@ class TwoSkipLRASPP(nn.Module):
         logits: Tensor = self.logits(x)
         return logits
 
-    def published_names(self, library: Literal["torchvision", "timm"]) -> dict[str, str]:
+    def published_names(self, library: Library) -> dict[str, str]:
         """There are none.
 
         Raises:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from pocketvision.core.layers import initialize
+from pocketvision.core.protocols import Library
 from pocketvision.core.structures import FeatureInfo, Features
 
 
@@ -39,7 +39,7 @@ class SSDHead(nn.Module):
         maps = list(features.values())
         return apply_blocks(self.class_blocks, maps, self.num_outputs), apply_blocks(self.box_blocks, maps, 4)
 
-    def published_names(self, library: Literal["torchvision", "timm"]) -> dict[str, str]:
+    def published_names(self, library: Library) -> dict[str, str]:
         """Our modules -> those of ``head`` in torchvision's ``ssd300_vgg16``.
 
         Raises:
@@ -54,7 +54,7 @@ def apply_blocks(blocks: Iterable[nn.Module], maps: Sequence[Tensor], width: int
     return torch.cat([x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, width) for x in predicted], dim=1)
 
 
-def block_names(num_maps: int, library: Literal["torchvision", "timm"]) -> list[tuple[str, str]]:
+def block_names(num_maps: int, library: Library) -> list[tuple[str, str]]:
     """Pairs (our block, that of ``head`` in torchvision's detectors).
 
     Raises:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Literal
 
 from torch import Tensor, nn
 
 from pocketvision.core.layers import ConvNormAct, initialize
+from pocketvision.core.protocols import Library
 from pocketvision.core.structures import FeatureInfo, Features
 from pocketvision.heads.ssd import apply_blocks, block_names
 
@@ -50,7 +50,7 @@ class SSDLiteHead(nn.Module):
         maps = list(features.values())
         return apply_blocks(self.class_blocks, maps, self.num_outputs), apply_blocks(self.box_blocks, maps, 4)
 
-    def published_names(self, library: Literal["torchvision", "timm"]) -> dict[str, str]:
+    def published_names(self, library: Library) -> dict[str, str]:
         """Our modules -> those of ``head`` in torchvision's ``ssdlite320_mobilenet_v3_large``.
 
         Raises:

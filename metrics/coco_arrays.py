@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+Float64s = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-IOU_THRESHOLDS: Floats = np.linspace(0.5, 0.95, 10)
-RECALL_LEVELS: Floats = np.linspace(0.0, 1.0, 101)
+IOU_THRESHOLDS: Float64s = np.linspace(0.5, 0.95, 10)
+RECALL_LEVELS: Float64s = np.linspace(0.0, 1.0, 101)
 AREA_NAMES = ("all", "small", "medium", "large")
 AREA_RANGES: tuple[tuple[float, float], ...] = ((0, 1e10), (0, 32**2), (32**2, 96**2), (96**2, 1e10))
 """Square pixels, both ends inside."""
@@ -31,8 +31,8 @@ class Truth(NamedTuple):
 
     images: Integers
     categories: Integers
-    boxes: Floats
-    areas: Floats
+    boxes: Float64s
+    areas: Float64s
     crowd: NDArray[np.bool_]
     ids: Integers
 
@@ -45,8 +45,8 @@ class Found(NamedTuple):
 
     images: Integers
     categories: Integers
-    boxes: Floats
-    scores: Floats
+    boxes: Float64s
+    scores: Float64s
 
 
 class Scores(NamedTuple):
@@ -55,8 +55,8 @@ class Scores(NamedTuple):
     ``precision`` (10 IoUs, 101 recalls, K, 4 areas, 3 limits), ``recall`` (10 IoUs, K, 4 areas, 3 limits).
     """
 
-    precision: Floats
-    recall: Floats
+    precision: Float64s
+    recall: Float64s
 
 
 def summarize(scores: Scores) -> dict[str, float | None]:
@@ -76,13 +76,13 @@ def summarize(scores: Scores) -> dict[str, float | None]:
     }
 
 
-def mean_defined(values: Floats) -> float | None:
+def mean_defined(values: Float64s) -> float | None:
     """Mean of the values that are defined; pycocotools writes -1 for the others."""
     defined = values[values > -1]
     return float(defined.mean()) if defined.size else None
 
 
-def box_ious(detections: Floats, truth: Floats, crowd: NDArray[np.bool_]) -> Floats:
+def box_ious(detections: Float64s, truth: Float64s, crowd: NDArray[np.bool_]) -> Float64s:
     """IoU (P,) of P pairs of boxes (P, 4) xywh; with a crowd, the share of the detection that it covers.
 
     By the arithmetic of pycocotools' ``bbIou``, to the last bit.
@@ -93,5 +93,5 @@ def box_ious(detections: Floats, truth: Floats, crowd: NDArray[np.bool_]) -> Flo
     area, truth_area = detections[:, 2] * detections[:, 3], truth[:, 2] * truth[:, 3]
     union = np.where(crowd, area, area + truth_area - common)
     overlap = (sides > 0).all(axis=1)
-    ious: Floats = np.divide(common, union, out=np.zeros(len(common)), where=overlap)
+    ious: Float64s = np.divide(common, union, out=np.zeros(len(common)), where=overlap)
     return ious

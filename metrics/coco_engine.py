@@ -10,7 +10,7 @@ from pocketvision.metrics.coco_arrays import (
     IOU_THRESHOLDS,
     MAX_DETECTIONS,
     RECALL_LEVELS,
-    Floats,
+    Float64s,
     Integers,
     Scores,
 )
@@ -56,7 +56,7 @@ def _hits_needed(num_truth: int) -> Integers:
     return np.searchsorted(recalls, RECALL_LEVELS, side="left")
 
 
-def _precision_at(hits: Bits, counted: Bits, levels: Integers) -> tuple[Floats, Integers]:
+def _precision_at(hits: Bits, counted: Bits, levels: Integers) -> tuple[Float64s, Integers]:
     """Precision (40, 101) after as many hits as ``levels`` (4, 101) say, and the number of hits (40,).
 
     Precision only matters where something was found, and only rows that any box was near to can differ

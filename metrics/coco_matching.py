@@ -16,7 +16,7 @@ from pocketvision.metrics.coco_arrays import (
     AREA_RANGES,
     IOU_THRESHOLDS,
     MAX_DETECTIONS,
-    Floats,
+    Float64s,
     Found,
     Integers,
     Truth,
@@ -55,7 +55,7 @@ class Matches(NamedTuple):
 
     images: NDArray[np.int32]
     categories: NDArray[np.int32]
-    scores: Floats
+    scores: Float64s
     ranks: NDArray[np.uint8]
     hits: Bits
     counted: Bits
@@ -69,7 +69,7 @@ class _Pairs(NamedTuple):
 
     detections: Integers
     truth: Integers
-    ious: Floats
+    ious: Float64s
 
 
 def match(truth: Truth, found: Found, num_categories: int) -> Matches:
@@ -113,7 +113,7 @@ def _position_in_run(keys: Integers) -> Integers:
     return np.arange(len(keys)) - np.searchsorted(keys, keys)
 
 
-def _area_bits(areas: Floats) -> Bits:
+def _area_bits(areas: Float64s) -> Bits:
     """Bits of the ranges that areas (N,) are inside of."""
     bits = np.zeros(len(areas), dtype=np.uint64)
     for (low, high), own in zip(AREA_RANGES, _BITS_OF_AREA, strict=True):
@@ -121,7 +121,7 @@ def _area_bits(areas: Floats) -> Bits:
     return bits
 
 
-def _overlapping(keys: Integers, boxes: Floats, truth_keys: Integers, truth: Truth) -> _Pairs:
+def _overlapping(keys: Integers, boxes: Float64s, truth_keys: Integers, truth: Truth) -> _Pairs:
     """All pairs of equal keys whose IoU reaches the lowest threshold."""
     starts = np.searchsorted(truth_keys, keys, side="left")
     counts = np.searchsorted(truth_keys, keys, side="right") - starts

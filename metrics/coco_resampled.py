@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketvision.metrics.coco_arrays import AREA_RANGES, IOU_THRESHOLDS, RECALL_LEVELS, Floats, Truth
+from pocketvision.metrics.coco_arrays import AREA_RANGES, IOU_THRESHOLDS, RECALL_LEVELS, Float64s, Truth
 from pocketvision.metrics.coco_matching import Matches
 
 _NUM_THRESHOLDS = len(IOU_THRESHOLDS)
@@ -89,7 +89,7 @@ class ResampledAP:
         ap = ap.reshape(_NUM_THRESHOLDS, -1)[:, defined]
         return {"AP": float(ap.mean()), "AP50": float(ap[0].mean())}
 
-    def _average_precision(self, weights: Counts, num_truth: Floats) -> Floats:
+    def _average_precision(self, weights: Counts, num_truth: Float64s) -> Float64s:
         """AP (S,) of every threshold and class that has a hit."""
         drawn = weights[self._images]
         own = drawn[self._rows]
@@ -104,7 +104,7 @@ class ResampledAP:
         reached = np.where(found > 0, reached + (RECALL_LEVELS[reached] <= recall), 0)
         new_levels = np.diff(reached, prepend=0)
         new_levels[self._starts] = reached[self._starts]
-        sums: Floats = np.add.reduceat(best * new_levels, self._starts)
+        sums: Float64s = np.add.reduceat(best * new_levels, self._starts)
         return sums / len(RECALL_LEVELS)
 
     def _counted(self, drawn: Counts) -> Counts:

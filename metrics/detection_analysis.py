@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketvision.metrics.coco_arrays import IOU_THRESHOLDS, Floats, Found, Integers, Truth
+from pocketvision.metrics.coco_arrays import IOU_THRESHOLDS, Float64s, Found, Integers, Truth
 from pocketvision.metrics.coco_matching import Matches
 from pocketvision.metrics.detection_overlaps import image_pairs
 
@@ -35,10 +35,10 @@ class ImageCounts(NamedTuple):
     false: Integers
 
     @property
-    def f1(self) -> Floats:
+    def f1(self) -> Float64s:
         """2 found / (2 found + missed + false), NaN for images without boxes and detections."""
         total = 2 * self.found + self.missed + self.false
-        f1: Floats = np.divide(2 * self.found, total, out=np.full(len(total), np.nan), where=total > 0)
+        f1: Float64s = np.divide(2 * self.found, total, out=np.full(len(total), np.nan), where=total > 0)
         return f1
 
 
@@ -62,12 +62,12 @@ def operating_points(matches: Matches) -> list[OperatingPoint | None]:
     return points
 
 
-def thresholds_of(points: list[OperatingPoint | None]) -> Floats:
+def thresholds_of(points: list[OperatingPoint | None]) -> Float64s:
     """Score thresholds (K,)."""
     return np.array([DEFAULT_THRESHOLD if point is None else point.threshold for point in points])
 
 
-def image_counts(truth: Truth, matches: Matches, thresholds: Floats, num_images: int) -> ImageCounts:
+def image_counts(truth: Truth, matches: Matches, thresholds: Float64s, num_images: int) -> ImageCounts:
     """What was found in each image, classes being told apart."""
     kept = (matches.counted & _FIRST != 0) & (matches.scores >= thresholds[matches.categories])
     is_hit = matches.hits & _FIRST != 0
@@ -77,7 +77,7 @@ def image_counts(truth: Truth, matches: Matches, thresholds: Floats, num_images:
     return ImageCounts(found, boxes - found, false)
 
 
-def confusion(truth: Truth, found: Found, matches: Matches, thresholds: Floats) -> NDArray[np.int64]:
+def confusion(truth: Truth, found: Found, matches: Matches, thresholds: Float64s) -> NDArray[np.int64]:
     """Boxes by (true, predicted) class at the thresholds, (K + 1, K + 1); the last index is background.
 
     The diagonal holds what COCO counts as found at IoU 0.5. Then the best of the other detections take

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketvision.metrics.coco_arrays import RECALL_LEVELS, Floats, Found, Integers, Truth
+from pocketvision.metrics.coco_arrays import RECALL_LEVELS, Float64s, Found, Integers, Truth
 from pocketvision.metrics.coco_matching import Matches
 from pocketvision.metrics.detection_overlaps import Overlaps, best_overlaps
 
@@ -35,7 +35,7 @@ class _Detections(NamedTuple):
 
     images: NDArray[np.int32]
     categories: Integers
-    scores: Floats
+    scores: Float64s
     errors: Integers
     target: Integers
 
@@ -118,7 +118,7 @@ def _without(
     return _mean_ap(categories[kept], detections.scores[kept], right[kept], num_truth)
 
 
-def _mean_ap(categories: Integers, scores: Floats, right: NDArray[np.bool_], num_truth: Integers) -> float:
+def _mean_ap(categories: Integers, scores: Float64s, right: NDArray[np.bool_], num_truth: Integers) -> float:
     """Mean over the classes with truth of AP at 101 recalls."""
     order = np.lexsort((-scores, categories))
     right, edges = right[order], np.searchsorted(categories[order], np.arange(len(num_truth) + 1))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketvision.metrics.coco_arrays import Floats, Found, Integers, Truth, box_ious
+from pocketvision.metrics.coco_arrays import Float64s, Found, Integers, Truth, box_ious
 
 _PAIRS_AT_ONCE = 2**17
 
@@ -16,7 +16,7 @@ _PAIRS_AT_ONCE = 2**17
 class Best(NamedTuple):
     """IoU (D,) with the best box, 0 without one, and its position in :class:`Truth`, or -1."""
 
-    ious: Floats
+    ious: Float64s
     boxes: Integers
 
 
@@ -36,7 +36,7 @@ class Pairs(NamedTuple):
 
     detections: Integers
     boxes: Integers
-    ious: Floats
+    ious: Float64s
 
 
 def image_pairs(truth: Truth, found: Found, chosen: Integers) -> Iterator[Pairs]:
@@ -66,7 +66,7 @@ def best_overlaps(truth: Truth, found: Found, chosen: Integers, matched: NDArray
     return Overlaps(*result)
 
 
-def _keep_best(best: Best, chosen: Integers, detections: Integers, boxes: Integers, ious: Floats) -> None:
+def _keep_best(best: Best, chosen: Integers, detections: Integers, boxes: Integers, ious: Float64s) -> None:
     """Enter the best box of each detection; all its pairs are here. Of equal IoUs the first box wins."""
     if not len(detections):
         return

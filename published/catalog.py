@@ -8,7 +8,7 @@ from pocketvision.core.errors import InputError
 from pocketvision.heads import DeepLabV3Head
 from pocketvision.models import Detector, Segmenter, VisionModel
 
-ClassNames = tuple[str | None, ...]
+_ClassNames = tuple[str | None, ...]
 NAMES = ("coco", "coco-voc")
 
 
@@ -17,7 +17,7 @@ class PublishedFile(NamedTuple):
     in its data set."""
 
     url: str
-    class_names: ClassNames
+    class_names: _ClassNames
     class_ids: tuple[int, ...]
 
 
@@ -42,7 +42,7 @@ def find_published(name: str, model: VisionModel) -> PublishedFile:
     return PublishedFile(_torchvision(name, is_deeplab).url, names, tuple(range(first, first + len(names))))
 
 
-def published_class_names(name: str) -> ClassNames:
+def published_class_names(name: str) -> _ClassNames:
     """The classes of published weights in our order: without a detector's background, None for slots
     that COCO leaves empty (torchvision calls them "N/A"). ImageNet's have words, not ids of WordNet."""
     if name == "imagenet":

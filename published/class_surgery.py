@@ -11,7 +11,7 @@ from pocketvision.core.weights import StateDict
 from pocketvision.models import Detector, VisionModel
 
 
-class ClassRows(NamedTuple):
+class SurgeryReport(NamedTuple):
     """What became of the layers that have rows for classes."""
 
     num_layers: int
@@ -45,7 +45,7 @@ def class_layers(model: VisionModel) -> list[str]:
 
 def match_classes(
     model: VisionModel, state: StateDict, class_names: Sequence[str | None] | None
-) -> tuple[StateDict, ClassRows | None]:
+) -> tuple[StateDict, SurgeryReport | None]:
     """``state``, of a model with ``class_names``, with the rows that ``model`` needs for its own classes.
 
     Rows of a name that both have are copied, and so is the background's; others keep their fresh values.
@@ -73,7 +73,7 @@ def match_classes(
                 state[key], own[key], kept, len(old) + background, len(names) + background
             )
     num_old = len(old) or state[f"{layers[0]}.weight"].shape[0]
-    return adapted, ClassRows(len(layers), len(kept) - bool(background and old), num_old, len(names))
+    return adapted, SurgeryReport(len(layers), len(kept) - bool(background and old), num_old, len(names))
 
 
 def _copy_rows(old: Tensor, new: Tensor, kept: list[tuple[int, int]], num_old: int, num_new: int) -> Tensor:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
+from pocketvision.core.protocols import Library
 from pocketvision.core.weights import StateDict
 from pocketvision.models import Classifier, Detector, Segmenter, VisionModel
-
-Library = Literal["torchvision", "timm"]
 
 # Where torchvision keeps the parts of a model. A segmenter's or detector's backbone has no "features."
 # of the classification model in front of its names.

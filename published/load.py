@@ -13,12 +13,13 @@ from pocketvision.backbones.pretrained import LIBRARY_STEMS, imagenet_file, load
 from pocketvision.core.download import download
 from pocketvision.core.errors import InputError
 from pocketvision.core.layers import freeze_norms
+from pocketvision.core.protocols import Library
 from pocketvision.core.weights import MatchReport, StateDict, load_state_dict, read_passport, read_state_dict
 from pocketvision.models import Classifier, VisionModel
 from pocketvision.models.input_facts import norm_eps
 from pocketvision.published.catalog import NAMES, PublishedFile, find_published, published_class_names
 from pocketvision.published.class_surgery import match_classes
-from pocketvision.published.convert import Library, from_published
+from pocketvision.published.convert import from_published
 from pocketvision.published.mismatch import PREPROCESSING, check_passport, differs, refuse_other
 from pocketvision.published.tensorflow.import_file import INPUTS, SUFFIXES, import_tensorflow
 from pocketvision.published.timm_hub import absorb_eps, fetch_timm, is_timm_name, timm_facts

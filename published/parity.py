@@ -17,7 +17,7 @@ from pocketvision.heads import DeepLabV3Head
 from pocketvision.models import Classifier, Detector, Segmenter, VisionModel
 from pocketvision.published.load import WHOLE_STEMS, mobilenet_of
 from pocketvision.published.tensorflow.frozen_graph import read_frozen_graph
-from pocketvision.published.tensorflow.graph import Graph, skip_copies
+from pocketvision.published.tensorflow.graph import FileGraph, skip_copies
 from pocketvision.published.tensorflow.run_graph import GraphRun, NotRunnableError
 from pocketvision.published.tensorflow.tflite import read_tflite
 
@@ -61,7 +61,7 @@ def _difference(ours: Tensor, theirs: Tensor) -> float:
     return float((ours.double() - theirs).norm() / theirs.norm().clamp(min=1e-12))
 
 
-def _with_graph(model: VisionModel, graph: Graph, nodes: Mapping[str, str]) -> str:
+def _with_graph(model: VisionModel, graph: FileGraph, nodes: Mapping[str, str]) -> str:
     """Compare what reaches each layer: everything that the layers before it do."""
     seen: dict[str, Tensor] = {}
 
@@ -103,7 +103,7 @@ def _with_graph(model: VisionModel, graph: Graph, nodes: Mapping[str, str]) -> s
     )
 
 
-def _source(graph: Graph, name: str) -> str:
+def _source(graph: FileGraph, name: str) -> str:
     """The node whose value a layer reads, before what pads it."""
     source = graph[name].inputs[0]
     before = skip_copies(graph, source)

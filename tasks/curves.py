@@ -14,7 +14,7 @@ from pocketvision.core.files import replacing
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Floats = npt.NDArray[np.float64]
+_Floats = npt.NDArray[np.float64]
 
 _NUM_SMOOTHED = 50
 
@@ -22,8 +22,8 @@ _NUM_SMOOTHED = 50
 class Curve(NamedTuple):
     """One column where it has values: steps (T,) and values (T,)."""
 
-    steps: Floats
-    values: Floats
+    steps: _Floats
+    values: _Floats
 
 
 def plot_curves(metrics_csv: Path, output: Path) -> None:
@@ -107,7 +107,7 @@ def _draw_panel(axes: Axes, title: str, curves: dict[str, Curve]) -> None:
         axes.legend()
 
 
-def smooth(values: Floats) -> Floats:
+def smooth(values: _Floats) -> _Floats:
     """Exponential moving average (T,) over about a fiftieth of the curve, without a bias at the start."""
     keep = max(0.0, 1 - _NUM_SMOOTHED / max(1, len(values)))
     result = np.empty_like(values)

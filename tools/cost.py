@@ -15,19 +15,15 @@ from typing import TYPE_CHECKING, Any
 from pocketvision.core.command import command, find_config, load_config, shipped_configs
 from pocketvision.core.config import Experiment, apply_overrides, parameters, parse_overrides
 from pocketvision.core.errors import InputError
-from pocketvision.costs.classifiers import CLASSIFIERS
-from pocketvision.costs.detectors import DETECTORS
-from pocketvision.costs.published import CONVENTIONS, Published, PublishedCost
-from pocketvision.costs.segmenters import SEGMENTERS
 
 if TYPE_CHECKING:
     from pocketvision.core.structures import Size
-    from pocketvision.costs.compare import Comparison
+    from pocketvision.costs.compare import CostComparison
     from pocketvision.costs.measure import Cost
+    from pocketvision.costs.published import Published
 
 BACKBONES = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small")
 SEGMENTATION_HEADS = ("lraspp", "raspp", "aspp", "deeplabv3")
-PUBLISHED: tuple[Published, ...] = (*CLASSIFIERS, *DETECTORS, *SEGMENTERS)
 
 
 @command
@@ -178,11 +174,11 @@ def aligned(rows: Sequence[Sequence[str]], left: int) -> list[str]:
 def _print_paper(name: str | None, overrides: Sequence[str], as_json: bool) -> None:
     if overrides:
         raise InputError(f"--paper compares the published models as they are: leave out {overrides[0]}.")
+    from pocketvision.costs.compare import PUBLISHED, compare
+
     rows = PUBLISHED if name is None else [row for row in PUBLISHED if _is_of(row, name)]
     if name is not None and not rows:
         raise InputError(f"No published costs are known for {name}: --paper without a name prints all.")
-    from pocketvision.costs.compare import compare
-
     found = list(compare(rows))
     if as_json:
         print(json.dumps([comparison._asdict() for comparison in found], indent=1))
@@ -192,6 +188,8 @@ def _print_paper(name: str | None, overrides: Sequence[str], as_json: bool) -> N
 
 def _is_of(row: Published, name: str) -> bool:
     """Whether a row is of a backbone, or of a config's backbone and task, by the config's name."""
+    from pocketvision.costs.published import PublishedCost
+
     if _find(name) is None:
         return bool(row.model.split()[0] == name)
     parts = re.match(r"(ssdlite|lraspp|deeplabv3|classifier)_(v1|v2|v3_large|v3_small)_", Path(name).stem)
@@ -207,7 +205,9 @@ def _is_of(row: Published, name: str) -> bool:
     return same_task and row.model.split()[0] == f"mobilenet_{parts[2]}"
 
 
-def _paper_table(found: Sequence[Comparison]) -> str:
+def _paper_table(found: Sequence[CostComparison]) -> str:
+    from pocketvision.costs.published import CONVENTIONS
+
     errata = list(dict.fromkeys(row.erratum for row in found if row.erratum))
     conventions = list(dict.fromkeys(row.convention for row in found))
     rows = [

@@ -86,11 +86,11 @@ def _images(arguments: argparse.Namespace, model: VisionModel, options: ExportOp
     """What to verify with, found before the time for exporting is spent: a run reads its own data itself."""
     from pocketvision.deploy.certificate.images import find_images, images_of
     from pocketvision.deploy.export.to_file import plan_artifact
-    from pocketvision.evaluation.run_data import OwnData
+    from pocketvision.evaluation.run_data import RunData
 
     data, source = arguments.verify, Path(arguments.source)
     if source.is_dir():
-        own = OwnData(source, model).data
+        own = RunData(source, model).data
         if Path(own.root).resolve() == data.resolve():
             return images_of(own.records(own.val_split), f"{data}, split {own.val_split}")
     return find_images(data, plan_artifact(model, options))

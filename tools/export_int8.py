@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pocketvision.deploy.formats import ExportOptions
-    from pocketvision.evaluation.run_data import OwnData
+    from pocketvision.evaluation.run_data import RunData
     from pocketvision.models import VisionModel
 
 
@@ -66,15 +66,15 @@ def write_int8(arguments: argparse.Namespace, model: VisionModel, options: Expor
     return export_int8(model, arguments.format, arguments.output, images, options, limit)
 
 
-def _own_data(source: str, model: VisionModel) -> OwnData:
-    from pocketvision.evaluation.run_data import OwnData
+def _own_data(source: str, model: VisionModel) -> RunData:
+    from pocketvision.evaluation.run_data import RunData
 
     path = Path(source)
     is_config = not path.is_dir() and path.suffix != ".safetensors"
-    return OwnData(find_config(source) if is_config else path, model)
+    return RunData(find_config(source) if is_config else path, model)
 
 
-def _images(arguments: argparse.Namespace, model: VisionModel, data: OwnData | None) -> Tensor:
+def _images(arguments: argparse.Namespace, model: VisionModel, data: RunData | None) -> Tensor:
     from pocketvision.deploy.export.calibration_images import read_calibration_images
 
     if arguments.calibration is not None:

@@ -12,7 +12,7 @@ import numpy as np
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets.augment.ssd_crop import boxes_in, clean_boxes
-from pocketvision.datasets.augment.view import Color, needed_scale, show, turn
+from pocketvision.datasets.augment.view import FillColor, needed_scale, show, turn
 from pocketvision.datasets.images.picture import Picture
 from pocketvision.datasets.images.read import Array
 from pocketvision.datasets.records.annotations import Boxes, Labels
@@ -30,7 +30,7 @@ class Annotated(NamedTuple):
     labels: Labels
 
 
-class Sample(NamedTuple):
+class MixedSample(NamedTuple):
     """An image (H, W, 3) uint8 at the input's size, its boxes (G, 4) xyxy in its pixels, and labels (G,)."""
 
     image: Array
@@ -42,7 +42,9 @@ Partners = Callable[[np.random.Generator], Annotated]
 """Draws another image of the data set."""
 
 
-def mosaic(images: Sequence[Annotated], resize: Resize, fill: Color, rng: np.random.Generator) -> Sample:
+def mosaic(
+    images: Sequence[Annotated], resize: Resize, fill: FillColor, rng: np.random.Generator
+) -> MixedSample:
     """Four images around a random point (arXiv:2004.10934, sec. 3.3), boxes cut to their quarter.
 
     Each image is shown at 0.5 to 1 times the size it has alone; a quarter that is smaller shows a random
@@ -61,19 +63,19 @@ def mosaic(images: Sequence[Annotated], resize: Resize, fill: Color, rng: np.ran
         image[top:bottom, left:right] = part.image
         boxes.append(part.boxes + np.array([left, top, left, top], dtype=np.float32))
         labels.append(part.labels)
-    return Sample(image, *clean_boxes(np.concatenate(boxes), np.concatenate(labels), resize.image_size))
+    return MixedSample(image, *clean_boxes(np.concatenate(boxes), np.concatenate(labels), resize.image_size))
 
 
-def mixup(first: Sample, second: Sample) -> Sample:
+def mixup(first: MixedSample, second: MixedSample) -> MixedSample:
     """The mean of two images with the boxes of both (arXiv:2107.08430, sec. 2.1)."""
     image = np.asarray(cv2.addWeighted(first.image, 0.5, second.image, 0.5, 0), dtype=np.uint8)
     boxes = np.concatenate((first.boxes, second.boxes))
-    return Sample(image, boxes, np.concatenate((first.labels, second.labels)))
+    return MixedSample(image, boxes, np.concatenate((first.labels, second.labels)))
 
 
 def copy_paste(
-    sample: Sample, other: Annotated, resize: Resize, fill: Color, rng: np.random.Generator
-) -> Sample:
+    sample: MixedSample, other: Annotated, resize: Resize, fill: FillColor, rng: np.random.Generator
+) -> MixedSample:
     """Up to three boxes of another image on top of ``sample`` (after arXiv:2012.07177, with whole boxes).
 
     They have 0.5 to 1.5 times the size they have there, go to places where they hide at most 30 % of
@@ -97,12 +99,12 @@ def copy_paste(
         image[top:bottom, left:right] = show(pixels, size, box, stretch, fill)[0]
         boxes = np.concatenate((boxes, np.array([place], dtype=np.float32)))
         labels = np.append(labels, other.labels[index])
-    return Sample(image, boxes, labels)
+    return MixedSample(image, boxes, labels)
 
 
 def view(
-    annotated: Annotated, window: Sequence[float], resize: Resize, fill: Color, quarters: int = 0
-) -> Sample:
+    annotated: Annotated, window: Sequence[float], resize: Resize, fill: FillColor, quarters: int = 0
+) -> MixedSample:
     """A window of an image at the input's size, with the boxes whose centre it holds, cut to it.
 
     The window is turned counterclockwise by ``quarters`` * 90 degrees before it is resized.
@@ -114,7 +116,7 @@ def view(
     boxes = turn(boxes, size, quarters)[1]
     pixels = np.rot90(picture.read(needed_scale(turned_window, resize)), quarters)
     image, landing = show(pixels, turned_size, turned_window.tolist(), resize, fill)
-    return Sample(image, *clean_boxes(landing(boxes), labels, resize.image_size))
+    return MixedSample(image, *clean_boxes(landing(boxes), labels, resize.image_size))
 
 
 def _tile_window(

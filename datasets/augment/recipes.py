@@ -13,7 +13,15 @@ from pocketvision.core.resize import Resize
 from pocketvision.core.structures import IGNORE_INDEX, Size
 from pocketvision.datasets.augment.flips_and_colors import flip_and_color
 from pocketvision.datasets.augment.inception_crop import inception_window
-from pocketvision.datasets.augment.mixing import Annotated, Partners, Sample, copy_paste, mixup, mosaic, view
+from pocketvision.datasets.augment.mixing import (
+    Annotated,
+    MixedSample,
+    Partners,
+    copy_paste,
+    mixup,
+    mosaic,
+    view,
+)
 from pocketvision.datasets.augment.ssd_crop import clean_boxes, crop_window, expand_window, jitter_window
 from pocketvision.datasets.augment.view import needed_scale, show
 from pocketvision.datasets.images.picture import Picture, as_picture
@@ -104,7 +112,7 @@ class DetectionAugmentation:
 
     def _mix(
         self, annotated: Annotated, resize: Resize, rng: np.random.Generator, partners: Partners
-    ) -> Sample:
+    ) -> MixedSample:
         if rng.random() < self.mosaic:
             others = [partners(rng) for _ in range(3)]
             sample = mosaic([annotated, *others], resize, self.fill, rng)
@@ -116,7 +124,7 @@ class DetectionAugmentation:
             sample = mixup(sample, self._zoom(partners(rng), resize, rng))
         return sample
 
-    def _zoom(self, annotated: Annotated, resize: Resize, rng: np.random.Generator) -> Sample:
+    def _zoom(self, annotated: Annotated, resize: Resize, rng: np.random.Generator) -> MixedSample:
         """Zooming and cropping as one window, which is drawn before anything is decoded."""
         height, width = annotated.picture.size
         window = np.array([0.0, 0.0, width, height])

@@ -16,8 +16,8 @@ from pocketvision.core.structures import Size
 from pocketvision.datasets.images.read import Array
 from pocketvision.datasets.records.annotations import Boxes
 
-Color = tuple[int, int, int]
-Floats = TypeVar("Floats", npt.NDArray[np.float32], npt.NDArray[np.float64])
+FillColor = tuple[int, int, int]
+_Floats = TypeVar("_Floats", npt.NDArray[np.float32], npt.NDArray[np.float64])
 _SLACK = 1e-6
 """Of a pixel: rounding errors must not add a row."""
 
@@ -43,7 +43,7 @@ def needed_scale(window: Sequence[float], resize: Resize) -> float:
 
 
 def show(
-    pixels: Array, size: Size, window: Sequence[float], resize: Resize, fill: Color
+    pixels: Array, size: Size, window: Sequence[float], resize: Resize, fill: FillColor
 ) -> tuple[Array, Landing]:
     """The part ``window`` (x1, y1, x2, y2) of an image of ``size``, as ``resize`` makes an input of it.
 
@@ -87,14 +87,14 @@ def _fit(low: float, high: float, length: int, stored: int, output: int) -> _Spa
     return _Span(start, stop, first, last, scale, first - start / share * scale)
 
 
-def _frame(image: Array, pads: tuple[int, int, int, int], color: Color) -> Array:
+def _frame(image: Array, pads: tuple[int, int, int, int], color: FillColor) -> Array:
     """Pixels of ``color`` added at the top, bottom, left and right."""
     if not any(pads):
         return image
     return np.asarray(cv2.copyMakeBorder(image, *pads, cv2.BORDER_CONSTANT, value=color), dtype=np.uint8)
 
 
-def turn(boxes: Floats, size: Size, quarters: int) -> tuple[Size, Floats]:
+def turn(boxes: _Floats, size: Size, quarters: int) -> tuple[Size, _Floats]:
     """Size of an image and boxes (G, 4) in it after ``numpy.rot90`` by ``quarters``."""
     for _ in range(quarters):
         boxes = np.stack((boxes[:, 1], size[1] - boxes[:, 2], boxes[:, 3], size[1] - boxes[:, 0]), axis=1)

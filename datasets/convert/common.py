@@ -29,7 +29,7 @@ class Holds:
 
 
 @dataclass(frozen=True)
-class Target:
+class ConversionTarget:
     """The folder to write to, and whether images are always copied."""
 
     folder: Path
@@ -44,11 +44,11 @@ class Target:
         return places
 
 
-Writer = Callable[[Splits, Target], None]
+RecordsWriter = Callable[[Splits, ConversionTarget], None]
 
 
 def convert(
-    splits: Splits, write: Writer, holds: Holds, output: Path, *, copy_images: bool = False
+    splits: Splits, write: RecordsWriter, holds: Holds, output: Path, *, copy_images: bool = False
 ) -> list[str]:
     """Write ``splits`` with ``write``; images are hard links, or copies where links are impossible.
 
@@ -67,7 +67,7 @@ def convert(
     if not holds.crowd:
         common = {name: _without_crowd(records) for name, records in common.items()}
     output.mkdir(parents=True, exist_ok=True)
-    write(common, Target(output, copy_images))
+    write(common, ConversionTarget(output, copy_images))
     return losses
 
 

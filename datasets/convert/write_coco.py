@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from pocketvision.core.files import write_json
-from pocketvision.datasets.convert.common import Holds, Splits, Target
+from pocketvision.datasets.convert.common import ConversionTarget, Holds, Splits
 from pocketvision.datasets.records.annotations import DetectionRecords
 
 HOLDS = Holds(crowd=True, areas=True, ids=True)
 
 
-def write_coco(splits: Splits, target: Target) -> None:
+def write_coco(splits: Splits, target: ConversionTarget) -> None:
     """Write all splits; annotation ids count on from one split to the next."""
     ids = _category_ids(splits)
     next_id = count(1)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 
 from pocketvision.core.files import replacing
-from pocketvision.datasets.convert.common import Holds, Splits, Target, all_images
+from pocketvision.datasets.convert.common import ConversionTarget, Holds, Splits, all_images
 
 HOLDS = Holds(crowd=True, difficult=True, areas=True)
 _HEADER = ("image", "xmin", "ymin", "xmax", "ymax", "label", "split", "crowd", "difficult", "area")
 
 
-def write_csv(splits: Splits, target: Target) -> None:
+def write_csv(splits: Splits, target: ConversionTarget) -> None:
     """Write all splits into one file, and ``classes.txt`` for the order of the classes."""
     rows: list[tuple[object, ...]] = []
     places = target.place_images(all_images(splits), target.folder / "images")

@@ -6,13 +6,13 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from pocketvision.core.files import replacing
-from pocketvision.datasets.convert.common import Holds, Splits, Target, all_images
+from pocketvision.datasets.convert.common import ConversionTarget, Holds, Splits, all_images
 from pocketvision.datasets.records.annotations import DetectionRecords
 
 HOLDS = Holds(difficult=True)
 
 
-def write_voc(splits: Splits, target: Target) -> None:
+def write_voc(splits: Splits, target: ConversionTarget) -> None:
     """Write all splits; ``classes.txt``, which VOC does not know, keeps the order of the classes."""
     places = target.place_images(all_images(splits), target.folder / "JPEGImages")
     for split, records in splits.items():

@@ -8,13 +8,13 @@ import numpy as np
 import yaml  # type: ignore[import-untyped]
 
 from pocketvision.core.files import replacing
-from pocketvision.datasets.convert.common import Holds, Splits, Target
+from pocketvision.datasets.convert.common import ConversionTarget, Holds, Splits
 from pocketvision.datasets.records.annotations import DetectionRecords
 
 HOLDS = Holds()
 
 
-def write_yolo(splits: Splits, target: Target) -> None:
+def write_yolo(splits: Splits, target: ConversionTarget) -> None:
     """Write all splits; an image without boxes has an empty label file."""
     for split, records in splits.items():
         places = target.place_images(records.image_paths, target.folder / "images" / split)

@@ -12,7 +12,7 @@ from pocketvision.core.errors import InputError
 from pocketvision.datasets.images.read import read_size
 from pocketvision.datasets.readers.assemble import assemble
 from pocketvision.datasets.readers.coco_index import read_index, write_index
-from pocketvision.datasets.readers.coco_json import Json, load_coco
+from pocketvision.datasets.readers.coco_json import CocoJson, load_coco
 from pocketvision.datasets.readers.coco_layouts import find_coco
 from pocketvision.datasets.readers.coco_rows import is_id, read_annotations
 from pocketvision.datasets.readers.folders import empty_split, existing_root, is_file, list_names
@@ -66,7 +66,7 @@ def _read_json(file: Path, folder: Path, root: str | Path, split: str) -> tuple[
     return records, None not in stated
 
 
-def _categories(rows: list[Json], file: Path) -> dict[int, str]:
+def _categories(rows: list[CocoJson], file: Path) -> dict[int, str]:
     """Category id -> name, ordered by id."""
     names: dict[int, str] = {}
     for row in rows:
@@ -81,7 +81,7 @@ def _categories(rows: list[Json], file: Path) -> dict[int, str]:
     return dict(sorted(names.items()))
 
 
-def _owners(images: list[Json], file: Path) -> dict[int, int]:
+def _owners(images: list[CocoJson], file: Path) -> dict[int, int]:
     """Image id -> its index."""
     owners: dict[int, int] = {}
     for i, image in enumerate(images):
@@ -114,7 +114,7 @@ def _names(records: DetectionRecords, folder: Path) -> Iterator[tuple[str, int]]
         yield path.removeprefix(prefix), image_id
 
 
-def _stated_size(image: Json) -> tuple[int, int] | None:
+def _stated_size(image: CocoJson) -> tuple[int, int] | None:
     height, width = image.get("height"), image.get("width")
     if is_id(height) and is_id(width) and 0 < height < 2**31 and 0 < width < 2**31:
         return height, width

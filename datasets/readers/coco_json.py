@@ -12,13 +12,13 @@ import orjson
 
 from pocketvision.core.errors import InputError
 
-Json = dict[str, Any]
+CocoJson = dict[str, Any]
 
 # The value holds no quote or brace, so the match ends with it; inside a text the quotes would be escaped.
 _POLYGONS = re.compile(rb'"segmentation"\s*:\s*\[[\[\]\d\s,.eE+-]*\]')
 
 
-def load_coco(file: Path, *, polygons: bool = True) -> Json:
+def load_coco(file: Path, *, polygons: bool = True) -> CocoJson:
     """The content of ``file``, which has lists of objects 'images', 'annotations' and 'categories'.
 
     Without ``polygons`` a list under 'segmentation' is 0: in large files they are most of the numbers.

@@ -13,13 +13,13 @@ import numpy.typing as npt
 
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.readers.assemble import BoxArrays, FoundBoxes
-from pocketvision.datasets.readers.coco_json import Json
+from pocketvision.datasets.readers.coco_json import CocoJson
 
 _NUMBERS = {int, float}
 
 
 def read_annotations(
-    rows: list[Json], owners: dict[int, int], label_of: dict[int, int], file: Path
+    rows: list[CocoJson], owners: dict[int, int], label_of: dict[int, int], file: Path
 ) -> BoxArrays:
     """Boxes of ``rows``; image id -> index and category id -> label.
 
@@ -35,7 +35,7 @@ def is_id(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
 
 
-def _all_at_once(rows: list[Json], owners: dict[int, int], label_of: dict[int, int]) -> BoxArrays | None:
+def _all_at_once(rows: list[CocoJson], owners: dict[int, int], label_of: dict[int, int]) -> BoxArrays | None:
     """None if anything is not as usual, even if it is right."""
     try:
         image_ids = [row["image_id"] for row in rows]
@@ -69,7 +69,9 @@ def _types(values: Iterable[Any]) -> set[type]:
     return set(map(type, values))
 
 
-def _one_by_one(rows: list[Json], owners: dict[int, int], label_of: dict[int, int], file: Path) -> FoundBoxes:
+def _one_by_one(
+    rows: list[CocoJson], owners: dict[int, int], label_of: dict[int, int], file: Path
+) -> FoundBoxes:
     found = FoundBoxes()
     for i, row in enumerate(rows):
         box, area = row.get("bbox"), row.get("area")
@@ -90,7 +92,7 @@ def _of(table: Mapping[Any, int], key: Any) -> int | None:
     return table.get(key) if isinstance(key, (int, float)) else None
 
 
-def _why(row: Json, owner: int | None, label: int | None) -> str:
+def _why(row: CocoJson, owner: int | None, label: int | None) -> str:
     if owner is None:
         return f"no image has its image id {row.get('image_id')}; add the image, or remove the annotation."
     if label is None:

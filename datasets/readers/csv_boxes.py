@@ -13,12 +13,12 @@ from pocketvision.core.errors import InputError
 from pocketvision.datasets.images.read import read_size
 from pocketvision.datasets.readers.assemble import FoundBoxes, assemble
 from pocketvision.datasets.readers.class_list import ordered_names
-from pocketvision.datasets.readers.csv_tables import Row, Table, csv_tables
+from pocketvision.datasets.readers.csv_tables import CsvRow, CsvTable, csv_tables
 from pocketvision.datasets.readers.folders import is_file, missing_split
 from pocketvision.datasets.records.annotations import DetectionRecords
 from pocketvision.datasets.records.splits import find_split
 
-Box = tuple[float, float, float, float]
+CsvBox = tuple[float, float, float, float]
 
 
 def read_csv_boxes(root: str | Path, split: str) -> DetectionRecords:
@@ -58,7 +58,7 @@ def read_csv_boxes(root: str | Path, split: str) -> DetectionRecords:
 
 
 def _boxes(
-    table: Table, names: tuple[str, ...], root: Path, split: str
+    table: CsvTable, names: tuple[str, ...], root: Path, split: str
 ) -> tuple[FoundBoxes, list[str], dict[Path, tuple[int, int]]]:
     """The boxes, where each of them is written, and the images with their sizes."""
     found, where = FoundBoxes(), []
@@ -106,7 +106,7 @@ def _find(image: str, beside: Path, root: Path, split: str, place: str) -> Path:
     return path
 
 
-def _box(row: Row, is_xywh: bool, place: str) -> Box:
+def _box(row: CsvRow, is_xywh: bool, place: str) -> CsvBox:
     if not row.label:
         raise InputError(f"{place} has a box without a label: add its class, or leave the box empty too.")
     x1, y1, x2, y2 = (

@@ -20,7 +20,7 @@ _CORNERS = (("xmin", "x_min", "x1", "left"), ("ymin", "y_min", "y1", "top"), ("x
 _SIZES = (("x", "xmin", "x_min", "left"), ("y", "ymin", "y_min", "top"), ("w", "width"), ("h", "height"))
 
 
-class Row(NamedTuple):
+class CsvRow(NamedTuple):
     """A row's fields as text, empty where the file has no such column; ``box`` as the file has it."""
 
     line: int
@@ -33,12 +33,12 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Table:
+class CsvTable:
     """The rows of one split, whose boxes are corners or, if ``is_xywh``, corner and size."""
 
     file: Path
     is_xywh: bool
-    rows: list[Row]
+    rows: list[CsvRow]
 
 
 class _Columns(NamedTuple):
@@ -55,13 +55,13 @@ class _Columns(NamedTuple):
 _HEADERLESS = _Columns(0, (1, 2, 3, 4), 5)
 
 
-def csv_tables(root: Path) -> dict[str, Table]:
+def csv_tables(root: Path) -> dict[str, CsvTable]:
     """Split -> table of all CSV files of boxes in ``root``, its ``annotations`` and its folders of splits.
 
     Raises:
         InputError: a file is broken, or two are of the same split.
     """
-    tables: dict[str, Table] = {}
+    tables: dict[str, CsvTable] = {}
     for file in _files(root):
         rows = _rows(file)
         columns = _columns(rows[0][1]) if rows else None
@@ -143,12 +143,12 @@ def _is_number(text: str) -> bool:
 
 def _split(
     file: Path, columns: _Columns, rows: list[tuple[int, list[str]]], in_root: bool
-) -> dict[str, Table]:
+) -> dict[str, CsvTable]:
     """The table of each split in a file."""
     folder = file.parent.name
     of_folder = canonical(folder) if not in_root and split_of(folder) else None
     default = split_of(file.stem) or of_folder or ALL
-    tables: dict[str, Table] = {}
+    tables: dict[str, CsvTable] = {}
     needed = 1 + max(columns.image, columns.label, *columns.box)
     for line, fields in rows:
         if len(fields) < needed:
@@ -159,14 +159,14 @@ def _split(
         if not row.image:
             raise InputError(f"{file}, line {line}, names no image: add its file name, or remove the line.")
         split = _field(fields, columns.split) or default
-        tables.setdefault(canonical(split), Table(file, columns.is_xywh, [])).rows.append(row)
+        tables.setdefault(canonical(split), CsvTable(file, columns.is_xywh, [])).rows.append(row)
     return tables
 
 
-def _row(line: int, fields: list[str], columns: _Columns) -> Row:
+def _row(line: int, fields: list[str], columns: _Columns) -> CsvRow:
     x1, y1, x2, y2 = (fields[i] for i in columns.box)
     rest = (_field(fields, i) for i in (columns.crowd, columns.difficult, columns.area))
-    return Row(line, fields[columns.image], (x1, y1, x2, y2), fields[columns.label], *rest)
+    return CsvRow(line, fields[columns.image], (x1, y1, x2, y2), fields[columns.label], *rest)
 
 
 def _field(fields: list[str], column: int | None) -> str:

@@ -71,7 +71,7 @@ class FoundData:
 
 
 @dataclass(frozen=True)
-class Format:
+class DataFormat:
     """A format: ``find_splits`` returns none of them where a folder is something else."""
 
     name: str
@@ -124,9 +124,9 @@ def _existing(place: Path) -> Path:
     return place
 
 
-def _look(place: Path, formats: list[Format]) -> dict[Format, tuple[str, ...]]:
+def _look(place: Path, formats: list[DataFormat]) -> dict[DataFormat, tuple[str, ...]]:
     """The formats that ``place`` has, and their splits; raises InputError where all it has is broken."""
-    found: dict[Format, tuple[str, ...]] = {}
+    found: dict[DataFormat, tuple[str, ...]] = {}
     errors: list[InputError] = []
     for form in formats:
         try:
@@ -155,7 +155,7 @@ def _there(place: Path) -> str:
     return f"{shown} ... ({len(names)} in all)" if len(names) > _MAX_LISTED else shown
 
 
-def _describe(place: Path, form: Format, splits: tuple[str, ...]) -> FoundData:
+def _describe(place: Path, form: DataFormat, splits: tuple[str, ...]) -> FoundData:
     arguments: dict[str, Any] = {"root": str(place)}
     has = "no splits" if splits == (ALL,) else f"the splits {', '.join(splits)}"
     text = f"{form.title} in {place} with {has}"
@@ -200,23 +200,32 @@ def _only_folders(find: Callable[[Path], Iterable[str]]) -> Callable[[Path], Ite
 
 # fmt: off
 FORMATS = (
-    Format("coco", "detection", "COCO boxes", "instances_{split}.json or another COCO JSON, and images",
-           "CocoDataModule", _only_folders(coco_splits), read_coco),
-    Format("voc", "detection", "Pascal VOC boxes", "Annotations/*.xml and JPEGImages, or XML beside images",
-           "VocDataModule", _only_folders(voc_splits), read_voc),
-    Format("yolo", "detection", "YOLO boxes", "data.yaml, or folders images and labels",
-           "YoloDataModule", _yolo_splits, read_yolo),
-    Format("csv", "detection", "boxes in CSV", "a .csv with columns image, xmin, ymin, xmax, ymax, label",
-           "CsvDataModule", csv_tables, read_csv_boxes),
-    Format("coco_masks", "segmentation", "COCO masks", "instances_{split}.json or another COCO JSON",
-           "CocoSegmentationDataModule", _only_folders(coco_splits), read_coco_segmentation),
-    Format("voc_masks", "segmentation", "Pascal VOC masks", "SegmentationClass/*.png and JPEGImages",
-           "VocSegmentationDataModule", _only_folders(voc_segmentation_splits), read_voc_segmentation),
-    Format("cityscapes", "segmentation", "Cityscapes masks", "leftImg8bit and gtFine",
-           "CityscapesDataModule", _only_folders(cityscapes_splits), read_cityscapes),
-    Format("mask_folder", "segmentation", "folders of masks", "images and masks/*.png, or these in splits",
-           "MaskFolderDataModule", _only_folders(_mask_splits), read_mask_folder),
-    Format("image_folder", "classification", "folders of classes", "a folder of images for each class",
-           "ImageFolderDataModule", _only_folders(image_folder_splits), read_image_folder),
+    DataFormat("coco", "detection",
+               "COCO boxes", "instances_{split}.json or another COCO JSON, and images",
+               "CocoDataModule", _only_folders(coco_splits), read_coco),
+    DataFormat("voc", "detection",
+               "Pascal VOC boxes", "Annotations/*.xml and JPEGImages, or XML beside images",
+               "VocDataModule", _only_folders(voc_splits), read_voc),
+    DataFormat("yolo", "detection",
+               "YOLO boxes", "data.yaml, or folders images and labels",
+               "YoloDataModule", _yolo_splits, read_yolo),
+    DataFormat("csv", "detection",
+               "boxes in CSV", "a .csv with columns image, xmin, ymin, xmax, ymax, label",
+               "CsvDataModule", csv_tables, read_csv_boxes),
+    DataFormat("coco_masks", "segmentation",
+               "COCO masks", "instances_{split}.json or another COCO JSON",
+               "CocoSegmentationDataModule", _only_folders(coco_splits), read_coco_segmentation),
+    DataFormat("voc_masks", "segmentation",
+               "Pascal VOC masks", "SegmentationClass/*.png and JPEGImages",
+               "VocSegmentationDataModule", _only_folders(voc_segmentation_splits), read_voc_segmentation),
+    DataFormat("cityscapes", "segmentation",
+               "Cityscapes masks", "leftImg8bit and gtFine",
+               "CityscapesDataModule", _only_folders(cityscapes_splits), read_cityscapes),
+    DataFormat("mask_folder", "segmentation",
+               "folders of masks", "images and masks/*.png, or these in splits",
+               "MaskFolderDataModule", _only_folders(_mask_splits), read_mask_folder),
+    DataFormat("image_folder", "classification",
+               "folders of classes", "a folder of images for each class",
+               "ImageFolderDataModule", _only_folders(image_folder_splits), read_image_folder),
 )
 # fmt: on

@@ -16,7 +16,7 @@ from pocketvision.datasets.readers.folders import is_file, read_lines
 from pocketvision.datasets.readers.mask_cache import cached_masks, mask_folder_of
 from pocketvision.datasets.records.annotations import Mask
 
-Color = tuple[int, int, int]
+MaskColor = tuple[int, int, int]
 _CLASS_FILES = ("classes.txt", "classes.csv", "class_dict.csv")
 _WIDE = ("I;16", "I;16B", "I;16L", "I")
 _COLORED = ("RGB", "RGBA")
@@ -28,7 +28,7 @@ class ClassTable:
 
     file: Path
     names: tuple[str, ...]
-    colors: tuple[Color, ...]
+    colors: tuple[MaskColor, ...]
 
 
 def class_table(root: Path) -> ClassTable | None:
@@ -55,7 +55,7 @@ def class_table(root: Path) -> ClassTable | None:
     return ClassTable(file, names, tuple(colors))
 
 
-def _row(line: str) -> tuple[str, Color | None]:
+def _row(line: str) -> tuple[str, MaskColor | None]:
     """Name and colour of ``name,r,g,b`` or ``name r g b``; a name may have spaces."""
     fields = next(csv.reader([line])) if "," in line else line.rsplit(maxsplit=3)
     values = [field.strip() for field in fields[1:4]]

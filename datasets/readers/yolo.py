@@ -22,7 +22,7 @@ from pocketvision.datasets.records.splits import find_split
 _MAX_FRACTION = 2.0
 """Fractions slightly above 1 are rounding, and clipped; numbers beyond this are pixels."""
 
-Box = tuple[float, float, float, float]
+YoloBox = tuple[float, float, float, float]
 
 
 def read_yolo(root: str | Path, split: str) -> DetectionRecords:
@@ -102,7 +102,7 @@ def _boxes(
     return found, where
 
 
-def _parse(fields: list[str], place: str, layout: YoloLayout) -> tuple[int, Box]:
+def _parse(fields: list[str], place: str, layout: YoloLayout) -> tuple[int, YoloBox]:
     try:
         label, *values = [float(field) for field in fields]
     except ValueError:
@@ -127,12 +127,12 @@ def _parse(fields: list[str], place: str, layout: YoloLayout) -> tuple[int, Box]
     return int(label), _polygon_box(values) if is_polygon else _center_box(values)
 
 
-def _center_box(values: list[float]) -> Box:
+def _center_box(values: list[float]) -> YoloBox:
     x, y, width, height = values
     return x - width / 2, y - height / 2, x + width / 2, y + height / 2
 
 
-def _polygon_box(values: list[float]) -> Box:
+def _polygon_box(values: list[float]) -> YoloBox:
     points = np.array(values).reshape(-1, 2)
     (x1, y1), (x2, y2) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
     return x1, y1, x2, y2

@@ -20,7 +20,7 @@ from pocketvision.datasets.records.annotations import (
     SegmentationRecords,
 )
 
-Records = TypeVar("Records", ClassificationRecords, DetectionRecords, SegmentationRecords)
+SplitRecords = TypeVar("SplitRecords", ClassificationRecords, DetectionRecords, SegmentationRecords)
 Indices = npt.NDArray[np.int64]
 
 ALL = "all"
@@ -51,7 +51,9 @@ def canonical(name: str) -> str:
     return _WORDS.get(name.lower(), name)
 
 
-def divide(records: Records, val_fraction: float = 0.2, seed: int = 0) -> tuple[Records, Records]:
+def divide(
+    records: SplitRecords, val_fraction: float = 0.2, seed: int = 0
+) -> tuple[SplitRecords, SplitRecords]:
     """Training and validation part of ``records``.
 
     Where an image belongs depends on its file name and ``seed`` alone (for classes: the name below
@@ -77,7 +79,7 @@ def divide(records: Records, val_fraction: float = 0.2, seed: int = 0) -> tuple[
     return take(records, np.flatnonzero(~is_val)), take(records, np.flatnonzero(is_val))
 
 
-def take(records: Records, indices: Sequence[int] | Indices) -> Records:
+def take(records: SplitRecords, indices: Sequence[int] | Indices) -> SplitRecords:
     """The images ``indices`` of ``records``, in ascending order."""
     chosen = np.unique(np.asarray(indices, dtype=np.int64))
     image_paths = [records.image_paths[i] for i in chosen.tolist()]

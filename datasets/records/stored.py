@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from pocketvision.datasets.records.mapped import MappedArray, StringTable, load_arrays, save_arrays
-from pocketvision.datasets.records.splits import Records
+from pocketvision.datasets.records.splits import SplitRecords
 
 _PATHS = ("image_paths", "mask_paths")
 _MIN_BYTES, _PATH_BYTES = 1 << 16, 64
 
 
-def store(records: Records, path: Path, about: dict[str, Any]) -> Records:
+def store(records: SplitRecords, path: Path, about: dict[str, Any]) -> SplitRecords:
     """Write the large arrays and the paths of ``records`` to ``path``; the same records from there."""
     arrays: dict[str, Any] = {}
     for field in fields(records):
@@ -43,7 +43,7 @@ def stored(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return found, about
 
 
-def is_large(records: Records) -> bool:
+def is_large(records: SplitRecords) -> bool:
     """Whether workers had better be sent a place than the arrays and paths themselves."""
     num_bytes = 0
     for field in fields(records):

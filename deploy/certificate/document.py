@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from pocketvision.core.drawing import contact_sheet
-from pocketvision.core.page import Row, Section, Verdict, write_page
+from pocketvision.core.page import Cells, Section, Verdict, write_page
 from pocketvision.core.resize import Image
 from pocketvision.deploy.certificate.device_costs import ROUNDS, THREADS
 from pocketvision.deploy.certificate.images import METRICS
@@ -33,7 +33,7 @@ def write_certificate_page(certificate: Certificate, path: Path) -> None:
     write_page(path, title, sections, Verdict(certificate.passed, certificate.verdict))
 
 
-def _checks(certificate: Certificate) -> list[Row]:
+def _checks(certificate: Certificate) -> list[Cells]:
     return [(check.text, "passed" if check.passed else "OVER TOLERANCE") for check in certificate.checks]
 
 
@@ -53,12 +53,12 @@ def _stage_text(certificate: Certificate) -> str:
     return text + "Inner stages are read from a copy of the graph that gives them as further outputs."
 
 
-def _stages(certificate: Certificate) -> list[Row]:
+def _stages(certificate: Certificate) -> list[Cells]:
     head = ("stage", "largest", "limit", "all", "answer", "note")
     return [head, *(_stage_row(stage, certificate.kind) for stage in certificate.stages)]
 
 
-def _stage_row(stage: Stage, kind: str) -> Row:
+def _stage_row(stage: Stage, kind: str) -> Cells:
     answer = _ANSWERS[stage.is_within]
     if stage.is_within is None:
         answer = "int8 rounds" if kind == "int8" and stage.max_abs is not None else answer
@@ -78,9 +78,9 @@ def _number_text(certificate: Certificate) -> str:
     )
 
 
-def _numbers(certificate: Certificate) -> list[Row]:
+def _numbers(certificate: Certificate) -> list[Cells]:
     comparison, costs = certificate.comparison, certificate.costs
-    rows: list[Row] = [("number", "PyTorch", certificate.path.name, "file / PyTorch")]
+    rows: list[Cells] = [("number", "PyTorch", certificate.path.name, "file / PyTorch")]
     change = score_change(comparison)
     if change is not None:
         name = METRICS[comparison.artifact.task]
@@ -100,7 +100,7 @@ def _numbers(certificate: Certificate) -> list[Row]:
     return rows
 
 
-def _ratio(name: str, ours: float, theirs: float, unit: str) -> Row:
+def _ratio(name: str, ours: float, theirs: float, unit: str) -> Cells:
     ratio = f"{theirs / ours:.2f}" if ours > 0 else ""
     return name, f"{ours:.1f} {unit}", f"{theirs:.1f} {unit}", ratio
 

@@ -10,10 +10,10 @@ from typing import Any
 from pocketvision.core.files import write_json
 from pocketvision.deploy.certificate.device_costs import ROUNDS, THREADS, Costs, measure
 from pocketvision.deploy.certificate.images import METRICS, ImageSet
-from pocketvision.deploy.certificate.side_by_side import Comparison, compare
+from pocketvision.deploy.certificate.side_by_side import ExportComparison, compare
 from pocketvision.deploy.certificate.verdict import (
+    ArtifactKind,
     Check,
-    Kind,
     Stage,
     judge,
     judge_stages,
@@ -28,9 +28,9 @@ class Certificate:
     """Everything that is known of an exported file beside its model."""
 
     path: Path
-    kind: Kind
+    kind: ArtifactKind
     images: ImageSet
-    comparison: Comparison
+    comparison: ExportComparison
     stages: tuple[Stage, ...]
     checks: tuple[Check, ...]
     costs: Costs

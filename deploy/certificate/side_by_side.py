@@ -16,7 +16,7 @@ from pocketvision.core.resize import Image, Resize
 from pocketvision.core.structures import Detections
 from pocketvision.deploy.certificate.agreement import Agreement, make_agreement
 from pocketvision.deploy.certificate.images import ImageSet, TruthScore
-from pocketvision.deploy.certificate.stages import Difference, Reference, StageReader
+from pocketvision.deploy.certificate.stages import Reference, StageDifference, StageReader
 from pocketvision.deploy.predict.prediction import Prediction
 from pocketvision.deploy.runtimes.artifact import LABEL_MAP, Artifact
 from pocketvision.deploy.runtimes.opening import open_runtime
@@ -28,7 +28,7 @@ from pocketvision.deploy.runtimes.results import (
 )
 from pocketvision.models import VisionModel
 
-Result = Detections | Tensor
+_Result = Detections | Tensor
 """Detections in pixels of the image, its label map (H, W), or its class scores (K,)."""
 
 NUM_PICTURES = 4
@@ -47,7 +47,7 @@ class Pair(NamedTuple):
 
 
 @dataclass
-class Comparison:
+class ExportComparison:
     """What was counted over the images.
 
     ``differences`` are by stage; a stage that the format hides has none. ``num_tensors`` says of how many
@@ -57,14 +57,14 @@ class Comparison:
 
     artifact: Artifact
     agreement: Agreement
-    differences: dict[str, Difference] = field(default_factory=lambda: defaultdict(Difference))
+    differences: dict[str, StageDifference] = field(default_factory=lambda: defaultdict(StageDifference))
     num_tensors: dict[str, tuple[int, int]] = field(default_factory=dict)
     torch_score: float | None = None
     artifact_score: float | None = None
     pairs: list[Pair] = field(default_factory=list)
 
 
-def compare(model: VisionModel, path: Path, images: ImageSet) -> Comparison:
+def compare(model: VisionModel, path: Path, images: ImageSet) -> ExportComparison:
     """Run ``images`` through ``model`` and the exported file ``path``.
 
     Raises:
@@ -73,7 +73,7 @@ def compare(model: VisionModel, path: Path, images: ImageSet) -> Comparison:
     runtime = open_runtime(path)
     artifact = runtime.artifact
     reference = Reference(model, label_map=artifact.outputs == LABEL_MAP)
-    comparison = Comparison(artifact, make_agreement(artifact.task))
+    comparison = ExportComparison(artifact, make_agreement(artifact.task))
     scores = [
         None if images.records is None else TruthScore(images.records, artifact.class_names) for _ in range(2)
     ]
@@ -107,7 +107,7 @@ def _inputs(resize: Resize, images: Sequence[Image]) -> Tensor:
 
 
 def _count_stages(
-    comparison: Comparison, reference: Reference, stages: dict[str, list[Tensor | None]]
+    comparison: ExportComparison, reference: Reference, stages: dict[str, list[Tensor | None]]
 ) -> None:
     for stage, tensors in stages.items():
         pairs = [
@@ -122,7 +122,7 @@ def _count_stages(
 
 def _results(
     artifact: Artifact, outputs: dict[str, Tensor], sizes: Sequence[tuple[int, int]]
-) -> Sequence[Result]:
+) -> Sequence[_Result]:
     if artifact.task == "detection":
         return restore_detections(artifact, finish_detections(artifact, outputs), sizes)
     if artifact.task == "segmentation":
@@ -130,7 +130,7 @@ def _results(
     return list(finish_scores(artifact, outputs))
 
 
-def _add_pair(comparison: Comparison, image: Image, path: str, pair: Sequence[Result]) -> None:
+def _add_pair(comparison: ExportComparison, image: Image, path: str, pair: Sequence[_Result]) -> None:
     """Count the agreement on an image, and keep it if it is among the worst."""
     ours, theirs = pair
     agreement = comparison.agreement.add(ours, theirs)  # type: ignore[arg-type]  # both are of one task
@@ -144,7 +144,7 @@ def _add_pair(comparison: Comparison, image: Image, path: str, pair: Sequence[Re
     del comparison.pairs[NUM_PICTURES:]
 
 
-def _prediction(artifact: Artifact, image: Image, path: str, result: Result) -> Prediction:
+def _prediction(artifact: Artifact, image: Image, path: str, result: _Result) -> Prediction:
     task, names = artifact.task, artifact.class_names
     if isinstance(result, Detections):
         boxes, scores, labels = (value[result.scores > _MIN_SCORE].numpy() for value in result)

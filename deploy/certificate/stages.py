@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from pocketvision.core.boxes import clip_boxes
 from pocketvision.deploy.certificate.inner_graphs import InnerGraph, open_graph
 from pocketvision.deploy.runtimes.artifact import LABEL_MAP, OUTPUTS, Artifact, describe
-from pocketvision.deploy.runtimes.graphs import Graph, LabelMapGraph
+from pocketvision.deploy.runtimes.graphs import ExportedGraph, LabelMapGraph
 from pocketvision.deploy.runtimes.protocol import Runtime
 from pocketvision.models import VisionModel
 
@@ -37,7 +37,7 @@ class Reference(Runtime):
         artifact = describe(model)
         super().__init__(replace(artifact, outputs=LABEL_MAP) if label_map else artifact)
         copied = deepcopy(model).eval()
-        self.graph: nn.Module = (LabelMapGraph if label_map else Graph)(copied)
+        self.graph: nn.Module = (LabelMapGraph if label_map else ExportedGraph)(copied)
         self.inner: Stages = {}
         parts = {"normalise": copied.normalize, "backbone": copied.backbone, "head": copied.head}
         for stage, part in parts.items():
@@ -143,7 +143,7 @@ def _alike(tensor: Tensor, candidates: Mapping[str, Tensor]) -> str | None:
 
 
 @dataclass
-class Difference:
+class StageDifference:
     """How far tensors are from the reference's: the largest difference, and the root of the sum of squares
     as a share of the reference's; ``largest`` is the reference's largest number."""
 

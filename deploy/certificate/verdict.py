@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from pocketvision.deploy.certificate.images import METRICS
-from pocketvision.deploy.certificate.side_by_side import Comparison
+from pocketvision.deploy.certificate.side_by_side import ExportComparison
 
 OUTPUT_LIMIT = 1e-3
 """Of raw outputs, scores and boxes as shares of the input; of inner stages times their largest number, if
@@ -29,7 +29,7 @@ _FLOAT_STAGES = ("resize", "normalise")
 """What stays exact in int8."""
 _LAST = {"NMS", "label map"}
 
-Kind = Literal["float32", "int8"]
+ArtifactKind = Literal["float32", "int8"]
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,12 @@ class Check(NamedTuple):
     passed: bool
 
 
-def kind_of(comparison: Comparison) -> Kind:
+def kind_of(comparison: ExportComparison) -> ArtifactKind:
     """What tolerance the file has to keep."""
     return "float32" if comparison.artifact.quantization is None else "int8"
 
 
-def judge_stages(comparison: Comparison, kind: Kind) -> list[Stage]:
+def judge_stages(comparison: ExportComparison, kind: ArtifactKind) -> list[Stage]:
     """The stages in order, with what may differ in each."""
     stages = []
     for name in STAGES[comparison.artifact.task]:
@@ -89,13 +89,13 @@ def judge_stages(comparison: Comparison, kind: Kind) -> list[Stage]:
     return stages
 
 
-def _outputs_agree(comparison: Comparison) -> bool:
+def _outputs_agree(comparison: ExportComparison) -> bool:
     """Whether the raw outputs are visible and the same, so that all before them must be."""
     outputs = comparison.differences.get("head")
     return outputs is not None and outputs.max_abs <= OUTPUT_LIMIT
 
 
-def _last_stage(name: str, comparison: Comparison, kind: Kind) -> Stage:
+def _last_stage(name: str, comparison: ExportComparison, kind: ArtifactKind) -> Stage:
     """The results themselves: they agree or not."""
     share = min(share for key, share in comparison.agreement.shares().items() if not key.endswith("_loose"))
     what = "boxes" if name == "NMS" else "pixels"
@@ -104,7 +104,7 @@ def _last_stage(name: str, comparison: Comparison, kind: Kind) -> Stage:
     )
 
 
-def judge(comparison: Comparison, stages: Sequence[Stage], kind: Kind) -> list[Check]:
+def judge(comparison: ExportComparison, stages: Sequence[Stage], kind: ArtifactKind) -> list[Check]:
     """The verdict, a line a tolerance."""
     checks = [
         Check(f"{stage.name} differs by {stage.max_abs:.2g} (limit {stage.limit:.2g})", stage.is_within)
@@ -143,7 +143,7 @@ SHARES = {
 """Kinds of agreement, in words."""
 
 
-def score_change(comparison: Comparison) -> float | None:
+def score_change(comparison: ExportComparison) -> float | None:
     """AP, mIoU or top-1 of the file less PyTorch's; None without truth."""
     if comparison.torch_score is None or comparison.artifact_score is None:
         return None

@@ -20,7 +20,7 @@ logger = logging.getLogger("pocketvision")
 _MEGABYTE = 1e6
 
 
-Writer = Callable[[nn.Module, Artifact, Path], str]
+GraphWriter = Callable[[nn.Module, Artifact, Path], str]
 """Writes a graph with its metadata to a file and says what is in it."""
 
 
@@ -76,7 +76,7 @@ def written_files(output: Path) -> list[Path]:
     return [output, output.with_suffix(".bin")] if output.suffix == ".xml" else [output]
 
 
-def _writer(format: str) -> Writer:
+def _writer(format: str) -> GraphWriter:
     # Imported here: each needs this file.
     from pocketvision.deploy.export.to_onnx import write_onnx
     from pocketvision.deploy.export.to_openvino import write_openvino

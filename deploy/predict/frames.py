@@ -24,7 +24,7 @@ _ENDS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}
 """First bytes of JPEG and PNG files -> what stands at the end of whole ones."""
 
 
-class Frame(NamedTuple):
+class SourceFrame(NamedTuple):
     """A picture (H, W, 3) RGB, upright; ``number`` is its place in a video or stream of ``rate`` a second."""
 
     source: Source
@@ -35,7 +35,7 @@ class Frame(NamedTuple):
 
 def read_frames(
     sources: Sequence[Source], failed: Callable[[str], None], max_frames: int | None = None
-) -> Iterator[Frame]:
+) -> Iterator[SourceFrame]:
     """All pictures, at most ``max_frames`` of each video or stream.
 
     ``failed`` gets a sentence for each source that can't be read to its end.
@@ -43,10 +43,10 @@ def read_frames(
     for source in sources:
         try:
             if source.kind == "image":
-                yield Frame(source, _read_source(source))
+                yield SourceFrame(source, _read_source(source))
                 continue
             for number, (image, rate) in enumerate(islice(read_video(source), max_frames)):
-                yield Frame(source, image, number, rate)
+                yield SourceFrame(source, image, number, rate)
         except InputError as error:
             failed(str(error))
 

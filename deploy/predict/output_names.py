@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
-from pocketvision.deploy.predict.frames import Frame
+from pocketvision.deploy.predict.frames import SourceFrame
 from pocketvision.deploy.predict.sources import Source
 
 
@@ -26,12 +26,12 @@ class OutputNames:
             taken.add(stem.casefold())
             self.stems[source] = stem
 
-    def stem(self, frame: Frame) -> str:
+    def stem(self, frame: SourceFrame) -> str:
         """The name without folder and suffix; a video's frames are numbered from 0."""
         stem = self.stems[frame.source]
         return stem if frame.number is None else f"{stem}_{frame.number:06}"
 
-    def file(self, frame: Frame, suffix: str, folder: str = "") -> Path:
+    def file(self, frame: SourceFrame, suffix: str, folder: str = "") -> Path:
         """The file for a frame."""
         return self._free(self.output / folder / f"{self.stem(frame)}{suffix}")
 

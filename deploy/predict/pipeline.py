@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from pocketvision.core.errors import InputError
-from pocketvision.deploy.predict.frames import Frame, count_frames, read_frames
+from pocketvision.deploy.predict.frames import SourceFrame, count_frames, read_frames
 from pocketvision.deploy.predict.prediction import Prediction
 from pocketvision.deploy.predict.predictor import Predictor
 from pocketvision.deploy.predict.sources import Source
@@ -67,13 +67,13 @@ def predict_sources(
     return summary
 
 
-def _predict(predictor: Predictor, batch: Sequence[Frame]) -> Iterator[Prediction]:
+def _predict(predictor: Predictor, batch: Sequence[SourceFrame]) -> Iterator[Prediction]:
     predictions = predictor.predict([frame.image for frame in batch])
     for frame, prediction in zip(batch, predictions, strict=True):
         yield replace(prediction, path=frame.source.public_name, frame=frame.number)
 
 
-def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
+def _batches(frames: Iterable[SourceFrame], size: int) -> Iterator[list[SourceFrame]]:
     iterator = iter(frames)
     while batch := list(islice(iterator, size)):
         yield batch

@@ -15,7 +15,7 @@ from PIL import Image as PillowImage
 from pocketvision.core.drawing import palette_for, save_image
 from pocketvision.core.files import replacing, write_json
 from pocketvision.core.structures import IGNORE_INDEX
-from pocketvision.deploy.predict.frames import Frame
+from pocketvision.deploy.predict.frames import SourceFrame
 from pocketvision.deploy.predict.output_names import OutputNames
 from pocketvision.deploy.predict.prediction import Prediction
 from pocketvision.deploy.predict.sources import Source
@@ -29,10 +29,10 @@ CSV_COLUMNS = {
 _GREY = (64, 64, 64)
 
 
-class Writer(Protocol):
+class PredictionWriter(Protocol):
     """One kind of file."""
 
-    def add(self, frame: Frame, prediction: Prediction) -> None:
+    def add(self, frame: SourceFrame, prediction: Prediction) -> None:
         """Take a prediction."""
 
     def close(self) -> None:
@@ -46,7 +46,7 @@ class PictureWriter:
         self.names, self.file = names, files.enter_context(ExitStack())
         self.video: tuple[Source, VideoFile] | None = None
 
-    def add(self, frame: Frame, prediction: Prediction) -> None:
+    def add(self, frame: SourceFrame, prediction: Prediction) -> None:
         picture = prediction.draw()
         if frame.number is None:
             suffix = ".png" if Path(frame.source.name).suffix.lower() == ".png" else ".jpg"
@@ -74,7 +74,7 @@ class MaskWriter:
         colors += [(0, 0, 0)] * (IGNORE_INDEX - len(colors)) + [_GREY]
         self.palette = [value for color in colors for value in color]
 
-    def add(self, frame: Frame, prediction: Prediction) -> None:
+    def add(self, frame: SourceFrame, prediction: Prediction) -> None:
         assert prediction.label_map is not None
         mask = PillowImage.fromarray(prediction.label_map)
         mask.putpalette(self.palette)
@@ -94,7 +94,7 @@ class YoloWriter:
         with replacing(names.file_of_all("classes.txt")) as temporary:
             temporary.write_text("".join(lines), encoding="utf-8")
 
-    def add(self, frame: Frame, prediction: Prediction) -> None:
+    def add(self, frame: SourceFrame, prediction: Prediction) -> None:
         assert prediction.boxes is not None and prediction.labels is not None
         assert prediction.scores is not None
         height, width = prediction.size
@@ -128,7 +128,7 @@ class CocoWriter:
             {"id": i + 1, "name": name} for i, name in enumerate(class_names) if name is not None
         ]
 
-    def add(self, frame: Frame, prediction: Prediction) -> None:
+    def add(self, frame: SourceFrame, prediction: Prediction) -> None:
         image_id, (height, width) = len(self.images) + 1, prediction.size
         facts = prediction.to_dict()
         name = facts["image"] if frame.number is None else self.names.stem(frame) + ".jpg"
@@ -162,7 +162,7 @@ class CsvWriter:
         self.rows = csv.DictWriter(file, CSV_COLUMNS[task])
         self.rows.writeheader()
 
-    def add(self, frame: Frame, prediction: Prediction) -> None:
+    def add(self, frame: SourceFrame, prediction: Prediction) -> None:
         facts = prediction.to_dict()
         place = {"image": facts["image"], "frame": facts.get("frame")}
         for row in facts["detections" if "detections" in facts else "classes"]:
@@ -180,7 +180,7 @@ class JsonWriter:
         self.path = path
         self.rows: list[dict[str, Any]] = []
 
-    def add(self, frame: Frame, prediction: Prediction) -> None:
+    def add(self, frame: SourceFrame, prediction: Prediction) -> None:
         self.rows.append(prediction.to_dict())
 
     def close(self) -> None:
@@ -210,11 +210,11 @@ class Writers:
             "yolo": lambda: YoloWriter(names, class_names),
             "masks": lambda: MaskWriter(names, class_names),
         }
-        self.writers: list[Writer] = [makers[name]() for name in formats]
+        self.writers: list[PredictionWriter] = [makers[name]() for name in formats]
         if json_file is not None:
             self.writers.append(JsonWriter(json_file))
 
-    def add(self, frame: Frame, prediction: Prediction) -> None:
+    def add(self, frame: SourceFrame, prediction: Prediction) -> None:
         """Pass a prediction to all of them."""
         for writer in self.writers:
             writer.add(frame, prediction)

@@ -13,7 +13,7 @@ from pocketvision.core.layers import ConvNormAct
 from pocketvision.models import Detector, VisionModel
 
 
-class Graph(nn.Module):
+class ExportedGraph(nn.Module):
     """Images (N, 3, H, W), uint8 or float32 in 0..255 -> raw outputs.
 
     A detector gives ``class_logits`` and ``box_deltas``, a segmenter ``logits`` at its head's
@@ -41,7 +41,7 @@ class LabelMapGraph(nn.Module):
 
     def __init__(self, model: VisionModel) -> None:
         super().__init__()
-        self.logits = Graph(model)
+        self.logits = ExportedGraph(model)
         named = [index for index, name in enumerate(model.class_names) if name is not None]
         self.has_reserved = len(named) < len(model.class_names)
         self.register_buffer("labels", torch.tensor(named), persistent=False)
@@ -60,7 +60,7 @@ def make_graph(model: VisionModel, *, label_map: bool = False) -> nn.Module:
     The mean stays a subtraction: folded into the first convolution it would be wrong at the borders,
     where zeros are padded after it.
     """
-    graph = (LabelMapGraph if label_map else Graph)(deepcopy(model).eval())
+    graph = (LabelMapGraph if label_map else ExportedGraph)(deepcopy(model).eval())
     fold_norms(graph)
     return graph.requires_grad_(False)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pocketvision.doctor.findings import Box, Findings
-from pocketvision.doctor.raw.conventions import CONVENTIONS, Boxes, Sizes, guess_convention
+from pocketvision.doctor.findings import Findings, FoundBox
+from pocketvision.doctor.raw.conventions import CONVENTIONS, Sizes, StatedBoxes, guess_convention
 from pocketvision.doctor.raw.stated import RawDetection
 
 Flags = npt.NDArray[np.bool_]
@@ -22,7 +22,7 @@ _BEYOND = 1.0
 class CleanBoxes:
     """The boxes as they should be: ``boxes`` (B, 4) xyxy pixels of their frames, clipped; ``keep`` (B,)."""
 
-    boxes: Boxes
+    boxes: StatedBoxes
     keep: Flags
 
 
@@ -59,7 +59,7 @@ def check_boxes(data: RawDetection, sizes: Sizes, findings: Findings) -> CleanBo
     return CleanBoxes(clipped, keep & ~twice)
 
 
-def _decode(data: RawDetection, values: Boxes, sizes: Sizes, findings: Findings) -> Boxes:
+def _decode(data: RawDetection, values: StatedBoxes, sizes: Sizes, findings: Findings) -> StatedBoxes:
     """xyxy pixels by the convention that each file follows."""
     boxes = CONVENTIONS[data.convention].decode(values, sizes)
     for rows in _groups(data).values():
@@ -83,7 +83,7 @@ def _decode(data: RawDetection, values: Boxes, sizes: Sizes, findings: Findings)
     return boxes
 
 
-def _sort(boxes: Boxes, one: float) -> Boxes:
+def _sort(boxes: StatedBoxes, one: float) -> StatedBoxes:
     """Corners in order; VOC counts a box's first pixel from 1 and so moves its first corner by ``one``."""
     first, second = boxes[:, :2], boxes[:, 2:]
     is_swapped = first > second
@@ -111,7 +111,11 @@ def _report_not_finite(data: RawDetection, where: Flags, findings: Findings) -> 
 
 
 def _repeated(
-    boxes: Boxes, owners: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], keep: Flags, crowd: Flags
+    boxes: StatedBoxes,
+    owners: npt.NDArray[np.int64],
+    labels: npt.NDArray[np.int64],
+    keep: Flags,
+    crowd: Flags,
 ) -> Flags:
     """Boxes that equal an earlier one of their image and class, to a hundredth of a pixel."""
     rows = np.flatnonzero(keep & ~crowd)
@@ -126,7 +130,7 @@ def _repeated(
 @dataclass
 class _Report:
     data: RawDetection
-    boxes: Boxes
+    boxes: StatedBoxes
     sizes: Sizes
     findings: Findings
 
@@ -141,6 +145,6 @@ class _Report:
             self.findings.add(kind, raw.files[i], sentence, raw.where[i], image.path, [box])
 
 
-def _box(row: npt.NDArray[np.float64]) -> Box:
+def _box(row: npt.NDArray[np.float64]) -> FoundBox:
     left, top, right, bottom = (float(value) for value in row)
     return left, top, right, bottom

@@ -21,7 +21,7 @@ _SENTENCES = {
 }
 
 
-class Frame(NamedTuple):
+class BoxFrame(NamedTuple):
     """In what the annotations of an image are measured.
 
     ``size`` is the (height, width) that boxes refer to; ``is_turned`` means that they fit the image as
@@ -62,16 +62,16 @@ def check_content(facts: ImageFacts, findings: Findings, where: str = "") -> Non
         findings.add("image_rotated", path, sentence, where, path)
 
 
-def frame_of(image: RawImage, facts: ImageFacts | None, findings: Findings) -> Frame:
+def frame_of(image: RawImage, facts: ImageFacts | None, findings: Findings) -> BoxFrame:
     """What the boxes of an image refer to; findings where the annotations state another size."""
     if facts is None or facts.size is None:
-        return Frame(image.stated_size)
+        return BoxFrame(image.stated_size)
     stored, upright, stated = facts.size, facts.upright_size or facts.size, image.stated_size
     if stated is None:
         # Without a size nothing tells; programs that draw boxes show images upright.
-        return Frame(upright, is_turned=facts.orientation != 1)
+        return BoxFrame(upright, is_turned=facts.orientation != 1)
     if stated == stored:
-        return Frame(stored)
+        return BoxFrame(stored)
     if stated == upright:
         findings.add(
             "size_turned",
@@ -81,7 +81,7 @@ def frame_of(image: RawImage, facts: ImageFacts | None, findings: Findings) -> F
             image.name,
             image.path,
         )
-        return Frame(upright, is_turned=True)
+        return BoxFrame(upright, is_turned=True)
     findings.add(
         "size_differs",
         image.file,
@@ -91,7 +91,7 @@ def frame_of(image: RawImage, facts: ImageFacts | None, findings: Findings) -> F
         image.path,
     )
     ratio = stated[1] / stated[0] * stored[0] / stored[1]
-    return Frame(stated if abs(ratio - 1) < _SAME_RATIO else stored)
+    return BoxFrame(stated if abs(ratio - 1) < _SAME_RATIO else stored)
 
 
 def _text(size: Size) -> str:

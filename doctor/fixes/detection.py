@@ -12,10 +12,10 @@ import numpy as np
 from pocketvision.core.errors import InputError
 from pocketvision.doctor.checks.boxes import CleanBoxes
 from pocketvision.doctor.checks.classes import same_but_for_case
-from pocketvision.doctor.checks.files import Frame
+from pocketvision.doctor.checks.files import BoxFrame
 from pocketvision.doctor.checks.images import ImageFacts
 from pocketvision.doctor.fixes.images import FixedImage, fix_images
-from pocketvision.doctor.raw.conventions import CONVENTIONS, Boxes
+from pocketvision.doctor.raw.conventions import CONVENTIONS, StatedBoxes
 from pocketvision.doctor.raw.stated import RawDetection
 
 
@@ -35,7 +35,7 @@ class FixedBoxes:
     data: RawDetection
     images: dict[int, FixedImage]
     rows: dict[int, list[int]]
-    boxes: Boxes
+    boxes: StatedBoxes
     changed: np.ndarray
     name_of: dict[str, str]
 
@@ -58,16 +58,16 @@ class FixedBoxes:
         return list(dict.fromkeys(self.name_of[name] for name in self.data.class_names))
 
 
-Writer = Callable[[FixedBoxes, Path], None]
+AnnotationWriter = Callable[[FixedBoxes, Path], None]
 
 
 def fix_detection(
     data: RawDetection,
     clean: CleanBoxes,
-    frames: list[Frame],
+    frames: list[BoxFrame],
     facts: dict[str, ImageFacts],
     output: Path,
-    write: Writer,
+    write: AnnotationWriter,
 ) -> None:
     """Write a cleaned copy of a detection data set into ``output``.
 
@@ -92,8 +92,8 @@ def fix_detection(
 
 
 def _place(
-    data: RawDetection, clean: CleanBoxes, frames: list[Frame], images: dict[int, FixedImage]
-) -> tuple[Boxes, np.ndarray]:
+    data: RawDetection, clean: CleanBoxes, frames: list[BoxFrame], images: dict[int, FixedImage]
+) -> tuple[StatedBoxes, np.ndarray]:
     """Boxes in pixels of the written images, and which of them are not as they were stated."""
     owners = np.array(data.boxes.owners, dtype=np.int64)
     scale, sizes = np.ones((len(data.images), 2)), np.ones((len(data.images), 2))

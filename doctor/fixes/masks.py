@@ -19,7 +19,7 @@ from pocketvision.doctor.checks.masks import MaskFacts
 from pocketvision.doctor.fixes.images import FixedImage, fix_images, link, relative
 from pocketvision.doctor.raw.stated import RawPair, RawSegmentation
 
-Table = npt.NDArray[np.uint8]
+IdTable = npt.NDArray[np.uint8]
 _SAME_RATIO = 0.02
 _LISTS = ("classes.txt", "classes.csv", "class_dict.csv")
 
@@ -51,7 +51,7 @@ def fix_masks(
     _write_lists(data, [pair for pair, _ in kept], images, output)
 
 
-def lookup_of(cause: str, data: RawSegmentation) -> Table:
+def lookup_of(cause: str, data: RawSegmentation) -> IdTable:
     """Table (256,) from the values that masks have to those that they should have."""
     table = np.arange(256, dtype=np.uint8)
     if cause == "mask_binary":
@@ -91,7 +91,7 @@ def _fits(mask: MaskFacts, image: FixedImage | None) -> bool:
 
 
 def _write_mask(
-    pair: RawPair, mask: MaskFacts, image: FixedImage, table: Table, data: RawSegmentation, output: Path
+    pair: RawPair, mask: MaskFacts, image: FixedImage, table: IdTable, data: RawSegmentation, output: Path
 ) -> None:
     target = output / relative(pair.mask, data.root)
     if data.format == "mask_folder":  # a mask has the stem of its image

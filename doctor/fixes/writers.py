@@ -16,13 +16,13 @@ import orjson
 
 from pocketvision.core.files import replacing
 from pocketvision.datasets.readers.yolo import label_files
-from pocketvision.doctor.fixes.detection import FixedBoxes, Writer
+from pocketvision.doctor.fixes.detection import AnnotationWriter, FixedBoxes
 from pocketvision.doctor.fixes.images import relative
 from pocketvision.doctor.raw.conventions import CONVENTIONS
 from pocketvision.doctor.raw.csv import Columns
 from pocketvision.doctor.raw.stated import parse_number
 
-Json = dict[str, Any]
+_Json = dict[str, Any]
 
 
 def write_coco(fixed: FixedBoxes, output: Path) -> None:
@@ -48,8 +48,8 @@ def write_coco(fixed: FixedBoxes, output: Path) -> None:
         _write(output / file.relative_to(fixed.data.root), orjson.dumps(cleaned))
 
 
-def _coco_row(fixed: FixedBoxes, row: int, ids: dict[str, int]) -> Json:
-    source: Json = {**fixed.data.boxes.sources[row], "category_id": ids[fixed.class_of(row)]}
+def _coco_row(fixed: FixedBoxes, row: int, ids: dict[str, int]) -> _Json:
+    source: _Json = {**fixed.data.boxes.sources[row], "category_id": ids[fixed.class_of(row)]}
     area = parse_number(source.get("area"))
     left, top, right, bottom = fixed.boxes[row].tolist()
     if fixed.changed[row]:
@@ -165,5 +165,10 @@ def _write(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-WRITERS: dict[str, Writer] = {"coco": write_coco, "voc": write_voc, "yolo": write_yolo, "csv": write_csv}
+WRITERS: dict[str, AnnotationWriter] = {
+    "coco": write_coco,
+    "voc": write_voc,
+    "yolo": write_yolo,
+    "csv": write_csv,
+}
 """Format -> writer."""

@@ -13,9 +13,9 @@ from pocketvision.core.structures import Size
 from pocketvision.datasets.readers.folders import is_file
 from pocketvision.doctor.findings import Findings
 from pocketvision.doctor.raw.layouts import coco_files
-from pocketvision.doctor.raw.stated import RawDetection, RawImage, Values, parse_number
+from pocketvision.doctor.raw.stated import RawDetection, RawImage, StatedValues, parse_number
 
-Json = dict[str, Any]
+_Json = dict[str, Any]
 
 
 def read_raw_coco(root: Path, findings: Findings) -> RawDetection:
@@ -34,7 +34,7 @@ def read_raw_coco(root: Path, findings: Findings) -> RawDetection:
     return data
 
 
-def _load(file: Path, findings: Findings) -> Json | None:
+def _load(file: Path, findings: Findings) -> _Json | None:
     text = file.read_bytes()
     try:
         content = _parse(text)
@@ -151,7 +151,7 @@ def _folder(rows: list[Any], file: Path, split: str, root: Path) -> Path:
     return max(found, key=lambda folder: sum(is_file(folder / name) for name in names), default=root)
 
 
-def _size(row: Json) -> Size | None:
+def _size(row: _Json) -> Size | None:
     height, width = row.get("height"), row.get("width")
     return (height, width) if _is_id(height) and _is_id(width) and height > 0 and width > 0 else None
 
@@ -183,7 +183,7 @@ def _boxes(
         data.boxes.add(owner, values, label, file, where, row, crowd=bool(row.get("iscrowd", 0)))
 
 
-def _faults(row: Json, no_image: bool, no_class: bool, no_box: bool) -> Iterator[tuple[str, str]]:
+def _faults(row: _Json, no_image: bool, no_class: bool, no_box: bool) -> Iterator[tuple[str, str]]:
     """Kind and sentence of what an annotation lacks."""
     if no_image:
         image_id = _short(row.get("image_id"))
@@ -195,7 +195,7 @@ def _faults(row: Json, no_image: bool, no_class: bool, no_box: bool) -> Iterator
         yield "box_not_number", f"its bbox is {_short(row.get('bbox'))} instead of four numbers; correct it."
 
 
-def _values(box: Any) -> Values | None:
+def _values(box: Any) -> StatedValues | None:
     if not isinstance(box, list) or len(box) != 4 or any(isinstance(side, str) for side in box):
         return None
     x, y, width, height = (parse_number(side) for side in box)

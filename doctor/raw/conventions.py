@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Boxes = npt.NDArray[np.float64]
+StatedBoxes = npt.NDArray[np.float64]
 """(B, 4)."""
 
 Sizes = npt.NDArray[np.float64]
@@ -16,73 +16,73 @@ Sizes = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Convention:
+class BoxConvention:
     """``decode`` turns stated numbers into xyxy pixels, ``encode`` the other way, both given the sizes."""
 
     text: str
-    decode: Callable[[Boxes, Sizes], Boxes]
-    encode: Callable[[Boxes, Sizes], Boxes]
+    decode: Callable[[StatedBoxes, Sizes], StatedBoxes]
+    encode: Callable[[StatedBoxes, Sizes], StatedBoxes]
     mistaken_for: tuple[str, ...] = ()
 
 
-def _scale(sizes: Sizes) -> Boxes:
+def _scale(sizes: Sizes) -> StatedBoxes:
     return np.concatenate((sizes[:, ::-1], sizes[:, ::-1]), axis=1)
 
 
-def _from_xywh(boxes: Boxes) -> Boxes:
+def _from_xywh(boxes: StatedBoxes) -> StatedBoxes:
     return np.concatenate((boxes[:, :2], boxes[:, :2] + boxes[:, 2:]), axis=1)
 
 
-def _to_xywh(boxes: Boxes) -> Boxes:
+def _to_xywh(boxes: StatedBoxes) -> StatedBoxes:
     return np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), axis=1)
 
 
-def _from_center(boxes: Boxes) -> Boxes:
+def _from_center(boxes: StatedBoxes) -> StatedBoxes:
     return np.concatenate((boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2), axis=1)
 
 
-def _to_center(boxes: Boxes) -> Boxes:
+def _to_center(boxes: StatedBoxes) -> StatedBoxes:
     return np.concatenate(((boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]), axis=1)
 
 
 _FIRST_PIXEL = np.array([1.0, 1.0, 0.0, 0.0])
 
-CONVENTIONS: dict[str, Convention] = {
-    "xyxy": Convention(
+CONVENTIONS: dict[str, BoxConvention] = {
+    "xyxy": BoxConvention(
         "corners (xmin, ymin, xmax, ymax)",
         lambda boxes, _: boxes,
         lambda boxes, _: boxes,
         ("xywh", "relative_xyxy", "yolo"),
     ),
-    "voc": Convention(
+    "voc": BoxConvention(
         "corners (xmin, ymin, xmax, ymax) counted from 1",
         lambda boxes, _: boxes - _FIRST_PIXEL,
         lambda boxes, _: boxes + _FIRST_PIXEL,
         ("xywh",),
     ),
-    "xywh": Convention(
+    "xywh": BoxConvention(
         "corner and size (x, y, width, height)",
         lambda boxes, _: _from_xywh(boxes),
         lambda boxes, _: _to_xywh(boxes),
         ("xyxy", "relative_xywh", "yolo"),
     ),
-    "yolo": Convention(
+    "yolo": BoxConvention(
         "centre and size as shares of the image",
         lambda boxes, sizes: _from_center(boxes) * _scale(sizes),
         lambda boxes, sizes: _to_center(boxes / _scale(sizes)),
         ("relative_xyxy", "relative_xywh", "pixel_center", "xyxy", "xywh"),
     ),
-    "relative_xyxy": Convention(
+    "relative_xyxy": BoxConvention(
         "corners as shares of the image",
         lambda boxes, sizes: boxes * _scale(sizes),
         lambda boxes, sizes: boxes / _scale(sizes),
     ),
-    "relative_xywh": Convention(
+    "relative_xywh": BoxConvention(
         "corner and size as shares of the image",
         lambda boxes, sizes: _from_xywh(boxes) * _scale(sizes),
         lambda boxes, sizes: _to_xywh(boxes / _scale(sizes)),
     ),
-    "pixel_center": Convention(
+    "pixel_center": BoxConvention(
         "centre and size in pixels", lambda boxes, _: _from_center(boxes), lambda boxes, _: _to_center(boxes)
     ),
 }
@@ -92,7 +92,7 @@ _MOST, _FEW = 0.9, 0.8
 _TOLERANCE = 1.5
 
 
-def guess_convention(values: Boxes, sizes: Sizes, stated: str) -> str:
+def guess_convention(values: StatedBoxes, sizes: Sizes, stated: str) -> str:
     """The convention that most of the boxes of a file follow: ``stated``, unless few lie inside by it.
 
     Another one is believed if by it at least 90 % of the boxes are ordered and inside their images,
@@ -108,7 +108,7 @@ def guess_convention(values: Boxes, sizes: Sizes, stated: str) -> str:
     return best if shares.get(best, 0.0) >= _MOST else stated
 
 
-def _share_inside(values: Boxes, sizes: Sizes, name: str) -> float:
+def _share_inside(values: StatedBoxes, sizes: Sizes, name: str) -> float:
     boxes = CONVENTIONS[name].decode(values, sizes)
     limits = _scale(sizes) + _TOLERANCE
     inside = (boxes >= -_TOLERANCE).all(axis=1) & (boxes <= limits).all(axis=1)

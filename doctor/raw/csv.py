@@ -10,7 +10,7 @@ from pocketvision.datasets.readers.folders import is_file
 from pocketvision.datasets.records.splits import ALL, canonical, split_of
 from pocketvision.doctor.findings import Findings
 from pocketvision.doctor.raw.layouts import csv_files
-from pocketvision.doctor.raw.stated import RawDetection, RawImage, Values, parse_number
+from pocketvision.doctor.raw.stated import RawDetection, RawImage, StatedValues, parse_number
 
 _IMAGE = ("image", "filename", "file_name", "path", "image_path", "image_id", "img", "file", "image_name")
 _CORNERS = (("xmin", "x1", "x_min", "left"), ("ymin", "y1", "y_min", "top"),
@@ -173,12 +173,12 @@ def _image(
     return path
 
 
-def _as_first_file(values: Values, columns: Columns) -> Values:
+def _as_first_file(values: StatedValues, columns: Columns) -> StatedValues:
     """The numbers as the first file of the folder would state them."""
     a, b, c, d = values
     return (a, b, c - a, d - b) if columns.has_corners else (a, b, a + c, b + d)
 
 
-def _values(texts: list[str]) -> Values | None:
+def _values(texts: list[str]) -> StatedValues | None:
     a, b, c, d = (parse_number(text) for text in texts)
     return None if a is None or b is None or c is None or d is None else (a, b, c, d)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from pocketvision.core.structures import Size
-from pocketvision.doctor.raw.conventions import Boxes
+from pocketvision.doctor.raw.conventions import StatedBoxes
 
-Values = tuple[float, float, float, float]
-NO_BOX: Values = (np.nan,) * 4
+StatedValues = tuple[float, float, float, float]
+NO_BOX: StatedValues = (np.nan,) * 4
 
 
 @dataclass
@@ -49,7 +49,7 @@ class RawBoxes:
     """
 
     owners: list[int] = field(default_factory=list)
-    values: list[Values] = field(default_factory=list)
+    values: list[StatedValues] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     is_broken: list[bool] = field(default_factory=list)
     crowd: list[bool] = field(default_factory=list)
@@ -60,7 +60,7 @@ class RawBoxes:
     def add(
         self,
         owner: int,
-        values: Values | None,
+        values: StatedValues | None,
         label: int,
         file: Path,
         where: str,
@@ -81,7 +81,7 @@ class RawBoxes:
     def __len__(self) -> int:
         return len(self.owners)
 
-    def array(self) -> Boxes:
+    def array(self) -> StatedBoxes:
         """The stated numbers, (B, 4)."""
         return np.array(self.values, dtype=np.float64).reshape(-1, 4)
 

@@ -12,7 +12,7 @@ from pocketvision.datasets.readers.voc_layouts import voc_splits
 from pocketvision.doctor.findings import Findings
 from pocketvision.doctor.progress import map_in_threads
 from pocketvision.doctor.raw.layouts import images_in
-from pocketvision.doctor.raw.stated import RawDetection, RawImage, Values, parse_number
+from pocketvision.doctor.raw.stated import RawDetection, RawImage, StatedValues, parse_number
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
@@ -149,7 +149,7 @@ def _objects(
         data.boxes.add(owner, values, label, image.file, where, item)
 
 
-def _values(item: ET.Element) -> Values | None:
+def _values(item: ET.Element) -> StatedValues | None:
     xmin, ymin, xmax, ymax = (parse_number(item.findtext(f"bndbox/{side}")) for side in _SIDES)
     if xmin is None or ymin is None or xmax is None or ymax is None:
         return None

@@ -12,7 +12,7 @@ from pocketvision.datasets.records.splits import ALL, canonical
 from pocketvision.doctor.findings import Findings
 from pocketvision.doctor.progress import map_in_threads
 from pocketvision.doctor.raw.layouts import subfolders, yolo_files
-from pocketvision.doctor.raw.stated import RawDetection, RawImage, Values, parse_number
+from pocketvision.doctor.raw.stated import RawDetection, RawImage, StatedValues, parse_number
 
 
 def read_raw_yolo(root: Path, findings: Findings) -> RawDetection:
@@ -112,7 +112,7 @@ def _box(
     data.boxes.add(owner, values, label, image.file, where, fields)
 
 
-def _values(fields: list[str]) -> Values | None:
+def _values(fields: list[str]) -> StatedValues | None:
     """Centre and size; of a polygon, those of the box around it."""
     numbers = [number for number in map(parse_number, fields) if number is not None]
     if len(numbers) < len(fields) or not (len(fields) == 4 or (len(fields) >= 6 and len(fields) % 2 == 0)):

@@ -12,18 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvision.doctor.anchors.summary import AnchorReport
-from pocketvision.doctor.findings import Box, Findings
+from pocketvision.doctor.findings import Findings, FoundBox
 from pocketvision.doctor.kinds import KINDS
 
 SIDE_EDGES = (0, 8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 """Edges of the histogram of box sizes: square roots of areas, in pixels of the images."""
 
 
-class Sample(NamedTuple):
+class SampleImage(NamedTuple):
     """An image as training sees it: boxes with their labels, indices of ``class_names``, or a mask file."""
 
     image: str
-    boxes: tuple[Box, ...] = ()
+    boxes: tuple[FoundBox, ...] = ()
     labels: tuple[int, ...] = ()
     class_names: tuple[str, ...] = ()
     mask: str | None = None
@@ -60,7 +60,7 @@ class Report:
     findings: Findings = field(default_factory=Findings)
     sides: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     anchors: AnchorReport | None = None
-    samples: list[Sample] = field(default_factory=list)
+    samples: list[SampleImage] = field(default_factory=list)
     seconds: float = 0.0
 
     @property

@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw, ImageOps
 
 from pocketvision.core.drawing import PALETTE, draw_boxes, overlay_mask
 from pocketvision.doctor.checks.images import FORMATS
-from pocketvision.doctor.findings import Box, Finding
-from pocketvision.doctor.report.examination import Sample
+from pocketvision.doctor.findings import Finding, FoundBox
+from pocketvision.doctor.report.examination import SampleImage
 
 WIDTH, HEIGHT = 320, 240
 _RED = (230, 30, 30)
@@ -35,7 +35,7 @@ def picture_of_finding(finding: Finding) -> str | None:
     return _data_url([image for image, _ in tiles])
 
 
-def picture_of_sample(sample: Sample) -> str | None:
+def picture_of_sample(sample: SampleImage) -> str | None:
     """A data URL of an image with its boxes or mask."""
     opened = _open(sample.image, turn=False)
     if opened is None:
@@ -71,7 +71,7 @@ def _as_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _with_boxes(image: Image.Image, scale: float, boxes: Sequence[Box]) -> tuple[Image.Image, float]:
+def _with_boxes(image: Image.Image, scale: float, boxes: Sequence[FoundBox]) -> tuple[Image.Image, float]:
     draw = ImageDraw.Draw(image)
     for box in boxes:
         left, top, right, bottom = (max(-_FAR, min(_FAR, side * scale)) for side in box)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pocketvision.core.page import Row, write_page
+from pocketvision.core.page import Cells, write_page
 from pocketvision.core.page import Section as Section
 from pocketvision.metrics.bootstrap import LEVEL
 
@@ -34,14 +34,14 @@ def shown(value: Any) -> str:
     return "n/a" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-def table_of(rows: dict[str, dict[str, Any]], head: str) -> list[Row]:
+def table_of(rows: dict[str, dict[str, Any]], head: str) -> list[Cells]:
     """Rows of values by name, below a head."""
     columns = list(dict.fromkeys(name for row in rows.values() for name in row))
     return [(head, *columns), *((name, *(shown(row.get(c)) for c in columns)) for name, row in rows.items())]
 
 
 def _totals(metrics: dict[str, Any], scored: str) -> Section:
-    rows: list[Row] = [("metric", "value", f"{LEVEL:.0%} interval")]
+    rows: list[Cells] = [("metric", "value", f"{LEVEL:.0%} interval")]
     for name, value in metrics.items():
         is_score = name != "seconds" and (value is None or isinstance(value, float))
         if is_score and not name.endswith(("_ci_low", "_ci_high")):

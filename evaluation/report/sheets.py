@@ -32,12 +32,12 @@ _TILE_WIDTH = 448
 _BORDER = 8
 _COLUMNS = 4
 
-Images = Tensor | Sequence[Image]
+_Images = Tensor | Sequence[Image]
 """(N, 3, H, W) uint8, or N images (H, W, 3) uint8 of any sizes."""
 
 
 def detection_sheet(
-    images: Images,
+    images: _Images,
     targets: Sequence[BoxTarget],
     detections: Sequence[Detections],
     class_names: Sequence[str | None],
@@ -79,7 +79,7 @@ class Answer(NamedTuple):
     score: float
 
 
-def classification_sheet(images: Images, answers: Sequence[Answer]) -> Image:
+def classification_sheet(images: _Images, answers: Sequence[Answer]) -> Image:
     """One tile an image in a green frame where the answer is right and an orange one where it is wrong."""
     tiles, captions = [], []
     for image, answer in zip(_to_arrays(images), answers, strict=True):
@@ -96,7 +96,7 @@ def classification_sheet(images: Images, answers: Sequence[Answer]) -> Image:
 
 
 def segmentation_sheet(
-    images: Images,
+    images: _Images,
     masks: Sequence[Tensor],
     predictions: Sequence[Tensor],
     class_names: Sequence[str | None],
@@ -119,7 +119,7 @@ def segmentation_sheet(
     return stack(legend(class_names, palette, width=sheet.shape[1]), sheet)
 
 
-def _to_arrays(images: Images) -> list[Image]:
+def _to_arrays(images: _Images) -> list[Image]:
     if isinstance(images, Tensor):
         return list(images.permute(0, 2, 3, 1).cpu().numpy())
     return list(images)

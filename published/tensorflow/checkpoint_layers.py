@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pocketvision.core.errors import InputError
 from pocketvision.published.tensorflow.layers import (
-    Array,
+    FileArray,
     Layer,
     Norm,
     conv_kernel,
@@ -22,7 +22,7 @@ from pocketvision.published.tensorflow.layers import (
 )
 
 _AVERAGE = "/ExponentialMovingAverage"
-_KERNELS: dict[tuple[str, int], Callable[[Array], Array]] = {
+_KERNELS: dict[tuple[str, int], Callable[[FileArray], FileArray]] = {
     ("weights", 4): conv_kernel,
     ("weights", 2): dense_kernel,
     ("depthwise_weights", 4): depthwise_kernel,
@@ -36,7 +36,7 @@ _DEEPLAB_HEAD = ("image_pooling", "aspp", "concat_projection", "decoder")
 
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _KERAS_LAYER = re.compile(r"(?:^|/)layer_with_weights-(\d+)(?=/)")
-_KERAS_KERNELS: Sequence[tuple[str, int, Callable[[Array], Array]]] = (
+_KERAS_KERNELS: Sequence[tuple[str, int, Callable[[FileArray], FileArray]]] = (
     ("depthwise_kernel", 4, depthwise_kernel),
     ("pointwise_kernel", 4, conv_kernel),
     ("kernel",           4, conv_kernel),

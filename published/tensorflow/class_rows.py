@@ -10,7 +10,7 @@ import numpy as np
 
 from pocketvision.core.errors import InputError
 from pocketvision.models import Classifier, Detector, VisionModel
-from pocketvision.published.tensorflow.layers import Array, Layer
+from pocketvision.published.tensorflow.layers import FileArray, Layer
 from pocketvision.published.tensorflow.model_layers import ModelLayer
 
 Background = Literal["none", "kept", "dropped", "moved last"]
@@ -20,7 +20,7 @@ _TO_OURS = (1, 0, 3, 2)
 
 
 @dataclass(frozen=True)
-class ClassRows:
+class FileClassRows:
     """The last layers' rows, anchor by anchor: TensorFlow's background is class 0, ours last or absent.
 
     ``num_outputs`` counts what the model predicts for each anchor, its background included where it
@@ -33,7 +33,7 @@ class ClassRows:
     class_ids: tuple[int, ...] | None = None
 
     @classmethod
-    def of(cls, model: VisionModel, class_ids: Sequence[int] | None) -> ClassRows:
+    def of(cls, model: VisionModel, class_ids: Sequence[int] | None) -> FileClassRows:
         """The layout of a model's classes.
 
         Raises:
@@ -100,6 +100,6 @@ def box_rows(channels: int) -> list[int]:
     return [anchor + code for anchor in range(0, channels, 4) for code in _TO_OURS]
 
 
-def take_rows(values: Array, rows: Sequence[int] | None) -> Array:
+def take_rows(values: FileArray, rows: Sequence[int] | None) -> FileArray:
     """The rows of a kernel or bias; all of them for None."""
     return values if rows is None else np.asarray(values[list(rows)])

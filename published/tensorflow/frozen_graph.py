@@ -14,7 +14,7 @@ import numpy as np
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from pocketvision.core.errors import InputError
-from pocketvision.published.tensorflow.graph import Graph, Node, Value
+from pocketvision.published.tensorflow.graph import ConstantValue, FileGraph, Node
 
 # tensorflow/core/framework/types.proto -> NumPy type and the field that may hold values one by one.
 _TYPES: dict[int, tuple[Any, str]] = {
@@ -30,7 +30,7 @@ _TYPES: dict[int, tuple[Any, str]] = {
 _HALF = 19
 
 
-def read_frozen_graph(path: Path) -> Graph:
+def read_frozen_graph(path: Path) -> FileGraph:
     """Nodes of a frozen graph by name, in the order of the file. Constants are read when asked for.
 
     Raises:
@@ -68,7 +68,7 @@ def _attribute(value: Any) -> Any:
     return value.s.decode(errors="replace") if kind == "s" else getattr(value, kind) if kind else None
 
 
-def _constant(node: Any, path: Path) -> Value:
+def _constant(node: Any, path: Path) -> ConstantValue:
     """A Const node's value. One that is stored once for a whole shape takes no more memory than that."""
     tensor = node.attr["value"].tensor
     if tensor.dtype not in _TYPES:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Value = npt.NDArray[Any]
+ConstantValue = npt.NDArray[Any]
 
 MAX_SIZE = 1 << 24
 """Numbers in a constant beyond which it is no weight of a MobileNet, whose largest has 2 million."""
@@ -22,7 +22,7 @@ SAME_VALUE = {
     "FakeQuantWithMinMaxArgs", "FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxVarsPerChannel",
 }  # fmt: skip
 """Operations that give their first input on; fake quantisation does up to its rounding."""
-_ARITHMETIC: Mapping[str, Callable[..., Value]] = {
+_ARITHMETIC: Mapping[str, Callable[..., ConstantValue]] = {
     "Add": np.add,
     "AddV2": np.add,
     "BiasAdd": np.add,
@@ -47,14 +47,14 @@ class Node:
     op: str
     inputs: tuple[str, ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
-    read: Callable[[], Value] | None = None
+    read: Callable[[], ConstantValue] | None = None
 
 
-Graph = dict[str, Node]
+FileGraph = dict[str, Node]
 """Nodes by name."""
 
 
-def skip_copies(graph: Graph, name: str) -> Node | None:
+def skip_copies(graph: FileGraph, name: str) -> Node | None:
     """The node behind ``name`` and operations that only give on a value; None where there is none."""
     for _ in range(_MAX_DEPTH):
         node = graph.get(name)
@@ -64,7 +64,7 @@ def skip_copies(graph: Graph, name: str) -> Node | None:
     return None
 
 
-def constant(graph: Graph, name: str) -> Value | None:
+def constant(graph: FileGraph, name: str) -> ConstantValue | None:
     """The value of a node that depends on constants only, None for any other.
 
     Arithmetic is evaluated as long as it broadcasts to the shape of one of its operands, and as far
@@ -74,10 +74,10 @@ def constant(graph: Graph, name: str) -> Value | None:
 
 
 class _Evaluation:
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: FileGraph) -> None:
         self.graph, self.work_left = graph, _MAX_WORK
 
-    def value(self, name: str, depth: int) -> Value | None:
+    def value(self, name: str, depth: int) -> ConstantValue | None:
         node = skip_copies(self.graph, name)
         self.work_left -= _STEP_WORK
         if node is None or depth > _MAX_DEPTH or self.work_left < 0:
@@ -88,7 +88,7 @@ class _Evaluation:
             return self.value(node.inputs[0], depth + 1)
         return self._arithmetic(node, depth) if node.op in _ARITHMETIC else None
 
-    def _arithmetic(self, node: Node, depth: int) -> Value | None:
+    def _arithmetic(self, node: Node, depth: int) -> ConstantValue | None:
         operands = []
         for source in node.inputs:
             value = self.value(source, depth + 1)

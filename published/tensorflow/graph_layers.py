@@ -9,20 +9,27 @@ from dataclasses import replace
 import numpy as np
 
 from pocketvision.core.errors import InputError
-from pocketvision.published.tensorflow.graph import MAX_SIZE, Graph, Node, Value, constant, skip_copies
+from pocketvision.published.tensorflow.graph import (
+    MAX_SIZE,
+    ConstantValue,
+    FileGraph,
+    Node,
+    constant,
+    skip_copies,
+)
 from pocketvision.published.tensorflow.layers import (
-    Activation,
-    Array,
+    FileActivation,
+    FileArray,
+    FilePadding,
     Layer,
     Links,
     Norm,
-    Padding,
     conv_kernel,
     dense_kernel,
     depthwise_kernel,
 )
 
-_LAYERS: dict[str, tuple[int, Callable[[Array], Array]]] = {
+_LAYERS: dict[str, tuple[int, Callable[[FileArray], FileArray]]] = {
     "Conv2D": (4, conv_kernel),
     "DepthwiseConv2dNative": (4, depthwise_kernel),
     "MatMul": (2, dense_kernel),
@@ -36,10 +43,10 @@ _MAX_TOTAL = 1 << 25
 _SIZES = {"Shape", "Size", "Rank", "ShapeN"}
 _POOLING = {"AvgPool", "Mean"}
 _CLAMPS = {"Relu": (0.0, np.inf), "Relu6": (0.0, 6.0)}
-_ACTIVATIONS: dict[str, Activation] = {"Relu": "relu", "Relu6": "relu6"}
+_ACTIVATIONS: dict[str, FileActivation] = {"Relu": "relu", "Relu6": "relu6"}
 
 
-def find_layers(graph: Graph) -> list[Layer]:
+def find_layers(graph: FileGraph) -> list[Layer]:
     """All layers of a graph whose kernels are constants, in the order of the file.
 
     A BatchNorm is recognised fused and as arithmetic; other arithmetic with constants is folded
@@ -53,7 +60,7 @@ def find_layers(graph: Graph) -> list[Layer]:
     for node in graph.values():
         for source in node.inputs if node.op not in _SIZES else ():
             consumers[source].append(node.name)
-    kernels: dict[str, Array] = {}
+    kernels: dict[str, FileArray] = {}
     for node in graph.values():
         if (kernel := _kernel(graph, node)) is not None:
             kernels[node.name] = kernel
@@ -69,7 +76,7 @@ def find_layers(graph: Graph) -> list[Layer]:
     ]
 
 
-def _kernel(graph: Graph, node: Node) -> Array | None:
+def _kernel(graph: FileGraph, node: Node) -> FileArray | None:
     if node.op not in _LAYERS or len(node.inputs) < 2:
         return None
     value = constant(graph, node.inputs[1])
@@ -82,7 +89,9 @@ def _kernel(graph: Graph, node: Node) -> Array | None:
     return to_torch(kernel)
 
 
-def _with_arithmetic(graph: Graph, consumers: dict[str, list[str]], node: Node, kernel: Array) -> Layer:
+def _with_arithmetic(
+    graph: FileGraph, consumers: dict[str, list[str]], node: Node, kernel: FileArray
+) -> Layer:
     """The layer of ``node`` with every per-channel operation that follows it."""
     layer = Layer(_scope(node.name), kernel, node.op == "DepthwiseConv2dNative", node=node.name)
     before = node.name
@@ -104,7 +113,7 @@ def _with_arithmetic(graph: Graph, consumers: dict[str, list[str]], node: Node, 
     return _finished_norm(layer)
 
 
-def _chain(consumers: dict[str, list[str]], graph: Graph, name: str) -> Iterator[Node]:
+def _chain(consumers: dict[str, list[str]], graph: FileGraph, name: str) -> Iterator[Node]:
     """The nodes after ``name`` as long as there is one only."""
     seen = {name}
     while len(consumers[name]) == 1 and (name := consumers[name][0]) not in seen:
@@ -112,7 +121,7 @@ def _chain(consumers: dict[str, list[str]], graph: Graph, name: str) -> Iterator
         yield graph[name]
 
 
-def _affine(graph: Graph, layer: Layer, node: Node, before: str) -> Layer | None:
+def _affine(graph: FileGraph, layer: Layer, node: Node, before: str) -> Layer | None:
     """``layer`` with an operation that adds or multiplies a constant per channel, None for any other.
 
     A scalar is none of them: it is part of a hard sigmoid.
@@ -131,14 +140,14 @@ def _affine(graph: Graph, layer: Layer, node: Node, before: str) -> Layer | None
         return None
     value = np.asarray(value.reshape(-1), dtype=np.float32)
     if node.op in ("Mul", "RealDiv"):
-        scale: Array = value if node.op == "Mul" else np.reciprocal(value)
+        scale: FileArray = value if node.op == "Mul" else np.reciprocal(value)
         return _scaled(layer, scale)
     if layer.norm is not None and np.isnan(layer.norm.beta).all():
         return replace(layer, norm=_norm_shift(graph, other, layer.norm, value))
     return _shifted(layer, -value if node.op == "Sub" else value)
 
 
-def _scaled(layer: Layer, scale: Array) -> Layer:
+def _scaled(layer: Layer, scale: FileArray) -> Layer:
     if layer.norm is not None:
         norm = replace(layer.norm, gamma=layer.norm.gamma * scale, beta=layer.norm.beta * scale)
         return replace(layer, norm=norm)
@@ -146,13 +155,13 @@ def _scaled(layer: Layer, scale: Array) -> Layer:
     return replace(layer, kernel=layer.kernel * scale[:, None, None, None], bias=bias)
 
 
-def _shifted(layer: Layer, shift: Array) -> Layer:
+def _shifted(layer: Layer, shift: FileArray) -> Layer:
     if layer.norm is not None:
         return replace(layer, norm=replace(layer.norm, beta=layer.norm.beta + shift))
     return replace(layer, bias=shift if layer.bias is None else layer.bias + shift)
 
 
-def _fused_norm(graph: Graph, node: Node, channels: int) -> Norm:
+def _fused_norm(graph: FileGraph, node: Node, channels: int) -> Norm:
     values = [constant(graph, source) for source in node.inputs[1:5]]
     if len(values) != 4 or any(value is None or value.shape != (channels,) for value in values):
         raise InputError(
@@ -163,10 +172,10 @@ def _fused_norm(graph: Graph, node: Node, channels: int) -> Norm:
     return Norm(gamma, beta, mean, variance, float(node.attributes.get("epsilon") or 1e-4))
 
 
-def _norm_scale(graph: Graph, name: str, channels: int) -> Norm | None:
+def _norm_scale(graph: FileGraph, name: str, channels: int) -> Norm | None:
     """The BatchNorm whose scale, gamma / sqrt(variance + eps), ``name`` computes; beta is still missing."""
     node = skip_copies(graph, name)
-    gamma: Value | None = np.ones(channels, dtype=np.float32)
+    gamma: ConstantValue | None = np.ones(channels, dtype=np.float32)
     if node is not None and node.op == "Mul":
         roots = [source for source in node.inputs if (n := skip_copies(graph, source)) and n.op == "Rsqrt"]
         others = [source for source in node.inputs if source not in roots]
@@ -186,7 +195,7 @@ def _norm_scale(graph: Graph, name: str, channels: int) -> Norm | None:
     return Norm(gamma.reshape(-1).astype(np.float32), missing, missing, variance, float(epsilons[0]))
 
 
-def _norm_shift(graph: Graph, name: str, norm: Norm, shift: Array) -> Norm:
+def _norm_shift(graph: FileGraph, name: str, norm: Norm, shift: FileArray) -> Norm:
     """Complete a BatchNorm by its shift, beta - mean * scale, which ``name`` computes."""
     node = skip_copies(graph, name)
     scale = norm.gamma / np.sqrt(norm.variance + norm.eps)
@@ -210,7 +219,7 @@ def _finished_norm(layer: Layer) -> Layer:
     return replace(layer, norm=replace(layer.norm, mean=zeros, beta=np.nan_to_num(layer.norm.beta)))
 
 
-def _links(graph: Graph, node: Node, position: dict[str, int]) -> Links:
+def _links(graph: FileGraph, node: Node, position: dict[str, int]) -> Links:
     inputs, is_pooled = _sources(graph, node.inputs[0], position)
     block, pads = 1, None
     before = skip_copies(graph, node.inputs[0])
@@ -232,7 +241,7 @@ def _links(graph: Graph, node: Node, position: dict[str, int]) -> Links:
     )
 
 
-def _sources(graph: Graph, name: str, position: dict[str, int]) -> tuple[frozenset[int], bool]:
+def _sources(graph: FileGraph, name: str, position: dict[str, int]) -> tuple[frozenset[int], bool]:
     """The layers that reach ``name`` without passing another, and whether there is a pooling on the way."""
     inputs, is_pooled = set(), False
     todo, seen = [name], set()
@@ -250,7 +259,7 @@ def _sources(graph: Graph, name: str, position: dict[str, int]) -> tuple[frozens
     return frozenset(inputs), is_pooled
 
 
-def _padding(node: Node, stride: int, pads: Value | None) -> Padding | None:
+def _padding(node: Node, stride: int, pads: ConstantValue | None) -> FilePadding | None:
     """Only at a stride do TensorFlow's SAME and symmetric padding differ."""
     if stride == 1 or node.op == "MatMul":
         return None

@@ -18,10 +18,10 @@ from pocketvision.core.weights import MatchReport, StateDict, load_state_dict
 from pocketvision.models import Classifier, VisionModel
 from pocketvision.published.tensorflow import checkpoint_layers
 from pocketvision.published.tensorflow.checkpoint import read_checkpoint
-from pocketvision.published.tensorflow.class_rows import ClassRows, box_rows, take_rows
+from pocketvision.published.tensorflow.class_rows import FileClassRows, box_rows, take_rows
 from pocketvision.published.tensorflow.frozen_graph import read_frozen_graph
 from pocketvision.published.tensorflow.graph_layers import find_layers
-from pocketvision.published.tensorflow.layers import Array, Layer, Norm
+from pocketvision.published.tensorflow.layers import FileArray, Layer, Norm
 from pocketvision.published.tensorflow.model_layers import ModelLayer, model_layers
 from pocketvision.published.tensorflow.pairing import (
     is_classifier,
@@ -106,7 +106,7 @@ def import_tensorflow(
             classes; the sentence says where.
     """
     found = read_layers(path)
-    rows = ClassRows.of(model, class_ids)
+    rows = FileClassRows.of(model, class_ids)
     is_whole = isinstance(model, Classifier) or not is_classifier(found)
     part = model if is_whole else _backbone(model)
     own = model_layers(part, model.resize.image_size)
@@ -186,7 +186,7 @@ def _state(
     found: Sequence[Layer],
     pairs: Sequence[int],
     class_layers: set[str],
-    rows: ClassRows,
+    rows: FileClassRows,
 ) -> tuple[StateDict, list[int], str]:
     """The model's tensors by name, the file's ids of its classes, and what became of the background."""
     state: StateDict = {}
@@ -210,13 +210,13 @@ def _state(
 
 
 def _reordered(
-    kernel: Array,
+    kernel: FileArray,
     mine: ModelLayer,
     layer: Layer,
     own: Sequence[ModelLayer],
     found: Sequence[Layer],
     pairs: Sequence[int],
-) -> Array:
+) -> FileArray:
     """``kernel`` with its input channels in the order in which our model concatenates its maps.
 
     DeepLab's checkpoints have the pooled branch first.
@@ -275,6 +275,6 @@ def _nodes(
     return {place + a.name: b.node for a, b in zip(own, found, strict=True) if b.node}
 
 
-def _tensor(values: Array) -> Tensor:
+def _tensor(values: FileArray) -> Tensor:
     """A tensor of its own memory."""
     return torch.from_numpy(np.array(values, dtype=np.float32, order="C"))

@@ -8,19 +8,19 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float32]
-Padding = Literal["torch", "same"]
-Activation = Literal["relu", "relu6", "hardswish"]
+FileArray = npt.NDArray[np.float32]
+FilePadding = Literal["torch", "same"]
+FileActivation = Literal["relu", "relu6", "hardswish"]
 
 
 @dataclass(frozen=True, eq=False)
 class Norm:
     """A BatchNorm's parameters, each (C,)."""
 
-    gamma: Array
-    beta: Array
-    mean: Array
-    variance: Array
+    gamma: FileArray
+    beta: FileArray
+    mean: FileArray
+    variance: FileArray
     eps: float
 
 
@@ -38,7 +38,7 @@ class Links:
     is_pooled: bool = False
     stride: int = 1
     dilation: int = 1
-    padding: Padding | None = None
+    padding: FilePadding | None = None
     parts: tuple[frozenset[int], ...] = ()
 
 
@@ -53,28 +53,28 @@ class Layer:
     """
 
     name: str
-    kernel: Array
+    kernel: FileArray
     is_depthwise: bool
-    bias: Array | None = None
+    bias: FileArray | None = None
     norm: Norm | None = None
     links: Links | None = None
     clamp: tuple[float, float] | None = None
-    activation: Activation | None = None
+    activation: FileActivation | None = None
     node: str = ""
 
 
-def conv_kernel(kernel: Array) -> Array:
+def conv_kernel(kernel: FileArray) -> FileArray:
     """TensorFlow's (height, width, in, out) -> (out, in, height, width)."""
     return np.asarray(kernel.transpose(3, 2, 0, 1), dtype=np.float32)
 
 
-def depthwise_kernel(kernel: Array) -> Array:
+def depthwise_kernel(kernel: FileArray) -> FileArray:
     """TensorFlow's (height, width, in, multiplier) -> (in * multiplier, 1, height, width)."""
     height, width, channels, multiplier = kernel.shape
     rows = kernel.transpose(2, 3, 0, 1).reshape(channels * multiplier, 1, height, width)
     return np.asarray(rows, dtype=np.float32)
 
 
-def dense_kernel(kernel: Array) -> Array:
+def dense_kernel(kernel: FileArray) -> FileArray:
     """TensorFlow's (in, out) -> (out, in, 1, 1)."""
     return np.asarray(kernel.T[:, :, None, None], dtype=np.float32)

@@ -13,11 +13,11 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree
 
 from pocketvision.core.structures import Size
-from pocketvision.published.tensorflow.layers import Activation, Links, Padding
+from pocketvision.published.tensorflow.layers import FileActivation, FilePadding, Links
 
 _POOLING = (F.avg_pool2d, F.adaptive_avg_pool2d, torch.mean, Tensor.mean)
 _CONCATENATIONS = (torch.cat, torch.concat)
-_ACTIVATIONS: Mapping[Any, Activation] = {
+_ACTIVATIONS: Mapping[Any, FileActivation] = {
     F.relu: "relu",
     F.relu6: "relu6",
     F.hardtanh: "relu6",
@@ -46,7 +46,7 @@ class ModelLayer:
     norm: str | None = None
     norm_eps: float = 0.0
     is_dense: bool = False
-    activation: Activation | None = None
+    activation: FileActivation | None = None
 
 
 class _Origin(NamedTuple):
@@ -147,7 +147,7 @@ class _Trace(TorchFunctionMode):
             self.layers[index] = replace(self.layers[index], norm=norm, norm_eps=eps)
 
 
-def _padding(x: Tensor, stride: int, padding: Sequence[int], origin: _Origin) -> Padding | None:
+def _padding(x: Tensor, stride: int, padding: Sequence[int], origin: _Origin) -> FilePadding | None:
     """Only at a stride on an even size do symmetric padding and TensorFlow's differ."""
     if stride == 1:
         return None

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvision.published.tensorflow.layers import Array
+from pocketvision.published.tensorflow.layers import FileArray
 
-Values = npt.NDArray[Any]
+StoredValues = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]
 
 _SPREADS_PER_RANGE = 16
@@ -28,7 +28,7 @@ class Quantisation:
     axis: int
     limits: tuple[int, int]
 
-    def dequantise(self, stored: Values) -> Array:
+    def dequantise(self, stored: StoredValues) -> FileArray:
         """The real numbers of a stored tensor.
 
         Raises:
@@ -46,13 +46,15 @@ class Quantisation:
         low, high = ((limit - self.zero_point[0]) * self.scale[0] for limit in self.limits)
         return float(low), float(high)
 
-    def round(self, values: Values) -> Array:
+    def round(self, values: StoredValues) -> FileArray:
         """Real numbers -> the nearest that the tensor can hold."""
         step = self.scale[0]
         return np.asarray(np.clip(np.round(values / step) * step, *self.range), dtype=np.float32)
 
 
-def settle(kernel: Array, bias: Array, inputs: Quantisation, outputs: Quantisation) -> tuple[Array, Array]:
+def settle(
+    kernel: FileArray, bias: FileArray, inputs: Quantisation, outputs: Quantisation
+) -> tuple[FileArray, FileArray]:
     """Make channels constant whose output the quantised model always rounds to the same number.
 
     Quantisation-aware training leaves channels with next to no weights. There the rounding absorbs

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pocketvision.published.tensorflow.graph import SAME_VALUE, Graph, Node, constant
+from pocketvision.published.tensorflow.graph import SAME_VALUE, FileGraph, Node, constant
 
 _MAX_DEPTH = 100
 
@@ -23,7 +23,7 @@ class NotRunnableError(Exception):
 class GraphRun:
     """Values of a graph's nodes as (N, C, H, W) float64, given that of ``source``."""
 
-    def __init__(self, graph: Graph, source: str, value: Tensor) -> None:
+    def __init__(self, graph: FileGraph, source: str, value: Tensor) -> None:
         self.graph = graph
         self.values: dict[str, Tensor] = {source: value.double()}
 

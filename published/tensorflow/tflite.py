@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pocketvision.core.errors import InputError
-from pocketvision.published.tensorflow.graph import Graph, Node, Value
+from pocketvision.published.tensorflow.graph import ConstantValue, FileGraph, Node
 from pocketvision.published.tensorflow.quantization import Quantisation, settle
 
 # Name in the schema -> name in TensorFlow's graphs; other operations keep the schema's.
@@ -64,7 +64,7 @@ _BROKEN = (struct.error, ValueError, LookupError, TypeError, AttributeError, Ove
 """What the schema's classes raise for offsets that lead nowhere."""
 
 
-def read_tflite(path: Path) -> Graph:
+def read_tflite(path: Path) -> FileGraph:
     """Nodes of a TFLite file's first subgraph by name. Fused biases and activations are nodes of their own.
 
     Where a quantised tensor follows a layer or sum, a ``Clamp`` node says the range that it can hold; in
@@ -107,7 +107,7 @@ class _Reader:
         self.types = _names_of(schema.TensorType)
         self.weights = cache(self._weights)
 
-    def graph(self) -> Graph:
+    def graph(self) -> FileGraph:
         nodes = [node for operator in self.operators for node in self._nodes(operator)]
         made = {node.name for node in nodes}
         inputs = [self.names[self.subgraph.Inputs(i)] for i in range(self.subgraph.InputsLength())]
@@ -191,7 +191,9 @@ class _Reader:
             return geometry | {"ksize": [1, options.FilterHeight(), options.FilterWidth(), 1]}
         return geometry | {"dilations": [1, options.DilationHFactor(), options.DilationWFactor(), 1]}
 
-    def _weights(self, kind: str, tensors: tuple[int, ...], output: int) -> tuple[Value, Value]:
+    def _weights(
+        self, kind: str, tensors: tuple[int, ...], output: int
+    ) -> tuple[ConstantValue, ConstantValue]:
         """Kernel, in the layout of TensorFlow's graphs, and bias (out,) of a layer with these tensors.
 
         The schema has kernels as (out, height, width, in), (1, height, width, out) and (out, in).
@@ -199,7 +201,9 @@ class _Reader:
         with _refusing(self.path):
             return self._read_weights(kind, tensors, output)
 
-    def _read_weights(self, kind: str, tensors: tuple[int, ...], output: int) -> tuple[Value, Value]:
+    def _read_weights(
+        self, kind: str, tensors: tuple[int, ...], output: int
+    ) -> tuple[ConstantValue, ConstantValue]:
         kernel = self._value(tensors[1])
         if kernel.ndim != _KERNEL_DIMENSIONS[kind]:
             raise InputError(
@@ -217,12 +221,12 @@ class _Reader:
             rows.transpose(2, 3, 0, 1) if kind == "DEPTHWISE_CONV_2D" else rows.transpose(1, 2, 3, 0)
         ), bias
 
-    def _value(self, index: int) -> Value:
+    def _value(self, index: int) -> ConstantValue:
         """A stored tensor as real numbers."""
         with _refusing(self.path):
             return self._read_value(index)
 
-    def _read_value(self, index: int) -> Value:
+    def _read_value(self, index: int) -> ConstantValue:
         index = self.dequantised.get(index, index)
         tensor = self.subgraph.Tensors(index)
         kind = self.types.get(tensor.Type(), "")
@@ -237,7 +241,7 @@ class _Reader:
             raise InputError(
                 f"{self.path} is broken: {self.names[index]} of shape {shape} has {len(content)} bytes."
             )
-        value: Value = np.frombuffer(content, _TYPES[kind]).reshape(shape)
+        value: ConstantValue = np.frombuffer(content, _TYPES[kind]).reshape(shape)
         quantisation = self._quantisation(index)
         return value if quantisation is None else quantisation.dequantise(value)
 

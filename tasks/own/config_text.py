@@ -7,14 +7,14 @@ from typing import Any
 
 from pocketvision.core.anchors import ExplicitAnchors
 from pocketvision.tasks.own.found import OwnData
-from pocketvision.tasks.own.recipe import Recipe
+from pocketvision.tasks.own.recipe import TrainingRecipe
 from pocketvision.tasks.own.timing import scoring_options
 
 _WIDTH = 110
 _WEIGHT_DECAY = {"detection": 0.05, "segmentation": 0.01, "classification": 0.05}
 
 
-def config_text(own: OwnData, recipe: Recipe, weights: str | None, command: str) -> str:
+def config_text(own: OwnData, recipe: TrainingRecipe, weights: str | None, command: str) -> str:
     """A config file that says what was found and how each value was derived."""
     task = own.found.task
     return "\n".join(
@@ -45,7 +45,7 @@ def config_text(own: OwnData, recipe: Recipe, weights: str | None, command: str)
     )
 
 
-def _docstring(own: OwnData, recipe: Recipe, command: str) -> str:
+def _docstring(own: OwnData, recipe: TrainingRecipe, command: str) -> str:
     title = f"{own.model} for the data in {own.found.root.resolve()}, written by: {command}"
     paragraphs = [title, "", *own.lines(), "", *recipe.derivation]
     lines = [part for text in paragraphs for part in (textwrap.wrap(_plain(text), _WIDTH - 4) or [""])]
@@ -86,7 +86,7 @@ def _literal(value: Any) -> str:
     return text if '"' in text or "\\" in text else text.replace("'", '"')
 
 
-def _model(own: OwnData, recipe: Recipe, weights: str | None) -> dict[str, str]:
+def _model(own: OwnData, recipe: TrainingRecipe, weights: str | None) -> dict[str, str]:
     family, _, backbone = own.model.partition("_")
     values: dict[str, Any] = {"backbone": backbone, "image_size": own.image_size}
     if own.found.task == "segmentation":
@@ -96,7 +96,7 @@ def _model(own: OwnData, recipe: Recipe, weights: str | None) -> dict[str, str]:
     return written | ({"anchors": "ANCHORS"} if "anchors" in own.fitted else {})
 
 
-def _task(own: OwnData, recipe: Recipe) -> dict[str, str]:
+def _task(own: OwnData, recipe: TrainingRecipe) -> dict[str, str]:
     decay = _WEIGHT_DECAY[own.found.task]
     written = {"optimizer": f"partial(AdamW, lr={recipe.lr!r}, weight_decay={decay}, fused=True)"}
     if "class_weights" in own.fitted:

@@ -22,7 +22,7 @@ from pocketvision.runs.folder import load_experiment
 from pocketvision.tasks.own.config_text import config_text
 from pocketvision.tasks.own.fit_to_data import class_weights, crop_size, fit_anchors, fit_size
 from pocketvision.tasks.own.found import OwnData
-from pocketvision.tasks.own.recipe import Recipe, choose_batch_size, derive_recipe
+from pocketvision.tasks.own.recipe import TrainingRecipe, choose_batch_size, derive_recipe
 from pocketvision.tasks.own.timing import auto_recipe
 
 logger = logging.getLogger("pocketvision")
@@ -87,7 +87,7 @@ def look_at(path: str | Path, task: str | None, model: str | None, overrides: Se
 def write_config(
     own: OwnData, folder: Path, overrides: Sequence[str], command: str, minutes: float | None = None,
     *, check_weights: bool = True,
-) -> tuple[Path, Recipe]:  # fmt: skip
+) -> tuple[Path, TrainingRecipe]:  # fmt: skip
     """Write the config into ``folder``.
 
     Published weights that can't be had are left out, with a sentence; with ``minutes`` a few steps are
@@ -101,7 +101,7 @@ def write_config(
     given = parse_overrides(overrides)
     weights: str | None = "imagenet"
 
-    def write(recipe: Recipe) -> Experiment:
+    def write(recipe: TrainingRecipe) -> Experiment:
         text = config_text(own, recipe, weights, command)
         file.write_text(text, encoding="utf-8")
         return load_experiment(file, overrides)[0]
@@ -134,7 +134,7 @@ def data_weights(experiment: Experiment) -> list[str]:
     return [f"task.loss.class_weights={class_weights(train)!r}"]
 
 
-def _recipe(own: OwnData, *, pretrained: bool) -> Recipe:
+def _recipe(own: OwnData, *, pretrained: bool) -> TrainingRecipe:
     num_images, num_classes = next(iter(own.num_images.values())), len(own.class_names)
     return derive_recipe(
         num_images, num_classes, own.batch_size, own.found.task, pretrained=pretrained

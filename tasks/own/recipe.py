@@ -20,7 +20,7 @@ SPARE_TIME = 0.1
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """How to train with AdamW.
 
     Attributes:
@@ -57,7 +57,7 @@ def derive_recipe(
     seconds_per_step: float | None = None,
     *,
     pretrained: bool = True,
-) -> Recipe:
+) -> TrainingRecipe:
     """Derive a recipe; the same numbers give the same one.
 
     ``minutes`` is the time for training steps alone, ``seconds_per_step`` what one takes;
@@ -93,7 +93,7 @@ def derive_recipe(
         f"BatchNorm momentum {momentum:g}: statistics must keep up with a run of {num_steps} steps",
         f"frozen: {_frozen(freeze_until, freeze_norms, num_images, batch_size, pretrained)}",
     ]
-    return Recipe(
+    return TrainingRecipe(
         num_steps=num_steps,
         batch_size=batch_size,
         lr=lr,

@@ -20,7 +20,7 @@ from pocketvision.evaluation.evaluate import make_evaluator
 from pocketvision.models import Classifier, Detector, VisionModel
 from pocketvision.runs.build import build, refusing_bad_values
 from pocketvision.tasks.base import VisionTask
-from pocketvision.tasks.own.recipe import SPARE_TIME, Recipe, TaskName, derive_recipe
+from pocketvision.tasks.own.recipe import SPARE_TIME, TaskName, TrainingRecipe, derive_recipe
 
 MAX_SCORINGS, SCORING_SHARE = 5, 0.15
 """While training, and the share of the time that they may take."""
@@ -36,7 +36,7 @@ class Speed(NamedTuple):
     steps_per_epoch: int
 
 
-def auto_recipe(experiment: Experiment, minutes: float | None) -> Recipe:
+def auto_recipe(experiment: Experiment, minutes: float | None) -> TrainingRecipe:
     """The recipe for an experiment's data, model and batch size; with ``minutes`` a few steps are measured.
 
     Raises:
@@ -69,7 +69,7 @@ def auto_recipe(experiment: Experiment, minutes: float | None) -> Recipe:
     return replace(recipe, epochs_between_scores=between, derivation=(*recipe.derivation, line))
 
 
-def auto_overrides(experiment: Experiment, recipe: Recipe) -> list[str]:
+def auto_overrides(experiment: Experiment, recipe: TrainingRecipe) -> list[str]:
     """What ``recipe=auto`` changes in a config; the rate only where the optimizer is AdamW or Adam."""
     settings = {
         "task.warmup_steps": recipe.warmup_steps,
@@ -92,7 +92,7 @@ def auto_overrides(experiment: Experiment, recipe: Recipe) -> list[str]:
     return [f"{key}={value!r}" for key, value in settings.items()]
 
 
-def scoring_options(recipe: Recipe, prefix: str = "") -> dict[str, int]:
+def scoring_options(recipe: TrainingRecipe, prefix: str = "") -> dict[str, int]:
     """Trainer options for how often a run is scored; 0 epochs between scores means not while training."""
     if recipe.epochs_between_scores == 0:
         return {f"{prefix}limit_val_batches": 0}

@@ -7,15 +7,14 @@ from functools import cache
 import pytest
 
 from pocketvision.costs.classifiers import CLASSIFIERS, MEMORY, SHARES_V1
-from pocketvision.costs.compare import Comparison, compare, has_printed_digits
+from pocketvision.costs.compare import PUBLISHED, CostComparison, compare, has_printed_digits
 from pocketvision.costs.detectors import DETECTORS
 from pocketvision.costs.published import Published
 from pocketvision.costs.segmenters import SEGMENTERS
-from pocketvision.tools.cost import PUBLISHED
 
 
 @cache
-def figures(rows: tuple[Published, ...]) -> list[Comparison]:
+def figures(rows: tuple[Published, ...]) -> list[CostComparison]:
     return list(compare(rows))
 
 

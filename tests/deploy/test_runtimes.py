@@ -180,7 +180,7 @@ def test_openvino_leaves_the_signal_stack_whole(exported: Exported) -> None:
     """Each of its plugins swaps it and gives it back when it goes, in whatever order they go."""
     code = (
         "import faulthandler, signal, subprocess, sys\n"
-        "from pocketvision.deploy.runtimes.protocol import open_runtime\n"
+        "from pocketvision.deploy.runtimes.opening import open_runtime\n"
         "faulthandler.enable()\n"
         "signal.signal(signal.SIGCHLD, lambda *_: None)\n"
         "first, second = (open_runtime(sys.argv[1]) for _ in range(2))\n"

@@ -23,10 +23,10 @@ from torchvision.ops import box_iou
 
 from pocketvision.core.structures import Detections
 from pocketvision.published.catalog import published_class_names
-from pocketvision.published.tensorflow.graph import Graph, Node
+from pocketvision.published.tensorflow.graph import FileGraph, Node
 
 WriteGraph = Callable[..., GraphDef]
-RunGraph = Callable[[Graph, Mapping[str, Tensor], Sequence[str]], dict[str, Tensor]]
+RunGraph = Callable[[FileGraph, Mapping[str, Tensor], Sequence[str]], dict[str, Tensor]]
 _DTYPES = {"float32": 1, "int32": 3}
 
 
@@ -202,7 +202,7 @@ _OPERATIONS: Mapping[str, Callable[..., Tensor]] = {
 }
 
 
-def _run(graph: Graph, feeds: Mapping[str, Tensor], outputs: Sequence[str]) -> dict[str, Tensor]:
+def _run(graph: FileGraph, feeds: Mapping[str, Tensor], outputs: Sequence[str]) -> dict[str, Tensor]:
     """The small interpreter: float64, tensors as (N, C, H, W)."""
     values = {name: value.double() for name, value in feeds.items()}
 

@@ -21,12 +21,13 @@ from pocketvision.configs import (
     lraspp_v3_large_voc,
     ssdlite_v3_large_coco,
 )
+from pocketvision.core.protocols import Library
 from pocketvision.core.structures import BoxTarget
 from pocketvision.core.weights import load_state_dict
 from pocketvision.losses import SSDLoss
 from pocketvision.models import Detector, VisionModel
 from pocketvision.published.catalog import published_class_names
-from pocketvision.published.convert import Library, from_published, to_published
+from pocketvision.published.convert import from_published, to_published
 
 Randomize = Callable[[nn.Module], nn.Module]
 NUM_CLASSES = 21

@@ -19,7 +19,7 @@ from pocketvision.core.resize import Resize
 from pocketvision.heads import ClassifierHead, DeepLabV3Head
 from pocketvision.models import Classifier, Segmenter
 from pocketvision.published.tensorflow.frozen_graph import read_frozen_graph
-from pocketvision.published.tensorflow.graph import Graph, Node, constant, skip_copies
+from pocketvision.published.tensorflow.graph import FileGraph, Node, constant, skip_copies
 from pocketvision.published.tensorflow.import_file import import_tensorflow
 
 schema: Any = pytest.importorskip("ai_edge_litert.schema_py_generated")
@@ -42,7 +42,7 @@ class Converter:
     a scale for each channel of a kernel, activations are fused.
     """
 
-    def __init__(self, graph: Graph, values: Mapping[str, Tensor], kind: str) -> None:
+    def __init__(self, graph: FileGraph, values: Mapping[str, Tensor], kind: str) -> None:
         self.graph, self.values, self.kind = graph, values, kind
         self.is_quantised = kind in ("uint8", "int8")
         self.model, self.subgraph = schema.ModelT(), schema.SubGraphT()
@@ -198,7 +198,7 @@ class Converter:
         self.subgraph.operators.append(operator)
 
 
-def skip(graph: Graph, name: str) -> str:
+def skip(graph: FileGraph, name: str) -> str:
     return getattr(skip_copies(graph, name), "name", name)
 
 

@@ -19,7 +19,7 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.core.weights import save_weights
 from pocketvision.datasets import CocoDataModule, MaskFolderDataModule
-from pocketvision.deploy.runtimes import protocol as runtime
+from pocketvision.deploy.runtimes import opening
 from pocketvision.deploy.runtimes.exported_models import DetectionRuntime, predictor_of
 from pocketvision.deploy.runtimes.torch_module import TorchRuntime
 from pocketvision.evaluation import evaluate_run as scoring
@@ -73,7 +73,7 @@ def test_an_exported_model_scores_as_its_weights_do(
     predictor = predictor_of(TorchRuntime(model))
     assert isinstance(predictor, DetectionRuntime) and predictor.class_names == model.class_names
     (tmp_path / "m.onnx").touch()
-    monkeypatch.setattr(runtime, "open_runtime", lambda path: TorchRuntime(model))
+    monkeypatch.setattr(opening, "open_runtime", lambda path: TorchRuntime(model))
     for weights in ("w.safetensors", "m.onnx"):
         output = str(tmp_path / f"of_{weights}")
         command = ["ssdlite_v2_coco", "--weights", str(tmp_path / weights), "--output", output]

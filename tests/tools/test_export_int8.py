@@ -15,7 +15,7 @@ from pocketvision.datasets.images.read import read_image
 from pocketvision.datasets.sampling import spread
 from pocketvision.deploy.export.calibration_images import read_calibration_images
 from pocketvision.deploy.runtimes.opening import open_runtime
-from pocketvision.evaluation.run_data import OwnData
+from pocketvision.evaluation.run_data import RunData
 from pocketvision.runs.ready_model import load_model
 from pocketvision.tools.export import main
 from pocketvision.tools.train import main as train
@@ -56,7 +56,7 @@ def test_a_folder_of_images(run: Path, tiny: Tiny, tmp_path: Path) -> None:
 
 def test_calibration_sees_what_training_sees(run: Path) -> None:
     model = load_model(run)
-    data = OwnData(run, model)
+    data = RunData(run, model)
     images = data.calibration_images(3)
     paths = data.data.records(data.data.train_split).image_paths
     expected = [model.resize.apply(read_image(paths[i])) for i in spread(len(paths), 3)]

@@ -10,7 +10,14 @@ import pytest
 
 from pocketvision.core.resize import Resize
 from pocketvision.datasets import CocoDataModule, DetectionAugmentation, DetectionDataset, read_coco
-from pocketvision.datasets.augment.mixing import Annotated, Sample, _tile_window, copy_paste, mixup, mosaic
+from pocketvision.datasets.augment.mixing import (
+    Annotated,
+    MixedSample,
+    _tile_window,
+    copy_paste,
+    mixup,
+    mosaic,
+)
 from pocketvision.datasets.images.picture import Pixels
 
 RESIZE = Resize((96, 120))
@@ -67,8 +74,8 @@ def test_quarters_show_images_at_half_to_whole_size(tile: tuple[int, int], mode:
 
 
 def test_mixup_is_the_mean_with_all_boxes() -> None:
-    one = Sample(np.full((4, 4, 3), 100, np.uint8), np.zeros((1, 4), np.float32), np.array([3]))
-    two = Sample(np.full((4, 4, 3), 200, np.uint8), np.ones((2, 4), np.float32), np.array([4, 5]))
+    one = MixedSample(np.full((4, 4, 3), 100, np.uint8), np.zeros((1, 4), np.float32), np.array([3]))
+    two = MixedSample(np.full((4, 4, 3), 200, np.uint8), np.ones((2, 4), np.float32), np.array([4, 5]))
     image, boxes, labels = mixup(one, two)
     assert (image == 150).all() and len(boxes) == 3 and labels.tolist() == [3, 4, 5]
 
@@ -78,7 +85,7 @@ def test_pasted_boxes_are_on_their_objects_and_leave_others_visible() -> None:
     own = scene(100).boxes * np.float32(0.6)
     counts = []
     for seed in range(30):
-        sample = Sample(plain, own, np.array([2, 2]))
+        sample = MixedSample(plain, own, np.array([2, 2]))
         image, boxes, labels = copy_paste(sample, scene(250), RESIZE, GREEN, np.random.default_rng(seed))
         assert (plain == RESIZE.apply(scene(100).picture.read())).all()  # it may be shared: not written to
         assert labels.tolist() == [2, 2] + [5] * (len(boxes) - 2)

@@ -20,8 +20,8 @@ from pocketvision.deploy.certificate.device_costs import measure
 from pocketvision.deploy.certificate.document import write_certificate_page
 from pocketvision.deploy.certificate.images import ImageSet, choose_evenly
 from pocketvision.deploy.certificate.measured import Certificate, to_dict, write_certificate
-from pocketvision.deploy.certificate.side_by_side import Comparison, compare
-from pocketvision.deploy.certificate.stages import Difference
+from pocketvision.deploy.certificate.side_by_side import ExportComparison, compare
+from pocketvision.deploy.certificate.stages import StageDifference
 from pocketvision.deploy.certificate.verdict import Stage, judge, judge_stages
 from pocketvision.deploy.runtimes.artifact import Quantization
 from pocketvision.models import VisionModel
@@ -69,12 +69,12 @@ def other_resize(model: onnx.ModelProto) -> None:
     item.value = json.dumps(values)
 
 
-def first_divergence(comparison: Comparison) -> str | None:
+def first_divergence(comparison: ExportComparison) -> str | None:
     stages = judge_stages(comparison, "float32")
     return next((stage.name for stage in stages if stage.is_within is False), None)
 
 
-def failed(comparison: Comparison) -> list[str]:
+def failed(comparison: ExportComparison) -> list[str]:
     stages = judge_stages(comparison, "float32")
     return [check.text for check in judge(comparison, stages, "float32") if not check.passed]
 
@@ -220,12 +220,12 @@ def test_boxes_match_one_to_one() -> None:
 
 
 def test_differences_see_what_is_not_a_number() -> None:
-    difference = Difference()
+    difference = StageDifference()
     difference.add(torch.tensor([3.0, 4.0]), torch.tensor([3.0, 4.5]))
     assert difference.max_abs == 0.5 and difference.relative == pytest.approx(0.1)
     difference.add(torch.tensor([1.0]), torch.tensor([float("nan")]))
     assert difference.max_abs == float("inf")
-    other = Difference()
+    other = StageDifference()
     other.add(torch.zeros(2), torch.zeros(3))
     assert other.max_abs == float("inf") and other.relative == float("inf")
 

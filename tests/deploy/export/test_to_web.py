@@ -36,7 +36,7 @@ from pocketvision.models import VisionModel
 from pocketvision.tools.export import main
 
 HERE = Path(__file__).parent
-REAL = HERE.parents[2] / "shared" / "data" / "coco_mini" / "val"
+REAL = HERE.parents[3] / "shared" / "data" / "coco_mini" / "val"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",

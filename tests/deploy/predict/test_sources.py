@@ -21,7 +21,7 @@ from PIL import Image as PillowImage
 from PIL import ImageOps
 
 from pocketvision.core.errors import InputError
-from pocketvision.deploy.predict.frames import Frame, count_frames, decode_picture, read_frames
+from pocketvision.deploy.predict.frames import SourceFrame, count_frames, decode_picture, read_frames
 from pocketvision.deploy.predict.sources import Source, find_sources
 from pocketvision.deploy.predict.video import VideoFile
 
@@ -53,7 +53,7 @@ def names(sources: list[Source], root: Path) -> list[str]:
     return [str(Path(source.name).relative_to(root)) for source in sources]
 
 
-def read(*sources: Source, max_frames: int | None = None) -> tuple[list[Frame], list[str]]:
+def read(*sources: Source, max_frames: int | None = None) -> tuple[list[SourceFrame], list[str]]:
     failures: list[str] = []
     return list(read_frames(sources, failures.append, max_frames)), failures
 

@@ -15,7 +15,7 @@ from pycocotools.coco import COCO
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.images.read import read_mask
 from pocketvision.deploy.predict import video as video_module
-from pocketvision.deploy.predict.frames import Frame
+from pocketvision.deploy.predict.frames import SourceFrame
 from pocketvision.deploy.predict.output_names import OutputNames
 from pocketvision.deploy.predict.prediction import Prediction
 from pocketvision.deploy.predict.sources import Source
@@ -28,29 +28,29 @@ SCORES = np.array([0.75, 0.5], np.float32)
 IMAGE = np.full((60, 80, 3), 90, np.uint8)
 
 
-def detection(frame: Frame, count: int = 2) -> Prediction:
+def detection(frame: SourceFrame, count: int = 2) -> Prediction:
     return Prediction(
         "detection", frame.image, NAMES, frame.source.name, frame.number,
         boxes=BOXES[:count], scores=SCORES[:count], labels=np.array([2, 0])[:count],
     )  # fmt: skip
 
 
-def segmentation(frame: Frame) -> Prediction:
+def segmentation(frame: SourceFrame) -> Prediction:
     label_map = np.repeat(np.array([0, 2, 2, 0], np.uint8), 15)[:, None].repeat(80, axis=1)
     return Prediction("segmentation", frame.image, NAMES, frame.source.name, label_map=label_map)
 
 
 @pytest.fixture
-def frames() -> list[Frame]:
+def frames() -> list[SourceFrame]:
     """Two images of the same name, and a video of three frames."""
-    images = [Frame(Source("image", f"{folder}/1.jpg"), IMAGE) for folder in ("x", "y")]
-    return images + [Frame(Source("video", "z/1.avi"), IMAGE, index, 5.0) for index in range(3)]
+    images = [SourceFrame(Source("image", f"{folder}/1.jpg"), IMAGE) for folder in ("x", "y")]
+    return images + [SourceFrame(Source("video", "z/1.avi"), IMAGE, index, 5.0) for index in range(3)]
 
 
 def write(
     formats: tuple[str, ...],
     output: Path,
-    predictions: list[tuple[Frame, Prediction]],
+    predictions: list[tuple[SourceFrame, Prediction]],
     task: str = "detection",
 ) -> None:
     names = OutputNames(output, [frame.source for frame, _ in predictions if not frame.number])
@@ -59,7 +59,7 @@ def write(
             writers.add(frame, prediction)
 
 
-def test_pictures_and_videos(frames: list[Frame], tmp_path: Path) -> None:
+def test_pictures_and_videos(frames: list[SourceFrame], tmp_path: Path) -> None:
     write(("images",), tmp_path, [(frame, detection(frame)) for frame in frames])
     assert {path.name for path in tmp_path.iterdir()} == {"1.jpg", "y_1.jpg", "z_1.mp4", "all.json"}
     picture = cv2.cvtColor(cv2.imread(str(tmp_path / "y_1.jpg")), cv2.COLOR_BGR2RGB)
@@ -73,7 +73,7 @@ def test_pictures_and_videos(frames: list[Frame], tmp_path: Path) -> None:
     assert [row.get("frame") for row in rows] == [None, None, 0, 1, 2]
 
 
-def test_coco_is_read_by_pycocotools(frames: list[Frame], tmp_path: Path) -> None:
+def test_coco_is_read_by_pycocotools(frames: list[SourceFrame], tmp_path: Path) -> None:
     write(("coco",), tmp_path, [(frame, detection(frame, i % 3)) for i, frame in enumerate(frames)])
     coco = COCO(str(tmp_path / "predictions.json"))
     names = [image["file_name"] for image in coco.loadImgs(coco.getImgIds())]
@@ -87,7 +87,7 @@ def test_coco_is_read_by_pycocotools(frames: list[Frame], tmp_path: Path) -> Non
     assert len(again.getAnnIds()) == 4
 
 
-def test_yolo(frames: list[Frame], tmp_path: Path) -> None:
+def test_yolo(frames: list[SourceFrame], tmp_path: Path) -> None:
     write(("yolo",), tmp_path, [(frames[0], detection(frames[0])), (frames[1], detection(frames[1], 0))])
     rows = np.loadtxt(tmp_path / "labels" / "1.txt")
     np.testing.assert_allclose(rows[:, 0], [2, 0])
@@ -98,7 +98,7 @@ def test_yolo(frames: list[Frame], tmp_path: Path) -> None:
     assert (tmp_path / "classes.txt").read_text().splitlines() == ["cat", "1", "dog"]
 
 
-def test_csv(frames: list[Frame], tmp_path: Path) -> None:
+def test_csv(frames: list[SourceFrame], tmp_path: Path) -> None:
     write(("csv",), tmp_path, [(frames[i], detection(frames[i])) for i in (0, 2)])
     with (tmp_path / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -111,7 +111,7 @@ def test_csv(frames: list[Frame], tmp_path: Path) -> None:
     assert shares == {"cat": 0.5, "dog": 0.5}
 
 
-def test_masks_hold_class_indices_and_show_colors(frames: list[Frame], tmp_path: Path) -> None:
+def test_masks_hold_class_indices_and_show_colors(frames: list[SourceFrame], tmp_path: Path) -> None:
     prediction = segmentation(frames[0])
     write(("images", "masks"), tmp_path, [(frames[0], prediction)], "segmentation")
     file = tmp_path / "masks" / "1.png"
@@ -125,7 +125,7 @@ def test_sources_are_never_overwritten(tmp_path: Path) -> None:
     for source in sources:
         PillowImage.fromarray(IMAGE).save(source.name)
     before = [Path(source.name).read_bytes() for source in sources]
-    write(("images",), tmp_path, [(Frame(s, IMAGE), detection(Frame(s, IMAGE))) for s in sources])
+    write(("images",), tmp_path, [(SourceFrame(s, IMAGE), detection(SourceFrame(s, IMAGE))) for s in sources])
     assert [Path(source.name).read_bytes() for source in sources] == before
     assert (tmp_path / "a_predicted.jpg").exists() and (tmp_path / "b_predicted.png").exists()
 
@@ -137,7 +137,7 @@ def test_names_are_unique_for_any_file_system() -> None:
     assert len(set(stems)) == len(paths) and stems[0] == "1"
 
 
-def test_an_error_leaves_no_unfinished_file(frames: list[Frame], tmp_path: Path) -> None:
+def test_an_error_leaves_no_unfinished_file(frames: list[SourceFrame], tmp_path: Path) -> None:
     names = OutputNames(tmp_path, [frames[2].source])
     with (
         pytest.raises(InputError, match="stop"),
@@ -149,7 +149,10 @@ def test_an_error_leaves_no_unfinished_file(frames: list[Frame], tmp_path: Path)
 
 
 def test_another_container_where_there_is_no_mp4(
-    frames: list[Frame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    frames: list[SourceFrame],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(video_module, "_CODECS", ((".mp4", "zzzz"), (".avi", "MJPG")))
     write(("images",), tmp_path, [(frames[2], detection(frames[2]))])

@@ -146,7 +146,7 @@ def test_very_many_boxes_are_sampled_by_image() -> None:
 
 @pytest.fixture
 def real_data() -> Path:
-    beside = Path(__file__).resolve().parents[3] / "shared"
+    beside = Path(__file__).resolve().parents[4] / "shared"
     path = Path(os.environ.get("POCKETVISION_SHARED", beside)) / "data"
     if not path.is_dir():
         pytest.skip(f"no real data: {path} does not exist (set POCKETVISION_SHARED)")

@@ -6,12 +6,14 @@ from itertools import pairwise, product
 
 import pytest
 
-from pocketvision.tasks.own.recipe import BATCH_LIMITS, Recipe, choose_batch_size, derive_recipe
+from pocketvision.tasks.own.recipe import BATCH_LIMITS, TrainingRecipe, choose_batch_size, derive_recipe
 
 IMAGES = (1, 2, 7, 20, 31, 32, 100, 128, 292, 367, 1000, 5000, 118_000, 1_200_000)
 
 
-def recipe(num_images: int, minutes: float | None = None, seconds: float = 0.5, **options: bool) -> Recipe:
+def recipe(
+    num_images: int, minutes: float | None = None, seconds: float = 0.5, **options: bool
+) -> TrainingRecipe:
     batch = choose_batch_size(num_images, "detection")
     return derive_recipe(num_images, 3, batch, "detection", minutes, seconds, **options)
 
