@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pocketvision.deploy.predict.predictor import Predictor as LoadedPredictor
+    from pocketvision.deploy.predict.predictor import Predictor as Predictor
     from pocketvision.models import VisionModel
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
+__all__ = ["Predictor", "__version__", "load"]
 
 
 def load(
@@ -27,29 +28,14 @@ def load(
     return load_model(source, weights, class_names)
 
 
-class Predictor:
-    """Where predictors come from: ``Predictor.load("runs/mine")("photo.jpg").save("found.png")``."""
+def __getattr__(name: str) -> Any:
+    """``pocketvision.Predictor``, imported when it is first asked for."""
+    if name == "Predictor":
+        from pocketvision.deploy.predict.predictor import Predictor
 
-    @staticmethod
-    def load(
-        source: str | Path,
-        *,
-        threshold: float = 0.5,
-        batch_size: int = 1,
-        tile: tuple[int, int] | None = None,
-        overlap: float = 0.2,
-        threads: int | None = None,
-    ) -> LoadedPredictor:
-        """The predictor of a run folder, our .safetensors, or an exported .onnx, .xml (OpenVINO) or .pt2.
+        return Predictor
+    raise AttributeError(f"module 'pocketvision' has no attribute {name!r}")
 
-        Call it with a path, an array (H, W, 3) uint8 RGB or a Pillow image, and it gives a
-        :class:`pocketvision.deploy.predict.prediction.Prediction`; :meth:`predict` takes several. ``tile``
-        (height, width) is for images with objects that are small in them.
 
-        See :func:`pocketvision.tools.predict.load_predictor`.
-        """
-        from pocketvision.tools.predict import load_predictor
-
-        return load_predictor(
-            source, threshold=threshold, batch_size=batch_size, tile=tile, overlap=overlap, threads=threads
-        )
+def __dir__() -> list[str]:
+    return __all__

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Literal
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.later import Later
 
 _GIVEN_LATER = ("model", "class_names")
 """Arguments that the tools pass to ``task`` and ``model``; they can't be overridden."""
@@ -62,7 +63,7 @@ def apply_overrides(
 ) -> Experiment:
     """Replace values deep inside an experiment; nothing given is changed in place.
 
-    ``trainer_keys`` are names that ``trainer`` may have beside those it states.
+    ``trainer_keys`` are names that ``trainer`` may have beside those that it states.
 
     Raises:
         InputError: a name is unknown; the sentence lists the known names and the nearest one.
@@ -114,6 +115,8 @@ def parameters(part: Any) -> dict[str, Any]:
     function = part.func if isinstance(part, partial) else part
     if not callable(function):
         return {}
+    if isinstance(function, Later):
+        function = function.resolve()
     try:
         signature = _signature(function)
     except ValueError:  # some builtins have none

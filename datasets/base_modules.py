@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Literal
+from typing import Any, ClassVar, Generic, Literal
 
-import lightning
 import torch
 from torch.utils.data import DataLoader
 
@@ -30,7 +30,7 @@ from pocketvision.datasets.records.annotations import (
     MissingSplitError,
     SegmentationRecords,
 )
-from pocketvision.datasets.records.splits import SplitRecords
+from pocketvision.datasets.records.splits import SplitRecords, divide
 from pocketvision.datasets.records.stored import is_large, store
 from pocketvision.datasets.samples import SampleDataset
 from pocketvision.datasets.sampling import EpochSampler, ProcessShare, use_one_thread
@@ -44,44 +44,68 @@ _SEGMENTATION = SegmentationAugmentation()
 _UNCHANGED = SegmentationAugmentation(scale=(1.0, 1.0), horizontal_flip=0.0, photometric=False)
 
 
-class _DataModule(lightning.LightningDataModule, Generic[SplitRecords]):
+@dataclass(eq=False)
+class BaseDataModule(Generic[SplitRecords]):
     """What the tasks share: splits, records and loaders.
 
-    ``connect`` tells it the model's class names and resize before any loader is asked for.
+    A format overrides :meth:`read_split`. ``connect`` tells it the model's class names and resize before
+    any loader is asked for.
+
+    Attributes:
+        root: folder or file of the data set.
+        batch_size: images of a training batch in one process.
+        eval_batch_size: of a batch that is scored, None for ``batch_size``.
+        num_workers: processes that load, None for what the machine has room for.
+        augmentation: of training images, None to train on plainly resized ones.
+        train_split, val_split, test_split: names of splits.
+        seed: of the order of images and of augmentation.
+        strict: whether the first sample that can't be loaded ends the training.
+        cache: where decoded images are kept, and how much of them: see :class:`Loading`.
+        divide: the split that training and validation images are both taken from, by their file names
+            (``all`` where the data has no splits); None keeps the splits that the data has.
+        val_fraction, split_seed: see :func:`pocketvision.datasets.records.splits.divide`.
+
+    Raises:
+        ValueError: a batch size that is no whole number from 1 up.
     """
 
-    collate: Callable[[list[Any]], Any]
-    # A process may have no image of a small validation split.
-    allow_zero_length_dataloader_with_multiple_devices = True
+    collate: ClassVar[Callable[..., Any]]
 
-    def __init__(
-        self,
-        root: str | Path,
-        batch_size: int,
-        eval_batch_size: int | None,
-        num_workers: int | None,
-        splits: tuple[str, str, str],
-        seed: int,
-        loading: Loading,
-    ) -> None:
-        super().__init__()
-        self.root = str(root)
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"data.batch_size is {batch_size!r}: give a whole number from 1 up.")
-        self.batch_size = batch_size
-        self.eval_batch_size = batch_size if eval_batch_size is None else eval_batch_size
-        self.num_workers = default_num_workers() if num_workers is None else num_workers
-        self.train_split, self.val_split, self.test_split = splits
-        self.seed, self.loading = seed, loading
+    root: str | Path
+    batch_size: int = 32
+    eval_batch_size: int | None = None
+    num_workers: int | None = None
+    augmentation: Any = None
+    train_split: str = "train"
+    val_split: str = "val"
+    test_split: str = "test"
+    seed: int = 0
+    strict: bool = False
+    cache: CacheKind | None = None
+    cache_gib: float = 8.0
+    divide: str | None = None
+    val_fraction: float = 0.2
+    split_seed: int = 0
+
+    def __post_init__(self) -> None:
+        self.root = str(self.root)
+        if not isinstance(self.batch_size, int) or self.batch_size < 1:
+            raise ValueError(f"data.batch_size is {self.batch_size!r}: give a whole number from 1 up.")
+        if self.eval_batch_size is None:
+            self.eval_batch_size = self.batch_size
+        if self.num_workers is None:
+            self.num_workers = default_num_workers()
+        self.loading = Loading(self.strict, self.cache, self.cache_gib)
         self.model_class_names: tuple[str | None, ...] | None = None
         self.resize: Resize | None = None
         self._position = 0, 0
         self._read: dict[str, SplitRecords] = {}
         self._selected: dict[str, SplitRecords] = {}
+        self._parts: tuple[SplitRecords, SplitRecords] | None = None
 
     @abstractmethod
-    def read(self, split: str) -> SplitRecords:
-        """Read a split from the files; a format's only duty."""
+    def read_split(self, split: str) -> SplitRecords:
+        """Read a split that the data has; a format's only duty."""
 
     @abstractmethod
     def select(self, records: SplitRecords, split: str) -> SplitRecords:
@@ -90,6 +114,14 @@ class _DataModule(lightning.LightningDataModule, Generic[SplitRecords]):
     @abstractmethod
     def dataset(self, split: str, *, train: bool) -> SampleDataset[Any, Any, Any]:
         """The samples of a split, augmented if ``train``."""
+
+    def read(self, split: str) -> SplitRecords:
+        """Read a split from the files, or the part of ``divide`` that has its name."""
+        if self.divide is None or split not in (self.train_split, self.val_split):
+            return self.read_split(split)
+        if self._parts is None:
+            self._parts = divide(self.read_split(self.divide), self.val_fraction, self.split_seed)
+        return self._parts[split == self.val_split]
 
     def class_names(self) -> tuple[str | None, ...]:
         """The data's own class names, from the training split, or the validation split if there is none."""
@@ -118,15 +150,16 @@ class _DataModule(lightning.LightningDataModule, Generic[SplitRecords]):
             self._selected[split] = selected
         return self._selected[split]
 
-    def train_dataloader(self) -> DataLoader[Any]:
-        """Shuffled, augmented batches; a last incomplete one is left out."""
+    def train_dataloader(self, max_epochs: int | None = None) -> DataLoader[Any]:
+        """Shuffled, augmented batches of a run of ``max_epochs``; a last incomplete one is left out."""
         dataset = self.dataset(self.train_split, train=True)
+        self.limit(dataset, max_epochs)
         self.loading.prepare(dataset, owner=self)
         if self.num_workers:
             # Forked workers inherit the import; each of them would pay the seconds otherwise.
             import_albumentations()
         sampler = EpochSampler(dataset, self.seed)
-        # Lightning asks for the loader before it knows the epoch of a run that goes on.
+        # The loader is asked for before the epoch of a run that goes on is known.
         sampler.epoch, sampler.start = self._position
         drop_last = len(sampler) >= self.batch_size
         return DataLoader(
@@ -143,21 +176,12 @@ class _DataModule(lightning.LightningDataModule, Generic[SplitRecords]):
         """All of a split in order, not augmented."""
         return DataLoader(self.dataset(split, train=False), self.eval_batch_size, **self._loader_options())
 
-    def state_dict(self) -> dict[str, int]:
-        """Where the training is: the epoch, and how many of its samples each process has trained on.
+    def limit(self, dataset: SampleDataset[Any, Any, Any], max_epochs: int | None) -> None:
+        """Tell training samples how long the run is; for augmentation that ends before it."""
 
-        Samples, not batches: a run may go on with another batch size.
-        """
-        assert self.trainer is not None
-        progress = self.trainer.fit_loop.epoch_loop.batch_progress.current
-        num_batches: int = progress.processed  # type: ignore[attr-defined]  # its declared type is too wide
-        if num_batches >= self.trainer.num_training_batches:
-            return {"epoch": self.trainer.current_epoch + 1, "num_samples": 0}
-        return {"epoch": self.trainer.current_epoch, "num_samples": num_batches * self.batch_size}
-
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Let the next training loader begin there."""
-        self._position = state_dict["epoch"], state_dict["num_samples"]
+    def start_at(self, epoch: int, num_samples: int) -> None:
+        """Let the next training loader begin after ``num_samples`` of the epoch, counted in each process."""
+        self._position = epoch, num_samples
 
     def connected_resize(self) -> Resize:
         """The model's resize."""
@@ -174,37 +198,21 @@ class _DataModule(lightning.LightningDataModule, Generic[SplitRecords]):
         return {
             "num_workers": self.num_workers,
             "collate_fn": type(self).collate,
-            "persistent_workers": self.num_workers > 0,
+            "persistent_workers": bool(self.num_workers),
             "pin_memory": torch.cuda.is_available(),
             "worker_init_fn": use_one_thread,
         }
 
 
-class DetectionDataModule(_DataModule[DetectionRecords]):
-    """Boxes. ``augmentation`` None trains on plainly resized images."""
+@dataclass(eq=False)
+class DetectionDataModule(BaseDataModule[DetectionRecords]):
+    """Boxes."""
 
     collate = staticmethod(collate_detection)
-    unknown_in_training: Literal["drop", "error"] = "drop"
+    unknown_in_training: ClassVar[Literal["drop", "error"]] = "drop"
     """What to do with training boxes of classes that the model does not know."""
 
-    def __init__(
-        self,
-        root: str | Path,
-        batch_size: int = 32,
-        eval_batch_size: int | None = None,
-        num_workers: int | None = None,
-        augmentation: DetectionAugmentation | None = _DETECTION,
-        train_split: str = "train",
-        val_split: str = "val",
-        test_split: str = "test",
-        seed: int = 0,
-        strict: bool = False,
-        cache: CacheKind | None = None,
-        cache_gib: float = 8.0,
-    ) -> None:
-        splits, loading = (train_split, val_split, test_split), Loading(strict, cache, cache_gib)
-        super().__init__(root, batch_size, eval_batch_size, num_workers, splits, seed, loading)
-        self.augmentation = augmentation
+    augmentation: DetectionAugmentation | None = _DETECTION
 
     def select(self, records: DetectionRecords, split: str) -> DetectionRecords:
         unknown = self.unknown_in_training if split == self.train_split else "drop"
@@ -214,37 +222,21 @@ class DetectionDataModule(_DataModule[DetectionRecords]):
         augmentation = self.augmentation if train else None
         return DetectionDataset(self.records(split), self.connected_resize(), augmentation, seed=self.seed)
 
-    def train_dataloader(self) -> DataLoader[Any]:
-        loader = super().train_dataloader()
-        max_epochs = getattr(self.trainer, "max_epochs", None)
-        if self.augmentation is not None and max_epochs and max_epochs > 0:
-            loader.dataset.close_from = max_epochs - self.augmentation.close_epochs  # type: ignore[attr-defined]
-        return loader
+    def limit(self, dataset: SampleDataset[Any, Any, Any], max_epochs: int | None) -> None:
+        if self.augmentation is None or max_epochs is None or max_epochs < 1:
+            return
+        if isinstance(dataset, DetectionDataset):
+            dataset.close_from = max_epochs - self.augmentation.close_epochs
 
 
-class SegmentationDataModule(_DataModule[SegmentationRecords]):
-    """Masks. ``augmentation`` None trains on plainly resized images and masks."""
+@dataclass(eq=False)
+class SegmentationDataModule(BaseDataModule[SegmentationRecords]):
+    """Masks."""
 
     collate = staticmethod(collate_segmentation)
 
-    def __init__(
-        self,
-        root: str | Path,
-        batch_size: int = 16,
-        eval_batch_size: int | None = None,
-        num_workers: int | None = None,
-        augmentation: SegmentationAugmentation | None = _SEGMENTATION,
-        train_split: str = "train",
-        val_split: str = "val",
-        test_split: str = "test",
-        seed: int = 0,
-        strict: bool = False,
-        cache: CacheKind | None = None,
-        cache_gib: float = 8.0,
-    ) -> None:
-        splits, loading = (train_split, val_split, test_split), Loading(strict, cache, cache_gib)
-        super().__init__(root, batch_size, eval_batch_size, num_workers, splits, seed, loading)
-        self.augmentation = augmentation
+    batch_size: int = 16
+    augmentation: SegmentationAugmentation | None = _SEGMENTATION
 
     def select(self, records: SegmentationRecords, split: str) -> SegmentationRecords:
         return records.select(self.model_class_names or ())
@@ -254,29 +246,14 @@ class SegmentationDataModule(_DataModule[SegmentationRecords]):
         return SegmentationDataset(self.records(split), self.connected_resize(), augmentation, seed=self.seed)
 
 
-class ClassificationDataModule(_DataModule[ClassificationRecords]):
-    """Classes of whole images. ``augmentation`` None trains on plainly resized images."""
+@dataclass(eq=False)
+class ClassificationDataModule(BaseDataModule[ClassificationRecords]):
+    """Classes of whole images."""
 
     collate = staticmethod(collate_classification)
 
-    def __init__(
-        self,
-        root: str | Path,
-        batch_size: int = 64,
-        eval_batch_size: int | None = None,
-        num_workers: int | None = None,
-        augmentation: ClassificationAugmentation | None = _CLASSIFICATION,
-        train_split: str = "train",
-        val_split: str = "val",
-        test_split: str = "test",
-        seed: int = 0,
-        strict: bool = False,
-        cache: CacheKind | None = None,
-        cache_gib: float = 8.0,
-    ) -> None:
-        splits, loading = (train_split, val_split, test_split), Loading(strict, cache, cache_gib)
-        super().__init__(root, batch_size, eval_batch_size, num_workers, splits, seed, loading)
-        self.augmentation = augmentation
+    batch_size: int = 64
+    augmentation: ClassificationAugmentation | None = _CLASSIFICATION
 
     def select(self, records: ClassificationRecords, split: str) -> ClassificationRecords:
         return records.select(self.model_class_names or ())

@@ -1,16 +1,11 @@
-"""One data module a format; apart from the readers because it imports lightning.
-
-All of them can make training and validation data from one split: with ``divide`` the images of that
-split (``all`` where the data has no splits) are training or validation images by their file names, see
-:func:`pocketvision.datasets.records.splits.divide`. Further options are those of the task's base.
-"""
+"""One data module a format: the options of the task's base, and a reader."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Literal
+from typing import Any, ClassVar, Literal
 
 from pocketvision.datasets.base_modules import (
     ClassificationDataModule,
@@ -32,127 +27,65 @@ from pocketvision.datasets.records.annotations import (
     DetectionRecords,
     SegmentationRecords,
 )
-from pocketvision.datasets.records.splits import SplitRecords, divide
 
 
-class _Division(Generic[SplitRecords]):
-    """Two parts of the split ``whole``, read once; None means that splits are as the data has them."""
-
-    def __init__(self, whole: str | None, val_fraction: float, seed: int) -> None:
-        self.whole, self.val_fraction, self.seed = whole, val_fraction, seed
-        self._parts: tuple[SplitRecords, SplitRecords] | None = None
-
-    def read(
-        self, split: str, train_split: str, val_split: str, read: Callable[[str], SplitRecords]
-    ) -> SplitRecords:
-        """The part of that name, or the split as it is."""
-        if self.whole is None or split not in (train_split, val_split):
-            return read(split)
-        if self._parts is None:
-            self._parts = divide(read(self.whole), self.val_fraction, self.seed)
-        return self._parts[split == val_split]
-
-
-class _DividedDetection(DetectionDataModule):
-    def __init__(
-        self,
-        root: str | Path,
-        divide: str | None = None,
-        val_fraction: float = 0.2,
-        split_seed: int = 0,
-        **options: Any,
-    ) -> None:
-        super().__init__(root, **options)
-        self.division = _Division[DetectionRecords](divide, val_fraction, split_seed)
-
-    @abstractmethod
-    def read_split(self, split: str) -> DetectionRecords:
-        """Read a split that the data has."""
-
-    def read(self, split: str) -> DetectionRecords:
-        return self.division.read(split, self.train_split, self.val_split, self.read_split)
-
-
-class _DividedSegmentation(SegmentationDataModule):
-    def __init__(
-        self,
-        root: str | Path,
-        divide: str | None = None,
-        val_fraction: float = 0.2,
-        split_seed: int = 0,
-        **options: Any,
-    ) -> None:
-        super().__init__(root, **options)
-        self.division = _Division[SegmentationRecords](divide, val_fraction, split_seed)
-
-    @abstractmethod
-    def read_split(self, split: str) -> SegmentationRecords:
-        """Read a split that the data has."""
-
-    def read(self, split: str) -> SegmentationRecords:
-        return self.division.read(split, self.train_split, self.val_split, self.read_split)
-
-
-class CocoDataModule(_DividedDetection):
+class CocoDataModule(DetectionDataModule):
     """COCO; training boxes of classes that the model does not know are dropped with a warning."""
 
     def read_split(self, split: str) -> DetectionRecords:
         return read_coco(self.root, split)
 
 
-class VocDataModule(_DividedDetection):
+class VocDataModule(DetectionDataModule):
     """Pascal VOC; a training object with an unknown name is an error, as the name is probably misspelt."""
 
-    unknown_in_training = "error"
+    unknown_in_training: ClassVar[Literal["drop", "error"]] = "error"
 
     def read_split(self, split: str) -> DetectionRecords:
         return read_voc(self.root, split)
 
 
-class YoloDataModule(_DividedDetection):
+class YoloDataModule(DetectionDataModule):
     """YOLO; ``root`` is the folder or its data.yaml."""
 
     def read_split(self, split: str) -> DetectionRecords:
         return read_yolo(self.root, split)
 
 
-class CsvDataModule(_DividedDetection):
+class CsvDataModule(DetectionDataModule):
     """CSV files of boxes; ``root`` is their folder or the file. Unknown labels are errors as in VOC."""
 
-    unknown_in_training = "error"
+    unknown_in_training: ClassVar[Literal["drop", "error"]] = "error"
 
     def read_split(self, split: str) -> DetectionRecords:
         return read_csv_boxes(self.root, split)
 
 
-class CocoSegmentationDataModule(_DividedSegmentation):
+class CocoSegmentationDataModule(SegmentationDataModule):
     """COCO with masks; class 0 is the background."""
 
     def read_split(self, split: str) -> SegmentationRecords:
         return read_coco_segmentation(self.root, split)
 
 
-class VocSegmentationDataModule(_DividedSegmentation):
+class VocSegmentationDataModule(SegmentationDataModule):
     """Pascal VOC with masks."""
 
     def read_split(self, split: str) -> SegmentationRecords:
         return read_voc_segmentation(self.root, split)
 
 
-class CityscapesDataModule(_DividedSegmentation):
+@dataclass(eq=False)
+class CityscapesDataModule(SegmentationDataModule):
     """Cityscapes; ``annotations`` is gtFine or gtCoarse."""
 
-    def __init__(
-        self, root: str | Path, annotations: Literal["gtFine", "gtCoarse"] = "gtFine", **options: Any
-    ) -> None:
-        super().__init__(root, **options)
-        self.annotations = annotations
+    annotations: Literal["gtFine", "gtCoarse"] = "gtFine"
 
     def read_split(self, split: str) -> SegmentationRecords:
         return read_cityscapes(self.root, split, self.annotations)
 
 
-class MaskFolderDataModule(_DividedSegmentation):
+class MaskFolderDataModule(SegmentationDataModule):
     """Folders of images and masks.
 
     Class names are those given, else those in ``classes.txt``, else those of the connected model.
@@ -182,18 +115,5 @@ class MaskFolderDataModule(_DividedSegmentation):
 class ImageFolderDataModule(ClassificationDataModule):
     """A folder a class; class names are the folders' in alphabetical order."""
 
-    def __init__(
-        self,
-        root: str | Path,
-        divide: str | None = None,
-        val_fraction: float = 0.2,
-        split_seed: int = 0,
-        **options: Any,
-    ) -> None:
-        super().__init__(root, **options)
-        self.division = _Division[ClassificationRecords](divide, val_fraction, split_seed)
-
-    def read(self, split: str) -> ClassificationRecords:
-        return self.division.read(
-            split, self.train_split, self.val_split, lambda name: read_image_folder(self.root, name)
-        )
+    def read_split(self, split: str) -> ClassificationRecords:
+        return read_image_folder(self.root, split)

@@ -137,7 +137,7 @@ class ShapesDetectionDataModule(DetectionDataModule):
         super().__init__("shapes", batch_size, eval_batch_size, num_workers, augmentation, seed=seed)
         self.series = _series(num_train, num_val, seed, image_size)
 
-    def read(self, split: str) -> DetectionRecords:
+    def read_split(self, split: str) -> DetectionRecords:
         return shapes_detection_records(*_find(self.series, split))
 
     def dataset(self, split: str, *, train: bool) -> ShapesDetectionDataset:
@@ -164,7 +164,7 @@ class ShapesSegmentationDataModule(SegmentationDataModule):
         super().__init__("shapes", batch_size, eval_batch_size, num_workers, augmentation, seed=seed)
         self.series = _series(num_train, num_val, seed, image_size)
 
-    def read(self, split: str) -> SegmentationRecords:
+    def read_split(self, split: str) -> SegmentationRecords:
         return shapes_segmentation_records(*_find(self.series, split)[:2])
 
     def dataset(self, split: str, *, train: bool) -> ShapesSegmentationDataset:

@@ -13,6 +13,7 @@ from torch import nn
 from pocketvision.core.drawing import save_image
 from pocketvision.core.files import write_json
 from pocketvision.core.progress import progress
+from pocketvision.datasets.data_module import AnyData
 from pocketvision.datasets.records.annotations import (
     ClassificationRecords,
     DetectionRecords,
@@ -67,7 +68,7 @@ def make_evaluator(
 
 def evaluate(
     model: Any,
-    data: Any,
+    data: AnyData,
     split: str,
     folder: Path,
     device: torch.device,

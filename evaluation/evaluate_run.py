@@ -14,6 +14,7 @@ from pocketvision.core.config import Experiment
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.core.weights import read_passport
+from pocketvision.datasets.data_module import AnyData
 from pocketvision.evaluation.evaluate import AnyPredictor, evaluate
 from pocketvision.evaluation.multi_scale import Inference, MultiScaleSegmenter
 from pocketvision.models import Segmenter, VisionModel
@@ -87,7 +88,7 @@ def score_exported(
 
 def connected_data(
     source: Path, overrides: Sequence[str], class_names: Sequence[str | None], resize: Resize
-) -> tuple[Experiment, Any]:
+) -> tuple[Experiment, AnyData]:
     """The experiment of a run folder or config file, and its data as a model of these classes takes them."""
     experiment = (
         Run.open(source).load(overrides) if source.is_dir() else load_experiment(source, overrides)[0]

@@ -9,6 +9,7 @@ from typing import Any
 
 from pocketvision.core.config import Experiment, parameters
 from pocketvision.core.errors import InputError
+from pocketvision.datasets.data_module import AnyData
 from pocketvision.models import VisionModel
 from pocketvision.published.load import load_weights
 
@@ -31,7 +32,7 @@ def refusing_bad_values() -> Iterator[None]:
         ) from error
 
 
-def build(experiment: Experiment, *, pretrained: bool) -> tuple[VisionModel, Any]:
+def build(experiment: Experiment, *, pretrained: bool) -> tuple[VisionModel, AnyData]:
     """The model and the data module of an experiment, connected: names one way, resizing the other.
 
     ``pretrained`` loads the model's ``weights``; False leaves them out, for others that come afterwards.

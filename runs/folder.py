@@ -11,10 +11,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
-
-import lightning as L
 
 from pocketvision.core.command import load_config
 from pocketvision.core.config import Experiment, apply_overrides, parameters, parse_overrides
@@ -26,8 +25,10 @@ _CONFIG_FOLDER = "config"
 _PACKAGES = ("pocketvision", "torch", "torchvision", "lightning", "albumentations", "pycocotools", "numpy")
 
 
-def load_experiment(config: Path, overrides: Sequence[str]) -> tuple[Experiment, list[Path]]:
-    """Run a config file and apply overrides.
+def load_experiment(
+    config: Path, overrides: Sequence[str], recorded: Sequence[str] = ()
+) -> tuple[Experiment, list[Path]]:
+    """Run a config file and apply overrides, after those that a run has ``recorded``.
 
     Returns:
         The experiment and the config's own files (itself and what it imports from beside it).
@@ -39,12 +40,32 @@ def load_experiment(config: Path, overrides: Sequence[str]) -> tuple[Experiment,
     experiment = getattr(module, "config", None)
     if not isinstance(experiment, Experiment):
         raise InputError(f"{config} defines no experiment: assign an Experiment to the name 'config'.")
-    trainer_keys = parameters(L.Trainer)
-    experiment = apply_overrides(experiment, parse_overrides(overrides), trainer_keys)
-    unknown = set(experiment.trainer) - set(trainer_keys)
-    if unknown:
-        raise InputError(f"{config}: trainer has unknown names {sorted(unknown)}; see lightning.Trainer.")
+    before, given = parse_overrides(recorded), parse_overrides(overrides)
+    experiment = apply_overrides(experiment, before, _trainer_names(before))
+    known = trainer_options() if _trainer_names(given) else ()
+    experiment = apply_overrides(experiment, given, known)
     return experiment, [config.resolve(), *imported]
+
+
+def _trainer_names(overrides: Mapping[str, Any]) -> list[str]:
+    return [key.split(".")[1] for key in overrides if key.startswith("trainer.")]
+
+
+def trainer_options() -> dict[str, Any]:
+    """Names and defaults of Lightning's trainer, which takes seconds to import."""
+    from lightning import Trainer
+
+    return parameters(Trainer)
+
+
+def check_trainer(experiment: Experiment) -> None:
+    """Raise :class:`InputError` for names in ``trainer`` that Lightning does not know."""
+    known = trainer_options()
+    for name in experiment.trainer:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise InputError(f"The config's trainer has no option '{name}'.{hint} See lightning.Trainer.")
 
 
 @dataclass(frozen=True)
@@ -131,7 +152,7 @@ class Run:
         """The run's experiment from its own copy of the config, with its class names frozen."""
         record = self.record
         config = self.folder / _CONFIG_FOLDER / record["config"]
-        experiment, _ = load_experiment(config, [*record["overrides"], *overrides])
+        experiment, _ = load_experiment(config, overrides, record["overrides"])
         return replace(experiment, class_names=tuple(record["class_names"]))
 
 

@@ -16,6 +16,7 @@ from pocketvision.core.config import Experiment, parameters
 from pocketvision.core.errors import InputError
 from pocketvision.core.layers import BatchNorm
 from pocketvision.core.weights import count_numbers, read_passport
+from pocketvision.datasets.data_module import AnyData
 from pocketvision.models import VisionModel
 from pocketvision.published.load import file_class_names
 from pocketvision.published.provenance import describe_source
@@ -30,7 +31,7 @@ def make_passport(model: VisionModel, experiment: Experiment, **provenance: Any)
     return {**model.passport(), "builder": describe_builder(experiment.model), **known}
 
 
-def training_facts(model: VisionModel, experiment: Experiment, data: Any) -> dict[str, Any]:
+def training_facts(model: VisionModel, experiment: Experiment, data: AnyData) -> dict[str, Any]:
     """What the passport of trained weights says of their origin.
 
     ``started_from`` is :func:`describe_source` of the weights that training started from, ``class_ids``

@@ -25,10 +25,12 @@ from pocketvision.core.distributed import (
     share_buffers,
 )
 from pocketvision.core.errors import InputError
+from pocketvision.datasets.data_module import AnyData
 from pocketvision.evaluation.evaluate import Evaluator, make_evaluator
 from pocketvision.models import VisionModel
 from pocketvision.published.load import mobilenet_of
 from pocketvision.tasks.learning_rates import Schedule, lr_factor, parameter_groups
+from pocketvision.tasks.lightning_data import LightningData
 from pocketvision.tasks.quantization_aware import make_quantization_aware
 
 logger = logging.getLogger("pocketvision")
@@ -130,6 +132,12 @@ class VisionTask(L.LightningModule):
             layers.freeze_norms(mobilenet_of(model))
         self.check()
 
+    @property
+    def data_module(self) -> AnyData:
+        """The data that the trainer was given."""
+        data: LightningData = self.trainer.datamodule  # type: ignore[attr-defined]
+        return data.data
+
     def check(self) -> None:
         """Raise :class:`ValueError` where loss and model don't fit together."""
 
@@ -165,7 +173,7 @@ class VisionTask(L.LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed by the position in the run: dropout and the like are the same where a run goes on."""
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = self.data_module
         key = (data.seed, self.current_epoch, batch_idx, process_index())
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))
 
@@ -199,14 +207,14 @@ class VisionTask(L.LightningModule):
             raise NonFiniteLossError(f"The loss is not finite at step {self.global_step}")
 
     def _image_names(self, samples: Any) -> list[str]:
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = self.data_module
         records = data.records(data.train_split)
         paths = dict(zip(records.image_ids.tolist(), records.image_paths, strict=True))
         return [str(paths.get(target.image_id, target.image_id)) for target in samples.targets]
 
     def on_validation_epoch_start(self) -> None:
         share_buffers(self.model)  # all must score the same weights; the average is in place by now
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = self.data_module
         self.evaluator = make_evaluator(self.model, data.records(data.val_split))
 
     def validation_step(self, samples: Any, batch_index: int) -> None:
@@ -254,8 +262,7 @@ class VisionTask(L.LightningModule):
 
     def _total_batch(self) -> int:
         trainer = self.trainer
-        batch_size: int = trainer.datamodule.batch_size  # type: ignore[attr-defined]
-        return batch_size * trainer.world_size * trainer.accumulate_grad_batches
+        return self.data_module.batch_size * trainer.world_size * trainer.accumulate_grad_batches
 
     def _decay_steps(self) -> int:
         """Optimizer steps between two decays of the ``step`` schedule."""

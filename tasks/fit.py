@@ -17,14 +17,16 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from pocketvision.core.config import Experiment
 from pocketvision.core.errors import InputError, StoppedError
 from pocketvision.core.weights import load_state_dict, read_state_dict, save_weights
+from pocketvision.datasets.data_module import AnyData
 from pocketvision.evaluation.evaluate import evaluate
 from pocketvision.models import VisionModel
 from pocketvision.runs.build import build, refusing_bad_values
-from pocketvision.runs.folder import Run, check_free
+from pocketvision.runs.folder import Run, check_free, check_trainer
 from pocketvision.runs.passport import make_passport, training_facts
 from pocketvision.tasks.base import VisionTask
 from pocketvision.tasks.checkpoints import newest_intact
 from pocketvision.tasks.curves import plot_curves
+from pocketvision.tasks.lightning_data import LightningData
 from pocketvision.tasks.recovery import Recovery
 from pocketvision.tasks.trainer import METRICS, make_trainer, quiet_lightning
 
@@ -48,6 +50,7 @@ def fit(
     is_first = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # set on the function
     if is_first:
         check_free(folder, "--run-dir")
+    check_trainer(experiment)
     L.seed_everything(experiment.seed, verbose=False)
     model, data = build(experiment, pretrained=True)
     with refusing_bad_values():
@@ -82,7 +85,11 @@ def resume(folder: Path) -> dict[str, Any] | None:
 
 
 def train(
-    experiment: Experiment, folder: Path, model: VisionModel, data: Any, checkpoint: Path | None
+    experiment: Experiment,
+    folder: Path,
+    model: VisionModel,
+    data: AnyData,
+    checkpoint: Path | None,
 ) -> dict[str, Any] | None:
     """Train from ``checkpoint`` or the beginning to the end, whatever comes between; then score."""
     recovery = Recovery(experiment, folder, checkpoint)
@@ -91,7 +98,9 @@ def train(
             task = recovery.make_task(model)
             trainer, best = make_trainer(recovery.experiment, task, folder, recovery.first_step)
         try:
-            trainer.fit(task, datamodule=data, ckpt_path=recovery.checkpoint, weights_only=True)
+            trainer.fit(
+                task, datamodule=LightningData(data), ckpt_path=recovery.checkpoint, weights_only=True
+            )
             return finish(recovery.experiment, folder, model, data, trainer, task, best)
         except SystemExit as stop:  # Lightning's, for SIGTERM and Ctrl-C
             sentence = (
@@ -108,7 +117,7 @@ def train(
 
 
 def finish(
-    experiment: Experiment, folder: Path, model: VisionModel, data: Any,
+    experiment: Experiment, folder: Path, model: VisionModel, data: AnyData,
     trainer: L.Trainer, task: VisionTask, best: ModelCheckpoint,
 ) -> dict[str, Any] | None:  # fmt: skip
     """Write the best weights and score them, in the first process."""
@@ -127,12 +136,12 @@ def finish(
     return metrics
 
 
-def last_is_better(trainer: L.Trainer, task: VisionTask, data: Any, best: ModelCheckpoint) -> bool:
+def last_is_better(trainer: L.Trainer, task: VisionTask, data: AnyData, best: ModelCheckpoint) -> bool:
     """Score the last weights if their epoch was not scored; they become the best if they are."""
     epochs = trainer.check_val_every_n_epoch or 1
     if trainer.current_epoch % epochs == 0 or best.best_model_score is None:
         return False
-    scores = trainer.validate(task, datamodule=data, verbose=False)[0]
+    scores = trainer.validate(task, datamodule=LightningData(data), verbose=False)[0]
     if scores[f"val/{task.metric}"] <= float(best.best_model_score):
         return False
     trainer.save_checkpoint(best.best_model_path)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from pocketvision.core.config import Experiment
 from pocketvision.core.distributed import num_processes
 from pocketvision.core.errors import InputError
+from pocketvision.datasets.data_module import AnyData
 from pocketvision.models import VisionModel
 from pocketvision.runs.folder import Run
 from pocketvision.tasks.base import NonFiniteLossError, VisionTask
@@ -48,7 +48,7 @@ class Recovery:
         task.lr_reduction = self.lr_reduction
         return task
 
-    def recover(self, error: Exception, data: Any) -> None:
+    def recover(self, error: Exception, data: AnyData) -> None:
         """Prepare the next attempt, or raise ``error`` or a sentence that explains it."""
         if num_processes() > 1 and not isinstance(error, NonFiniteLossError):
             raise error  # the other processes don't know
@@ -79,7 +79,7 @@ class Recovery:
         self.first_step = int(torch.load(checkpoint, weights_only=True, mmap=True)["global_step"])
         self.lr_reduction = 1.0
 
-    def _halve_batch(self, data: Any) -> None:
+    def _halve_batch(self, data: AnyData) -> None:
         assert self.checkpoint is not None
         factor = 2 if data.batch_size % 2 == 0 else data.batch_size
         data.batch_size //= factor

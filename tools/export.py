@@ -91,7 +91,7 @@ def _images(arguments: argparse.Namespace, model: VisionModel, options: ExportOp
     data, source = arguments.verify, Path(arguments.source)
     if source.is_dir():
         own = RunData(source, model).data
-        if Path(own.root).resolve() == data.resolve():
+        if Path(getattr(own, "root", "")).resolve() == data.resolve():
             return images_of(own.records(own.val_split), f"{data}, split {own.val_split}")
     return find_images(data, plan_artifact(model, options))
 

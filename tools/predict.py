@@ -6,19 +6,19 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pocketvision.core.command import command
 from pocketvision.core.errors import InputError
 from pocketvision.core.memory import keep_freed_memory
 
-if TYPE_CHECKING:
-    from pocketvision.deploy.predict.predictor import Predictor
-
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
+    from pocketvision.deploy.predict.output_names import OutputNames
+    from pocketvision.deploy.predict.pipeline import predict_sources
+    from pocketvision.deploy.predict.predictor import Predictor
     from pocketvision.deploy.predict.sources import find_sources
+    from pocketvision.deploy.predict.writers import Writers
     from pocketvision.deploy.prediction_formats import check_task, parse_formats
 
     keep_freed_memory()
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     formats = parse_formats(arguments.format) if arguments.output is not None else ()
     sources = find_sources(arguments.media, arguments.output)
 
-    predictor = load_predictor(
+    predictor = Predictor.load(
         arguments.model,
         threshold=arguments.threshold,
         batch_size=arguments.batch,
@@ -35,66 +35,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         overlap=arguments.overlap,
         threads=arguments.threads,
     )
-    from pocketvision.deploy.predict.output_names import OutputNames
-    from pocketvision.deploy.predict.pipeline import predict_sources
-    from pocketvision.deploy.predict.writers import Writers
-
     artifact = predictor.artifact
     check_task(formats, artifact.task)
     names = OutputNames(arguments.output or Path(), sources)
     writers = Writers(formats, names, artifact.task, artifact.class_names, arguments.json)
     print(f"{predict_sources(predictor, sources, writers, arguments.max_frames)}")
     print(f"results: {' and '.join(str(place) for place in (arguments.output, arguments.json) if place)}")
-
-
-def load_predictor(
-    source: str | Path,
-    *,
-    threshold: float = 0.5,
-    batch_size: int = 1,
-    tile: tuple[int, int] | None = None,
-    overlap: float = 0.2,
-    threads: int | None = None,
-) -> Predictor:
-    """The predictor of a run folder, a weights file of ours or an exported model.
-
-    ``tile`` (height, width) is for large images; ``threads`` are those of the CPU, None the runtime's choice.
-
-    Raises:
-        InputError: nothing is there, it is broken or not ours, or a package is missing.
-        ValueError: a value is out of range.
-    """
-    from pocketvision.deploy.predict.predictor import Predictor
-    from pocketvision.deploy.predict.tiling import Tiling
-    from pocketvision.deploy.runtimes.opening import open_runtime
-    from pocketvision.deploy.runtimes.protocol import Runtime
-
-    tiling = None if tile is None else Tiling(tile, overlap)
-    path = Path(source)
-    runtime: Runtime
-    if path.is_dir() or path.suffix == ".safetensors":
-        import torch
-
-        from pocketvision.deploy.runtimes.torch_module import TorchRuntime
-        from pocketvision.runs.ready_model import load_model
-
-        if threads is not None:
-            torch.set_num_threads(threads)
-        runtime = TorchRuntime(load_model(source))
-    else:
-        _check_file(path)
-        runtime = open_runtime(path, threads)
-    return Predictor(runtime, threshold, batch_size, tiling)
-
-
-def _check_file(path: Path) -> None:
-    if not path.is_file():
-        raise InputError(f"There is no run folder, weights file or exported model {path}: check the path.")
-    if path.suffix in (".pth", ".pt", ".ckpt", ".pb", ".tflite", ".bin"):
-        raise InputError(
-            f"{path} can't be run as it is: give a run folder, our .safetensors, an exported .onnx, .xml or "
-            ".pt2, or convert it with 'pocketvision import-weights'."
-        )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -102,10 +102,11 @@ def configure(arguments: argparse.Namespace, overrides: Sequence[str], folder: P
 def start(arguments: argparse.Namespace, config: Path, overrides: list[str]) -> None:
     """Show, self-test or train a config."""
     from pocketvision.core.config import describe
-    from pocketvision.runs.folder import load_experiment
+    from pocketvision.runs.folder import check_trainer, load_experiment
     from pocketvision.tasks.fit import fit
 
     experiment, files = load_experiment(config, overrides)
+    check_trainer(experiment)
     minutes = arguments.minutes if arguments.data is None else None  # with --data the config keeps to it
     is_training = not (arguments.print_config or arguments.overfit)
     is_auto = experiment.recipe == "auto" and (is_training or AUTO in overrides)

@@ -24,15 +24,10 @@ from pocketvision.datasets.readers.voc_layouts import voc_splits
 from pocketvision.datasets.readers.voc_segmentation import read_voc_segmentation, voc_segmentation_splits
 from pocketvision.datasets.readers.yolo import read_yolo
 from pocketvision.datasets.readers.yolo_layouts import find_yolo
-from pocketvision.datasets.records.annotations import (
-    ClassificationRecords,
-    DetectionRecords,
-    SegmentationRecords,
-)
+from pocketvision.datasets.records.annotations import AnyRecords
 from pocketvision.datasets.records.splits import ALL
 
 Task = Literal["detection", "segmentation", "classification"]
-AnyRecords = ClassificationRecords | DetectionRecords | SegmentationRecords
 
 _MAX_LISTED = 12
 

@@ -256,3 +256,6 @@ def _list(names: Sequence[str | None]) -> str:
     known = [name for name in names if name is not None]
     shown = ", ".join(known[:_MAX_LISTED]) or "no class"
     return f"{shown} ... ({len(known)} in all)" if len(known) > _MAX_LISTED else shown
+
+
+AnyRecords = ClassificationRecords | DetectionRecords | SegmentationRecords

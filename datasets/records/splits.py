@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.records.annotations import (
+    AnyRecords,
     ClassificationRecords,
-    DetectionRecords,
     SegmentationRecords,
 )
 
-SplitRecords = TypeVar("SplitRecords", ClassificationRecords, DetectionRecords, SegmentationRecords)
+SplitRecords = TypeVar("SplitRecords", bound=AnyRecords)
 Indices = npt.NDArray[np.int64]
 
 ALL = "all"
@@ -115,13 +115,13 @@ def _draw(name: str, seed: int) -> float:
     return int.from_bytes(hashlib.blake2b(text, digest_size=6).digest(), "big") / (1 << 48)
 
 
-def _names(records: ClassificationRecords | DetectionRecords | SegmentationRecords) -> list[str]:
+def _names(records: AnyRecords) -> list[str]:
     if isinstance(records, ClassificationRecords):
         return [Path(path).relative_to(records.root).as_posix() for path in records.image_paths]
     return [Path(path).name for path in records.image_paths]
 
 
-def _place(records: ClassificationRecords | DetectionRecords | SegmentationRecords) -> str:
+def _place(records: AnyRecords) -> str:
     if isinstance(records, SegmentationRecords):
         return str(Path(records.image_paths[0]).parent) if len(records) else "The data"
     return records.root

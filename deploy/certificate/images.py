@@ -16,12 +16,14 @@ from pocketvision.core.resize import Image
 from pocketvision.core.structures import Detections
 from pocketvision.datasets.images.read import read_image, read_mask
 from pocketvision.datasets.readers.coco_ground_truth import coco_dataset
-from pocketvision.datasets.readers.detect_format import AnyRecords, detect_format
+from pocketvision.datasets.readers.detect_format import detect_format
 from pocketvision.datasets.records.annotations import (
+    AnyRecords,
     ClassificationRecords,
     DetectionRecords,
     SegmentationRecords,
 )
+from pocketvision.datasets.records.splits import take
 from pocketvision.deploy.predict.frames import read_picture
 from pocketvision.deploy.predict.sources import IMAGE_SUFFIXES
 from pocketvision.deploy.runtimes.artifact import Artifact
@@ -132,7 +134,7 @@ def images_of(records: AnyRecords, place: str, limit: int = MAX_IMAGES) -> Image
     indices = choose_evenly(len(records), limit)
     if not indices:
         raise InputError(f"{place} has no images: give a folder of images or a data set.")
-    chosen = _part(records, indices)
+    chosen = take(records, indices)
     return ImageSet(tuple(chosen.image_paths), len(records), place, chosen)
 
 
@@ -154,23 +156,3 @@ def _without_truth(data: Path, limit: int, reason: str) -> ImageSet:
         raise InputError(f"{data} holds no images: give a folder of images or a data set.")
     logger.info("%s is compared without truth: %s", data, reason)
     return ImageSet(tuple(paths[index] for index in choose_evenly(len(paths), limit)), len(paths), str(data))
-
-
-def _part(records: AnyRecords, indices: Sequence[int]) -> AnyRecords:
-    """The records of some images."""
-    paths = [records.image_paths[index] for index in indices]
-    ids = records.image_ids[indices]
-    if isinstance(records, SegmentationRecords):
-        masks = [records.mask_paths[index] for index in indices]
-        return replace(records, image_paths=paths, image_ids=ids, mask_paths=masks)
-    if isinstance(records, ClassificationRecords):
-        return replace(records, image_paths=paths, image_ids=ids, labels=records.labels[indices])
-    slices = [records.boxes_of(index) for index in indices]
-    rows = np.concatenate([np.arange(part.start, part.stop) for part in slices])
-    offsets = np.concatenate(([0], np.cumsum([part.stop - part.start for part in slices]))).astype(np.int64)
-    return replace(
-        records, image_paths=paths, image_ids=ids, sizes=records.sizes[indices], offsets=offsets,
-        boxes=records.boxes[rows], labels=records.labels[rows], crowd=records.crowd[rows],
-        areas=records.areas[rows],
-        difficult=None if records.difficult is None else records.difficult[rows],
-    )  # fmt: skip

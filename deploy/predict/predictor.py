@@ -12,11 +12,13 @@ import torch
 from PIL import Image as PillowImage
 from torch import Tensor
 
+from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Image
 from pocketvision.core.structures import Detections
 from pocketvision.deploy.predict.frames import from_pillow, read_picture
 from pocketvision.deploy.predict.prediction import Prediction
 from pocketvision.deploy.predict.tiling import Tiling, Window, merge_detections, merge_label_maps
+from pocketvision.deploy.runtimes.opening import open_runtime
 from pocketvision.deploy.runtimes.protocol import Runtime
 from pocketvision.deploy.runtimes.results import classify, finish_detections, restore_detections, segment
 
@@ -53,6 +55,29 @@ class Predictor:
             artifact = replace(artifact, postprocess=replace(artifact.postprocess, score_threshold=least))
         self.runtime, self.artifact = runtime, artifact
         self.threshold, self.batch_size, self.tiling = threshold, batch_size, tiling
+
+    @classmethod
+    def load(
+        cls,
+        source: str | Path,
+        *,
+        threshold: float = 0.5,
+        batch_size: int = 1,
+        tile: tuple[int, int] | None = None,
+        overlap: float = 0.2,
+        threads: int | None = None,
+    ) -> Predictor:
+        """The predictor of a run folder, our .safetensors, or an exported .onnx, .xml (OpenVINO) or .pt2.
+
+        ``tile`` (height, width) is for images with objects that are small in them; ``threads`` are those of
+        the CPU, None the runtime's choice. Opening a run folder runs the config in it.
+
+        Raises:
+            InputError: nothing is there, it is broken or not ours, or a package is missing.
+            ValueError: a value is out of range.
+        """
+        tiling = None if tile is None else Tiling(tile, overlap)
+        return cls(_open(Path(source), threads), threshold, batch_size, tiling)
 
     def __call__(self, image: ImageLike) -> Prediction:
         """The prediction for one image.
@@ -144,6 +169,25 @@ class Predictor:
         """Images of any sizes -> (N, 3, H, W) uint8 of the model's size."""
         resized = np.stack([self.artifact.resize.apply(image) for image in images])
         return torch.from_numpy(resized).permute(0, 3, 1, 2).contiguous()
+
+
+def _open(path: Path, threads: int | None) -> Runtime:
+    if path.is_dir() or path.suffix == ".safetensors":
+        # Imported here: an exported file needs neither.
+        from pocketvision.deploy.runtimes.torch_module import TorchRuntime
+        from pocketvision.runs.ready_model import load_model
+
+        if threads is not None:
+            torch.set_num_threads(threads)
+        return TorchRuntime(load_model(path))
+    if not path.is_file():
+        raise InputError(f"There is no run folder, weights file or exported model {path}: check the path.")
+    if path.suffix in (".pth", ".pt", ".ckpt", ".pb", ".tflite", ".bin"):
+        raise InputError(
+            f"{path} can't be run as it is: give a run folder, our .safetensors, an exported .onnx, .xml or "
+            ".pt2, or convert it with 'pocketvision import-weights'."
+        )
+    return open_runtime(path, threads)
 
 
 def _to_array(image: ImageLike) -> Image:

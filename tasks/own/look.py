@@ -14,8 +14,9 @@ from pocketvision.core.config import Experiment, apply_overrides, parameters, pa
 from pocketvision.core.errors import InputError
 from pocketvision.core.structures import Size
 from pocketvision.datasets import detect_format, format_modules
-from pocketvision.datasets.readers.detect_format import AnyRecords, FoundData
-from pocketvision.datasets.records.annotations import DetectionRecords, SegmentationRecords
+from pocketvision.datasets.data_module import AnyData
+from pocketvision.datasets.readers.detect_format import FoundData
+from pocketvision.datasets.records.annotations import AnyRecords, DetectionRecords, SegmentationRecords
 from pocketvision.published.load import mobilenet_of
 from pocketvision.runs.build import build, build_model, refusing_bad_values
 from pocketvision.runs.folder import load_experiment
@@ -156,7 +157,7 @@ def _published(experiment: Experiment, class_names: tuple[str | None, ...]) -> s
     return "imagenet"
 
 
-def _others(found: FoundData, data: Any) -> dict[str, int]:
+def _others(found: FoundData, data: AnyData) -> dict[str, int]:
     """Numbers of images of the further splits; one that can't be read is not needed for training."""
     counts = {}
     for split in found.splits:

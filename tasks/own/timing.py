@@ -16,6 +16,7 @@ from torch.optim import Adam, AdamW
 
 from pocketvision.core.config import Experiment, parameters
 from pocketvision.core.errors import InputError
+from pocketvision.datasets.data_module import AnyData
 from pocketvision.evaluation.evaluate import make_evaluator
 from pocketvision.models import Classifier, Detector, VisionModel
 from pocketvision.runs.build import build, refusing_bad_values
@@ -121,7 +122,7 @@ def minutes_overrides(experiment: Experiment, minutes: float) -> tuple[list[str]
     return [f"trainer.max_steps={possible}"], f"{line}{minutes:g} min leave time for {possible} steps"
 
 
-def measure(experiment: Experiment, model: VisionModel, data: Any) -> Speed:
+def measure(experiment: Experiment, model: VisionModel, data: AnyData) -> Speed:
     """Train a few steps and score a few batches with a model that is thrown away afterwards."""
     options = experiment.trainer
     if options.get("devices", 1) not in (1, "1", [0]) or options.get("num_nodes", 1) != 1:

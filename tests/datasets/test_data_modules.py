@@ -65,7 +65,7 @@ def test_sampler_takes_up_an_epoch_again(coco: Coco) -> None:
 def test_resumed_run_goes_on_with_its_epoch(coco: Coco) -> None:
     data = connected(CocoDataModule(coco(), batch_size=2, num_workers=0))
     third = epochs(data, 3)[2]
-    data.load_state_dict({"epoch": 2, "num_samples": 0})
+    data.start_at(2, 0)
     ids, images = epochs(data, 1)[0]
     assert ids == third[0] and torch.equal(images, third[1])
 

@@ -19,7 +19,6 @@ from pocketvision.deploy.predict.predictor import Predictor
 from pocketvision.deploy.predict.tiling import Tiling
 from pocketvision.deploy.runtimes.torch_module import TorchRuntime
 from pocketvision.models import Detector, Segmenter, VisionModel
-from pocketvision.tools.predict import load_predictor
 
 SIZES = [(90, 70), (40, 200), (64, 80), (133, 151)]
 CORNERS = [(0, 0), (80, 0), (0, 64), (80, 64)]
@@ -90,7 +89,7 @@ def test_every_backend_says_what_the_model_says(
             predictor = Predictor(TorchRuntime(model), threshold, batch_size)
         else:
             artifact = exported(task, format, **options)
-            predictor = load_predictor(artifact, threshold=threshold, batch_size=batch_size)
+            predictor = Predictor.load(artifact, threshold=threshold, batch_size=batch_size)
         predictions = predictor.predict(pictures)
         assert len(predictions) == len(pictures)
         for prediction, picture in zip(predictions, pictures, strict=True):

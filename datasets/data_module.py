@@ -1,0 +1,57 @@
+"""What training and evaluation need of a data set, whatever made it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar
+
+from torch.utils.data import DataLoader
+
+from pocketvision.core.resize import Resize
+from pocketvision.datasets.records.annotations import AnyRecords
+from pocketvision.datasets.samples import SampleDataset
+
+_RecordsT = TypeVar("_RecordsT", covariant=True)
+
+
+class DataModule(Protocol[_RecordsT]):
+    """Splits of a data set as records and as loaders; ``connect`` it to a model before asking for either.
+
+    :class:`~pocketvision.datasets.base_modules.BaseDataModule` is one that reads records from files.
+    """
+
+    train_split: str
+    val_split: str
+    test_split: str
+    seed: int
+    batch_size: int
+
+    def class_names(self) -> tuple[str | None, ...]:
+        """The data's own class names."""
+
+    def connect(self, class_names: Sequence[str | None], resize: Resize) -> None:
+        """Say which classes the model knows and how it resizes images."""
+
+    def read(self, split: str) -> _RecordsT:
+        """A split as its files have it."""
+
+    def records(self, split: str) -> _RecordsT:
+        """A split with labels of the connected model."""
+
+    def dataset(self, split: str, *, train: bool) -> SampleDataset[Any, Any, Any]:
+        """The samples of a split, augmented if ``train``."""
+
+    def train_dataloader(self, max_epochs: int | None = None) -> DataLoader[Any]:
+        """Shuffled, augmented batches of a run of ``max_epochs``."""
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """This process's share of the validation split."""
+
+    def eval_dataloader(self, split: str) -> DataLoader[Any]:
+        """All of a split in order."""
+
+    def start_at(self, epoch: int, num_samples: int) -> None:
+        """Let the next training loader begin there."""
+
+
+AnyData = DataModule[AnyRecords]

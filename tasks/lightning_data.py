@@ -1,0 +1,48 @@
+"""A data module as Lightning's trainer takes one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+from torch.utils.data import DataLoader
+
+from pocketvision.datasets.data_module import AnyData
+
+
+class LightningData(L.LightningDataModule):
+    """``data`` with its position in the training, which checkpoints keep."""
+
+    # A process may have no image of a small validation split.
+    allow_zero_length_dataloader_with_multiple_devices = True
+
+    def __init__(self, data: AnyData) -> None:
+        super().__init__()
+        self.data = data
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        return self.data.train_dataloader(None if self.trainer is None else self.trainer.max_epochs)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        return self.data.val_dataloader()
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the training is: the epoch, and how many of its samples each process has trained on.
+
+        Samples, not batches: a run may go on with another batch size.
+        """
+        assert self.trainer is not None
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress.current
+        num_batches: int = progress.processed  # type: ignore[attr-defined]  # its declared type is too wide
+        if num_batches >= self.trainer.num_training_batches:
+            return {"epoch": self.trainer.current_epoch + 1, "num_samples": 0}
+        return {"epoch": self.trainer.current_epoch, "num_samples": num_batches * self.data.batch_size}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        self.data.start_at(state_dict["epoch"], state_dict["num_samples"])
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Version 0.1 kept the position under the name of the data module's own class."""
+        state = checkpoint.get(type(self.data).__qualname__)
+        if state is not None:
+            self.load_state_dict(state)

@@ -1,0 +1,43 @@
+"""A class by name behaves as the class, and imports its module no sooner than needed."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+import subprocess
+import sys
+from fractions import Fraction
+from functools import partial
+
+from pocketvision.core.config import parameters
+from pocketvision.core.later import Later
+
+LATER = Later("fractions", "Fraction")
+
+
+def test_it_is_called_inspected_and_checked_like_the_class() -> None:
+    assert LATER(1, 2) == Fraction(1, 2) and partial(LATER, 3)(4) == Fraction(3, 4)
+    assert isinstance(Fraction(1), LATER) and not isinstance(1.0, LATER)  # type: ignore[arg-type]
+    assert inspect.signature(LATER) == inspect.signature(Fraction)
+    assert list(parameters(partial(LATER, denominator=2))) == list(parameters(Fraction))
+    assert LATER.from_float(0.5) == Fraction(1, 2) and LATER.__qualname__ == "Fraction"
+
+
+def test_it_can_be_subclassed() -> None:
+    class Half(LATER):  # type: ignore[valid-type, misc]
+        pass
+
+    assert issubclass(Half, Fraction) and Half(1, 2) * 2 == 1
+
+
+def test_it_is_copied_and_pickled_by_name() -> None:
+    assert copy.deepcopy(LATER) == LATER == pickle.loads(pickle.dumps(LATER))
+
+
+def test_naming_it_imports_nothing() -> None:
+    code = "import sys; from pocketvision.core.later import Later; Later('fractions', 'Fraction')"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; sys.exit('fractions' in sys.modules)"], check=False
+    )
+    assert done.returncode == 0
