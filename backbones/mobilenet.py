@@ -112,6 +112,13 @@ class MobileNet(nn.Module):
             raise ValueError(f"the backbone has no feature {feature!r} to freeze: choose from {known}.")
         return built[: taps[feature].block + 2]
 
+    def layer_groups(self) -> list[list[nn.Module]]:
+        """The stem, then the blocks one by one; the last convolution goes with the last block."""
+        groups: list[list[nn.Module]] = [[self.stem], *([block] for block in self.blocks)]
+        if self.last is not None:
+            groups[-1].append(self.last)
+        return groups
+
     def published_names(self, library: Library) -> dict[str, str]:
         """Our modules -> those of the library's classification model, e.g. ``stem.conv`` -> ``features.0.0``.
 

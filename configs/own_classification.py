@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from torch import nn
 from torch.optim import AdamW
 
 from pocketvision.backbones import mobilenet_v1, mobilenet_v2, mobilenet_v3_large, mobilenet_v3_small
@@ -31,6 +32,7 @@ from pocketvision.tasks import ClassificationTask
 BACKBONES: dict[str, Callable[..., Backbone]] = {
     "v1": mobilenet_v1, "v2": mobilenet_v2, "v3_large": mobilenet_v3_large, "v3_small": mobilenet_v3_small,
 }  # fmt: skip
+FAMILIES: dict[str, Callable[..., nn.Module]] = {"classifier": ClassifierHead}
 HIDDEN_CHANNELS = {"v1": None, "v2": None, "v3_large": 1280, "v3_small": 1024}
 
 AUGMENTATION = ClassificationAugmentation(crop_scale=(0.35, 1.0), hue=0.05)

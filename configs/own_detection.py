@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from torch import nn
 from torch.optim import AdamW
 
 from pocketvision.backbones import WithExtraBlocks, mobilenet_v2, mobilenet_v3_large, mobilenet_v3_small
@@ -35,6 +36,7 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
     "v3_large": mobilenet_v3_large,
     "v3_small": mobilenet_v3_small,
 }
+FAMILIES: dict[str, Callable[..., nn.Module]] = {"ssdlite": SSDLiteHead}
 ANCHORS = TorchvisionAnchors(min_scale=0.08, max_scale=0.8)
 
 # Milder than SSD's own, which is for hundreds of epochs.

@@ -35,6 +35,7 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
     "v3_large": mobilenet_v3_large,
     "v3_small": mobilenet_v3_small,
 }
+FAMILIES: dict[str, Callable[..., nn.Module]] = {"lraspp": LRASPPHead, "deeplabv3": DeepLabV3Head}
 LOW = ("c3_depthwise", "c2_depthwise")
 
 AUGMENTATION = SegmentationAugmentation(scale=(0.7, 1.6), crop_size=(320, 320), brightness=0.4)
@@ -59,12 +60,12 @@ def model(
     body = BACKBONES[backbone](
         output_stride=16, out_features=(*low, high), weights=weights, norm_momentum=norm_momentum
     )
-    heads: dict[str, Callable[..., nn.Module]] = {
-        "lraspp": partial(LRASPPHead, low=LOW, high=high),
-        "deeplabv3": partial(DeepLabV3Head, form="raspp", feature=high),
-    }
+    options = {"low": LOW, "high": high} if head == "lraspp" else {"form": "raspp", "feature": high}
     return Segmenter(
-        backbone=body, head=heads[head], class_names=class_names, resize=Resize(image_size, mode=mode)
+        backbone=body,
+        head=partial(FAMILIES[head], **options),
+        class_names=class_names,
+        resize=Resize(image_size, mode=mode),
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from pocketvision.core.structures import (
     BoxTarget,
@@ -22,7 +22,11 @@ Library = Literal["torchvision", "timm"]
 
 
 class Backbone(Protocol):
-    """(N, 3, H, W) normalised float images -> features, declared beforehand in ``feature_info``."""
+    """(N, 3, H, W) normalised float images -> features, declared beforehand in ``feature_info``.
+
+    A pyramid is a backbone around another one, which it keeps as ``backbone``: weights that start a
+    training and a learning rate of their own are for the innermost, see :func:`body_of`.
+    """
 
     feature_info: dict[str, FeatureInfo]
 
@@ -85,3 +89,43 @@ class Postprocess(Protocol):
     """Raw output -> final detections in pixels of the model's input."""
 
     def __call__(self, output: DetectionOutput, image_size: Size) -> DetectionBatch: ...
+
+
+# What a part may offer besides. Without it the part works, and what needs it says so in a sentence.
+
+
+@runtime_checkable
+class HasPublishedNames(Protocol):
+    """A part whose layers have names in another library, too: its weights can be converted."""
+
+    def published_names(self, library: Library) -> dict[str, str]: ...
+
+
+@runtime_checkable
+class HasLayers(Protocol):
+    """A backbone that can be frozen up to a feature and learn more slowly layer by layer.
+
+    ``layers_until(feature)`` are the layers that compute a feature, in order; ``layer_groups()`` all of them
+    from the image on, in the steps by which ``layer_decay`` lowers the learning rate.
+    """
+
+    def layers_until(self, feature: str) -> list[nn.Module]: ...
+
+    def layer_groups(self) -> list[list[nn.Module]]: ...
+
+
+@runtime_checkable
+class HasClassLayers(Protocol):
+    """A head that names its layers with rows for classes, so that another list of classes can start from it.
+
+    Each is a convolution or linear layer with a bias whose rows are classes, once or for several anchors.
+    """
+
+    def class_layers(self) -> list[str]: ...
+
+
+def body_of(backbone: Backbone) -> Backbone:
+    """The innermost backbone of pyramids."""
+    while (inner := getattr(backbone, "backbone", None)) is not None:
+        backbone = inner
+    return backbone

@@ -52,8 +52,8 @@ def _classifier(
     hidden = hidden_channels or HIDDEN_CHANNELS.get(backbone.name)
     if hidden_channels is None and hidden and backbone.options.get("width_rule") == "torchvision":
         hidden = make_divisible(hidden * backbone.options.get("width_mult", 1.0))
-    feature = "c5" if backbone.name == "mobilenet_v1" else "last"
-    body = backbone.build(feature)
+    body = backbone.build("c5" if backbone.name == "mobilenet_v1" else "last")
+    feature = list(body.feature_info)[-1]
     if variant is not None:
         body = v1_variant(body, variant)
     return body, ClassifierHead(body.feature_info, num_classes, hidden_channels=hidden, feature=feature)
@@ -149,16 +149,17 @@ class HeadRecipe(NamedTuple):
     build: Callable[..., tuple[nn.Module, nn.Module]]
     image_size: Size
     num_classes: int
+    is_segmenter: bool = False
 
 
 HEADS = {
     "classifier": HeadRecipe(_classifier, (224, 224), 1000),
     "ssdlite": HeadRecipe(partial(_ssd, head="ssdlite"), (320, 320), 90),
     "ssd": HeadRecipe(partial(_ssd, head="ssd"), (320, 320), 90),
-    "lraspp": HeadRecipe(_lraspp, (1024, 2048), 19),
-    "raspp": HeadRecipe(partial(_deeplabv3, form="raspp"), (1024, 2048), 19),
-    "aspp": HeadRecipe(partial(_deeplabv3, form="aspp"), (1024, 2048), 19),
-    "deeplabv3": HeadRecipe(partial(_deeplabv3, form="torchvision"), (1024, 2048), 19),
+    "lraspp": HeadRecipe(_lraspp, (1024, 2048), 19, is_segmenter=True),
+    "raspp": HeadRecipe(partial(_deeplabv3, form="raspp"), (1024, 2048), 19, is_segmenter=True),
+    "aspp": HeadRecipe(partial(_deeplabv3, form="aspp"), (1024, 2048), 19, is_segmenter=True),
+    "deeplabv3": HeadRecipe(partial(_deeplabv3, form="torchvision"), (1024, 2048), 19, is_segmenter=True),
 }
 
 

@@ -54,6 +54,10 @@ class ClassifierHead(nn.Module):
         class_logits: Tensor = self.class_logits(self.dropout(hidden))
         return class_logits
 
+    def class_layers(self) -> list[str]:
+        """Names of the layers with rows for classes."""
+        return ["class_logits"]
+
     def published_names(self, library: Library) -> dict[str, str]:
         """Our modules -> those of the library's classification models, relative to the whole model.
 

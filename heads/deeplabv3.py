@@ -79,6 +79,10 @@ class DeepLabV3Head(nn.Module):
         logits: Tensor = self.logits(self.refine(mixed))
         return logits
 
+    def class_layers(self) -> list[str]:
+        """Names of the layers with rows for classes."""
+        return ["logits"]
+
     def published_names(self, library: Library) -> dict[str, str]:
         """Our modules -> those of ``classifier`` in torchvision's ``deeplabv3_mobilenet_v3_large``.
 
@@ -149,6 +153,10 @@ class FCNHead(nn.Module):
     def forward(self, features: Features) -> Tensor:
         logits: Tensor = self.logits(self.dropout(self.reduce(features[self.feature])))
         return logits
+
+    def class_layers(self) -> list[str]:
+        """Names of the layers with rows for classes."""
+        return ["logits"]
 
     def published_names(self, library: Library) -> dict[str, str]:
         """Our modules -> those of ``aux_classifier`` in torchvision's segmentation models.

@@ -129,6 +129,10 @@ class PaperLRASPP(nn.Module):
             logits = logits + low_logits(low)
         return logits
 
+    def class_layers(self) -> list[str]:
+        """Names of the layers with rows for classes."""
+        return ["high_logits", *(f"low_logits.{i}" for i in range(len(self.low_logits)))]
+
     def published_names(self, library: Library) -> dict[str, str]:
         """There are none.
 
@@ -173,6 +177,10 @@ class TorchvisionLRASPP(nn.Module):
         gated = F.interpolate(gated, low.shape[-2:], mode="bilinear", align_corners=False)
         logits: Tensor = self.high_logits(gated) + self.low_logits(low)
         return logits
+
+    def class_layers(self) -> list[str]:
+        """Names of the layers with rows for classes."""
+        return ["high_logits", "low_logits"]
 
     def published_names(self, library: Library) -> dict[str, str]:
         """Our modules -> those of ``classifier`` in torchvision's ``lraspp_mobilenet_v3_large``.
@@ -235,6 +243,10 @@ class TwoSkipLRASPP(nn.Module):
             x = mix(torch.cat([x, reduce(low)], dim=1))
         logits: Tensor = self.logits(x)
         return logits
+
+    def class_layers(self) -> list[str]:
+        """Names of the layers with rows for classes."""
+        return ["logits"]
 
     def published_names(self, library: Library) -> dict[str, str]:
         """There are none.

@@ -39,6 +39,10 @@ class SSDHead(nn.Module):
         maps = list(features.values())
         return apply_blocks(self.class_blocks, maps, self.num_outputs), apply_blocks(self.box_blocks, maps, 4)
 
+    def class_layers(self) -> list[str]:
+        """Names of the layers with rows for classes."""
+        return [f"class_blocks.{i}" for i in range(len(self.class_blocks))]
+
     def published_names(self, library: Library) -> dict[str, str]:
         """Our modules -> those of ``head`` in torchvision's ``ssd300_vgg16``.
 

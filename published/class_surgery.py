@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from pocketvision.core.protocols import HasClassLayers
 from pocketvision.core.weights import StateDict
 from pocketvision.models import Detector, VisionModel
 
@@ -28,19 +29,14 @@ class SurgeryReport(NamedTuple):
 
 
 def class_layers(model: VisionModel) -> list[str]:
-    """Names of the layers whose rows are classes: in heads, what is called logits; a detector's class blocks.
-
-    A convention that the contract test of heads holds every head to.
-    """
-    layers = []
-    for name, module in model.named_modules():
-        part, _, inner = name.partition(".")
-        if part not in ("head", "auxiliary_head") or not isinstance(module, (nn.Conv2d, nn.Linear)):
-            continue
-        is_last = module.bias is not None
-        if is_last and (inner.startswith("class_blocks.") or inner.partition(".")[0].endswith("logits")):
-            layers.append(name)
-    return layers
+    """Names of the layers whose rows are classes, as far as the heads name them."""
+    heads = {part: getattr(model, part, None) for part in ("head", "auxiliary_head")}
+    return [
+        f"{part}.{layer}"
+        for part, head in heads.items()
+        if isinstance(head, HasClassLayers)
+        for layer in head.class_layers()
+    ]
 
 
 def match_classes(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from pocketvision.core.protocols import Library
+from pocketvision.core.protocols import HasPublishedNames, Library
 from pocketvision.core.weights import StateDict
 from pocketvision.models import Classifier, Detector, Segmenter, VisionModel
+from pocketvision.published.class_surgery import class_layers
 
 # Where torchvision keeps the parts of a model. A segmenter's or detector's backbone has no "features."
 # of the classification model in front of its names.
@@ -72,6 +73,8 @@ def published_names(model: VisionModel, library: Library) -> dict[str, str]:
         module = getattr(model, part, None)
         if module is None:
             continue
+        if not isinstance(module, HasPublishedNames):
+            raise ValueError(f"{library} has no {type(module).__name__}.")
         for ours, theirs in module.published_names(library).items():
             if kind is Segmenter and part == "backbone":
                 theirs = theirs.removeprefix("features.")
@@ -89,11 +92,7 @@ def _background_tensors(model: VisionModel) -> list[str]:
     """Names of the tensors whose rows are class logits with a background, which torchvision has first."""
     if not isinstance(model, Detector) or model.score_function != "softmax":
         return []
-    blocks = model.head.class_blocks
-    assert isinstance(blocks, nn.ModuleList)
-    last = [list(block.named_modules())[-1][0] for block in blocks]
-    modules = [f"head.class_blocks.{i}.{name}".rstrip(".") for i, name in enumerate(last)]
-    return [f"{module}.{leaf}" for module in modules for leaf in ("weight", "bias")]
+    return [f"{layer}.{leaf}" for layer in class_layers(model) for leaf in ("weight", "bias")]
 
 
 def _num_outputs(model: VisionModel) -> int:

@@ -25,10 +25,10 @@ from pocketvision.core.distributed import (
     share_buffers,
 )
 from pocketvision.core.errors import InputError
+from pocketvision.core.protocols import HasLayers, body_of
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.evaluation.evaluate import Evaluator, make_evaluator
 from pocketvision.models import VisionModel
-from pocketvision.published.load import mobilenet_of
 from pocketvision.tasks.learning_rates import Schedule, lr_factor, parameter_groups
 from pocketvision.tasks.lightning_data import LightningData
 from pocketvision.tasks.quantization_aware import make_quantization_aware
@@ -129,7 +129,7 @@ class VisionTask(L.LightningModule):
         if freeze_until is not None:
             freeze(model, freeze_until)
         if freeze_norms:
-            layers.freeze_norms(mobilenet_of(model))
+            layers.freeze_norms(_body(model))
         self.check()
 
     @property
@@ -273,6 +273,17 @@ class VisionTask(L.LightningModule):
 
 def freeze(model: VisionModel, feature: str) -> None:
     """Stop what ``feature`` of the model's backbone is computed by from learning, statistics included."""
-    for layer in mobilenet_of(model).layers_until(feature):
+    body = _body(model)
+    if not isinstance(body, HasLayers):
+        raise ValueError(
+            f"freeze_until is {feature!r}, but a {type(body).__name__} has no layers_until(): leave it out."
+        )
+    for layer in body.layers_until(feature):
         layer.requires_grad_(False)
         layers.freeze_norms(layer)
+
+
+def _body(model: VisionModel) -> nn.Module:
+    body = body_of(model.backbone)
+    assert isinstance(body, nn.Module)
+    return body

@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from pocketvision.core.protocols import Backbone, HasLayers, body_of
+from pocketvision.models import VisionModel
+
 Schedule = Literal["cosine", "poly", "step", "constant"]
 
 
@@ -30,22 +33,23 @@ def lr_factor(
 
 
 def parameter_groups(
-    model: nn.Module, backbone_lr_factor: float, layer_decay: float, *, decay_depthwise: bool
+    model: VisionModel, backbone_lr_factor: float, layer_decay: float, *, decay_depthwise: bool
 ) -> list[dict[str, Any]]:
     """Groups for an optimizer, with ``lr_factor``: the share of the learning rate.
 
     Norms and biases are not decayed, nor are depthwise convolutions without ``decay_depthwise``. The
-    backbone has ``backbone_lr_factor``, times ``layer_decay`` for every block above; the stem is below all.
+    innermost backbone has ``backbone_lr_factor``, times ``layer_decay`` for every later group of layers.
+
+    Raises:
+        ValueError: ``layer_decay`` is below 1, and the backbone does not name its layers.
     """
     spared = set() if decay_depthwise else depthwise_weights(model)
-    num_blocks = 1 + max((_block(name) for name, _ in model.named_parameters()), default=0)
+    factors = _backbone_factors(body_of(model.backbone), backbone_lr_factor, layer_decay)
     groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
+    for parameter in model.parameters():
         if not parameter.requires_grad:
             continue
-        factor = 1.0
-        if name.startswith("backbone.") and ".extra_blocks." not in f".{name}":
-            factor = backbone_lr_factor * layer_decay ** (num_blocks - 1 - _block(name, num_blocks - 1))
+        factor = factors.get(parameter, 1.0)
         groups.setdefault((parameter.ndim > 1 and parameter not in spared, factor), []).append(parameter)
     return [
         {"params": members, "lr_factor": factor, **({} if decayed else {"weight_decay": 0.0})}
@@ -53,12 +57,21 @@ def parameter_groups(
     ]
 
 
-def _block(name: str, other: int = -1) -> int:
-    """Number of the block that a parameter is of; -1 in the stem, ``other`` elsewhere."""
-    parts = name.split(".")
-    if "blocks" in parts:
-        return int(parts[parts.index("blocks") + 1])
-    return -1 if "stem" in parts else other
+def _backbone_factors(body: Backbone, factor: float, layer_decay: float) -> dict[Tensor, float]:
+    """The share of the learning rate of every parameter of a backbone."""
+    if not isinstance(body, nn.Module):
+        return {}
+    factors: dict[Tensor, float] = dict.fromkeys(body.parameters(), factor)
+    if layer_decay == 1:
+        return factors
+    if not isinstance(body, HasLayers):
+        raise ValueError(
+            f"layer_decay is {layer_decay:g}, but a {type(body).__name__} has no layer_groups(): set it to 1."
+        )
+    for depth, group in enumerate(reversed(body.layer_groups())):
+        for layer in group:
+            factors |= dict.fromkeys(layer.parameters(), factor * layer_decay**depth)
+    return factors
 
 
 def depthwise_weights(model: nn.Module) -> set[Tensor]:

@@ -12,7 +12,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pocketvision.core.command import command, find_config, load_config, shipped_configs
+from pocketvision.core.command import (
+    backbone_names,
+    command,
+    find_config,
+    load_config,
+    shipped_configs,
+)
 from pocketvision.core.config import Experiment, apply_overrides, parameters, parse_overrides
 from pocketvision.core.errors import InputError
 
@@ -22,8 +28,7 @@ if TYPE_CHECKING:
     from pocketvision.costs.measure import Cost
     from pocketvision.costs.published import Published
 
-BACKBONES = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small")
-SEGMENTATION_HEADS = ("lraspp", "raspp", "aspp", "deeplabv3")
+BACKBONES = backbone_names()
 
 
 @command
@@ -189,6 +194,7 @@ def _print_paper(name: str | None, overrides: Sequence[str], as_json: bool) -> N
 def _is_of(row: Published, name: str) -> bool:
     """Whether a row is of a backbone, or of a config's backbone and task, by the config's name."""
     from pocketvision.costs.published import PublishedCost
+    from pocketvision.costs.reference_models import HEADS
 
     if _find(name) is None:
         return bool(row.model.split()[0] == name)
@@ -196,7 +202,7 @@ def _is_of(row: Published, name: str) -> bool:
     if parts is None or not isinstance(row, PublishedCost):
         return False
     head = re.search(r"head=(\w+)", row.model)
-    is_segmenter = head is not None and head[1] in SEGMENTATION_HEADS
+    is_segmenter = head is not None and HEADS[head[1]].is_segmenter
     same_task = (
         is_segmenter
         if parts[1] in ("lraspp", "deeplabv3")

@@ -23,36 +23,11 @@ from pocketvision.runs.folder import load_experiment
 from pocketvision.tasks.own.config_text import config_text
 from pocketvision.tasks.own.fit_to_data import class_weights, crop_size, fit_anchors, fit_size
 from pocketvision.tasks.own.found import OwnData
+from pocketvision.tasks.own.models import default_model, task_of
 from pocketvision.tasks.own.recipe import TrainingRecipe, choose_batch_size, derive_recipe
 from pocketvision.tasks.own.timing import auto_recipe
 
 logger = logging.getLogger("pocketvision")
-
-_DEFAULT_MODELS = {
-    "detection": "ssdlite_v3_small",
-    "segmentation": "lraspp_v3_small",
-    "classification": "classifier_v3_small",
-}
-_FAMILIES = {"ssdlite": "detection", "lraspp": "segmentation", "deeplabv3": "segmentation"}
-
-
-MODELS = (
-    "ssdlite_v2", "ssdlite_v3_large", "ssdlite_v3_small", "lraspp_v2", "lraspp_v3_large", "lraspp_v3_small",
-    "deeplabv3_v2", "deeplabv3_v3_large", "classifier_v1", "classifier_v2", "classifier_v3_large",
-    "classifier_v3_small",
-)  # fmt: skip
-"""What ``--model`` takes: the families of the shipped configs."""
-
-
-def task_of(model: str) -> str:
-    """The task of one of ``MODELS``.
-
-    Raises:
-        InputError: there is no such model; lists those that there are.
-    """
-    if model not in MODELS:
-        raise InputError(f"There is no model '{model}': choose {', '.join(MODELS)}.")
-    return _FAMILIES.get(model.partition("_")[0], "classification")
 
 
 def look_at(path: str | Path, task: str | None, model: str | None, overrides: Sequence[str]) -> OwnData:
@@ -81,7 +56,7 @@ def look_at(path: str | Path, task: str | None, model: str | None, overrides: Se
     image_size = given.get("model.image_size")
     with refusing_bad_values():
         size, fitted = _fit(train, None if image_size is None else tuple(image_size))
-    chosen = model or _DEFAULT_MODELS[found.task]
+    chosen = model or default_model(found.task)
     return OwnData(found, chosen, train.class_names, counts, batch_size, size, fitted)
 
 

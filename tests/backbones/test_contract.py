@@ -3,35 +3,79 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import timm
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pocketvision import backbones
+from pocketvision.backbones.mobilenet import MobileNet
+from pocketvision.core.command import backbone_names
+from pocketvision.core.protocols import HasLayers
+from pocketvision.core.structures import FeatureInfo, Features
 
-WRAPPERS = ("TimmBackbone", "WithExtraBlocks")
-BUILDERS = [name for name in backbones.__all__ if name not in WRAPPERS]
+
+class Plain(nn.Module):
+    """The least that is a backbone: two members, no options."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.second = nn.Conv2d(8, 12, 3, stride=2, padding=1)
+        self.feature_info = {"fine": FeatureInfo(8, 2), "coarse": FeatureInfo(12, 4)}
+
+    def forward(self, images: Tensor) -> Features:
+        fine = self.first(images).relu()
+        return {"fine": fine, "coarse": self.second(fine).relu()}
+
+
+def timm_v4() -> nn.Module:
+    model = timm.create_model("mobilenetv4_conv_small_050", pretrained=False, features_only=True)
+    return backbones.TimmBackbone(model)
+
+
+FROM_OUTSIDE: dict[str, Callable[[], nn.Module]] = {"Plain": Plain, "MobileNetV4": timm_v4}
+"""Backbones that nobody registered: the contract is theirs too."""
 LEVELS = ("c1", "c2", "c3", "c4", "c5")
-every_backbone = pytest.mark.parametrize("name", backbones.__all__)
-every_builder = pytest.mark.parametrize("name", BUILDERS)
+
+
+def options_of(name: str) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(getattr(backbones, name)).parameters
 
 
 def build(name: str, **arguments: Any) -> Any:
-    """A small backbone; ``arguments`` are not for TimmBackbone."""
+    """A small backbone; ``arguments`` are for those that know them."""
     torch.manual_seed(0)
-    if name == "TimmBackbone":
+    if name in FROM_OUTSIDE:
+        return FROM_OUTSIDE[name]().eval()
+    known = options_of(name)
+    if "model" in known:
         model = timm.create_model("mobilenetv3_small_050", pretrained=False, features_only=True)
-        return backbones.TimmBackbone(model).eval()
-    if name == "WithExtraBlocks":
-        inner = build("mobilenet_v3_small", **arguments)
-        return backbones.WithExtraBlocks(inner, channels=(32, 16)).eval()
-    return getattr(backbones, name)(**{"width_mult": 0.35, **arguments}).eval()
+        return getattr(backbones, name)(model).eval()
+    if "backbone" in known:
+        inner = build("mobilenet_v3_small", **{"out_features": ("c3", "c4", "c5"), **arguments})
+        return getattr(backbones, name)(inner).eval()
+    small = {"width_mult": 0.35} if "width_mult" in known else {}
+    return getattr(backbones, name)(**{**small, **arguments}).eval()
+
+
+BACKBONES = (*backbones.__all__, *FROM_OUTSIDE)
+MOBILENETS = [name for name in BACKBONES if isinstance(build(name), MobileNet)]
+COMPILED = dict.fromkeys(MOBILENETS, ("c1", "c3")) | {"mobilenet_v3_small": ("c4_expand", "last")}
+every_backbone = pytest.mark.parametrize("name", BACKBONES)
+every_mobilenet = pytest.mark.parametrize("name", MOBILENETS)
+
+
+def test_every_shipped_factory_is_seen() -> None:
+    assert {"mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small"} <= set(MOBILENETS)
+    assert set(backbone_names()) <= set(BACKBONES)
 
 
 def known_features(name: str) -> list[str]:
@@ -87,8 +131,7 @@ def test_every_parameter_learns(name: str) -> None:
 @torch.no_grad()
 def test_compiled_as_one_graph(name: str) -> None:
     """The blocks of Small are of all kinds; of the others the first ones do, to save time."""
-    out_features = ("c4_expand", "last") if name == "mobilenet_v3_small" else ("c1", "c3")
-    backbone = build(name, out_features=out_features)
+    backbone = build(name, out_features=COMPILED[name]) if name in COMPILED else build(name)
     compiled = torch.compile(backbone, fullgraph=True, backend="aot_eager")
     assert_equal(compiled(images()), backbone(images()))
     torch.compiler.reset()
@@ -120,7 +163,7 @@ def test_half_precision(name: str) -> None:
         assert error < 0.1, feature
 
 
-@every_builder
+@every_mobilenet
 @pytest.mark.parametrize("dilation_rule", ["tensorflow", "torchvision"])
 @pytest.mark.parametrize("output_stride", [8, 16, 32])
 def test_every_feature_at_every_output_stride(name: str, output_stride: int, dilation_rule: str) -> None:
@@ -135,7 +178,7 @@ def test_every_feature_at_every_output_stride(name: str, output_stride: int, dil
     assert_declaration_is_true(backbone)
 
 
-@every_builder
+@every_mobilenet
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -151,7 +194,7 @@ def test_other_values_are_refused(name: str, arguments: dict[str, Any], sentence
         build(name, **arguments)
 
 
-@every_builder
+@every_mobilenet
 @pytest.mark.parametrize(
     "out_features", [("c1",), ("c4_expand",), ("c3_depthwise",), ("c4_expand", "last"), LEVELS]
 )
@@ -161,7 +204,7 @@ def test_nothing_unused_is_built(name: str, out_features: tuple[str, ...]) -> No
     assert_every_parameter_learns(build(name, out_features=out_features))
 
 
-@every_builder
+@every_mobilenet
 @torch.no_grad()
 def test_a_shallow_backbone_is_the_beginning_of_a_deep_one(name: str) -> None:
     features = known_features(name)
@@ -179,7 +222,7 @@ def test_a_shallow_backbone_is_the_beginning_of_a_deep_one(name: str) -> None:
     assert sizes[-1] == sum(p.numel() for p in deep.parameters())
 
 
-@every_builder
+@every_mobilenet
 @torch.no_grad()
 def test_paddings_differ_only_where_a_size_is_even(name: str) -> None:
     """At sizes 32 n + 1 every level is odd, and TensorFlow's padding is the symmetric one."""
@@ -189,7 +232,7 @@ def test_paddings_differ_only_where_a_size_is_even(name: str) -> None:
     assert not torch.allclose(same(images(64, 97))["c2"], expected["c2"], atol=1e-3)
 
 
-@every_builder
+@every_mobilenet
 @torch.no_grad()
 def test_any_number_of_image_channels(name: str) -> None:
     for channels in (1, 4):
@@ -197,7 +240,7 @@ def test_any_number_of_image_channels(name: str) -> None:
         assert {output.shape[0] for output in outputs.values()} == {1}
 
 
-@every_builder
+@every_mobilenet
 @torch.no_grad()
 def test_own_weights_files(name: str, tmp_path: Path) -> None:
     backbone = build(name)
@@ -208,7 +251,19 @@ def test_own_weights_files(name: str, tmp_path: Path) -> None:
         assert_equal(build(name, weights=weights)(images()), backbone(images()))
 
 
-@every_builder
+@every_mobilenet
 def test_batch_norm_settings_reach_every_layer(name: str) -> None:
     norms = [m for m in build(name, norm_eps=0.25, norm_momentum=0.125).modules() if hasattr(m, "momentum")]
     assert norms and {(norm.eps, norm.momentum) for norm in norms} == {(0.25, 0.125)}
+
+
+@every_backbone
+def test_layers_that_are_named_are_all_and_in_order(name: str) -> None:
+    backbone = build(name)
+    if not isinstance(backbone, HasLayers):
+        return
+    layers = [layer for group in backbone.layer_groups() for layer in group]
+    grouped = [id(parameter) for layer in layers for parameter in layer.parameters()]
+    assert sorted(grouped) == sorted(id(parameter) for parameter in backbone.parameters())
+    deepest = backbone.layers_until(list(backbone.feature_info)[-1])
+    assert deepest == layers[: len(deepest)]

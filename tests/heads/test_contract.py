@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from pocketvision import heads
+from pocketvision.core.protocols import HasClassLayers, HasPublishedNames
 from pocketvision.core.structures import FeatureInfo, Features, Size
 
 INFO = {
@@ -176,6 +177,8 @@ def test_exported_graphs_run_in_another_process(name: str, form: str | None, exp
 def test_names_in_other_libraries_are_those_of_our_modules(name: str, form: str | None) -> None:
     """Either the head has no such published form, or every tensor of ours has a name there."""
     head = build(name, form)
+    if not isinstance(head, HasPublishedNames):
+        return
     tensors_of_ours = {key for key in head.state_dict() if not key.endswith("num_batches_tracked")}
     for library in ("torchvision", "timm"):
         try:
@@ -187,3 +190,16 @@ def test_names_in_other_libraries_are_those_of_our_modules(name: str, form: str 
         assert {key.rpartition(".")[0] for key in tensors_of_ours} == set(names)
     with pytest.raises(ValueError, match="keras"):
         head.published_names("keras")
+
+
+def test_named_class_layers_depend_on_the_number_of_classes(name: str, form: str | None) -> None:
+    head = build(name, form)
+    if not isinstance(head, HasClassLayers):
+        return
+    number = "num_outputs" if is_detection(name) else "num_classes"
+    wider = build(name, form, **{number: NUM_OUTPUTS + 1}).state_dict()
+    changed = {key for key, value in head.state_dict().items() if value.shape != wider[key].shape}
+    assert set(head.class_layers()) == {key.rpartition(".")[0] for key in changed}
+    for layer in head.class_layers():
+        module = head.get_submodule(layer)
+        assert isinstance(module, (nn.Conv2d, nn.Linear)) and module.bias is not None

@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -21,7 +22,8 @@ from pocketvision.runs.build import build
 from pocketvision.runs.folder import load_experiment
 from pocketvision.tasks.own import look as own_data
 from pocketvision.tasks.own.fit_to_data import STRIDES, class_weights, crop_size, fit_anchors, fit_size
-from pocketvision.tasks.own.look import MODELS, look_at, task_of, write_config
+from pocketvision.tasks.own.look import look_at, write_config
+from pocketvision.tasks.own.models import Task, default_model, own_models, task_of
 from pocketvision.tasks.own.recipe import derive_recipe
 
 Tiny = Callable[[str], Path]
@@ -30,12 +32,16 @@ NONE = ["model.weights=None"]
 
 def test_models_are_the_families_of_the_shipped_configs() -> None:
     pattern = re.compile(r"(ssdlite|lraspp|deeplabv3|classifier)_(v1|v2|v3_large|v3_small)_")
-    assert set(MODELS) == {match[0][:-1] for name in shipped_configs() if (match := pattern.match(name))}
+    matches = [match for name in shipped_configs() if (match := pattern.match(name))]
+    assert set(own_models()) >= {match[0][:-1] for match in matches}
+    assert [default_model(task) for task in get_args(Task)] == [
+        "ssdlite_v3_small", "lraspp_v3_small", "classifier_v3_small",
+    ]  # fmt: skip
     with pytest.raises(InputError, match=r"no model 'yolo': choose ssdlite_v2, "):
         task_of("yolo")
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", own_models())
 def test_every_model_is_written_and_builds(model: str, tiny: Tiny, tmp_path: Path) -> None:
     layout = {"detection": "voc", "segmentation": "masks", "classification": "image_folder"}[task_of(model)]
     overrides = [*NONE, "model.image_size=(96,96)", "data.num_workers=0"]
