@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from PIL import Image, features
 
@@ -24,8 +26,10 @@ MAX_PIXELS = 1 << 28
 
 REMEDY = "replace the file, or remove it"
 
-_HEAD = 1 << 16
+_BEGINNING, _HEAD = 1 << 12, 1 << 16
+"""What is read of a file at first, and where the facts of a PNG lie: within so much of its ends."""
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+_ENDS, _TAIL = ((_JPEG, b"\xff\xd9"), (_PNG, b"IEND")), 64
 _NO_SIZE = (0xC4, 0xC8, 0xCC)
 _OPAQUE = (0, 2, 3)
 """PNG's color types without alpha: grey, RGB and palette."""
@@ -71,27 +75,47 @@ def file_header(path: str | Path) -> Header:
     """
     name = str(path)
     try:
-        with Path(path).open("rb") as file:
-            data = file.read(_HEAD)
+        with open_file(path) as file:
+            data = file.read(_BEGINNING)
             found = _of_jpeg(data, name, is_whole=False)
-            if found is None and len(data) == _HEAD:
+            if found is None and len(data) == _BEGINNING:
                 data += _rest(file, data)
+                found = _of_jpeg(data, name, is_whole=False)
     except OSError as error:
         raise cannot_open(name, error) from None
-    return read_header(data, name) if found is None else _checked(found, name)
+    if found is None:
+        return read_header(data, name)
+    _check_size(found.size, name)
+    return found
 
 
-def _rest(file: BinaryIO, head: bytes) -> bytes:
-    """What a header may need beyond ``head``: of a PNG only its end, unless that says how to turn it."""
-    if not head.startswith(_PNG) or b"IDAT" not in head:
+def open_file(path: str | Path) -> FileIO:
+    """A file to read from; a named pipe is an empty one, instead of waiting for somebody to write to it.
+
+    Raises:
+        OSError: it can't be opened.
+    """
+    return open(path, "rb", buffering=0, opener=_without_waiting)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _rest(file: FileIO, head: bytes) -> bytes:
+    """What a header may need beyond ``head``: of a PNG only its ends, unless the last says how to turn it."""
+    if not head.startswith(_PNG):
         return file.read()
+    more = file.read(_HEAD - len(head))
+    if b"IDAT" not in head + more:
+        return more + file.read()
     place = file.tell()
     file.seek(max(place, file.seek(0, io.SEEK_END) - _HEAD))
     tail = file.read()
     if not any(mark in tail for mark in _MAY_TURN):
-        return tail
+        return more + tail
     file.seek(place)
-    return file.read()
+    return more + file.read()
 
 
 def read_header(data: bytes, name: str) -> Header:
@@ -103,15 +127,12 @@ def read_header(data: bytes, name: str) -> Header:
     if not data:
         raise InputError(f"{name} is empty: {REMEDY}.")
     header = _of_jpeg(data, name, is_whole=True) or _of_png(data, name) or _by_pillow(data, name)
-    return _checked(header, name)
+    _check_size(header.size, name)
+    return header
 
 
-def _checked(header: Header, name: str) -> Header:
-    """
-    Raises:
-        InputError: it is empty, or larger than MAX_PIXELS.
-    """
-    height, width = header.size
+def _check_size(size: Size, name: str) -> None:
+    height, width = size
     if not height or not width:
         raise InputError(f"{name} cannot be read as an image (it has no pixels): {REMEDY}.")
     if height * width > MAX_PIXELS:
@@ -119,7 +140,6 @@ def _checked(header: Header, name: str) -> Header:
             f"{name} is {width}x{height} pixels, {height * width / 1e6:.0f} million, and at most "
             f"{MAX_PIXELS / 1e6:.0f} million are decoded: make it smaller, or cut it in parts."
         )
-    return header
 
 
 def cannot_open(name: str, error: OSError) -> InputError:
@@ -137,6 +157,7 @@ def opened(data: bytes, name: str) -> Iterator[Image.Image]:
     """
     try:
         with _without_pillows_limit(), Image.open(io.BytesIO(data), formats=_available()) as image:
+            _check_size((image.height, image.width), name)
             yield image
     except InputError:
         raise
@@ -146,9 +167,15 @@ def opened(data: bytes, name: str) -> Iterator[Image.Image]:
         raise InputError(why_unreadable(data, name, error)) from None
 
 
-def why_unreadable(data: bytes, name: str, error: Exception) -> str:
-    """The sentence for bytes that Pillow refused with ``error``."""
-    if "truncated" in (message := str(error).lower()) or "broken" in message:
+def has_end(data: bytes) -> bool:
+    """Whether the bytes of a JPEG or PNG file end as whole ones do; others don't tell."""
+    end = next((end for start, end in _ENDS if data.startswith(start)), b"")
+    return end in data[-_TAIL:]
+
+
+def why_unreadable(data: bytes, name: str, error: Exception | None = None) -> str:
+    """The sentence for bytes that OpenCV or, with ``error``, Pillow refused."""
+    if "truncated" in (message := str(error).lower()) or "broken" in message or not has_end(data):
         return f"{name} is truncated or broken: {REMEDY}."
     if data[4:8] == b"ftyp" and data[8:12] in _HEIF:
         return f"{name} is a HEIC picture, which is not read: convert it to JPEG."

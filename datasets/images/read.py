@@ -14,10 +14,11 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.structures import Size
 from pocketvision.datasets.images.colors import rgb_of
 from pocketvision.datasets.images.header import (
-    REMEDY,
     Header,
     cannot_open,
     file_header,
+    has_end,
+    open_file,
     opened,
     read_header,
     why_unreadable,
@@ -26,8 +27,6 @@ from pocketvision.datasets.images.orientation import keeps_ends, orientation_of,
 
 Array = npt.NDArray[np.uint8]
 
-_TAIL = 64
-_ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
 _REDUCED = {
     1: 0,
     2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
@@ -103,9 +102,7 @@ def read_mask(path: str) -> Array:
     Raises:
         InputError: the file is missing, unreadable, or has colors instead of class ids.
     """
-    data = read_bytes(path)
-    read_header(data, path)
-    with opened(data, path) as mask:
+    with opened(read_bytes(path), path) as mask:
         mask.load()
         mode, values, orientation = mask.mode, np.asarray(mask), orientation_of(mask)
     if mode not in ("L", "P", "1"):
@@ -140,7 +137,8 @@ def read_bytes(path: str | Path) -> bytes:
         InputError: it can't be opened.
     """
     try:
-        return Path(path).read_bytes()
+        with open_file(path) as file:
+            return file.read()
     except OSError as error:
         raise cannot_open(str(path), error) from None
 
@@ -160,22 +158,22 @@ def _factor(header: Header, scale: float) -> int:
 
 def _decode(data: bytes, name: str, header: Header, factor: int) -> Array:
     if header.is_plain:
-        return turn_pixels(_decode_plain(data, name, header, factor), header.orientation)
+        return turn_pixels(_decode_plain(data, name, factor), header.orientation)
     with opened(data, name) as image:
         if factor > 1:
             image.draft(None, (max(1, image.width // factor), max(1, image.height // factor)))
         return from_pillow(image, name)
 
 
-def _decode_plain(data: bytes, name: str, header: Header, factor: int) -> Array:
+def _decode_plain(data: bytes, name: str, factor: int) -> Array:
     flags = (_RGB or cv2.IMREAD_COLOR) | _REDUCED[factor] | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
     except cv2.error:
         image = None
     if image is None:
-        raise InputError(f"{name} cannot be read as an image: {REMEDY}.")
-    if _ENDS[header.format] not in data[-_TAIL:]:
+        raise InputError(why_unreadable(data, name))
+    if not has_end(data):
         # OpenCV fills the missing part of a truncated file with grey and says nothing.
         with opened(data, name) as whole:
             whole.load()

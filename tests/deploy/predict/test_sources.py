@@ -21,7 +21,8 @@ from PIL import Image as PillowImage
 from PIL import ImageOps
 
 from pocketvision.core.errors import InputError
-from pocketvision.deploy.predict.frames import SourceFrame, count_frames, decode_picture, read_frames
+from pocketvision.datasets.images.read import decode_image
+from pocketvision.deploy.predict.frames import SourceFrame, count_frames, read_frames
 from pocketvision.deploy.predict.sources import Source, find_sources
 from pocketvision.deploy.predict.video import VideoFile
 
@@ -120,7 +121,7 @@ def test_pictures_are_turned_as_exif_says(orientation: int) -> None:
     exif, file = PillowImage.Exif(), io.BytesIO()
     exif[0x0112] = orientation
     PillowImage.fromarray(PICTURE).save(file, "JPEG", exif=exif, quality=95)
-    decoded = decode_picture(file.getvalue(), "a.jpg")
+    decoded = decode_image(file.getvalue(), "a.jpg")
     expected = np.array(ImageOps.exif_transpose(PillowImage.open(file)).convert("RGB"))
     assert decoded.shape == expected.shape
     assert np.abs(decoded.astype(int) - expected).mean() < 2
@@ -133,7 +134,7 @@ def test_any_kind_of_pixels_becomes_rgb(mode: str) -> None:
         PillowImage.fromarray(PICTURE[..., 0].astype(np.uint16) * 257).save(file, "PNG")
     else:
         PillowImage.fromarray(PICTURE).convert(mode).save(file, "PNG")
-    decoded = decode_picture(file.getvalue(), "a.png")
+    decoded = decode_image(file.getvalue(), "a.png")
     assert decoded.shape == PICTURE.shape and decoded.dtype == np.uint8
     if mode == "RGBA":
         np.testing.assert_array_equal(decoded, PICTURE)
@@ -144,7 +145,7 @@ def test_any_kind_of_pixels_becomes_rgb(mode: str) -> None:
 def test_what_only_pillow_reads_is_read_in_silence(capfd: pytest.CaptureFixture[str]) -> None:
     file = io.BytesIO()
     PillowImage.fromarray(PICTURE[..., 0].astype(np.float32)).save(file, "TIFF")
-    assert decode_picture(file.getvalue(), "a.tif").shape == PICTURE.shape
+    assert decode_image(file.getvalue(), "a.tif").shape == PICTURE.shape
     said = capfd.readouterr()
     assert not said.out + said.err
 
@@ -166,7 +167,7 @@ def test_videos_give_numbered_frames(media: Path) -> None:
     ("name", "sentence"),
     [
         ("cut.jpg", "is truncated or broken"),
-        ("text.jpg", "can't be read as an image"),
+        ("text.jpg", "cannot be read as an image"),
         ("empty.png", "is empty"),
         ("gone.jpg", "there is no such file"),
         ("broken.mp4", "can't be opened: replace the file"),
