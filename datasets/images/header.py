@@ -29,7 +29,7 @@ REMEDY = "replace the file, or remove it"
 _BEGINNING, _HEAD = 1 << 12, 1 << 16
 """What is read of a file at first, and where the facts of a PNG lie: within so much of its ends."""
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
-_ENDS, _TAIL = ((_JPEG, b"\xff\xd9"), (_PNG, b"IEND")), 64
+_ENDS, _TAIL = ((_JPEG[:2], b"\xff\xd9"), (_PNG, b"IEND")), 64
 _NO_SIZE = (0xC4, 0xC8, 0xCC)
 _OPAQUE = (0, 2, 3)
 """PNG's color types without alpha: grey, RGB and palette."""

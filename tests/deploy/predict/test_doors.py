@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -284,3 +286,47 @@ def test_predictions_of_all_doors_are_the_same(tmp_path: Path, models: dict[str,
     for other in found[1:]:
         torch.testing.assert_close(torch.from_numpy(other.boxes), torch.from_numpy(found[0].boxes))
         np.testing.assert_array_equal(other.scores, found[0].scores)
+
+
+WEB_FORMATS: dict[str, dict[str, Any]] = {
+    "jpg": {"quality": 95},
+    "png": {},
+    "webp": {"lossless": True},
+    "avif": {},
+}
+
+
+def test_the_web_page_sees_the_same(tmp_path: Path, visit: Callable[..., Any]) -> None:
+    """But for formats that browsers don't show."""
+    expected = {}
+    for kind, (suffix, write, pixels) in KINDS.items():
+        name = f"{kind.replace(' ', '_').replace(',', '')}.{suffix}"
+        write(tmp_path / name)
+        expected[name] = pixels
+    Image.fromarray(COLORS).convert("CMYK").save(tmp_path / "cmyk.jpg")
+    expected["cmyk.jpg"] = read_image(str(tmp_path / "cmyk.jpg"))
+    for orientation, turn in UPRIGHT.items():
+        for suffix, options in (
+            ("jpg", {"quality": 95}),
+            ("png", {}),
+            ("webp", {"lossless": True}),
+            ("avif", {}),
+        ):
+            name = f"turned_{orientation}.{suffix}"
+            picture = Image.fromarray(COLORS)
+            picture.save(tmp_path / name, exif=exif(orientation), **options)
+            with Image.open(tmp_path / name) as stored:
+                expected[name] = turn(np.asarray(stored.convert("RGB")))
+    for script in ("pictures.js", "orientation.js"):
+        shutil.copy(Path(__file__).parents[3] / "deploy" / "web" / script, tmp_path)
+    shutil.copy(Path(__file__).with_name("web_doors.html"), tmp_path)
+    (tmp_path / "names.json").write_text(json.dumps(list(expected)))
+    found = visit(tmp_path, "web_doors.html")["found"]
+    for name, pixels in expected.items():
+        if Path(name).suffix in (".tif", ".pgm", ".ppm", ".jp2"):
+            assert "can't be read as a picture: choose a JPEG, PNG or WebP file" in found[name]["error"]
+            continue
+        seen = np.array(found[name]["data"], dtype=np.uint8)
+        seen = seen.reshape(found[name]["height"], found[name]["width"], 4)
+        assert (seen[..., 3] == 255).all(), name
+        np.testing.assert_array_equal(seen[..., :3], pixels, name)
