@@ -59,7 +59,10 @@ def _read_source(source: Source) -> Image:
     if source.data is not None:
         return decode_image(source.data, source.name)
     if not source.is_remote:
-        return read_image(source.name)
+        try:
+            return read_image(source.name)
+        except InputError as error:
+            raise InputError(str(error).replace(source.name, source.public_name)) from None
     data = io.BytesIO()
     fetch(source, data)
     return decode_image(data.getvalue(), source.public_name)

@@ -9,10 +9,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import quote, unquote
 
 import cv2
 import numpy as np
@@ -212,6 +214,20 @@ def send_jpegs(handler: SimpleHTTPRequestHandler) -> None:
     time.sleep(2.5)
 
 
+told: list[str | None] = []
+"""What came as a password to /tell/."""
+
+
+def send_slowly(handler: SimpleHTTPRequestHandler) -> None:
+    """A byte at a time, without a length, until the other side hangs up."""
+    handler.send_response(200)
+    handler.end_headers()
+    with suppress(OSError):
+        for _ in range(1000):
+            handler.wfile.write(b"x")
+            time.sleep(0.005)
+
+
 @pytest.fixture
 def server(media: Path) -> Iterator[str]:
     class Quiet(SimpleHTTPRequestHandler):
@@ -224,6 +240,16 @@ def server(media: Path) -> Iterator[str]:
             elif self.path == "/private.png" and self.headers["Authorization"] == PASSWORD:
                 self.path = "/b/2.PNG"
                 super().do_GET()
+            elif self.path.startswith("/to/"):
+                self.send_response(302)
+                self.send_header("Location", unquote(self.path.removeprefix("/to/")))
+                self.end_headers()
+            elif self.path.startswith("/tell/"):
+                told.append(self.headers["Authorization"])
+                self.path = "/b/2.PNG"
+                super().do_GET()
+            elif self.path == "/endless.png":
+                send_slowly(self)
             else:
                 super().do_GET()
 
@@ -272,3 +298,86 @@ def test_name_and_password_of_an_address_are_sent(server: str) -> None:
     assert not failures
     frames, failures = read(*find_sources([address.replace("s%40fe", "wrong")]))
     assert not frames and "private.png can't be fetched" in failures[0] and "wrong" not in failures[0]
+
+
+def test_a_password_does_not_go_to_another_host(server: str) -> None:
+    """localhost and 127.0.0.1 are the same machine under two names."""
+    told.clear()
+    secret = server.replace("//", "//me:s%40fe@")
+    for host in (server, server.replace("127.0.0.1", "localhost")):
+        address = f"{secret}/to/{quote(f'{host}/tell/a.png', safe='')}#.png"
+        (frame,), failures = read(Source("image", address))
+        np.testing.assert_array_equal(frame.image, PICTURE)
+        assert not failures
+    assert told == [PASSWORD, None]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("_MAX_BYTES", {"image": 99}, "is larger than 0 MiB"),
+        ("_MAX_SECONDS", {"image": 0.05}, "took longer than"),
+    ],
+)
+@pytest.mark.parametrize("file", ["b/2.PNG", "endless.png"])
+def test_what_comes_from_a_server_is_bounded(
+    file: str, name: str, value: dict[str, float], sentence: str, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"pocketvision.deploy.predict.remote.{name}", value)
+    frames, failures = read(*find_sources([f"{server}/{file}"]))
+    assert not frames and sentence in failures[0] and "fetch it by other means" in failures[0]
+
+
+@pytest.mark.parametrize("address", ["http://[::1", "rtsp://[x/a", "https://[::1/a.jpg", "http:///a.jpg"])
+def test_what_only_begins_like_an_address(address: str) -> None:
+    with pytest.raises(InputError, match="is no address that can be read"):
+        find_sources([address])
+
+
+def test_what_a_folder_holds_besides_is_counted(media: Path, caplog: pytest.LogCaptureFixture) -> None:
+    find_sources([str(media / "a")])
+    assert caplog.messages == [
+        f"{media / 'a'}: 1 file is left out, as neither image nor video that is known: 1 .txt."
+    ]
+    caplog.clear()
+    for name in ("x.HEIC", "y.heic", "z.xyz", "none"):
+        (media / "a" / name).write_bytes(b"?")
+    find_sources([f"{media}/a/*"])
+    (line,) = caplog.messages
+    assert ("5 files are left out" in line and "2 .heic, 1 .txt" in line) or "2 .heic, 1 no suffix" in line
+    assert "Convert HEIC pictures to JPEG" in line
+    (media / "heic").mkdir()
+    (media / "heic" / "x.heic").write_bytes(b"?")
+    with pytest.raises(InputError, match=r"holds no images or videos \(1 \.heic files\)"):
+        find_sources([str(media / "heic")])
+    for name in ("x.HEIC", "y.heic", "z.xyz", "none"):
+        (media / "a" / name).unlink()
+
+
+def test_names_are_shown_without_what_a_terminal_obeys(tmp_path: Path) -> None:
+    name = "a\nskipped: b\x1b[31m " + os.fsdecode(b"caf\xe9") + " 街 é.png"
+    PillowImage.fromarray(PICTURE).save(tmp_path / name)
+    (source,) = find_sources([str(tmp_path)])
+    (frame,), failures = read(source)
+    assert frame.image.shape == PICTURE.shape and not failures
+    assert source.public_name == f"{tmp_path}/a\\x0askipped: b\\x1b[31m caf\\xe9 街 é.png"
+    (tmp_path / name).write_bytes(b"no picture")
+    _, (sentence,) = read(source)
+    assert sentence == f"{source.public_name} cannot be read as an image: replace the file, or remove it."
+
+
+def test_a_video_that_was_cut_off_is_told(tmp_path: Path) -> None:
+    """OpenCV just stops."""
+    path = tmp_path / "cut.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (72, 48))
+    for index in range(12):
+        writer.write(np.roll(PICTURE, index, axis=1))
+    writer.release()
+    data = path.read_bytes()
+    frames, failures = read(Source("video", str(path)))
+    assert len(frames) == 12 and not failures
+    path.write_bytes(data[: len(data) * 2 // 3])
+    frames, failures = read(Source("video", str(path)))
+    assert 5 <= len(frames) <= 10
+    assert f"cut.avi ends after {len(frames)} of the 12 frames that it states" in failures[0]
+    assert not read(Source("video", str(path)), max_frames=3)[1], "nobody asked for more"
