@@ -197,10 +197,8 @@ def test_what_is_continued_is_checked_too(cache: Path, server: Server) -> None:
 
 
 CHANGED = CONTENT[::-1]
-OLD, NEW = (
-    {"ETag": f'"{name}"', "Last-Modified": f"Mon, 0{day} Jan 2024 00:00:00 GMT"}
-    for day, name in ((1, "a"), (2, "b"))
-)
+OLD = {"ETag": '"a"', "Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT"}
+NEW = {"ETag": '"b"', "Last-Modified": "Tue, 02 Jan 2024 00:00:00 GMT"}
 WEAK = {"ETag": 'W/"a"'}, {"ETag": 'W/"b"'}
 DATES = {"Last-Modified": OLD["Last-Modified"]}, {"Last-Modified": NEW["Last-Modified"]}
 
