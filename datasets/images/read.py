@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.structures import Size
+from pocketvision.datasets.images.colors import Array as Array
 from pocketvision.datasets.images.colors import rgb_of
 from pocketvision.datasets.images.header import (
     Header,
@@ -24,8 +24,6 @@ from pocketvision.datasets.images.header import (
     why_unreadable,
 )
 from pocketvision.datasets.images.orientation import keeps_ends, orientation_of, turn_pixels
-
-Array = npt.NDArray[np.uint8]
 
 _REDUCED = {
     1: 0,

@@ -116,6 +116,13 @@ def test_a_mask_of_the_stored_size_is_turned_with_its_image(tmp_path: Path) -> N
     assert (read_mask(str(tmp_path / "mask.png")) == np.rot90(stored)).all()
 
 
+def test_what_only_pillow_reads_is_read_in_silence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    Image.fromarray(np.ones((9, 9), np.float32)).save(tmp_path / "a.tif")
+    assert (read_image(str(tmp_path / "a.tif")) == 255).all()
+    said = capfd.readouterr()
+    assert not said.out + said.err
+
+
 def test_nothing_else_opens_pictures_with_pillow() -> None:
     """One place knows which formats and sizes are safe."""
     root = Path(__file__).parents[3]
