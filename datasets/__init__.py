@@ -11,17 +11,17 @@ from pocketvision.datasets.augment.recipes import (
 )
 from pocketvision.datasets.classification import ClassificationDataset, collate_classification
 from pocketvision.datasets.detection import DetectionDataset, collate_detection
+from pocketvision.datasets.formats.cityscapes import CITYSCAPES_NAMES, read_cityscapes
+from pocketvision.datasets.formats.coco import read_coco
+from pocketvision.datasets.formats.coco_masks import read_coco_segmentation
+from pocketvision.datasets.formats.csv_boxes import read_csv_boxes
+from pocketvision.datasets.formats.detect import FoundData, detect_format
+from pocketvision.datasets.formats.image_folder import read_image_folder
+from pocketvision.datasets.formats.mask_folder import read_mask_folder
+from pocketvision.datasets.formats.voc import read_voc
+from pocketvision.datasets.formats.voc_masks import VOC_SEGMENTATION_NAMES, read_voc_segmentation
+from pocketvision.datasets.formats.yolo import read_yolo
 from pocketvision.datasets.images.read import read_image, read_mask
-from pocketvision.datasets.readers.cityscapes import CITYSCAPES_NAMES, read_cityscapes
-from pocketvision.datasets.readers.coco import read_coco
-from pocketvision.datasets.readers.coco_segmentation import read_coco_segmentation
-from pocketvision.datasets.readers.csv_boxes import read_csv_boxes
-from pocketvision.datasets.readers.detect_format import FoundData, detect_format
-from pocketvision.datasets.readers.image_folder import read_image_folder
-from pocketvision.datasets.readers.mask_folder import read_mask_folder
-from pocketvision.datasets.readers.voc import read_voc
-from pocketvision.datasets.readers.voc_segmentation import VOC_SEGMENTATION_NAMES, read_voc_segmentation
-from pocketvision.datasets.readers.yolo import read_yolo
 from pocketvision.datasets.records.annotations import (
     ClassificationRecords,
     DetectionRecords,
@@ -42,8 +42,10 @@ if TYPE_CHECKING:
         CocoDataModule,
         CocoSegmentationDataModule,
         CsvDataModule,
+        DetectionFormatDataModule,
         ImageFolderDataModule,
         MaskFolderDataModule,
+        SegmentationFormatDataModule,
         VocDataModule,
         VocSegmentationDataModule,
         YoloDataModule,
@@ -64,6 +66,7 @@ __all__ = [
     "DetectionAugmentation",
     "DetectionDataModule",
     "DetectionDataset",
+    "DetectionFormatDataModule",
     "DetectionRecords",
     "EpochSampler",
     "FoundData",
@@ -72,6 +75,7 @@ __all__ = [
     "SegmentationAugmentation",
     "SegmentationDataModule",
     "SegmentationDataset",
+    "SegmentationFormatDataModule",
     "SegmentationRecords",
     "ShapesDetectionDataModule",
     "ShapesSegmentationDataModule",

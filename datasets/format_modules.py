@@ -1,4 +1,4 @@
-"""One data module a format: the options of the task's base, and a reader."""
+"""One data module a format: the options of the task's base, and the format's reading."""
 
 from __future__ import annotations
 
@@ -12,16 +12,13 @@ from pocketvision.datasets.base_modules import (
     DetectionDataModule,
     SegmentationDataModule,
 )
-from pocketvision.datasets.readers.cityscapes import read_cityscapes
-from pocketvision.datasets.readers.coco import read_coco
-from pocketvision.datasets.readers.coco_segmentation import read_coco_segmentation
-from pocketvision.datasets.readers.csv_boxes import read_csv_boxes
-from pocketvision.datasets.readers.image_folder import read_image_folder
-from pocketvision.datasets.readers.mask_colors import class_table
-from pocketvision.datasets.readers.mask_folder import read_mask_folder
-from pocketvision.datasets.readers.voc import read_voc
-from pocketvision.datasets.readers.voc_segmentation import read_voc_segmentation
-from pocketvision.datasets.readers.yolo import read_yolo
+from pocketvision.datasets.formats import format_named
+from pocketvision.datasets.formats.cityscapes import read_cityscapes
+from pocketvision.datasets.formats.contract import read_split
+from pocketvision.datasets.formats.image_folder import read_image_folder
+from pocketvision.datasets.formats.mask_folder import read_mask_folder
+from pocketvision.datasets.masks.class_table import class_table
+from pocketvision.datasets.readers.tree import FileTree
 from pocketvision.datasets.records.annotations import (
     ClassificationRecords,
     DetectionRecords,
@@ -29,50 +26,77 @@ from pocketvision.datasets.records.annotations import (
 )
 
 
-class CocoDataModule(DetectionDataModule):
+@dataclass(eq=False)
+class DetectionFormatDataModule(DetectionDataModule):
+    """Boxes in any format that ``pocketvision.datasets.formats`` lists; ``format`` is its name.
+
+    A training object with a name that the model does not know is an error, as the name is probably misspelt.
+    """
+
+    unknown_in_training: ClassVar[Literal["drop", "error"]] = "error"
+
+    format: str = "coco"
+
+    def read_split(self, split: str) -> DetectionRecords:
+        records: DetectionRecords = read_split(format_named(self.format), self.root, split)
+        return records
+
+
+@dataclass(eq=False)
+class CocoDataModule(DetectionFormatDataModule):
     """COCO; training boxes of classes that the model does not know are dropped with a warning."""
 
-    def read_split(self, split: str) -> DetectionRecords:
-        return read_coco(self.root, split)
+    unknown_in_training: ClassVar[Literal["drop", "error"]] = "drop"
+
+    format: str = "coco"
 
 
-class VocDataModule(DetectionDataModule):
-    """Pascal VOC; a training object with an unknown name is an error, as the name is probably misspelt."""
+@dataclass(eq=False)
+class VocDataModule(DetectionFormatDataModule):
+    """Pascal VOC."""
 
-    unknown_in_training: ClassVar[Literal["drop", "error"]] = "error"
-
-    def read_split(self, split: str) -> DetectionRecords:
-        return read_voc(self.root, split)
+    format: str = "voc"
 
 
-class YoloDataModule(DetectionDataModule):
-    """YOLO; ``root`` is the folder or its data.yaml."""
+@dataclass(eq=False)
+class YoloDataModule(DetectionFormatDataModule):
+    """YOLO; ``root`` is the folder or its data.yaml. Unknown classes are dropped as in COCO."""
 
-    def read_split(self, split: str) -> DetectionRecords:
-        return read_yolo(self.root, split)
+    unknown_in_training: ClassVar[Literal["drop", "error"]] = "drop"
 
-
-class CsvDataModule(DetectionDataModule):
-    """CSV files of boxes; ``root`` is their folder or the file. Unknown labels are errors as in VOC."""
-
-    unknown_in_training: ClassVar[Literal["drop", "error"]] = "error"
-
-    def read_split(self, split: str) -> DetectionRecords:
-        return read_csv_boxes(self.root, split)
+    format: str = "yolo"
 
 
-class CocoSegmentationDataModule(SegmentationDataModule):
+@dataclass(eq=False)
+class CsvDataModule(DetectionFormatDataModule):
+    """CSV files of boxes; ``root`` is their folder or the file."""
+
+    format: str = "csv"
+
+
+@dataclass(eq=False)
+class SegmentationFormatDataModule(SegmentationDataModule):
+    """Masks in any format that ``pocketvision.datasets.formats`` lists; ``format`` is its name."""
+
+    format: str = "coco_masks"
+
+    def read_split(self, split: str) -> SegmentationRecords:
+        records: SegmentationRecords = read_split(format_named(self.format), self.root, split)
+        return records
+
+
+@dataclass(eq=False)
+class CocoSegmentationDataModule(SegmentationFormatDataModule):
     """COCO with masks; class 0 is the background."""
 
-    def read_split(self, split: str) -> SegmentationRecords:
-        return read_coco_segmentation(self.root, split)
+    format: str = "coco_masks"
 
 
-class VocSegmentationDataModule(SegmentationDataModule):
+@dataclass(eq=False)
+class VocSegmentationDataModule(SegmentationFormatDataModule):
     """Pascal VOC with masks."""
 
-    def read_split(self, split: str) -> SegmentationRecords:
-        return read_voc_segmentation(self.root, split)
+    format: str = "voc_masks"
 
 
 @dataclass(eq=False)
@@ -107,7 +131,7 @@ class MaskFolderDataModule(SegmentationDataModule):
 
     def read_split(self, split: str) -> SegmentationRecords:
         names = self.own_class_names
-        if names is None and class_table(Path(self.root).expanduser()) is None:
+        if names is None and class_table(FileTree.of(self.root)) is None:
             names = self.model_class_names
         return read_mask_folder(self.root, split, names, self.ignore_ids, self.binary)
 

@@ -63,7 +63,7 @@ class SegmentationDataset(SampleDataset[SegmentationRecords, SegmentationAugment
                 f"{mask_path} is {mask.shape[1]}x{mask.shape[0]} pixels, but its image {image_path} is "
                 f"{picture.size[1]}x{picture.size[0]}: bring both to one size."
             )
-        return picture, self.records.to_classes(mask, mask_path)
+        return picture, self.records.to_classes(mask, self.records.source(index))
 
     def _read_mask(self, path: str) -> Array:
         def decode() -> Reading:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
@@ -13,8 +12,12 @@ from pocketvision.datasets.augment.recipes import DetectionAugmentation, Segment
 from pocketvision.datasets.base_modules import DetectionDataModule, SegmentationDataModule
 from pocketvision.datasets.detection import DetectionDataset
 from pocketvision.datasets.images.read import Array
-from pocketvision.datasets.readers.folders import missing_split
-from pocketvision.datasets.records.annotations import UNEXPECTED, DetectionRecords, SegmentationRecords
+from pocketvision.datasets.records.annotations import (
+    UNEXPECTED,
+    DetectionRecords,
+    MissingSplitError,
+    SegmentationRecords,
+)
 from pocketvision.datasets.segmentation import SegmentationDataset
 from pocketvision.datasets.shapes import (
     SEGMENTATION_SHAPE_NAMES,
@@ -186,5 +189,6 @@ def _series(num_train: int, num_val: int, seed: int, image_size: int) -> dict[st
 
 def _find(series: dict[str, Series], split: str) -> Series:
     if split not in series:
-        raise missing_split(Path("shapes"), split, series)
+        known = ", ".join(sorted(series))
+        raise MissingSplitError(f"shapes has no split '{split}': it has {known}; name one of these.")
     return series[split]

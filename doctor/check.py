@@ -1,57 +1,52 @@
-"""Examine a data set: read everything, note what is wrong, measure what the anchors reach."""
+"""Examine a data set: read it as training does, note what is wrong, measure what the anchors reach."""
 
 from __future__ import annotations
 
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
+from pocketvision.datasets.formats import format_named
+from pocketvision.datasets.formats.detect import FoundData
+from pocketvision.datasets.formats.leftover import tell_leftover
+from pocketvision.datasets.records.annotations import (
+    AnyRecords,
+    ClassificationRecords,
+    DetectionRecords,
+    SegmentationRecords,
+)
+from pocketvision.datasets.records.kinds import ANNOTATION_BROKEN
+from pocketvision.datasets.records.notes import Notes
+from pocketvision.doctor import kinds
 from pocketvision.doctor.anchors.reach import AnchorLayout, ImageBoxes, areas_of
 from pocketvision.doctor.anchors.summary import report_anchors
-from pocketvision.doctor.checks.boxes import CleanBoxes, check_boxes
 from pocketvision.doctor.checks.classes import check_classes, training_splits
-from pocketvision.doctor.checks.files import (
-    BoxFrame,
-    check_content,
-    check_missing,
-    check_names,
-    check_unused,
-    frame_of,
-)
+from pocketvision.doctor.checks.files import check_content, check_names, check_stated_sizes
 from pocketvision.doctor.checks.images import ImageFacts, inspect_image
 from pocketvision.doctor.checks.masks import (
     MaskFacts,
-    check_ids,
-    check_mask,
-    check_pairs,
-    class_name,
+    check_masks,
     class_pixels,
+    diagnose_ids,
     inspect_mask,
 )
 from pocketvision.doctor.checks.near_duplicates import check_copies, split_pairs
 from pocketvision.doctor.findings import Findings
 from pocketvision.doctor.progress import map_in_threads
-from pocketvision.doctor.raw.coco import read_raw_coco
-from pocketvision.doctor.raw.csv import read_raw_csv
-from pocketvision.doctor.raw.folder import read_raw_folder
-from pocketvision.doctor.raw.layouts import Layout
-from pocketvision.doctor.raw.masks import read_raw_cityscapes, read_raw_mask_folder, read_raw_voc_masks
-from pocketvision.doctor.raw.stated import RawClassification, RawDetection, RawSegmentation
-from pocketvision.doctor.raw.voc import read_raw_voc
-from pocketvision.doctor.raw.yolo import read_raw_yolo
 from pocketvision.doctor.report.examination import Report
 from pocketvision.doctor.report.samples import detection_samples, mask_samples
 
-DETECTION = {"coco": read_raw_coco, "voc": read_raw_voc, "yolo": read_raw_yolo, "csv": read_raw_csv}
-_MASKS = {"cityscapes": read_raw_cityscapes, "voc_masks": read_raw_voc_masks}
+UNITS = {"detection": "boxes", "segmentation": "pixels", "classification": "images"}
 
 
 @dataclass(frozen=True)
@@ -72,121 +67,97 @@ class Plan:
 
 @dataclass
 class Examination:
-    """The report with everything that ``--fix`` needs; the members of other tasks are None or empty."""
+    """The report with everything that ``--fix`` needs.
 
+    Attributes:
+        readings: split -> its records, without what can't be used.
+        facts: image path -> what its file is.
+        masks: split -> facts of its masks, in the order of the records.
+        cause: the kind of finding that explains the ids of all masks, or empty.
+    """
+
+    found: FoundData
     report: Report
+    readings: dict[str, AnyRecords]
     facts: dict[str, ImageFacts]
-    detection: RawDetection | None = None
-    boxes: CleanBoxes | None = None
-    frames: list[BoxFrame] = field(default_factory=list)
-    segmentation: RawSegmentation | None = None
-    masks: list[MaskFacts] = field(default_factory=list)
+    masks: dict[str, list[MaskFacts]] = field(default_factory=dict)
     cause: str = ""
-    classification: RawClassification | None = None
 
 
-def examine(layout: Layout, plan: Plan) -> Examination:
+def examine(found: FoundData, plan: Plan) -> Examination:
     """Read and check all of a data set; what is broken becomes a finding."""
     start = time.perf_counter()
+    found = _as_planned(found, plan)
     Image.init()  # else threads would load Pillow's plugins at the same time
+    findings = Findings()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, of what becomes findings
-        examiners = {
-            "detection": _detection,
-            "segmentation": _segmentation,
-            "classification": _classification,
+        readings = _read(found, plan, findings)
+        members = {split: list(records.image_paths) for split, records in readings.items()}
+        paths = list(dict.fromkeys(path for own in members.values() for path in own))
+        facts = _inspect(paths, members, plan, findings)
+        root = found.layout.tree.root
+        check_names(paths, root, findings)
+        sizes = {split: len(records) for split, records in readings.items()}
+        unit = UNITS[found.task]
+        report = Report(root, found.format, found.task, sizes, len(paths), unit, findings=findings)
+        examination = Examination(found, report, readings, facts)
+        checks = {
+            "detection": _check_boxes,
+            "segmentation": _check_masks,
+            "classification": _check_labels,
         }
-        examination = examiners[layout.task](layout, plan)
-    examination.report.seconds = time.perf_counter() - start
+        checks[found.task](examination, plan)
+    report.seconds = time.perf_counter() - start
     return examination
 
 
-def _detection(layout: Layout, plan: Plan) -> Examination:
-    findings = Findings()
-    data = DETECTION[layout.format](layout.root, findings)
-    check_missing(data.images, findings)
-    paths = [image.path for image in data.images]
-    members = _members((str(image.path), image.splits) for image in data.images if image.exists)
-    facts = _inspect([str(image.path) for image in data.images if image.exists], members, plan, findings)
-    check_unused(data.folders, set(paths), findings)
-    check_names(dict.fromkeys(path for path in paths), data.root, findings)
-    frames = [frame_of(image, facts.get(str(image.path)), findings) for image in data.images]
-    sizes = np.array([frame.size or (np.nan, np.nan) for frame in frames], dtype=np.float64).reshape(-1, 2)
-    boxes = check_boxes(data, sizes, findings)
-    counts = _count_boxes(data, boxes)
-    check_classes(data.class_names, counts, data.root, findings, plan.class_names)
-    report = Report(
-        data.root,
-        data.format,
-        "detection",
-        _sizes(members),
-        len(data.images),
-        "boxes",
-        int(boxes.keep.sum()),
-        counts,
-        findings,
-        np.sqrt(areas_of(boxes.boxes[boxes.keep])),
-    )
-    report.samples = detection_samples(data, boxes, facts)
-    report.anchors = report_anchors(_training_boxes(data, boxes, sizes, members), plan.resize, plan.anchors)
-    return Examination(report, facts, detection=data, boxes=boxes, frames=frames)
+def _as_planned(found: FoundData, plan: Plan) -> FoundData:
+    """With a config's class names, where the format's reading takes some."""
+    if plan.class_names is None or "class_names" not in format_named(found.format).options:
+        return found
+    stated = {"class_names": plan.class_names, "ignore_ids": plan.ignore_ids}
+    return replace(found, arguments={**found.arguments, **stated})
 
 
-def _segmentation(layout: Layout, plan: Plan) -> Examination:
-    findings = Findings()
-    if layout.format == "mask_folder":
-        data = read_raw_mask_folder(layout.root, findings, plan.class_names, plan.ignore_ids)
-    else:
-        data = _MASKS[layout.format](layout.root, findings)
-    members = _members((str(pair.image), pair.splits) for pair in data.pairs if pair.image.is_file())
-    facts = _inspect(list(dict.fromkeys(p for m in members.values() for p in m)), members, plan, findings)
-    check_pairs(data, findings)
-    check_unused(data.folders, {pair.image for pair in data.pairs}, findings)
-    check_names([pair.image for pair in data.pairs], data.root, findings)
-    pairs = [pair for pair in data.pairs if pair.mask.is_file()]
-    look = partial(inspect_mask, ignored=data.ignored, colors=data.colors, crop_size=plan.crop_size)
-    masks = map_in_threads(look, [pair.mask for pair in pairs], "masks")
-    for pair, mask in zip(pairs, masks, strict=True):
-        check_mask(pair, mask, facts.get(str(pair.image)), data, findings)
-    cause = check_ids(pairs, masks, data, findings)
-    counts = class_pixels(pairs, masks, data)
-    values = [] if data.colors else sorted(data.values or ())
-    names = [name for value in values if (name := class_name(value, data)) is not None]
-    check_classes(names, counts, data.root, findings, unit="pixels")
-    report = Report(
-        data.root,
-        data.format,
-        "segmentation",
-        _sizes(members),
-        len(data.pairs),
-        "pixels",
-        class_counts=counts,
-        findings=findings,
-    )
-    report.samples = mask_samples(pairs, masks, facts)
-    return Examination(report, facts, segmentation=data, masks=masks, cause=cause)
+def file_of(found: FoundData, split: str) -> Path:
+    """The annotation file of a split, or the folder where there are many."""
+    source = found.layout.splits.get(split)
+    return source if isinstance(source, Path) else found.layout.tree.root
 
 
-def _classification(layout: Layout, plan: Plan) -> Examination:
-    findings = Findings()
-    data = read_raw_folder(layout.root, findings)
-    members = _members((str(path), (split,)) for path, _, split in data.images)
-    facts = _inspect([str(path) for path, _, _ in data.images], members, plan, findings)
-    counts: dict[str, Counter[str]] = {split: Counter() for split in members}
-    for _, name, split in data.images:
-        counts[split][name] += 1
-    check_classes(data.class_names, counts, data.root, findings, plan.class_names, "images")
-    report = Report(
-        data.root,
-        layout.format,
-        "classification",
-        _sizes(members),
-        len(data.images),
-        "images",
-        class_counts=counts,
-        findings=findings,
-    )
-    return Examination(report, facts, classification=data)
+def _read(found: FoundData, plan: Plan, findings: Findings) -> dict[str, AnyRecords]:
+    """All splits that can be read, and what their reader tells."""
+    readings: dict[str, AnyRecords] = {}
+    told: list[Notes] = []
+    for split in found.splits:
+        notes = Notes(strict=False)
+        try:
+            readings[split] = found.read(split, notes)
+        except InputError as error:
+            _add_error(found, split, error, findings)
+        findings.extend(notes.as_notes())
+        told.append(notes)
+    for split, sentence in found.layout.broken.items():
+        findings.add(kinds.SPLIT_MISSING, found.layout.place or found.root, sentence, split)
+    left = Notes(strict=False)
+    tell_leftover(found.layout, readings.values(), told, left)
+    findings.extend(left.as_notes())
+    if found.task == "segmentation" and "class_names" in found.arguments and plan.class_names is None:
+        root = found.layout.tree.root
+        sentence = (
+            f"{root} does not say what its classes are called, so that unexpected ids can't be told: write "
+            f"the names into {root / 'classes.txt'}, a line each by their ids, or check a config."
+        )
+        findings.add(kinds.CLASS_NAMES_MISSING, root, sentence)
+    return readings
+
+
+def _add_error(found: FoundData, split: str, error: InputError, findings: Findings) -> None:
+    """A split that can't be read at all; the file is what the sentence begins with."""
+    file = file_of(found, split)
+    sentence = str(error) if str(error).startswith(str(file)) else f"{file}: {error}"
+    findings.add(ANNOTATION_BROKEN, file, sentence, split)
 
 
 def _inspect(
@@ -202,34 +173,83 @@ def _inspect(
     return facts_of
 
 
-def _members(images: Iterable[tuple[str, Sequence[str]]]) -> dict[str, list[str]]:
-    """Split -> paths, from each path's splits."""
-    members: dict[str, list[str]] = {}
-    for path, splits in images:
-        for split in splits:
-            members.setdefault(split, []).append(path)
-    return members
+def _check_boxes(examination: Examination, plan: Plan) -> None:
+    report, findings = examination.report, examination.report.findings
+    readings = {s: r for s, r in examination.readings.items() if isinstance(r, DetectionRecords)}
+    names: dict[str, None] = {}
+    for split, records in readings.items():
+        check_stated_sizes(records, file_of(examination.found, split), examination.facts, findings)
+        names |= dict.fromkeys(name for name in records.class_names if name is not None)
+        report.class_counts[split] = _count(records, records.labels[~records.crowd])
+        _check_zero(examination.found, split, records, findings)
+    check_classes(list(names), report.class_counts, report.root, findings, plan.class_names)
+    boxes = np.concatenate([r.boxes[~r.crowd] for r in readings.values()] or [np.zeros((0, 4))])
+    report.num_boxes = len(boxes)
+    report.sides = np.sqrt(areas_of(boxes.astype(np.float64)))
+    report.samples = detection_samples(readings, examination.facts)
+    trained = [readings[split] for split in training_splits(readings)]
+    if trained and not any(len(records.boxes) for records in trained):
+        sentence = f"{report.root} has images for training, but no box on any of them: annotate some."
+        findings.add(kinds.NO_BOX, report.root, sentence)
+    report.anchors = report_anchors(_training_boxes(trained), plan.resize, plan.anchors)
 
 
-def _sizes(members: dict[str, list[str]]) -> dict[str, int]:
-    return {split: len(paths) for split, paths in members.items()}
+def _check_masks(examination: Examination, plan: Plan) -> None:
+    report, findings = examination.report, examination.report.findings
+    readings = {s: r for s, r in examination.readings.items() if isinstance(r, SegmentationRecords)}
+    names: tuple[str | None, ...] = ()
+    for split, records in readings.items():
+        look = partial(inspect_mask, lookup=records.lookup, crop_size=plan.crop_size)
+        examination.masks[split] = map_in_threads(look, list(records.mask_paths), "masks")
+        names = records.class_names
+    every = [mask for masks in examination.masks.values() for mask in masks]
+    is_cityscapes = examination.found.format == "cityscapes"
+    examination.cause = diagnose_ids(list(readings.values()), every, is_cityscapes)
+    for split, records in readings.items():
+        check_masks(records, examination.masks[split], examination.cause, findings)
+        report.class_counts[split] = class_pixels(records, examination.masks[split])
+    known = [name for name in names if name is not None]
+    if not examination.cause:
+        check_classes(known, report.class_counts, report.root, findings, unit="pixels")
+    report.samples = mask_samples(readings, examination.masks, examination.facts)
 
 
-def _count_boxes(data: RawDetection, boxes: CleanBoxes) -> dict[str, Counter[str]]:
-    counts: dict[str, Counter[str]] = {split: Counter() for image in data.images for split in image.splits}
-    for i in np.flatnonzero(boxes.keep).tolist():
-        for split in data.images[data.boxes.owners[i]].splits:
-            counts[split][data.class_names[data.boxes.labels[i]]] += 1
-    return counts
+def _check_labels(examination: Examination, plan: Plan) -> None:
+    report = examination.report
+    names: dict[str, None] = {}
+    for split, records in examination.readings.items():
+        assert isinstance(records, ClassificationRecords)
+        names |= dict.fromkeys(name for name in records.class_names if name is not None)
+        report.class_counts[split] = _count(records, records.labels)
+    check_classes(
+        sorted(names), report.class_counts, report.root, report.findings, plan.class_names, "images"
+    )
 
 
-def _training_boxes(
-    data: RawDetection, boxes: CleanBoxes, sizes: np.ndarray, members: dict[str, list[str]]
-) -> ImageBoxes:
-    """The boxes to train on, of images whose size is known; crowds are never trained on."""
-    training = set(training_splits(list(members)))
-    is_trained = np.array([bool(training & set(image.splits)) for image in data.images], dtype=np.bool_)
-    owners = np.array(data.boxes.owners, dtype=np.int64)
-    keep = boxes.keep & ~np.array(data.boxes.crowd, dtype=np.bool_)
-    keep[keep] = is_trained[owners[keep]] & np.isfinite(sizes[owners[keep]]).all(axis=1)
-    return ImageBoxes(boxes.boxes[keep], owners[keep], np.nan_to_num(sizes, nan=1.0).astype(np.int64))
+def _check_zero(found: FoundData, split: str, records: DetectionRecords, findings: Findings) -> None:
+    if found.format == "coco" and 0 in records.category_ids:
+        file, name = file_of(found, split), records.class_names[records.category_ids.index(0)]
+        sentence = (
+            f"{file}: category '{name}' has id 0, which many programs take for the background (not this "
+            "one): count ids from 1 if others read the file."
+        )
+        findings.add(kinds.CLASS_ZERO, file, sentence, "category 0")
+
+
+def _count(records: DetectionRecords | ClassificationRecords, labels: np.ndarray) -> Counter[str]:
+    counts = np.bincount(labels, minlength=len(records.class_names)).tolist()
+    return Counter(
+        {name: count for name, count in zip(records.class_names, counts, strict=True) if name and count}
+    )
+
+
+def _training_boxes(trained: Sequence[DetectionRecords]) -> ImageBoxes:
+    """The boxes to train on; crowds are never trained on."""
+    boxes, owners, sizes, first = [np.zeros((0, 4))], [np.zeros(0, np.int64)], [np.zeros((0, 2), np.int64)], 0
+    for records in trained:
+        keep = ~np.asarray(records.crowd)
+        boxes.append(records.boxes[keep].astype(np.float64))
+        owners.append(records.owners()[keep] + first)
+        sizes.append(records.sizes.astype(np.int64))
+        first += len(records)
+    return ImageBoxes(np.concatenate(boxes), np.concatenate(owners), np.concatenate(sizes))

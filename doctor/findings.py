@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pocketvision.doctor.kinds import KINDS, Severity
+from pocketvision.datasets.records.notes import MAX_KEPT, Kind, Note, Severity
+from pocketvision.doctor.kinds import KINDS
 
 FoundBox = tuple[float, float, float, float]
 """xyxy pixels."""
-
-MAX_KEPT = 1000
-"""Findings of a kind that are kept; the others are only counted."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,7 @@ class Finding:
 
     Attributes:
         kind: a key of ``KINDS``.
-        severity: "error" (training fails or learns something false), "warning" or "info".
+        severity: "error" (training refuses it or learns something false), "warning" or "info".
         file: the culprit.
         where: the place in it: annotation id, line or object number; may be empty.
         sentence: what is wrong and what to do.
@@ -55,7 +53,7 @@ class Findings:
 
     def add(
         self,
-        kind: str,
+        kind: Kind,
         file: object,
         sentence: str,
         where: str = "",
@@ -63,21 +61,21 @@ class Findings:
         boxes: Sequence[FoundBox] = (),
         other: object = None,
     ) -> None:
-        """Note a finding of a kind of ``KINDS``."""
-        self.counts[kind] += 1
-        of_kind = self.kept.setdefault(kind, [])
-        if len(of_kind) < MAX_KEPT:
-            about = KINDS[kind]
-            shown = tuple(str(path) for path in (image, other) if path is not None)
-            of_kind.append(
-                Finding(
-                    kind, about.severity, str(file), where, sentence, bool(about.fix), shown, tuple(boxes)
-                )
-            )
+        """Note a finding."""
+        self.counts[kind.name] += 1
+        shown = tuple(str(path) for path in (image, other) if path is not None)
+        self._keep(kind, str(file), where, sentence, shown, tuple(boxes))
+
+    def extend(self, notes: Iterable[Note]) -> None:
+        """Take over what a reader told."""
+        for note in notes:
+            self.counts[note.kind.name] += note.count
+            for place in note.places:
+                self._keep(note.kind, *place)
 
     def by_severity(self, severity: Severity) -> list[str]:
         """Kinds of a severity that were found, in the order of ``KINDS``."""
-        return [kind for kind, about in KINDS.items() if about.severity == severity and self.counts[kind]]
+        return [name for name, kind in KINDS.items() if kind.severity == severity and self.counts[name]]
 
     def num(self, severity: Severity) -> int:
         """How many findings have this severity."""
@@ -86,4 +84,19 @@ class Findings:
     def in_order(self) -> list[Finding]:
         """All that were kept: errors first, then by kind."""
         kinds = [kind for severity in ("error", "warning", "info") for kind in self.by_severity(severity)]
-        return [finding for kind in kinds for finding in self.kept[kind]]
+        return [finding for kind in kinds for finding in self.kept.get(kind, ())]
+
+    def _keep(
+        self,
+        kind: Kind,
+        file: str,
+        where: str,
+        sentence: str,
+        images: tuple[str, ...],
+        boxes: tuple[FoundBox, ...],
+    ) -> None:
+        of_kind = self.kept.setdefault(kind.name, [])
+        if len(of_kind) < MAX_KEPT:
+            known = KINDS[kind.name]
+            fixable = bool(known.fix)
+            of_kind.append(Finding(kind.name, known.severity, file, where, sentence, fixable, images, boxes))

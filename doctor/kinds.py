@@ -1,82 +1,76 @@
-"""Every kind of finding as a row: how bad it is, its title, and what ``--fix`` does about it."""
+"""Every kind of finding: what a reader tells, and what only a doctor looks for, in the order of a report."""
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from pocketvision.datasets.records.kinds import (
+    CLASS_NAMES_MISSING,
+    IMAGE_UNREADABLE,
+    MASK_UNEXPECTED,
+    MASK_UNREADABLE,
+    READER_KINDS,
+)
+from pocketvision.datasets.records.notes import Kind, Severity
 
-Severity = Literal["error", "warning", "info"]
+__all__ = [
+    "CLASS_NAMES_MISSING",
+    "IMAGE_UNREADABLE",
+    "KINDS",
+    "MASK_UNEXPECTED",
+    "MASK_UNREADABLE",
+    "Kind",
+    "Severity",
+]
 
+_DROPPED = "dropped with its annotations"
 
-class Kind(NamedTuple):
-    """``fix`` is what ``--fix`` does, in words; empty where it leaves things as they are."""
+NOT_READ = Kind("not_read", "error", "Training can't read the data")
+NO_BOX = Kind("no_box", "error", "There is no box to learn from")
+SPLIT_MISSING = Kind("split_missing", "warning", "A stated split can't be found", fix="left out")
 
-    severity: Severity
-    title: str
-    fix: str = ""
+IMAGE_EMPTY = Kind("image_empty", "error", "Image file has zero bytes", fix=_DROPPED)
+IMAGE_TRUNCATED = Kind("image_truncated", "error", "Image is truncated", fix=_DROPPED)
+IMAGE_ROTATED = Kind(
+    "image_rotated", "warning", "EXIF turns the image", fix="rewritten upright, without the EXIF entry"
+)
+IMAGE_CMYK = Kind("image_cmyk", "warning", "Image is CMYK", fix="rewritten as 8-bit RGB")
+IMAGE_16BIT = Kind("image_16bit", "warning", "Image has 16 bits a channel", fix="rewritten with 8 bits")
+IMAGE_GREY = Kind("image_grey", "info", "Image is grey")
+IMAGE_FORMAT = Kind(
+    "image_format", "warning", "Another format than the suffix says", fix="given the suffix of its format"
+)
+SIZE_DIFFERS = Kind(
+    "size_differs",
+    "error",
+    "Annotations state another image size",
+    fix="the file's size is stated, boxes are scaled to it",
+)
+SAME_NAME = Kind("same_name", "info", "File name is in two folders")
+PATH_CHARACTERS = Kind("path_characters", "info", "Spaces or unicode in the path")
+COPY_ACROSS_SPLITS = Kind("copy_across_splits", "warning", "The same image in training and validation")
+NEAR_COPY_ACROSS_SPLITS = Kind(
+    "near_copy_across_splits", "warning", "Nearly the same image in training and validation"
+)
 
+CLASS_VARIANTS = Kind(
+    "class_variants", "error", "Class names differ by case or space", fix="merged to the most frequent"
+)
+CLASS_ZERO = Kind("class_zero", "warning", "Category id 0", fix="ids begin at 1")
+CLASS_UNUSED = Kind("class_unused", "info", "Class has no example")
+CLASS_NOT_TRAINED = Kind("class_not_trained", "warning", "Class has no example to train on")
+CLASS_NOT_NAMED = Kind("class_not_named", "error", "Class is not named by the config")
+CLASS_IMBALANCE = Kind("class_imbalance", "warning", "Classes are extremely imbalanced")
 
-KINDS: dict[str, Kind] = {
-    # Images
-    "image_missing": Kind("error", "Image is missing", "its annotations are dropped"),
-    "image_empty": Kind("error", "Image file has zero bytes", "dropped with its annotations"),
-    "image_unreadable": Kind("error", "Image can't be read", "dropped with its annotations"),
-    "image_truncated": Kind("error", "Image is truncated", "dropped with its annotations"),
-    "image_rotated": Kind("warning", "EXIF turns the image", "rewritten upright, without the EXIF entry"),
-    "image_cmyk": Kind("warning", "Image is CMYK", "rewritten as 8-bit RGB"),
-    "image_16bit": Kind("warning", "Image has 16 bits a channel", "rewritten with 8 bits"),
-    "image_grey": Kind("info", "Image is grey"),
-    "image_format": Kind("warning", "Another format than the suffix says", "given the suffix of its format"),
-    "image_unused": Kind("warning", "Image is in no annotation or list", "left out"),
-    "size_differs": Kind(
-        "error", "Annotations state another image size", "the file's size is stated, boxes are scaled to it"
-    ),
-    "size_turned": Kind(
-        "warning", "Annotations fit the stored image, which EXIF turns", "rewritten as stored, as annotated"
-    ),
-    "image_id_twice": Kind("error", "Image id is there twice", "the first is kept"),
-    "image_twice": Kind("warning", "Image file is listed twice", "the first is kept"),
-    "same_stem": Kind("error", "Files differ only in their suffix", "the first is kept"),
-    "same_name": Kind("info", "File name is in two folders"),
-    "path_characters": Kind("info", "Spaces or unicode in the path"),
-    "copy_across_splits": Kind("warning", "The same image in training and validation"),
-    "near_copy_across_splits": Kind("warning", "Nearly the same image in training and validation"),
-    # Annotation files
-    "annotation_broken": Kind("error", "Annotation file can't be read", "left out, with its images"),
-    "annotation_incomplete": Kind("error", "Annotation entry is incomplete", "dropped"),
-    "annotation_missing": Kind("error", "Annotation file is missing", "its image is left out"),
-    # Boxes
-    "box_not_number": Kind("error", "Box has text instead of numbers", "dropped"),
-    "box_not_finite": Kind("error", "Box has NaN or infinity", "dropped"),
-    "box_convention": Kind("error", "Boxes are written in another convention", "converted"),
-    "box_swapped": Kind("error", "Box has swapped corners", "sorted"),
-    "box_outside": Kind("warning", "Box reaches outside its image", "clipped, or dropped if wholly outside"),
-    "box_without_area": Kind("warning", "Box has no area", "dropped"),
-    "box_twice": Kind("warning", "Box is there twice", "one is kept"),
-    "box_without_image": Kind("error", "Annotation belongs to no image", "dropped"),
-    # Classes
-    "class_unknown": Kind("error", "Class is unknown", "dropped"),
-    "class_twice": Kind("error", "Class is defined twice", "the first is kept"),
-    "class_variants": Kind("error", "Class names differ by case or space", "merged to the most frequent"),
-    "class_zero": Kind("warning", "Category id 0"),
-    "class_unused": Kind("info", "Class has no example"),
-    "class_not_trained": Kind("warning", "Class has no example to train on"),
-    "class_imbalance": Kind("warning", "Classes are extremely imbalanced"),
-    "class_names_missing": Kind("warning", "Nothing says what the classes are called"),
-    # Masks
-    "mask_missing": Kind("error", "Image has no mask", "left out"),
-    "mask_unused": Kind("info", "Mask has no image", "left out"),
-    "mask_unreadable": Kind("error", "Mask can't be read", "left out with its image"),
-    "mask_size": Kind(
-        "error", "Mask has another size than its image", "resized if its aspect ratio is right, else left out"
-    ),
-    "mask_jpeg": Kind("error", "Mask is a JPEG, whose values are smeared", "left out with its image"),
-    "mask_colors": Kind("error", "Mask has colours instead of class ids", "left out with its image"),
-    "mask_unexpected": Kind("error", "Mask has unexpected ids", "these pixels become 255 (ignored)"),
-    "mask_binary": Kind("warning", "Mask is 0/255, where 255 usually means ignored", "255 becomes class 1"),
-    "mask_label_ids": Kind("error", "Mask has Cityscapes' label ids", "mapped to train ids"),
-    "mask_train_ids": Kind("error", "Mask has train ids where label ids are read", "mapped to label ids"),
-    "mask_shifted": Kind("error", "Mask ids begin at 1", "one is subtracted"),
-    "mask_all_void": Kind("warning", "Mask is void all over", "left out with its image"),
-    "crops_all_void": Kind("warning", "Many training crops would be void all over"),
-}  # fmt: skip
-"""Kind -> what it means, in the order in which a report shows them within a severity."""
+MASK_JPEG = Kind(
+    "mask_jpeg", "error", "Mask is a JPEG, whose values are smeared", fix="left out with its image"
+)
+MASK_LABEL_IDS = Kind("mask_label_ids", "error", "Mask has Cityscapes' label ids", fix="mapped to train ids")
+MASK_TRAIN_IDS = Kind(
+    "mask_train_ids", "error", "Mask has train ids where label ids are read", fix="read as the train ids"
+)
+MASK_SHIFTED = Kind("mask_shifted", "error", "Mask ids begin at 1", fix="one is subtracted")
+MASK_ALL_VOID = Kind("mask_all_void", "warning", "Mask is void all over", fix="left out with its image")
+CROPS_ALL_VOID = Kind("crops_all_void", "warning", "Many training crops would be void all over")
+
+_OWN = tuple(value for value in globals().values() if isinstance(value, Kind))
+KINDS = {kind.name: kind for kind in (*READER_KINDS, *_OWN)}
+"""Name -> kind, in the order in which a report shows them within a severity."""

@@ -17,7 +17,7 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.weights import save_weights
 from pocketvision.datasets.detection import to_tensor
 from pocketvision.datasets.images.read import read_image
-from pocketvision.datasets.readers.folders import IMAGE_SUFFIXES, existing_root, list_names
+from pocketvision.datasets.readers.tree import FileTree, is_folder
 from pocketvision.models import VisionModel
 from pocketvision.published.load import file_class_names, load_weights
 from pocketvision.published.norm_statistics import calibrate
@@ -84,8 +84,9 @@ def with_inputs_of(file: str, experiment: Experiment, overrides: Sequence[str]) 
 
 def _batches(folder: Path, model: VisionModel) -> Iterator[Tensor]:
     """The images of a folder, one at a time, as the model wants them."""
-    names = sorted(list_names(existing_root(folder)))
-    images = [folder / name for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES]
+    if not is_folder(folder):
+        raise InputError(f"There is no folder {folder} of images to calibrate on: check the path.")
+    images = FileTree(folder).images(folder)
     if not images:
         raise InputError(f"{folder} holds no images to calibrate on: give a folder of image files.")
     for path in images:

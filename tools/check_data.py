@@ -13,8 +13,8 @@ from pocketvision.core.command import command, find_config
 from pocketvision.core.errors import InputError
 
 if TYPE_CHECKING:
+    from pocketvision.datasets.formats.detect import FoundData
     from pocketvision.doctor.check import Plan
-    from pocketvision.doctor.raw.layouts import Layout
 
 _TASKS = ("detection", "segmentation", "classification")
 
@@ -43,10 +43,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--html", type=Path, metavar="FILE", help="HTML report (default: DIR/report.html)")
     arguments = parser.parse_intermixed_args(argv)
     folder = Path(arguments.source).expanduser()
-    if folder.is_dir():
+    if folder.exists() and folder.suffix != ".py":
         if arguments.overrides:
             raise InputError(
-                f"{folder} is a folder: overrides such as {arguments.overrides[0]} need a config."
+                f"{folder} is a data set: overrides such as {arguments.overrides[0]} need a config."
             )
         config = None
     elif "/" in arguments.source and folder.suffix != ".py":
@@ -59,12 +59,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pocketvision.doctor.report.html import report_html
     from pocketvision.doctor.report.text import report_text
 
-    layout, plan = _find(folder, config, arguments.overrides, arguments.task, full=arguments.full)
+    found, plan = _find(folder, config, arguments.overrides, arguments.task, full=arguments.full)
     if arguments.fix is not None:
-        check_output(layout.root, arguments.fix)
-    examination = examine(layout, plan)
+        check_output(found.layout.tree.root, arguments.fix)
+    examination = examine(found, plan)
     report = examination.report
-    output = arguments.output or Path("runs", "check", layout.root.resolve().name)
+    output = arguments.output or Path("runs", "check", found.root.resolve().stem)
     json_file, html_file = arguments.json or output / "report.json", arguments.html or output / "report.html"
     _write(json_file, json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n")
     _write(html_file, report_html(report))
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"cleaned copy: {arguments.fix}")
     if report.findings.num("error"):
         raise InputError(
-            f"{layout.root} has {report.summary()}: {html_file} shows them, --fix writes a clean copy."
+            f"{found.root} has {report.summary()}: {html_file} shows them, --fix writes a clean copy."
         )
 
 
@@ -94,21 +94,21 @@ def _write(file: Path, text: str) -> None:
 
 def _find(
     folder: Path, config: Path | None, overrides: Sequence[str], task: str | None, *, full: bool
-) -> tuple[Layout, Plan]:
+) -> tuple[FoundData, Plan]:
     """The data set and what a config says of it."""
     from dataclasses import replace
 
+    from pocketvision.datasets.formats.detect import detect_format
     from pocketvision.doctor.check import Plan
-    from pocketvision.doctor.raw.layouts import find_layout
 
     if config is None:
-        return find_layout(folder, task), Plan(full=full)
+        return detect_format(folder, task), Plan(full=full)
     from pocketvision.runs.folder import load_experiment
     from pocketvision.tools.check_plan import plan_of
 
     experiment, _ = load_experiment(config, overrides)
-    layout, plan = plan_of(experiment)
-    return layout, replace(plan, full=full)
+    found, plan = plan_of(experiment)
+    return found, replace(plan, full=full)
 
 
 if __name__ == "__main__":

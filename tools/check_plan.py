@@ -15,8 +15,8 @@ def plan_of(experiment: Experiment) -> tuple[Any, Any]:
     Raises:
         InputError: the data is generated, or a part refuses a value.
     """
+    from pocketvision.datasets.formats.detect import detect_format
     from pocketvision.doctor.check import Plan
-    from pocketvision.doctor.raw.layouts import find_layout
     from pocketvision.runs.build import build_model, refusing_bad_values
 
     settings = parameters(experiment.data)
@@ -29,8 +29,8 @@ def plan_of(experiment: Experiment) -> tuple[Any, Any]:
         # A number of classes is needed to build the model, whose anchors do not depend on it.
         model = build_model(experiment, known or ("object",))
     task = {"Detector": "detection", "Segmenter": "segmentation", "Classifier": "classification"}
-    layout = find_layout(Path(str(root)).expanduser(), task.get(type(model).__name__))
-    return layout, Plan(
+    found = detect_format(Path(str(root)).expanduser(), task.get(type(model).__name__))
+    return found, Plan(
         class_names=tuple(settings["class_names"]) if settings.get("class_names") else known,
         ignore_ids=tuple(settings.get("ignore_ids") or ()),
         resize=model.resize,

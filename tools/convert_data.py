@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
 
     from pocketvision.datasets.convert.between_formats import convert_data
-    from pocketvision.datasets.readers.detect_format import detect_format
+    from pocketvision.datasets.formats.detect import detect_format
 
     found = detect_format(arguments.source, "detection")
     print(found.description.partition(";")[0])

@@ -5,17 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from pocketvision.core.errors import InputError
-from pocketvision.datasets.convert import write_coco, write_csv, write_voc, write_yolo
-from pocketvision.datasets.convert.common import convert
-from pocketvision.datasets.readers.detect_format import FoundData
+from pocketvision.datasets.convert.common import DetectionWriter, convert
+from pocketvision.datasets.formats import FORMATS
+from pocketvision.datasets.formats.detect import FoundData
 from pocketvision.datasets.records.annotations import DetectionRecords
 
-WRITERS = {
-    "coco": (write_coco.write_coco, write_coco.HOLDS),
-    "voc": (write_voc.write_voc, write_voc.HOLDS),
-    "yolo": (write_yolo.write_yolo, write_yolo.HOLDS),
-    "csv": (write_csv.write_csv, write_csv.HOLDS),
-}
+WRITERS: dict[str, DetectionWriter] = {form.name: form.write for form in FORMATS if form.write is not None}
+"""Format -> what writes it."""
 
 
 def convert_data(
@@ -37,7 +33,6 @@ def convert_data(
         records = found.read(name)
         assert isinstance(records, DetectionRecords)
         splits[name] = records
-    write, holds = WRITERS[to]
-    losses = convert(splits, write, holds, output, copy_images=copy_images)
+    losses = convert(splits, WRITERS[to], output, copy_images=copy_images)
     notes = [f"{name}: {note}" for name, records in splits.items() for note in records.notes]
     return [f"{name}: {len(r)} images, {len(r.boxes)} boxes" for name, r in splits.items()], [*losses, *notes]

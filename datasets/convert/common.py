@@ -1,11 +1,12 @@
-"""A detection data set in another format: what all writers share, and what gets lost on the way."""
+"""A data set written anew: what all writers share, and what gets lost on the way."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from pocketvision.core.errors import InputError
 from pocketvision.datasets.records.annotations import DetectionRecords
 
 Splits = Mapping[str, DetectionRecords]
+_MAX_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class ConversionTarget:
     def place_images(self, sources: Iterable[str], folder: Path) -> dict[str, Path]:
         """Link or copy images into ``folder``, each once; returns where each has gone."""
         folder.mkdir(parents=True, exist_ok=True)
-        places = {source: folder / name for source, name in _file_names(sources).items()}
+        places = {source: folder / name for source, name in unique_names(sources).items()}
         for source, path in places.items():
             _link(Path(source).resolve(), path, self.copy_images)
         return places
@@ -47,28 +49,82 @@ class ConversionTarget:
 RecordsWriter = Callable[[Splits, ConversionTarget], None]
 
 
-def convert(
-    splits: Splits, write: RecordsWriter, holds: Holds, output: Path, *, copy_images: bool = False
-) -> list[str]:
-    """Write ``splits`` with ``write``; images are hard links, or copies where links are impossible.
+@dataclass(frozen=True)
+class DetectionWriter:
+    """``write(splits, target)`` writes splits of the same classes; ``holds`` says what it keeps."""
+
+    write: RecordsWriter
+    holds: Holds
+
+
+def convert(splits: Splits, writer: DetectionWriter, output: Path, *, copy_images: bool = False) -> list[str]:
+    """Write ``splits``; images are hard links, or copies where links are impossible.
 
     The source isn't touched. Crowd boxes are left out where the format would make objects of them.
+    ``output`` appears when all of it is written.
 
     Returns:
         A sentence for everything that the format can't hold and the data has.
 
     Raises:
-        InputError: ``output`` exists and is not empty.
+        InputError: ``output`` exists and is not empty, or a split has a name that no folder can have.
+    """
+    check_empty(output, "--output")
+    check_split_names(splits)
+    common, losses = prepare_splits(splits, writer)
+    with new_folder(output) as folder:
+        writer.write(common, ConversionTarget(folder, copy_images))
+    return losses
+
+
+def prepare_splits(splits: Splits, writer: DetectionWriter) -> tuple[dict[str, DetectionRecords], list[str]]:
+    """The splits as a format can write them, with the same classes, and a sentence for what it can't hold."""
+    common = _with_common_classes(splits)
+    losses = _losses(common, writer.holds)
+    if not writer.holds.crowd:
+        common = {name: records.keep(~records.crowd) for name, records in common.items()}
+    return common, losses
+
+
+def check_empty(output: Path, option: str) -> None:
+    """Refuse an output folder that has something in it.
+
+    Raises:
+        InputError: it has.
     """
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InputError(f"{output} exists and is not empty: choose another --output, or move it away.")
-    common = _with_common_classes(splits)
-    losses = _losses(common, holds)
-    if not holds.crowd:
-        common = {name: _without_crowd(records) for name, records in common.items()}
-    output.mkdir(parents=True, exist_ok=True)
-    write(common, ConversionTarget(output, copy_images))
-    return losses
+        raise InputError(f"{output} exists and is not empty: choose another {option}, or move it away.")
+
+
+def check_split_names(splits: Iterable[str]) -> None:
+    """Refuse names that are no plain name of a file: what an annotation file says must not become a path.
+
+    Raises:
+        InputError: one is not.
+    """
+    for name in splits:
+        is_plain = 0 < len(name) <= _MAX_NAME and name.isprintable() and not set(name) & set('/\\:*?"<>|')
+        if not is_plain or name.strip(" .") != name:
+            raise InputError(
+                f"The data have a split called {name[:_MAX_NAME]!r}, which is no name for a file: "
+                "rename it in the annotations."
+            )
+
+
+@contextmanager
+def new_folder(output: Path) -> Iterator[Path]:
+    """A folder beside ``output`` that takes its place if nothing failed, so that none is half-written."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    temporary = output.with_name(f".{output.name}.{os.getpid()}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        if output.exists():
+            output.rmdir()  # it is empty
+        temporary.replace(output)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _losses(splits: Splits, holds: Holds) -> list[str]:
@@ -121,26 +177,12 @@ def _with_common_classes(splits: Splits) -> dict[str, DetectionRecords]:
     }
 
 
-def _without_crowd(records: DetectionRecords) -> DetectionRecords:
-    keep = ~records.crowd
-    before = np.concatenate(([0], np.cumsum(keep)))
-    return replace(
-        records,
-        offsets=before[records.offsets].astype(np.int64),
-        boxes=records.boxes[keep],
-        labels=records.labels[keep],
-        crowd=records.crowd[keep],
-        areas=records.areas[keep],
-        difficult=None if records.difficult is None else records.difficult[keep],
-    )
-
-
 def all_images(splits: Splits) -> list[str]:
     """The images of all splits, each once."""
     return list(dict.fromkeys(path for records in splits.values() for path in records.image_paths))
 
 
-def _file_names(sources: Iterable[str]) -> dict[str, str]:
+def unique_names(sources: Iterable[str]) -> dict[str, str]:
     """A file name for every image: its own, or with its folders before it if another has that stem."""
     paths = list(dict.fromkeys(sources))
     names: dict[str, str] = {}

@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 
 from pocketvision.core.files import write_json
-from pocketvision.datasets.convert.common import ConversionTarget, Holds, Splits
+from pocketvision.datasets.convert.common import ConversionTarget, DetectionWriter, Holds, Splits
 from pocketvision.datasets.records.annotations import DetectionRecords
-
-HOLDS = Holds(crowd=True, areas=True, ids=True)
 
 
 def write_coco(splits: Splits, target: ConversionTarget) -> None:
@@ -62,3 +60,6 @@ def _annotations(records: DetectionRecords, category_ids: Sequence[int]) -> list
         }
         for owner, label, box, area, crowd in zip(*columns, strict=True)
     ]
+
+
+WRITER = DetectionWriter(write_coco, Holds(crowd=True, areas=True, ids=True))

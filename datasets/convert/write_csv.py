@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 
 from pocketvision.core.files import replacing
-from pocketvision.datasets.convert.common import ConversionTarget, Holds, Splits, all_images
+from pocketvision.datasets.convert.common import ConversionTarget, DetectionWriter, Holds, Splits, all_images
 
-HOLDS = Holds(crowd=True, difficult=True, areas=True)
 _HEADER = ("image", "xmin", "ymin", "xmax", "ymax", "label", "split", "crowd", "difficult", "area")
 
 
@@ -34,3 +33,6 @@ def write_csv(splits: Splits, target: ConversionTarget) -> None:
     names = next(iter(splits.values())).class_names
     with replacing(target.folder / "classes.txt") as temporary:
         temporary.write_text("".join(f"{name}\n" for name in names if name is not None), encoding="utf-8")
+
+
+WRITER = DetectionWriter(write_csv, Holds(crowd=True, difficult=True, areas=True))

@@ -6,10 +6,8 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from pocketvision.core.files import replacing
-from pocketvision.datasets.convert.common import ConversionTarget, Holds, Splits, all_images
+from pocketvision.datasets.convert.common import ConversionTarget, DetectionWriter, Holds, Splits, all_images
 from pocketvision.datasets.records.annotations import DetectionRecords
-
-HOLDS = Holds(difficult=True)
 
 
 def write_voc(splits: Splits, target: ConversionTarget) -> None:
@@ -56,3 +54,6 @@ def _add(parent: ET.Element, name: str, value: str | float) -> None:
 def _write_lines(file: Path, lines: list[str]) -> None:
     with replacing(file) as temporary:
         temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+WRITER = DetectionWriter(write_voc, Holds(difficult=True))

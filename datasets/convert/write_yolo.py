@@ -8,10 +8,8 @@ import numpy as np
 import yaml  # type: ignore[import-untyped]
 
 from pocketvision.core.files import replacing
-from pocketvision.datasets.convert.common import ConversionTarget, Holds, Splits
+from pocketvision.datasets.convert.common import ConversionTarget, DetectionWriter, Holds, Splits
 from pocketvision.datasets.records.annotations import DetectionRecords
-
-HOLDS = Holds()
 
 
 def write_yolo(splits: Splits, target: ConversionTarget) -> None:
@@ -43,3 +41,6 @@ def _labels(records: DetectionRecords, index: int) -> str:
 def _write_text(file: Path, text: str) -> None:
     with replacing(file) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+WRITER = DetectionWriter(write_yolo, Holds())

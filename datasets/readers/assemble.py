@@ -1,8 +1,8 @@
-"""From what a reader found to :class:`DetectionRecords`: boxes sorted by image, clipped and cleaned."""
+"""From what a reader found to :class:`DetectionRecords`: boxes sorted by image, mended and clipped."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -11,13 +11,21 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvision.datasets.images.upright import turn_stored
+from pocketvision.datasets.readers.box_faults import mend_boxes, tell_twice
 from pocketvision.datasets.records.annotations import DetectionRecords
+from pocketvision.datasets.records.kinds import IMAGE_TURNED
+from pocketvision.datasets.records.notes import Notes
 
 FloatBoxes = npt.NDArray[np.float64]
+BoxPlace = Callable[[int], tuple[Path, str]]
+"""The file of the i-th box found, and the place in it."""
 
 
 class BoxArrays(NamedTuple):
-    """Boxes in any order: what :class:`FoundBoxes` lists as arrays; an area of NaN is width * height."""
+    """Boxes in any order: what :class:`FoundBoxes` lists as arrays; an area of NaN is width * height.
+
+    ``rows`` are the numbers of their entries in the annotation file, for formats that are one.
+    """
 
     owners: npt.NDArray[np.int64]
     boxes: FloatBoxes
@@ -25,6 +33,7 @@ class BoxArrays(NamedTuple):
     crowd: npt.NDArray[np.bool_]
     difficult: npt.NDArray[np.bool_]
     areas: npt.NDArray[np.float64]
+    rows: npt.NDArray[np.int64] | None = None
 
 
 @dataclass
@@ -40,6 +49,27 @@ class FoundBoxes:
     crowd: list[bool] = field(default_factory=list)
     difficult: list[bool] = field(default_factory=list)
     areas: list[float | None] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+
+    def add(
+        self,
+        owner: int,
+        box: tuple[float, float, float, float],
+        label: int,
+        *,
+        crowd: bool = False,
+        difficult: bool = False,
+        area: float | None = None,
+        row: int | None = None,
+    ) -> None:
+        self.owners.append(owner)
+        self.boxes.append(box)
+        self.labels.append(label)
+        self.crowd.append(crowd)
+        self.difficult.append(difficult)
+        self.areas.append(area)
+        if row is not None:
+            self.rows.append(row)
 
     def arrays(self) -> BoxArrays:
         return BoxArrays(
@@ -49,32 +79,39 @@ class FoundBoxes:
             np.array(self.crowd, dtype=np.bool_),
             np.array(self.difficult, dtype=np.bool_),
             np.array([np.nan if area is None else area for area in self.areas], dtype=np.float64),
+            np.array(self.rows, dtype=np.int64) if self.rows else None,
         )
 
 
 def assemble(
     found: FoundBoxes | BoxArrays,
-    name_of: Callable[[int], str],
+    place_of: BoxPlace,
+    notes: Notes,
     *,
     root: Path,
-    image_paths: list[str],
-    image_ids: list[int],
-    sizes: list[tuple[int, int]],
+    image_paths: Sequence[str],
+    image_ids: Sequence[int],
+    sizes: Sequence[tuple[int, int]],
     class_names: tuple[str | None, ...],
     category_ids: tuple[int, ...],
+    convention: str = "xyxy",
     annotation_file: str | None = None,
 ) -> DetectionRecords:
-    """Records of the images and their boxes; ``name_of(i)`` names the i-th box found in a note."""
+    """Records of the images and their boxes.
+
+    ``convention`` is how the file states boxes, a key of ``CONVENTIONS``; they are xyxy pixels by it
+    already, and another one is looked for where these do not lie in their images.
+    """
     if isinstance(found, FoundBoxes):
         found = found.arrays()
-    owners, original = found.owners, found.boxes
+    owners = found.owners
     image_sizes = np.array(sizes, dtype=np.int32).reshape(-1, 2)
-    boxes = _clip(original, image_sizes[owners])
+    boxes, keep = mend_boxes(found.boxes, owners, image_sizes, image_paths, convention, place_of, notes)
     sides = boxes[:, 2:] - boxes[:, :2]
     areas = np.where(np.isnan(found.areas), sides.prod(axis=1), found.areas)
-    keep = np.asarray((sides > 0).all(axis=1), dtype=np.bool_)
-    beyond = np.asarray(keep & (np.abs(boxes - original) > 1).any(axis=1), dtype=np.bool_)
-    turned = turn_stored(image_paths, image_sizes, owners, boxes)
+    _tell_turned(turn_stored(image_paths, image_sizes, owners, boxes), image_paths, notes)
+    if not notes.strict:
+        tell_twice(boxes, owners, found.labels, keep & ~found.crowd, image_paths, place_of, notes)
     order = np.argsort(owners[keep], kind="stable")
     counts = np.bincount(owners[keep], minlength=len(image_paths))
     return DetectionRecords(
@@ -90,33 +127,16 @@ def assemble(
         class_names=class_names,
         category_ids=category_ids,
         annotation_file=annotation_file,
-        notes=(
-            *_note(~keep, name_of, "without area inside their image were dropped"),
-            *_note(beyond, name_of, "reached more than a pixel beyond their image and were clipped"),
-            *_turned(turned, image_paths),
-        ),
         difficult=found.difficult[keep][order],
+        rows=None if found.rows is None else found.rows[keep][order],
     )
 
 
-def _turned(images: list[int], paths: list[str]) -> tuple[str, ...]:
-    if not images:
-        return ()
-    what = "1 image is" if len(images) == 1 else f"{len(images)} images are"
-    return (
-        f"{what} turned by EXIF, and as their annotations state the sizes before it, "
-        f"their boxes were turned too (first: {paths[images[0]]}).",
-    )
-
-
-def _clip(boxes: FloatBoxes, sizes: npt.NDArray[np.int32]) -> FloatBoxes:
-    limits = np.concatenate((sizes[:, ::-1], sizes[:, ::-1]), axis=1)
-    return np.clip(boxes, 0.0, limits)
-
-
-def _note(where: npt.NDArray[np.bool_], name_of: Callable[[int], str], what: str) -> tuple[str, ...]:
-    count = int(where.sum())
-    if not count:
-        return ()
-    noun = "boxes" if count > 1 else "box"
-    return (f"{count} {noun} {what} (first: {name_of(int(np.argmax(where)))}).",)
+def _tell_turned(images: list[int], paths: Sequence[str], notes: Notes) -> None:
+    for index in images:
+        path = paths[index]
+        sentence = (
+            f"{path} is turned by EXIF, and its annotations state the size before it: its boxes are turned "
+            "too."
+        )
+        notes.add(IMAGE_TURNED, path, sentence, "", path)

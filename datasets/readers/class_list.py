@@ -7,17 +7,21 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pocketvision.core.errors import InputError
-from pocketvision.datasets.readers.folders import is_file, read_lines
+from pocketvision.datasets.readers.text import read_lines
+from pocketvision.datasets.readers.tree import FileTree
+from pocketvision.datasets.records.notes import Notes
+
+NAME_FILES = ("classes.txt", "classes.csv")
 
 
-def ordered_names(root: Path, used: Iterable[str]) -> tuple[str, ...]:
+def ordered_names(tree: FileTree, used: Iterable[str]) -> tuple[str, ...]:
     """The names in ``classes.txt`` (one a line) or ``classes.csv`` (name,id), else ``used``, sorted.
 
     Raises:
         InputError: a used name is not in that file, or a name is in it twice.
     """
     found = sorted(set(used))
-    file = next((path for path in (root / "classes.txt", root / "classes.csv") if is_file(path)), None)
+    file = next((path for name in NAME_FILES if tree.is_file(path := tree.root / name)), None)
     if file is None:
         return tuple(found)
     names = read_names(file)
@@ -30,15 +34,16 @@ def ordered_names(root: Path, used: Iterable[str]) -> tuple[str, ...]:
     return names
 
 
-def read_names(file: Path) -> tuple[str, ...]:
-    """One name a line; of lines with commas the first field.
+def read_names(file: Path, notes: Notes | None = None) -> tuple[str, ...]:
+    """One name a line; of lines with commas in a ``.csv`` the first field.
 
     Raises:
         InputError: there is none, or one is there twice.
     """
-    lines = read_lines(file)
+    lines = read_lines(file, notes)
     try:
-        names = [row[0].strip() for row in csv.reader(lines) if row] if file.suffix == ".csv" else lines
+        is_table = file.suffix.lower() == ".csv"
+        names = [row[0].strip() for row in csv.reader(lines) if row] if is_table else lines
     except csv.Error as error:
         raise InputError(f"{file} is no valid CSV ({error}): write one class name a line.") from None
     if not names or len(set(names)) < len(names):

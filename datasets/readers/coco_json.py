@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from pocketvision.core.errors import InputError
+from pocketvision.datasets.readers.text import decode, read_bytes
 
 CocoJson = dict[str, Any]
 
@@ -19,7 +20,7 @@ _POLYGONS = re.compile(rb'"segmentation"\s*:\s*\[[\[\]\d\s,.eE+-]*\]')
 
 
 def load_coco(file: Path, *, polygons: bool = True) -> CocoJson:
-    """The content of ``file``, which has lists of objects 'images', 'annotations' and 'categories'.
+    """The content of ``file``, which has the lists 'images', 'annotations' and 'categories'.
 
     Without ``polygons`` a list under 'segmentation' is 0: in large files they are most of the numbers.
 
@@ -29,40 +30,50 @@ def load_coco(file: Path, *, polygons: bool = True) -> CocoJson:
     content = _parse(file, polygons)
     for key in ("images", "annotations", "categories"):
         rows = content.get(key) if isinstance(content, dict) else None
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        if not isinstance(rows, list):
             raise InputError(f"{file} has no list of objects '{key}': export it again as COCO instances.")
     return content  # type: ignore[no-any-return]
+
+
+def load_json(file: Path) -> Any:
+    """The content of a JSON file, in UTF-8 or UTF-16, with or without byte order mark.
+
+    Raises:
+        InputError: it can't be read or is no JSON; the sentence names the line.
+    """
+    return _parse(file, polygons=True)
 
 
 def _parse(file: Path, polygons: bool) -> Any:
     collects = gc.isenabled()
     gc.disable()  # it would look through the growing millions of objects again and again
     try:
-        return orjson.loads(_read(file) if polygons else _POLYGONS.sub(b'"segmentation":0', _read(file)))
+        data = read_bytes(file)
+        return orjson.loads(data if polygons else _POLYGONS.sub(b'"segmentation":0', data))
     except orjson.JSONDecodeError:
-        return _parse_slowly(file, _read(file))  # read again: large files must not be in memory twice
+        return _parse_slowly(file)  # read again: large files must not be in memory twice
     finally:
         if collects:
             gc.enable()
 
 
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise InputError(f"{file} cannot be read ({error.strerror}): check the file.") from None
-
-
-def _parse_slowly(file: Path, text: bytes) -> Any:
+def _parse_slowly(file: Path) -> Any:
     """Python's parser takes NaN, which gets a better sentence later, and names the line of an error."""
+    data = read_bytes(file)
+    if not data.strip():
+        raise InputError(f"{file} is empty: it may be half-written; copy or export it again.")
+    text = decode(data)
+    if text is None:
+        raise InputError(f"{file} is no valid JSON (not UTF-8 text): copy or export it again.")
     try:
-        return json.loads(text.decode("utf-8"))
+        return json.loads(text.removeprefix("\ufeff"))
     except json.JSONDecodeError as error:
         raise InputError(
             f"{file} is no valid JSON (line {error.lineno}, column {error.colno}: {error.msg}): "
-            "it may be incomplete; copy or export it again."
+            "it may be half-written; copy or export it again."
         ) from None
-    except UnicodeDecodeError:
-        raise InputError(f"{file} is no valid JSON (not UTF-8 text): copy or export it again.") from None
     except RecursionError:
         raise InputError(f"{file} is no valid JSON (nested too deeply): export it again.") from None
+    except ValueError as error:  # a number of thousands of digits
+        problem = str(error).partition(";")[0]
+        raise InputError(f"{file} is no valid JSON ({problem}): correct it, or export it again.") from None

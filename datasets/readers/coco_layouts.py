@@ -2,98 +2,156 @@
 
 from __future__ import annotations
 
-import json
 import mmap
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from pocketvision.core.errors import InputError
-from pocketvision.datasets.readers.folders import is_file, list_names, missing_split
-from pocketvision.datasets.records.splits import ALL, canonical, find_split, split_of
+from pocketvision.datasets.readers.tree import FileTree
+from pocketvision.datasets.records.splits import ALL, canonical, split_of
 
-_OFFICIAL = re.compile(r"instances_(.+?)(2017|2014)?\.json")
-_FILE_NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')
+_OFFICIAL = re.compile(r"instances_(.+?)(2017|2014)?\.json", re.IGNORECASE)
+_KEYS = ("images", "annotations", "categories")
+_MANY = 40
+"""JSON files in a folder from which on they are taken for one an image, which COCO's are not."""
+_SAMPLE = 64
 
 
-def coco_splits(root: Path) -> dict[str, Path]:
+def coco_files(tree: FileTree) -> dict[str, Path]:
     """Split -> annotation file: ``instances_{split}.json`` here or in ``annotations``, else any COCO JSON.
 
     Files of other names are taken for the split that their name or their folder speaks of
     (``valid/_annotations.coco.json``), or ``all`` where there is one file and it speaks of none.
-    """
-    official: dict[str, Path] = {}
-    inner = root / "annotations"
-    places = ((inner, None), (inner, "2014"), (inner, "2017"), (root, "2014"), (root, "2017"), (root, None))
-    for folder, year in places:  # the last one counts
-        matches = (_OFFICIAL.fullmatch(name) for name in sorted(list_names(folder)))
-        official |= {match[1]: folder / match[0] for match in matches if match and match[2] == year}
-    return official or _others(root)
-
-
-def find_coco(root: Path, split: str) -> tuple[Path, Path]:
-    """The annotation file and the image folder of a split.
 
     Raises:
-        InputError: there is no such split, or no folder with its images.
+        InputError: several files are of the same split.
     """
-    files = coco_splits(root)
-    name = find_split(files, split)
-    if name is None:  # val2017 is val
-        name = next((own for own, file in files.items() if file.name == f"instances_{split}.json"), None)
-    if name is None:
-        raise missing_split(root, split, files)
-    file = files[name]
+    if tree.given is not None:
+        if not _may_be_coco(tree.given):
+            return {}
+        match = _OFFICIAL.fullmatch(tree.given.name)
+        return {_split(tree.given, tree, match[1] if match else None) or ALL: tree.given}
+    official = _official(tree)
+    return official or _others(tree)
+
+
+def image_folder_of(tree: FileTree, split: str, file: Path, names: Sequence[str]) -> list[Path]:
+    """Folders in which the images of ``file`` may lie, the one with most of them first.
+
+    ``names`` are the file names that the annotations state.
+    """
     match = _OFFICIAL.fullmatch(file.name)
-    own = f"{match[1]}{match[2] or ''}" if match else name
-    parents = (
-        (root, root / "images") if match else (root, root / "images", file.parent, file.parent / "images")
-    )
-    folders = [parent / part for parent in parents for part in (own, name)]
-    if match:
-        found = next((folder for folder in folders if folder.is_dir()), None)
-    else:
-        found = _holding(_first_image(file), [*folders, file.parent, *parents], file)
-    if found is None:
-        raise InputError(f"{file} has no image folder: put its images into {folders[0]}.")
-    return file, found
+    own = [f"{match[1]}{match[2] or ''}", match[1]] if match else []
+    parts = list(dict.fromkeys([*own, split]))
+    parents = [tree.root]
+    for inner in (tree.child(tree.root, "images"), file.parent, tree.child(file.parent, "images")):
+        parents += [inner] if inner is not None else []
+    found = [folder for parent in parents for part in parts if (folder := tree.child(parent, part))]
+    candidates = list(dict.fromkeys([*found, *parents]))
+    step = max(1, len(names) // _SAMPLE)
+    sample = names[::step][:_SAMPLE]
+    counts = [sum(tree.is_file(folder / name) for name in sample) for folder in candidates]
+    order = sorted(range(len(candidates)), key=lambda i: -counts[i])
+    return [candidates[i] for i in order]
 
 
-def _others(root: Path) -> dict[str, Path]:
-    folders = [root, root / "annotations", *(root / n for n in sorted(list_names(root)) if split_of(n))]
-    names = [(folder, name) for folder in folders for name in sorted(list_names(folder))]
-    files = [
-        folder / name for folder, name in names if name.lower().endswith(".json") and _is_coco(folder / name)
-    ]
+def expected_folder(tree: FileTree, split: str, file: Path) -> Path:
+    """Where the images of a file should be put."""
+    match = _OFFICIAL.fullmatch(file.name)
+    return tree.root / (f"{match[1]}{match[2] or ''}" if match else "images" if split == ALL else split)
+
+
+def _official(tree: FileTree) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for file in files:
-        of_folder = (
-            canonical(file.parent.name) if split_of(file.parent.name) and file.parent != root else None
-        )
-        found.setdefault(split_of(file.stem) or of_folder or (ALL if len(files) == 1 else file.stem), file)
+    inner = tree.child(tree.root, "annotations")
+    root = tree.root
+    places = ((inner, None), (inner, "2014"), (inner, "2017"), (root, "2014"), (root, "2017"), (root, None))
+    for folder, year in places:  # the last one counts
+        for file in tree.files(folder, (".json",)) if folder is not None else ():
+            match = _OFFICIAL.fullmatch(file.name)
+            if match and match[2] == year:
+                found[_known(match[1])] = file
     return found
 
 
+def _known(name: str) -> str:
+    """``Train`` -> train; names that are no split's stay as they are written."""
+    return canonical(name) if split_of(name) == canonical(name) else name
+
+
+def _others(tree: FileTree) -> dict[str, Path]:
+    folders = [tree.root, *tree.folders(tree.root)]
+    folders += [inner for folder in folders[1:] for inner in tree.folders(folder) if split_of(inner.name)]
+    files = [file for folder in folders for file in _jsons(tree, folder) if _is_coco(file)]
+    if not files:
+        files = [file for file in _jsons(tree, tree.root) if _may_be_coco(file)]
+    groups: dict[str, list[Path]] = {}
+    for file in files:
+        split = _split(file, tree, None) or (ALL if len(files) == 1 else file.stem)
+        groups.setdefault(split, []).append(file)
+    return {split: _chosen(split, group) for split, group in groups.items()}
+
+
+def _jsons(tree: FileTree, folder: Path) -> list[Path]:
+    files = tree.files(folder, (".json",))
+    if len(files) > _MANY:
+        files = [file for file in files if split_of(file.stem) or "coco" in file.stem.lower()]
+    return files[:_MANY]
+
+
+def _split(file: Path, tree: FileTree, official: str | None) -> str | None:
+    """The split that the name of a file or of its folder speaks of."""
+    if official is not None:
+        return _known(official)
+    of_folder = canonical(split_of(file.parent.name) or "") if file.parent != tree.root else ""
+    return split_of(file.stem) or of_folder or None
+
+
+def _chosen(split: str, files: list[Path]) -> Path:
+    """Of several files of a split the one that is called just so."""
+    if len(files) == 1:
+        return files[0]
+    plain = [file for file in files if canonical(file.stem) == split or _OFFICIAL.fullmatch(file.name)]
+    if len(plain) == 1:
+        return plain[0]
+    raise InputError(
+        f"{files[0]} and {files[1]} are both annotations of '{split}': give the path of the one to use, or "
+        "move the other away."
+    )
+
+
 def _is_coco(file: Path) -> bool:
-    """Whether the three lists of a detection JSON are there; it is searched, not parsed."""
-    with file.open("rb") as stream:
-        if not file.stat().st_size:
-            return False
-        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as text:
-            has_lists = all(text.find(key) >= 0 for key in (b'"images"', b'"annotations"', b'"categories"'))
-            return has_lists and text.find(b'"segments_info"') < 0  # else it is panoptic
+    """Whether the three lists of a detection JSON are there."""
+    return len(_found_keys(file)) == len(_KEYS)
 
 
-def _first_image(file: Path) -> str | None:
-    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as text:
-        match = _FILE_NAME.search(text)
-        try:
-            return None if match is None else str(json.loads(match[1]))
-        except ValueError:
-            return None
+def _may_be_coco(file: Path) -> bool:
+    """Whether it is, or was before it was cut off."""
+    found = _found_keys(file)
+    return _OFFICIAL.fullmatch(file.name) is not None or len(found) == len(_KEYS) or len(found) == 2
 
 
-def _holding(image: str | None, folders: list[Path], file: Path) -> Path | None:
-    """The first folder that has the image."""
-    if image is None:
-        raise InputError(f"{file} names no image file: export it again as COCO instances.")
-    return next((folder for folder in folders if is_file(folder / image)), None)
+def _found_keys(file: Path) -> list[str]:
+    """The lists of COCO's that a file names; it is searched, not parsed. None of a panoptic one's."""
+    if file.suffix.lower() != ".json":
+        return []
+    try:
+        with file.open("rb") as stream:
+            if not file.stat().st_size:
+                return []
+            with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as text:
+                encoding = _encoding(text[:4])
+                if text.find('"segments_info"'.encode(encoding)) >= 0:
+                    return []
+                return [key for key in _KEYS if text.find(f'"{key}"'.encode(encoding)) >= 0]
+    except (OSError, ValueError):
+        return []
+
+
+def _encoding(start: bytes) -> str:
+    if start[:2] == b"\xff\xfe" or (start[1:2] == b"\0" and start[:1] != b"\0"):
+        return "utf-16-le"
+    if start[:2] == b"\xfe\xff" or start[:1] == b"\0":
+        return "utf-16-be"
+    return "utf-8"

@@ -2,76 +2,163 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from pocketvision.core.errors import InputError
-from pocketvision.datasets.readers.folders import IMAGE_SUFFIXES, by_stem, empty_split, list_names, read_lines
+from pocketvision.datasets.readers.text import read_lines
+from pocketvision.datasets.readers.tree import IMAGE_SUFFIXES, FileTree
 from pocketvision.datasets.records.splits import ALL, canonical, split_of
 
-_FOLDERS = (("Annotations", "JPEGImages"), ("Annotations", "images"), ("annotations", "images"))
+XML_FOLDERS = ("Annotations", "annotations", "labels", "xml", "xmls", "bboxes", "label", "anno")
+IMAGE_FOLDERS = ("JPEGImages", "images", "data", "imgs", "img", "image", "photos", "pictures", "pics")
+_VOC_ROOT = re.compile(rb"<(?:\w+:)?annotation[\s>/]")
+_PEEK, _SAMPLE = 2048, 5
 
 
 @dataclass(frozen=True)
 class VocSplit:
-    """A split: its folders, and the list of its stems, or None where it is every XML file."""
+    """A split: its list of names, or None where it is all of ``files``."""
 
-    annotations: Path
-    images: Path
-    listing: Path | None
-
-    def stems(self, split: str) -> list[str]:
-        """Stems of the split's files.
-
-        Raises:
-            InputError: there are none.
-        """
-        lines = read_lines(self.listing) if self.listing else by_stem(self.annotations, (".xml",))
-        stems = list(dict.fromkeys(lines))
-        if not stems:
-            raise empty_split(self.listing or self.annotations, split)
-        return stems
-
-    def check(self, stems: list[str], files: dict[str, Path], images: dict[str, str]) -> None:
-        """Each stem has an XML file and an image.
-
-        Raises:
-            InputError: names the missing file and the list that asks for it.
-        """
-        for stem in stems:
-            if stem not in files:
-                missing = f"annotation {self.annotations / stem}.xml"
-            elif stem not in images:
-                missing = f"image {self.images / stem}.jpg (or {', '.join(IMAGE_SUFFIXES[1:])})"
-            else:
-                continue
-            what = f"the line '{stem}' from {self.listing}" if self.listing else f"{files[stem]}"
-            raise InputError(f"There is no {missing}: add it, or remove {what}.")
+    files: tuple[Path, ...]
+    listing: Path | None = None
 
 
-def voc_splits(root: Path) -> dict[str, VocSplit]:
-    """Splits by ``ImageSets/Main``; without it all of ``Annotations``, or folders of images and XML files."""
-    for files, images in _FOLDERS:
-        if any(name.endswith(".xml") for name in list_names(root / files)):
-            return _listed(root, root / files, root / images)
-    lists = root / "ImageSets" / "Main"
-    if lists.is_dir() and by_stem(lists, (".txt",)):
-        return _listed(root, root / "Annotations", root / "JPEGImages")
-    folders = [root / name for name in sorted(list_names(root)) if split_of(name)]
-    found = {canonical(path.name): VocSplit(path, path, None) for path in folders if _is_mixed(path)}
-    return found or ({ALL: VocSplit(root, root, None)} if _is_mixed(root) else {})
+@dataclass(frozen=True)
+class VocLayout:
+    """XML files of a data set, sorted, and the splits that lists or folders make of them."""
+
+    files: tuple[Path, ...]
+    splits: dict[str, VocSplit]
+
+    @cached_property
+    def rank(self) -> dict[Path, int]:
+        """The number of each file, from 1, so that ids agree between splits."""
+        return {file: i for i, file in enumerate(self.files, start=1)}
 
 
-def _listed(root: Path, files: Path, images: Path) -> dict[str, VocSplit]:
-    lists = root / "ImageSets" / "Main"
-    names = list(by_stem(lists, (".txt",)))
-    # Beside train.txt the devkit has a list a class, such as aeroplane_train.txt.
-    plain = [name for name in names if "_" not in name or name.rpartition("_")[2] not in names]
-    if not plain:
-        return {ALL: VocSplit(files, images, None)}
-    return {name: VocSplit(files, images, lists / f"{name}.txt") for name in plain}
+def find_voc(tree: FileTree) -> VocLayout | None:
+    """Splits by ``ImageSets/Main``; without it by the folders that XML files lie in."""
+    sets = tree.child(tree.root, "ImageSets")
+    lists = tree.child(sets, "Main") if sets is not None else None
+    listings = _listings(tree, lists) if lists is not None else []
+    files = _xml_files(tree)
+    if listings and not files and tree.child(tree.root, *XML_FOLDERS) is None:
+        return None
+    if listings:
+        return VocLayout(files, {_name(file.stem): VocSplit(files, file) for file in listings})
+    if not files:
+        return None
+    splits: dict[str, list[Path]] = {}
+    for file in files:
+        splits.setdefault(_split_of_folder(file, tree.root), []).append(file)
+    return VocLayout(files, {split: VocSplit(tuple(own)) for split, own in splits.items()})
 
 
-def _is_mixed(folder: Path) -> bool:
-    names = [name.lower() for name in list_names(folder)]
-    return any(name.endswith(".xml") for name in names) and any(n.endswith(IMAGE_SUFFIXES) for n in names)
+def listed_names(listing: Path) -> list[str]:
+    """The names in a list of a split, each once.
+
+    Lines may end with the flag 1, 0 or -1 of the devkit's lists of a class, or be paths of images.
+    """
+    names = []
+    for line in read_lines(listing):
+        name, _, flag = line.rpartition(" ")
+        plain = name.strip() if flag in ("1", "0", "-1") and name.strip() else line
+        plain = plain.replace("\\", "/")
+        lower = plain.lower()
+        suffix = next((s for s in IMAGE_SUFFIXES if lower.endswith(s)), "")
+        names.append(plain[: len(plain) - len(suffix)] if suffix else plain)
+    return list(dict.fromkeys(names))
+
+
+def file_of_name(layout: VocLayout) -> dict[str, Path]:
+    """Stem -> XML file, and path below its folder -> XML file, without suffixes."""
+    files: dict[str, Path] = {}
+    for file in layout.files:
+        stem = xml_stem(file)
+        files.setdefault(stem, file)
+        for count in range(2, min(6, len(file.parts))):
+            files.setdefault("/".join((*file.parts[-count:-1], stem)), file)
+    return files
+
+
+def xml_stem(file: Path) -> str:
+    """``a`` for ``a.xml`` and for ``a.jpg.xml``."""
+    stem = file.stem
+    inner = Path(stem)
+    return inner.stem if inner.suffix.lower() in IMAGE_SUFFIXES else stem
+
+
+def image_folders_of(file: Path, tree: FileTree) -> list[Path]:
+    """Folders in which the image of an XML file may lie: beside it, or below a folder of images instead."""
+    folders = [file.parent]
+    inside = file.parent.relative_to(tree.root).parts if file.parent.is_relative_to(tree.root) else ()
+    for depth, part in enumerate(inside):
+        if part.lower() not in {name.lower() for name in XML_FOLDERS}:
+            continue
+        parent = tree.root.joinpath(*inside[:depth])
+        rest = [name for name in inside[depth + 1 :] if name.lower() not in ("xmls", "xml")]
+        for name in IMAGE_FOLDERS:
+            images = tree.child(parent, name)
+            if images is not None:
+                folders.append(images.joinpath(*rest))
+    return folders
+
+
+def _xml_files(tree: FileTree) -> tuple[Path, ...]:
+    """XML files of annotations, wherever they lie: by the beginning of some of each folder."""
+    if tree.given is not None:
+        return ()
+    found: list[Path] = []
+    for folder, _ in tree.walk():
+        files = tree.files(folder, (".xml",))
+        if files and _are_voc(files, is_expected=folder.name.lower() == "annotations"):
+            found += files
+    return tuple(found)
+
+
+def _are_voc(files: list[Path], *, is_expected: bool) -> bool:
+    step = max(1, len(files) // _SAMPLE)
+    heads = [_head(file) for file in files[::step][:_SAMPLE]]
+    if any(_VOC_ROOT.search(head) for head in heads):
+        return True
+    # Broken ones are named where only annotations are expected; CVAT's file of all images is another format.
+    return is_expected and not any(b"<annotations" in head for head in heads)
+
+
+def _head(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(_PEEK).replace(b"\0", b"")
+    except OSError:
+        return b""
+
+
+def _listings(tree: FileTree, lists: Path) -> list[Path]:
+    """Lists of splits; beside train.txt the devkit has a list a class, such as aeroplane_train.txt."""
+    files = tree.files(lists, (".txt",))
+    names = {file.stem for file in files}
+    return [file for file in files if "_" not in file.stem or file.stem.rpartition("_")[2] not in names]
+
+
+def _name(stem: str) -> str:
+    return canonical(stem) if split_of(stem) == canonical(stem) else stem
+
+
+def _split_of_folder(file: Path, root: Path) -> str:
+    """The split that the folders of a file speak of, the innermost first."""
+    parts = file.parent.relative_to(root).parts if file.parent.is_relative_to(root) else ()
+    spoken = [split for part in parts if (split := split_of(part))]
+    return spoken[-1] if spoken else ALL
+
+
+def check_listing(listing: Path, names: list[str], split: str) -> None:
+    """Refuse an empty list.
+
+    Raises:
+        InputError: it is.
+    """
+    if not names:
+        raise InputError(f"Split '{split}' has no images ({listing}): add some, or name another split.")

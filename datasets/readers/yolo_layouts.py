@@ -11,20 +11,19 @@ import yaml  # type: ignore[import-untyped]
 
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.readers.class_list import read_names
-from pocketvision.datasets.readers.folders import (
-    images_below,
-    is_file,
-    is_folder,
-    is_image,
-    list_names,
-    read_lines,
-    read_text,
-)
+from pocketvision.datasets.readers.text import read_text
+from pocketvision.datasets.readers.tree import FileTree, is_file, is_folder, is_image
 from pocketvision.datasets.records.splits import ALL, canonical, split_of
 
 _NOT_SPLITS = {"path", "nc", "names", "kpt_shape", "flip_idx", "download", "roboflow", "channels"}
 _NOTHING = ("", "null", "~", "None")
 _YAML = (".yaml", ".yml")
+_MAX_CLASSES = 10_000
+_NAME_FILES = ("classes.txt", "class_names.txt", "obj.names", "_darknet.labels", "predefined_classes.txt")
+_LISTS = ("train", "val", "valid", "test")
+NO_LABELS = (*_NAME_FILES, "readme.txt", "readme.roboflow.txt", "readme.dataset.txt", "notes.txt",
+             "license.txt", *(f"{name}.txt" for name in _LISTS))  # fmt: skip
+"""Text files that are no labels, in lower case."""
 
 
 @dataclass(frozen=True)
@@ -42,53 +41,57 @@ class YoloLayout:
     broken: dict[str, str] = field(default_factory=dict)
     has_keypoints: bool = False
 
-    def images(self, split: str) -> list[Path]:
-        """The images of a split: folders and lists in the order of the file, each image once.
 
-        Raises:
-            InputError: a list names an image that does not exist.
-        """
-        found: list[Path] = []
-        for source in self.sources[split]:
-            found += images_below(source) if is_folder(source) else _listed(source, self.folder)
-        return list(dict.fromkeys(found))
-
-
-def find_yolo(root: Path) -> YoloLayout | None:
-    """The layout of ``root``, a folder or a data.yaml; None where there is neither yaml nor labels.
+def find_yolo(tree: FileTree) -> YoloLayout | None:
+    """The layout by a data.yaml, or by folders of labels; None where there is neither.
 
     Raises:
         InputError: the yaml is broken or has no class names.
     """
-    file = _find_yaml(root)
+    file = _find_yaml(tree)
     if file is not None:
-        return _from_yaml(file)
-    if not root.is_dir():
+        return _from_yaml(file, tree)
+    if tree.given is not None:
         return None
-    sources = _folders(root)
-    names = [path for path in _name_files(root) if is_file(path)]
+    sources = _folders(tree, tree.root)
     if not sources:
         return None
-    if not names:
+    names = _find_names(tree)
+    if names is None:
         raise InputError(
-            f"{root} does not say what its YOLO classes are called: write the names into "
-            f"{root / 'classes.txt'}, one a line, or add a data.yaml."
+            f"{tree.root} does not say what its YOLO classes are called: write the names into "
+            f"{tree.root / 'classes.txt'}, one a line, or add a data.yaml."
         )
-    return YoloLayout(names[0], root, read_names(names[0]), sources)
+    return YoloLayout(names, tree.root, read_names(names), sources)
 
 
-def _find_yaml(root: Path) -> Path | None:
-    if root.suffix.lower() in _YAML and root.is_file():
-        return root
-    files = sorted(root / name for name in list_names(root) if name.lower().endswith(_YAML))
-    preferred = [root / "data.yaml", root / "dataset.yaml"]
+def _find_names(tree: FileTree) -> Path | None:
+    """The file of class names: at the root, with the labels, or the same one in the folder of each split."""
+    folders = [tree.root, *tree.folders(tree.root)]
+    folders += [inner for folder in folders[1:] for inner in tree.folders(folder)]
+    found = [
+        file
+        for folder in folders
+        for file in tree.files(folder)
+        if file.name.lower() in _NAME_FILES or file.suffix.lower() == ".names"
+    ]
+    order = {name: i for i, name in enumerate(_NAME_FILES)}
+    found.sort(key=lambda file: (len(file.parts), order.get(file.name.lower(), len(order)), str(file)))
+    return found[0] if found else None
+
+
+def _find_yaml(tree: FileTree) -> Path | None:
+    if tree.given is not None:
+        return tree.given if tree.given.suffix.lower() in _YAML else None
+    files = tree.files(tree.root, _YAML)
+    preferred = [tree.root / "data.yaml", tree.root / "dataset.yaml"]
     for file in [*(path for path in preferred if path in files), *files]:
-        if file.is_file() and re.search(r"^[\"']?names[\"']?\s*:", read_text(file), flags=re.MULTILINE):
+        if re.search(r"^[\"']?names[\"']?\s*:", read_text(file), flags=re.MULTILINE):
             return file
     return None
 
 
-def _from_yaml(file: Path) -> YoloLayout:
+def _from_yaml(file: Path, tree: FileTree) -> YoloLayout:
     try:
         # Every scalar stays text: class names such as no, on, 1 or 2024-01-01 are names.
         content = yaml.load(read_text(file), Loader=yaml.BaseLoader)
@@ -98,26 +101,41 @@ def _from_yaml(file: Path) -> YoloLayout:
     if not isinstance(content, dict):
         raise InputError(f"{file} holds no 'key: value' lines: export it again as a YOLO data.yaml.")
     names = _names(content.get("names"), content.get("nc"), file)
-    path = content.get("path")
-    base = file.parent / path if isinstance(path, str) else file.parent
-    folder = base if is_folder(base) else file.parent
+    bases = _bases(content.get("path"), file.parent)
     sources: dict[str, tuple[Path, ...]] = {}
     broken: dict[str, str] = {}
     for key, value in content.items():
-        if key in _NOT_SPLITS or value in _NOTHING or not (split_of(key) or _are_paths(value, folder)):
+        if not isinstance(key, str) or key in _NOT_SPLITS or _is_nothing(value):
             continue
-        places = {entry: _find(entry, folder, file.parent) for entry in _entries(value)}
+        if not (split_of(key) or _are_paths(value, bases[0])):
+            continue
+        places = {entry: _find(entry, bases, tree) for entry in _entries(value)}
         missing = next((entry for entry, place in places.items() if place is None), None)
         if missing is None:
             sources[canonical(key)] = tuple(place for place in places.values() if place is not None)
         else:
-            where = folder / missing
+            where = bases[0] / missing.replace("\\", "/")
             broken[canonical(key)] = (
                 f"{file} has '{key}: {missing}', but there is no {where}: correct the path."
             )
     if not sources and not broken:
-        sources = _folders(folder)
-    return YoloLayout(file, folder, names, sources, broken, "kpt_shape" in content)
+        sources = _folders(tree, bases[0])
+    return YoloLayout(file, bases[0], names, sources, broken, "kpt_shape" in content)
+
+
+def _bases(path: Any, beside: Path) -> list[Path]:
+    """Folders that paths of the yaml may be meant from: ``path``, by its end if it is of another machine."""
+    bases = []
+    if isinstance(path, str) and path not in _NOTHING:
+        plain = PurePosixPath(path.replace("\\", "/"))
+        parts = [part for part in plain.parts if part not in ("..", ".", "/")]
+        tails = [beside.joinpath(*parts[start:]) for start in range(len(parts))]
+        bases = [base for base in (beside / plain, *tails) if is_folder(base)]
+    return list(dict.fromkeys([*bases, beside]))
+
+
+def _is_nothing(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and value in _NOTHING)
 
 
 def _names(names: Any, count: Any, file: Path) -> tuple[str | None, ...]:
@@ -131,14 +149,15 @@ def _names(names: Any, count: Any, file: Path) -> tuple[str | None, ...]:
         by_id = {int(key): name.strip() for key, name in names.items()}
     except (TypeError, ValueError):
         raise InputError(f"{file} has names whose keys are no class numbers: count them from 0.") from None
-    if (
-        min(by_id) < 0
-        or max(by_id) >= 10_000
-        or len(set(by_id.values())) < len(by_id)
-        or "" in by_id.values()
-    ):
+    is_counted = min(by_id) >= 0 and max(by_id) < _MAX_CLASSES
+    if not is_counted or len(set(by_id.values())) < len(by_id) or "" in by_id.values():
         raise InputError(f"{file} must have names counted from 0, none empty and each once.")
-    if isinstance(count, str) and count.strip().isdecimal() and int(count) != max(by_id) + 1:
+    if (
+        isinstance(count, str)
+        and count.strip().isdecimal()
+        and len(count) < 9
+        and int(count) != max(by_id) + 1
+    ):
         raise InputError(f"{file} says nc: {count}, but has {max(by_id) + 1} names: correct one of them.")
     return tuple(by_id.get(i) for i in range(max(by_id) + 1))
 
@@ -154,65 +173,92 @@ def _are_paths(value: Any, folder: Path) -> bool:
     return bool(entries) and all(is_folder(folder / entry) or is_file(folder / entry) for entry in entries)
 
 
-def _find(entry: str, folder: Path, beside: Path) -> Path | None:
+def _find(entry: str, bases: list[Path], tree: FileTree) -> Path | None:
     """The folder or list of a split, below the data's folder or beside the yaml; None if there is none.
 
-    Exports state ``../train/images`` for what lies beside the yaml, or the place on another machine.
+    Exports state ``../train/images`` or ``project/train/images`` for what lies beside the yaml, or the place
+    on another machine. Of such paths the longest end that is there counts, of folders one of two names
+    at least, and never one that speaks of another split.
     """
     plain = PurePosixPath(entry.replace("\\", "/"))
     parts = [part for part in plain.parts if part not in ("..", ".", "/")]
-    tails = [parts[i:] for i in range(1, len(parts) - 1)] if plain.is_absolute() else []
-    below = [PurePosixPath(*tail) for tail in (parts, *tails)]
-    for place in (base / path for path in (plain, *below) for base in (folder, beside)):
-        # A folder above the yaml is a mistake that could make us walk through a whole disk.
-        if is_file(place) or (is_folder(place) and place.resolve() not in beside.resolve().parents):
-            return place
+    if not parts:
+        return None
+    ends = [parts[start:] for start in range(len(parts))]
+    for tail in [list(plain.parts), *ends]:
+        for base in bases:
+            place = _exact(base.joinpath(*tail), base, tree)
+            if place is None:
+                continue
+            is_list = is_file(place)
+            if is_list or ((len(tail) > 1 or len(parts) == 1) and not _is_above(place, bases[-1])):
+                return place
     return None
 
 
-def _listed(file: Path, folder: Path) -> list[Path]:
-    """The images that a list file names, relative to it or to the data's folder."""
-    if is_image(file.name):
-        return [file]
-    images = []
-    for number, line in enumerate(read_lines(file), start=1):
-        plain = line.replace("\\", "/")
-        place = next((p for p in (file.parent / plain, folder / plain) if is_file(p)), None)
-        if place is None:
-            raise InputError(
-                f"{file}, image {number}: there is no {folder / plain}: add it, or remove the line."
-            )
-        images.append(place)
-    return images
+def _exact(place: Path, base: Path, tree: FileTree) -> Path | None:
+    """``place`` if it is there, in whatever case below ``base``."""
+    if is_file(place) or is_folder(place):
+        return place
+    if ".." in place.parts or not place.is_relative_to(base):
+        return None
+    found: Path | None = base
+    for part in place.relative_to(base).parts:
+        found = tree.child(found, part) if found is not None else None
+    return found
 
 
-def _folders(root: Path) -> dict[str, tuple[Path, ...]]:
-    """Splits of a data set without yaml: folders beside folders of labels, lists, or one folder of both."""
-    names = sorted(list_names(root))
-    if _has_labels(root / "labels"):
-        inner = sorted(name for name in list_names(root / "images") if (root / "images" / name).is_dir())
-        lists = {name: root / f"{name}.txt" for name in ("train", "val", "test") if f"{name}.txt" in names}
-        if inner and any(split_of(name) for name in inner):
-            return {canonical(name): (root / "images" / name,) for name in inner}
-        return {name: (file,) for name, file in lists.items()} or {ALL: (root / "images",)}
-    splits = [name for name in names if split_of(name) and _has_labels(root / name / "labels")]
+def _is_above(place: Path, beside: Path) -> bool:
+    """A folder above the yaml is a mistake that could make us walk through a whole disk."""
+    return place.resolve() in beside.resolve().parents
+
+
+def _folders(tree: FileTree, root: Path) -> dict[str, tuple[Path, ...]]:
+    """Splits of a data set without yaml: folders beside folders of labels, lists, or folders of both."""
+    lists = {file.stem.lower(): file for file in tree.files(root, (".txt",)) if file.stem.lower() in _LISTS}
+    listed = {canonical(name): (file,) for name, file in lists.items() if _names_images(file)}
+    labels, images = tree.child(root, "labels"), tree.child(root, "images")
+    if labels is not None and images is not None and _has_labels(tree, labels):
+        inner = [folder for folder in tree.folders(images) if split_of(folder.name)]
+        if inner:
+            return {canonical(split_of(folder.name) or ""): (folder,) for folder in inner}
+        return listed or {ALL: (images,)}
+    splits = {}
+    for folder in (folder for folder in tree.folders(root) if split_of(folder.name)):
+        own_labels, own_images = tree.child(folder, "labels"), tree.child(folder, "images")
+        if own_labels is not None and own_images is not None and _has_labels(tree, own_labels):
+            splits[canonical(split_of(folder.name) or "")] = (own_images,)
+        elif _are_beside(tree, folder):
+            splits[canonical(split_of(folder.name) or "")] = (folder,)
     if splits:
-        return {canonical(name): (root / name / "images",) for name in splits}
-    return {ALL: (root,)} if _are_beside(root) and any(map(is_file, _name_files(root))) else {}
+        return splits
+    if listed and any(_are_beside(tree, folder) for folder in (root, *tree.folders(root))):
+        return listed
+    mixed = [folder for folder in (root, *tree.folders(root)) if _are_beside(tree, folder)]
+    return {ALL: tuple(mixed)} if mixed and _find_names(tree) is not None else {}
 
 
-def _has_labels(folder: Path) -> bool:
-    inner = [folder, *(folder / name for name in list_names(folder) if split_of(name))]
-    return any(name.endswith(".txt") for path in inner for name in list_names(path))
+def _names_images(file: Path) -> bool:
+    """Whether the first line of a list is the name of an image."""
+    try:
+        with file.open(encoding="utf-8-sig", errors="replace") as stream:
+            first = next((line.strip() for line in stream if line.strip()), "")
+    except OSError:
+        return False
+    return is_image(first.replace("\\", "/").rpartition("/")[2])
 
 
-def _are_beside(folder: Path) -> bool:
+def _has_labels(tree: FileTree, folder: Path) -> bool:
+    return any(
+        name.lower().endswith(".txt") and name.lower() not in NO_LABELS
+        for _, listing in tree.walk(folder)
+        for name in listing.files
+    )
+
+
+def _are_beside(tree: FileTree, folder: Path) -> bool:
     """Whether at least half of the images have a txt of their own beside them."""
-    names = list_names(folder)
-    images = [name for name in names if is_image(name)]
-    return bool(images) and sum(f"{Path(n).stem}.txt" in names for n in images) * 2 >= len(images)
-
-
-def _name_files(root: Path) -> list[Path]:
-    places = [root / "classes.txt", root / "labels" / "classes.txt", root / "obj.names"]
-    return [*places, *sorted(root / name for name in list_names(root) if name.endswith(".names"))]
+    images = tree.images(folder)
+    names = {file.stem.lower() for file in tree.files(folder, (".txt",))}
+    names |= {Path(name).stem for name in names if is_image(name)}
+    return bool(images) and sum(image.stem.lower() in names for image in images) * 2 >= len(images)

@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.structures import IGNORE_INDEX
+from pocketvision.datasets.records.kinds import CLASS_NOT_IN_MODEL, IMAGE_NOT_IN_MODEL
+from pocketvision.datasets.records.notes import Note, note
 
 Boxes = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -47,8 +49,9 @@ class DetectionRecords:
         class_names: a None is a reserved slot that no box has.
         category_ids: the file's ids in the order of ``class_names``; -1 where the data has no such class.
         annotation_file: the COCO JSON, when there is one.
-        notes: counted warnings about what was dropped.
+        notes: what the reader repaired or left out, counted by kind.
         difficult: (B,) bool, trained on but ignored in evaluation (VOC); None means none are.
+        rows: (B,) int64, the number of each box's entry in its annotation file, for formats that are one.
     """
 
     root: str
@@ -63,8 +66,9 @@ class DetectionRecords:
     class_names: tuple[str | None, ...]
     category_ids: tuple[int, ...]
     annotation_file: str | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     difficult: npt.NDArray[np.bool_] | None = None
+    rows: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.image_paths)
@@ -86,16 +90,14 @@ class DetectionRecords:
         labels = table[np.asarray(self.labels)]
         keep, notes = labels >= 0, self.notes
         if not keep.all():
-            sentence = self._dropped(keep)
             if unknown == "error":
-                raise InputError(
-                    f"{sentence} Rename these objects, or add the class to the model's: {_list(class_names)}."
-                )
-            notes = (*notes, f"{sentence} They are left out.")
+                told, known = self._unknown(keep, ""), _list(class_names)
+                raise InputError(f"{told} Rename these objects, or add the class to the model's: {known}.")
+            notes = (*notes, self._unknown(keep, " and are left out"))
         ids = dict(zip(self.class_names, self.category_ids, strict=True))
         if np.array_equal(table, np.arange(len(table))):
             labels = self.labels  # no class moves: the array may lie in a file that workers share
-        kept = self if keep.all() else self._keep(keep)
+        kept = self if keep.all() else self.keep(keep)
         return replace(
             kept,
             labels=labels[keep] if kept is not self else labels,
@@ -104,7 +106,8 @@ class DetectionRecords:
             notes=notes,
         )
 
-    def _keep(self, keep: npt.NDArray[np.bool_]) -> DetectionRecords:
+    def keep(self, keep: npt.NDArray[np.bool_]) -> DetectionRecords:
+        """The same images with the boxes ``keep`` (B,)."""
         kept_before = np.concatenate(([0], np.cumsum(keep)))
         return replace(
             self,
@@ -114,17 +117,21 @@ class DetectionRecords:
             crowd=self.crowd[keep],
             areas=self.areas[keep],
             difficult=None if self.difficult is None else self.difficult[keep],
+            rows=None if self.rows is None else self.rows[keep],
         )
 
-    def _dropped(self, keep: npt.NDArray[np.bool_]) -> str:
+    def owners(self) -> npt.NDArray[np.int64]:
+        """(B,) the index of each box's image."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    def _unknown(self, keep: npt.NDArray[np.bool_], done: str) -> Note:
         first = int(np.argmin(keep))
         image = int(np.searchsorted(self.offsets, first, side="right")) - 1
         names = sorted({str(self.class_names[label]) for label in np.unique(self.labels[~keep])})
         count = int((~keep).sum())
-        return (
-            f"{count} {'box has' if count == 1 else 'boxes have'} a class that is not among the model's: "
-            f"{', '.join(names)} (first: {self.image_paths[image]})."
-        )
+        path = self.image_paths[image]
+        kind = replace(CLASS_NOT_IN_MODEL, told=f"{CLASS_NOT_IN_MODEL.told}{done}: {', '.join(names)}")
+        return note(kind, count, path, f"{path} has a box of class '{names[0]}'.")
 
 
 @dataclass(frozen=True)
@@ -137,7 +144,8 @@ class SegmentationRecords:
         image_ids: (N,) int64.
         class_names: a None is a reserved slot that no pixel has.
         lookup: (256,) uint8, mask value -> class index, 255 for ignored, 254 for unexpected values.
-        notes: counted warnings.
+        mask_sources: the N files as they came, where ``mask_paths`` are converted copies.
+        notes: what the reader repaired or left out, counted by kind.
     """
 
     image_paths: Sequence[str]
@@ -145,7 +153,12 @@ class SegmentationRecords:
     image_ids: npt.NDArray[np.int64]
     class_names: tuple[str | None, ...]
     lookup: Mask
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+    mask_sources: Sequence[str] | None = None
+
+    def source(self, index: int) -> str:
+        """The file in which mask ``index`` came, for sentences."""
+        return (self.mask_sources or self.mask_paths)[index]
 
     def __len__(self) -> int:
         return len(self.image_paths)
@@ -192,7 +205,7 @@ class ClassificationRecords:
         image_ids: (N,) int64.
         labels: (N,) int64, index into ``class_names``.
         class_names: a None is a reserved slot that no image has; a class may be without images.
-        notes: counted warnings.
+        notes: what the reader repaired or left out, counted by kind.
     """
 
     root: str
@@ -200,7 +213,7 @@ class ClassificationRecords:
     image_ids: npt.NDArray[np.int64]
     labels: Labels
     class_names: tuple[str | None, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def __len__(self) -> int:
         return len(self.image_paths)
@@ -223,11 +236,10 @@ class ClassificationRecords:
         if len(kept) < len(labels):
             dropped = np.flatnonzero(labels < 0)
             names = sorted({str(self.class_names[label]) for label in np.unique(self.labels[dropped])})
-            notes = (
-                *notes,
-                f"{len(dropped)} of {len(labels)} images have a class that is not among the model's and are "
-                f"left out: {_list(names)} (first: {self.image_paths[int(dropped[0])]}).",
-            )
+            path = self.image_paths[int(dropped[0])]
+            told = f"{IMAGE_NOT_IN_MODEL.told}: {_list(names)}"
+            kind = replace(IMAGE_NOT_IN_MODEL, told=told)
+            notes = (*notes, note(kind, len(dropped), path, f"{path} has the class '{names[0]}'."))
         return replace(
             self,
             image_paths=[self.image_paths[i] for i in kept.tolist()],

@@ -86,7 +86,11 @@ def take(records: SplitRecords, indices: Sequence[int] | Indices) -> SplitRecord
     image_ids = records.image_ids[chosen]
     if isinstance(records, SegmentationRecords):
         mask_paths = [records.mask_paths[i] for i in chosen.tolist()]
-        return replace(records, image_paths=image_paths, mask_paths=mask_paths, image_ids=image_ids)
+        sources = records.mask_sources
+        own = None if sources is None else [sources[i] for i in chosen.tolist()]
+        return replace(
+            records, image_paths=image_paths, mask_paths=mask_paths, image_ids=image_ids, mask_sources=own
+        )
     if isinstance(records, ClassificationRecords):
         labels = records.labels[chosen]
         return replace(records, image_paths=image_paths, image_ids=image_ids, labels=labels)
@@ -105,6 +109,7 @@ def take(records: SplitRecords, indices: Sequence[int] | Indices) -> SplitRecord
         crowd=records.crowd[keep],
         areas=records.areas[keep],
         difficult=None if records.difficult is None else records.difficult[keep],
+        rows=None if records.rows is None else records.rows[keep],
         annotation_file=None,  # it holds the other images too: the truth comes from the arrays
     )
 

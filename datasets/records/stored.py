@@ -11,7 +11,7 @@ import numpy as np
 from pocketvision.datasets.records.mapped import MappedArray, StringTable, load_arrays, save_arrays
 from pocketvision.datasets.records.splits import SplitRecords
 
-_PATHS = ("image_paths", "mask_paths")
+_PATHS = ("image_paths", "mask_paths", "mask_sources")
 _MIN_BYTES, _PATH_BYTES = 1 << 16, 64
 
 
@@ -20,7 +20,7 @@ def store(records: SplitRecords, path: Path, about: dict[str, Any]) -> SplitReco
     arrays: dict[str, Any] = {}
     for field in fields(records):
         value = getattr(records, field.name)
-        if field.name in _PATHS:
+        if field.name in _PATHS and value is not None:
             table = value if isinstance(value, StringTable) else StringTable.of(value)
             arrays |= {f"{field.name}.characters": table.characters, f"{field.name}.offsets": table.offsets}
         elif isinstance(value, np.ndarray):

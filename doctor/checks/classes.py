@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pocketvision.doctor import kinds
 from pocketvision.doctor.findings import Findings
 
 EXTREME_RATIO = 1000
@@ -31,10 +32,10 @@ def check_classes(
     training = training_counts(counts)
     for name in names:
         if not total[name]:
-            findings.add("class_unused", root, f"{root}: class '{name}' has no {unit}.", name)
+            findings.add(kinds.CLASS_UNUSED, root, f"{root}: class '{name}' has no {unit}.", name)
         elif not training[name]:
             findings.add(
-                "class_not_trained",
+                kinds.CLASS_NOT_TRAINED,
                 root,
                 f"{root}: class '{name}' is not in training, only in other splits ({unit}: {total[name]}): "
                 "it can't be learned.",
@@ -43,10 +44,10 @@ def check_classes(
     for variants in same_but_for_case(names):
         used = ", ".join(f"'{name}' ({total[name]})" for name in variants)
         findings.add(
-            "class_variants",
+            kinds.CLASS_VARIANTS,
             root,
             f"{root} has classes that differ only by case, spaces or hyphens: {used}; give them one name.",
-            variants[0],
+            max(variants, key=lambda name: total[name]),
         )
     if known is not None:
         _check_known(total, known, root, findings, unit)
@@ -76,7 +77,7 @@ def _check_known(
 ) -> None:
     for name in sorted(name for name in total if total[name] and name not in known):
         findings.add(
-            "class_unknown",
+            kinds.CLASS_NOT_NAMED,
             root,
             f"{root} has {total[name]} {unit} of class '{name}', which the config does not "
             "name: add it to class_names, or rename these.",
@@ -91,7 +92,7 @@ def _check_balance(training: Counter[str], root: Path, findings: Findings, unit:
     (most, high), (least, low) = used[0], used[-1]
     if high >= EXTREME_RATIO * low or (low < _SCARCE and high >= 100 * low):
         findings.add(
-            "class_imbalance",
+            kinds.CLASS_IMBALANCE,
             root,
             f"{root}: class '{most}' has {high} {unit} in training, '{least}' only {low}: collect more of "
             "the rare ones, weigh them, or leave them out.",

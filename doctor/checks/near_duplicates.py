@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pocketvision.doctor import kinds
 from pocketvision.doctor.checks.images import ImageFacts, Thumbnail
 from pocketvision.doctor.findings import Findings
 
@@ -77,18 +78,18 @@ def check_copies(
         for one, other in same:
             what = f"{one} is" if one == other else f"{one} and {other} are the same image,"
             sentence = f"{what} in {a} and in {b}, so that scores come out too good: keep it in one of them."
-            _report("copy_across_splits", one, other, sentence, where, reported, findings)
+            _report(kinds.COPY_ACROSS_SPLITS, one, other, sentence, where, reported, findings)
         first, second = (
             [path for path in side if facts[path].thumbnail is not None] for side in (first, second)
         )
         for i, j in near_pairs(_stack(first, facts), _stack(second, facts)):
             one, other = first[i], second[j]
             sentence = f"{one} of {a} shows nearly the same as {other} of {b}: keep both in one split."
-            _report("near_copy_across_splits", one, other, sentence, where, reported, findings)
+            _report(kinds.NEAR_COPY_ACROSS_SPLITS, one, other, sentence, where, reported, findings)
 
 
 def _report(
-    kind: str,
+    kind: kinds.Kind,
     one: str,
     other: str,
     sentence: str,

@@ -1,16 +1,40 @@
-"""``--fix``: a cleaned copy of a data set in its own format. The originals are only read."""
+"""``--fix``: a cleaned copy of a data set, read again as training does. The originals are only read."""
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from pocketvision.core.errors import InputError
+from pocketvision.datasets.convert.common import (
+    ConversionTarget,
+    check_split_names,
+    new_folder,
+    prepare_splits,
+)
+from pocketvision.datasets.formats import format_named
+from pocketvision.datasets.formats.detect import detect_format
+from pocketvision.datasets.records.annotations import (
+    AnyRecords,
+    ClassificationRecords,
+    DetectionRecords,
+    SegmentationRecords,
+)
+from pocketvision.datasets.records.splits import take
 from pocketvision.doctor.check import Examination
-from pocketvision.doctor.fixes.detection import fix_detection
-from pocketvision.doctor.fixes.images import fix_images
-from pocketvision.doctor.fixes.masks import fix_masks
-from pocketvision.doctor.fixes.writers import WRITERS
+from pocketvision.doctor.fixes.boxes import fix_boxes
+from pocketvision.doctor.fixes.images import FixedImage, fix_images
+from pocketvision.doctor.fixes.masks import mended_lookup, usable_masks, write_masks
+from pocketvision.doctor.fixes.outlines import keep_outlines
 from pocketvision.doctor.kinds import KINDS
+
+Contents = dict[str, tuple[int, Counter[str]]]
+"""Split -> its number of images, and boxes or images by class."""
 
 
 def check_output(root: Path, output: Path) -> None:
@@ -26,23 +50,150 @@ def check_output(root: Path, output: Path) -> None:
 
 
 def write_fixed(examination: Examination, output: Path) -> list[str]:
-    """Write the cleaned copy; returns what was done about each kind of finding, a line each.
+    """Write the cleaned copy; returns what was done about each kind of finding, and what it holds.
+
+    It is written beside ``output`` and moved there once it was read as training reads it, and holds what
+    it should.
 
     Raises:
-        InputError: ``output`` is not empty, or nothing would be left of the data.
+        InputError: ``output`` is not empty, nothing would be left, or the copy is not as it should be.
     """
-    report, facts = examination.report, examination.facts
+    report = examination.report
     check_output(report.root, output)
-    output.mkdir(parents=True, exist_ok=True)
-    if examination.detection is not None and examination.boxes is not None:
-        data = examination.detection
-        fix_detection(data, examination.boxes, examination.frames, facts, output, WRITERS[data.format])
-    elif examination.segmentation is not None:
-        fix_masks(examination.segmentation, examination.masks, examination.cause, facts, output)
-    elif examination.classification is not None:
-        images = [(path, True) for path, _, _ in examination.classification.images]
-        fix_images(images, facts, report.root, output)
-        for folder in examination.classification.folders:  # an empty class keeps its number
-            (output / folder.relative_to(report.root)).mkdir(parents=True, exist_ok=True)
-    found = [(about, report.findings.counts[kind]) for kind, about in KINDS.items()]
-    return [f"{about.title} ({count}): {about.fix}" for about, count in found if count and about.fix]
+    check_split_names(examination.readings)
+    images = [path for records in examination.readings.values() for path in records.image_paths]
+    with tempfile.TemporaryDirectory(prefix="pocketvision-fix-") as scratch:
+        fixed = fix_images(images, examination.facts, Path(scratch))
+        with new_folder(output) as folder:
+            lines, expected = _write(examination, fixed, folder)
+            _compare(expected, folder, examination.found.task)
+    kinds = [(kind, report.findings.counts[name]) for name, kind in KINDS.items()]
+    done = [f"{kind.title} ({count}): {kind.fix}" for kind, count in kinds if count and kind.fix]
+    return [*done, *lines, *_differences(examination.readings, expected)]
+
+
+def _write(
+    examination: Examination, images: Mapping[str, FixedImage], folder: Path
+) -> tuple[list[str], Contents]:
+    """Write the copy; lines about its format, and what it must hold."""
+    task, root = examination.found.task, examination.report.root
+    nothing = InputError(f"{root} has no image with readable annotations: there is nothing to write.")
+    if task == "detection":
+        readings = {s: r for s, r in examination.readings.items() if isinstance(r, DetectionRecords)}
+        boxes = fix_boxes(readings, images)
+        if not boxes:
+            raise nothing
+        return _write_boxes(examination, boxes, folder), contents(boxes)
+    if task == "segmentation":
+        masks = _usable(examination, images)
+        if not masks:
+            raise nothing
+        lookups = {s: mended_lookup(r.lookup, r.class_names, examination.cause) for s, r in masks.items()}
+        write_masks(masks, lookups, images, folder)
+        is_same = examination.found.format == "mask_folder"
+        return ([] if is_same else ["written as folders of images and masks"]), contents(masks)
+    labels = {s: r for s, r in examination.readings.items() if isinstance(r, ClassificationRecords)}
+    kept = {s: take(r, [i for i, p in enumerate(r.image_paths) if p in images]) for s, r in labels.items()}
+    kept = {split: records for split, records in kept.items() if len(records)}
+    if not kept:
+        raise nothing
+    _write_folders(kept, images, folder)
+    return [], contents(kept)
+
+
+def _write_boxes(examination: Examination, splits: dict[str, DetectionRecords], folder: Path) -> list[str]:
+    own = format_named(examination.found.format).write
+    form = examination.found.format if own is not None else "coco"
+    writer = format_named(form).write
+    assert writer is not None
+    common, losses = prepare_splits(splits, writer)
+    splits.clear()
+    splits.update(common)
+    writer.write(common, ConversionTarget(folder, copy_images=True))
+    if form == "coco" and examination.found.format == "coco":
+        keep_outlines(examination.found.layout, common, folder)
+    return (
+        losses
+        if own is not None
+        else [f"written as COCO: {examination.found.format} is not written", *losses]
+    )
+
+
+def _usable(examination: Examination, images: Mapping[str, FixedImage]) -> dict[str, SegmentationRecords]:
+    kept = {}
+    for split, records in examination.readings.items():
+        assert isinstance(records, SegmentationRecords)
+        indices = usable_masks(records, examination.masks[split], examination.cause, images)
+        if indices:
+            kept[split] = take(records, indices)
+    return kept
+
+
+def _write_folders(
+    splits: Mapping[str, ClassificationRecords], images: Mapping[str, FixedImage], folder: Path
+) -> None:
+    """``{split}/{class}/``; a class without images keeps its folder, and so its number."""
+    for split, records in splits.items():
+        base = folder if set(splits) == {"all"} else folder / split
+        for name in records.class_names:
+            (base / str(name)).mkdir(parents=True, exist_ok=True)
+        taken: set[Path] = set()
+        for path, label in zip(records.image_paths, records.labels.tolist(), strict=True):
+            fixed = images[path].path
+            target = base / str(records.class_names[label]) / Path(fixed).name
+            number = 2
+            while target in taken:
+                target = target.with_stem(f"{Path(fixed).stem}_{number}")
+                number += 1
+            taken.add(target)
+            shutil.copyfile(fixed, target)
+
+
+def contents(readings: Mapping[str, AnyRecords]) -> Contents:
+    """What splits hold; of masks only the images are counted."""
+    found: Contents = {}
+    for split, records in readings.items():
+        counts: Counter[str] = Counter()
+        if not isinstance(records, SegmentationRecords):
+            used = np.bincount(records.labels, minlength=len(records.class_names)).tolist()
+            rows = zip(records.class_names, used, strict=True)
+            counts.update({name: count for name, count in rows if name is not None and count})
+        found[split] = len(records), counts
+    return found
+
+
+def _compare(expected: Contents, folder: Path, task: str) -> None:
+    """Read the copy as training does, and refuse one that does not hold what was to be written.
+
+    Raises:
+        InputError: it can't be read, or holds something else.
+    """
+    found = detect_format(folder, task)
+    written = contents({split: found.read(split) for split in found.splits})
+    if written != expected:
+        raise InputError(
+            f"The cleaned copy holds {_text(written)} instead of {_text(expected)}, so it is not kept: "
+            "please report this data set."
+        )
+
+
+def _differences(readings: Mapping[str, AnyRecords], expected: Contents) -> list[str]:
+    """A line a split: what the copy holds of what could be read."""
+    lines = []
+    for split, (num_images, counts) in contents(readings).items():
+        kept_images, kept = expected.get(split, (0, Counter()))
+        line = f"{split}: {kept_images} of {num_images} images"
+        if counts or kept:
+            line += f", {kept.total()} of {counts.total()} " + (
+                "boxes" if isinstance(readings[split], DetectionRecords) else "labels"
+            )
+        changed = [n for n in sorted(counts.keys() | kept.keys()) if counts[n] != kept[n]]
+        shown = ", ".join(f"'{name}' {kept[name]} of {counts[name]}" for name in changed[:10])
+        lines.append(f"{line} ({shown})" if changed else line)
+    return lines
+
+
+def _text(found: Contents) -> str:
+    return "; ".join(
+        f"{split} {count} images, {counts.total()} boxes" for split, (count, counts) in found.items()
+    )

@@ -1,133 +1,96 @@
-"""Masks for ``--fix``: ids that were misunderstood are mapped, masks that can't be are left out."""
+"""Masks for ``--fix``, as folders of images and masks of class ids: mapped, resized, or left out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
-from pocketvision.core.errors import InputError
 from pocketvision.core.files import replacing
 from pocketvision.core.structures import IGNORE_INDEX
-from pocketvision.datasets.images.header import opened
-from pocketvision.datasets.images.read import read_bytes
-from pocketvision.datasets.readers.cityscapes import CITYSCAPES_LABEL_IDS, cityscapes_lookup
-from pocketvision.doctor.checks.images import ImageFacts
+from pocketvision.datasets.convert.common import unique_names
+from pocketvision.datasets.formats.cityscapes import CITYSCAPES_NAMES, cityscapes_lookup
+from pocketvision.datasets.images.read import match_mask, read_mask
+from pocketvision.datasets.records.annotations import UNEXPECTED, Mask, SegmentationRecords
+from pocketvision.doctor.checks.files import SAME_RATIO
 from pocketvision.doctor.checks.masks import MaskFacts
-from pocketvision.doctor.fixes.images import FixedImage, fix_images, link, relative
-from pocketvision.doctor.raw.stated import RawPair, RawSegmentation
-
-IdTable = npt.NDArray[np.uint8]
-_SAME_RATIO = 0.02
-_LISTS = ("classes.txt", "classes.csv", "class_dict.csv")
+from pocketvision.doctor.fixes.images import FixedImage
 
 
-def fix_masks(
-    data: RawSegmentation, masks: list[MaskFacts], cause: str, facts: dict[str, ImageFacts], output: Path
-) -> None:
-    """Write a cleaned copy of a segmentation data set into ``output``.
-
-    Raises:
-        InputError: nothing would be left.
-    """
-    table = lookup_of(cause, data)
-    present = [pair for pair in data.pairs if pair.mask.is_file()]
-    good = [
-        (pair, mask)
-        for pair, mask in zip(present, masks, strict=True)
-        if mask.size is not None and mask.format not in ("JPEG", "MPO") and _is_usable(mask, data)
-    ]
-    turned = [(pair.image, _is_turned(mask, facts.get(str(pair.image)))) for pair, mask in good]
-    images = fix_images(turned, facts, data.root, output)
-    kept = [(pair, mask) for pair, mask in good if _fits(mask, images.get(pair.image))]
-    if not kept:
-        raise InputError(f"{data.root} has no image with a usable mask: there is nothing to write.")
-    for pair, mask in kept:
-        _write_mask(pair, mask, images[pair.image], table, data, output)
-    for image in images.keys() - {pair.image for pair, _ in kept}:
-        (output / images[image].name).unlink()
-    _write_lists(data, [pair for pair, _ in kept], images, output)
+def usable_masks(
+    records: SegmentationRecords,
+    masks: Sequence[MaskFacts],
+    cause: str,
+    images: Mapping[str, FixedImage],
+) -> list[int]:
+    """Indices of the images that stay: their mask has ids, fits them, and is not void all over."""
+    lookup = mended_lookup(records.lookup, records.class_names, cause)
+    kept = []
+    for i, (path, facts) in enumerate(zip(records.image_paths, masks, strict=True)):
+        image = images.get(path)
+        if image is None or facts.counts is None or facts.size is None:
+            continue
+        is_smeared = facts.format == "JPEG" and any(records.lookup[v] == UNEXPECTED for v in facts.values)
+        is_void = all(lookup[value] == IGNORE_INDEX for value in facts.values)
+        if not is_smeared and not is_void and _fits(facts, image):
+            kept.append(i)
+    return kept
 
 
-def lookup_of(cause: str, data: RawSegmentation) -> IdTable:
-    """Table (256,) from the values that masks have to those that they should have."""
-    table = np.arange(256, dtype=np.uint8)
-    if cause == "mask_binary":
-        table[255] = 1
-    elif cause == "mask_label_ids":
-        table = np.where(cityscapes_lookup() < len(CITYSCAPES_LABEL_IDS), cityscapes_lookup(), IGNORE_INDEX)
+def mended_lookup(lookup: Mask, names: tuple[str | None, ...], cause: str) -> Mask:
+    """Table (256,) from the values that masks have to class ids; unexpected values are ignored."""
+    if cause == "mask_label_ids":
+        own = cityscapes_lookup()
+        table = np.where(own < len(CITYSCAPES_NAMES), own, IGNORE_INDEX)
     elif cause == "mask_train_ids":
-        table[:] = IGNORE_INDEX
-        table[: len(CITYSCAPES_LABEL_IDS)] = CITYSCAPES_LABEL_IDS
+        table = np.full(256, IGNORE_INDEX)
+        table[: len(CITYSCAPES_NAMES)] = np.arange(len(CITYSCAPES_NAMES))
     elif cause == "mask_shifted":
-        table = np.where(np.arange(256) < IGNORE_INDEX, np.arange(256) - 1, IGNORE_INDEX)
-        table[0] = IGNORE_INDEX
-    elif data.values is not None:
-        unexpected = [value for value in range(256) if value not in data.values | data.ignored]
-        table[unexpected] = IGNORE_INDEX
+        table = np.full(256, IGNORE_INDEX)
+        table[1 : len(names) + 1] = np.arange(len(names))
+    else:
+        table = np.where(lookup == UNEXPECTED, IGNORE_INDEX, lookup)
     return table.astype(np.uint8)
 
 
-def _is_usable(mask: MaskFacts, data: RawSegmentation) -> bool:
-    """Ids, or colours of a table; not void all over."""
-    return (
-        bool(data.colors and not mask.strange)
-        if mask.counts is None
-        else not set(mask.values) <= data.ignored
-    )
-
-
-def _is_turned(mask: MaskFacts, facts: ImageFacts | None) -> bool:
-    return facts is not None and facts.orientation != 1 and mask.size == facts.upright_size != facts.size
-
-
-def _fits(mask: MaskFacts, image: FixedImage | None) -> bool:
-    if image is None or mask.size is None:
-        return False
-    ratio = mask.size[1] / mask.size[0] * image.size[0] / image.size[1]
-    return abs(ratio - 1) < _SAME_RATIO
-
-
-def _write_mask(
-    pair: RawPair, mask: MaskFacts, image: FixedImage, table: IdTable, data: RawSegmentation, output: Path
+def write_masks(
+    splits: Mapping[str, SegmentationRecords],
+    lookups: Mapping[str, Mask],
+    images: Mapping[str, FixedImage],
+    output: Path,
 ) -> None:
-    target = output / relative(pair.mask, data.root)
-    if data.format == "mask_folder":  # a mask has the stem of its image
-        target = target.with_stem(image.name.stem)
-    target = target.with_suffix(".png")
-    is_same = mask.counts is None or all(table[value] == value for value in mask.values)
-    if is_same and mask.size == image.size and mask.format == "PNG":
-        link(pair.mask, target)
-        return
-    with opened(read_bytes(pair.mask), str(pair.mask)) as picture:
-        values = np.asarray(picture if mask.counts is None else picture.convert(picture.mode))
-    if mask.counts is not None:
-        values = table[values.astype(np.uint8)]
-    if mask.size != image.size:
-        values = cv2.resize(values, image.size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-    with replacing(target) as temporary:
-        Image.fromarray(values).save(temporary, "PNG")
+    """Write ``{split}/images``, ``{split}/masks`` and ``classes.txt``."""
+    names: dict[str, None] = {}
+    for split, records in splits.items():
+        names |= dict.fromkeys(f"reserved {i}" if n is None else n for i, n in enumerate(records.class_names))
+        own = {images[path].path: path for path in records.image_paths}
+        file_names = unique_names(own)
+        mask_of = dict(zip(records.image_paths, records.mask_paths, strict=True))
+        for fixed, name in file_names.items():
+            target = output / split / "images" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(fixed, target)
+            source = own[fixed]
+            _write_mask(
+                mask_of[source], source, lookups[split], images[source], output / split / "masks" / name
+            )
+    with replacing(output / "classes.txt") as temporary:
+        temporary.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 
 
-def _write_lists(
-    data: RawSegmentation, kept: list[RawPair], images: dict[Path, FixedImage], output: Path
-) -> None:
-    """The lists of splits and of class names."""
-    for file in (data.root / name for name in _LISTS):
-        if file.is_file():
-            link(file, output / file.name)
-    for listing, stems in _lists(data, kept, images):
-        with replacing(output / listing) as temporary:
-            temporary.write_text("".join(f"{stem}\n" for stem in stems), encoding="utf-8")
+def _write_mask(mask: str, image: str, lookup: Mask, fixed: FixedImage, target: Path) -> None:
+    values = lookup[match_mask(read_mask(mask), image)]
+    if values.shape != fixed.size:
+        values = cv2.resize(values, fixed.size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    with replacing(target.with_suffix(".png")) as temporary:
+        Image.fromarray(np.asarray(values, dtype=np.uint8)).save(temporary, "PNG")
 
 
-def _lists(
-    data: RawSegmentation, kept: list[RawPair], images: dict[Path, FixedImage]
-) -> Iterator[tuple[Path, list[str]]]:
-    for split, listing in data.listings.items():
-        stems = [images[pair.image].name.stem for pair in kept if split in pair.splits]
-        yield relative(listing, data.root), stems
+def _fits(facts: MaskFacts, image: FixedImage) -> bool:
+    assert facts.size is not None
+    sizes = facts.size, facts.size[::-1]
+    return any(abs(size[1] / size[0] * image.size[0] / image.size[1] - 1) < SAME_RATIO for size in sizes)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-import numpy as np
-
-from pocketvision.doctor.checks.boxes import CleanBoxes
+from pocketvision.datasets.records.annotations import DetectionRecords, SegmentationRecords
 from pocketvision.doctor.checks.images import ImageFacts
 from pocketvision.doctor.checks.masks import MaskFacts
-from pocketvision.doctor.raw.stated import RawDetection, RawPair
 from pocketvision.doctor.report.examination import SampleImage
 
 NUM_SAMPLES = 9
@@ -19,30 +16,40 @@ _Item = TypeVar("_Item")
 
 
 def detection_samples(
-    data: RawDetection, boxes: CleanBoxes, facts: dict[str, ImageFacts]
+    readings: Mapping[str, DetectionRecords], facts: Mapping[str, ImageFacts]
 ) -> list[SampleImage]:
     """Images that can be read, with the boxes that can be used."""
-    readable = [i for i, image in enumerate(data.images) if _is_readable(facts.get(str(image.path)))]
-    owners = np.array(data.boxes.owners, dtype=np.int64)
+    places = [
+        (records, i)
+        for records in readings.values()
+        for i, path in enumerate(records.image_paths)
+        if _is_readable(facts.get(path))
+    ]
     samples = []
-    for i in _evenly(readable):
-        rows = np.flatnonzero(boxes.keep & (owners == i)).tolist()
-        found = tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in boxes.boxes[rows].tolist())
-        labels = tuple(int(data.boxes.labels[row]) for row in rows)
-        samples.append(SampleImage(str(data.images[i].path), found, labels, tuple(data.class_names)))
+    for records, i in _evenly(places):
+        owned = records.boxes_of(i)
+        boxes = tuple(
+            (float(a), float(b), float(c), float(d)) for a, b, c, d in records.boxes[owned].tolist()
+        )
+        labels = tuple(int(label) for label in records.labels[owned])
+        names = tuple(str(name) for name in records.class_names)
+        samples.append(SampleImage(records.image_paths[i], boxes, labels, names))
     return samples
 
 
 def mask_samples(
-    pairs: Sequence[RawPair], masks: Sequence[MaskFacts], facts: dict[str, ImageFacts]
+    readings: Mapping[str, SegmentationRecords],
+    masks: Mapping[str, Sequence[MaskFacts]],
+    facts: Mapping[str, ImageFacts],
 ) -> list[SampleImage]:
     """Images that can be read, with their masks."""
     good = [
-        pair
-        for pair, mask in zip(pairs, masks, strict=True)
-        if mask.counts is not None and _is_readable(facts.get(str(pair.image)))
+        (image, path)
+        for split, records in readings.items()
+        for image, path, mask in zip(records.image_paths, records.mask_paths, masks[split], strict=True)
+        if mask.counts is not None and _is_readable(facts.get(image))
     ]
-    return [SampleImage(str(pair.image), mask=str(pair.mask)) for pair in _evenly(good)]
+    return [SampleImage(image, mask=path) for image, path in _evenly(good)]
 
 
 def _is_readable(facts: ImageFacts | None) -> bool:

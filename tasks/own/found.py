@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pocketvision.core.structures import Size
-from pocketvision.datasets.readers.detect_format import FoundData
+from pocketvision.datasets.formats.detect import FoundData
 
 _GOOD_CEILING = 0.9
 

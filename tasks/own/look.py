@@ -15,7 +15,7 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.structures import Size
 from pocketvision.datasets import detect_format, format_modules
 from pocketvision.datasets.data_module import AnyData
-from pocketvision.datasets.readers.detect_format import FoundData
+from pocketvision.datasets.formats.detect import FoundData
 from pocketvision.datasets.records.annotations import AnyRecords, DetectionRecords, SegmentationRecords
 from pocketvision.published.load import mobilenet_of
 from pocketvision.runs.build import build, build_model, refusing_bad_values

@@ -9,7 +9,7 @@ from typing import get_args
 
 from pocketvision.core.command import shipped_configs
 from pocketvision.core.errors import InputError
-from pocketvision.datasets.readers.detect_format import Task
+from pocketvision.datasets.formats.detect import Task
 
 
 @cache

@@ -17,7 +17,7 @@ from pocketvision.datasets import (
     read_cityscapes,
     read_mask_folder,
 )
-from pocketvision.datasets.readers.cityscapes import cityscapes_lookup
+from pocketvision.datasets.formats.cityscapes import cityscapes_lookup
 
 RESIZE = Resize((32, 48))
 OFFICIAL = {
@@ -81,7 +81,7 @@ def test_bad_mask_folders(masks: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"classes\.txt.*class_names"):
         read_mask_folder(masks, "train")
     (masks / "train" / "images" / "1.jpg").unlink()
-    assert read_mask_folder(masks, "train", ["a"]).notes[0].startswith("1 of the masks have no image")
+    assert str(read_mask_folder(masks, "train", ["a"]).notes[0]).startswith("1 mask has no image")
     (masks / "train" / "masks" / "2.png").unlink()
     with pytest.raises(InputError, match=r"2\.jpg has no mask"):
         read_mask_folder(masks, "train", ["a"])

@@ -13,9 +13,9 @@ from PIL import Image
 
 from pocketvision.core.resize import Resize
 from pocketvision.datasets import DetectionDataset, read_coco
+from pocketvision.datasets.formats.detect import detect_format
 from pocketvision.doctor.check import Examination, Plan, examine
 from pocketvision.doctor.fixes.copy import write_fixed
-from pocketvision.doctor.raw.layouts import find_layout
 
 Edit = Callable[[Path, Callable[[dict[str, Any]], None]], None]
 COUNT = 20
@@ -85,7 +85,7 @@ EXPECTED = (
     ("path_characters", "train/käse 12.jpg", "spaces or characters"),
     ("copy_across_splits", "val/11.jpg", "are the same image"),
     ("near_copy_across_splits", "val/20.jpg", "13.jpg of train shows nearly the same"),
-    ("size_turned", "instances_train.json", "states 64x48 (width x height) for 3.jpg"),
+    ("image_turned", "train/3.jpg", "its boxes are turned too"),
     ("box_outside", "instances_train.json", "in an image of 48x64"),
     ("image_id_twice", "instances_train.json", "image id 16 twice (15.jpg and 15b.jpg)"),
     ("image_twice", "instances_train.json", "lists 16.jpg twice"),
@@ -96,7 +96,7 @@ EXPECTED = (
 def broken(clean: Callable[..., Path], edit_json: Edit) -> Examination:
     root = clean("coco", COUNT)
     break_images(root, edit_json)
-    return examine(find_layout(root), Plan())
+    return examine(detect_format(root), Plan())
 
 
 def test_every_broken_image_is_found_once(broken: Examination) -> None:
@@ -126,11 +126,11 @@ def test_the_cleaned_copy_is_read_without_a_word_and_is_right(broken: Examinatio
             assert image.mode in ("RGB", "L") and image.getexif().get(0x0112, 1) == 1
             assert (image.height, image.width) == tuple(records.sizes[i])
         assert samples[i][0].shape == (3, 48, 64)
-    # 10 was annotated at twice its size, 14 on the upright picture, 3 on the stored one.
+    # 10 was annotated at twice its size, 14 on the upright picture, 3 on the stored one, which is turned.
     assert records.boxes[records.boxes_of(by_stem["10"])].tolist() == [[2, 3, 12, 15], [15, 5, 30, 22]]
-    assert tuple(records.sizes[by_stem["14"]]) == (64, 48) and tuple(records.sizes[by_stem["3"]]) == (48, 64)
+    assert tuple(records.sizes[by_stem["14"]]) == (64, 48) == tuple(records.sizes[by_stem["3"]])
     assert Path(records.image_paths[by_stem["7"]]).suffix == ".png"
-    again = examine(find_layout(tmp_path / "out"), Plan())
+    again = examine(detect_format(tmp_path / "out"), Plan())
     assert again.report.findings.num("error") == 0, again.report.findings.by_severity("error")
 
 
@@ -145,7 +145,7 @@ def test_full_finds_what_a_header_hides(clean: Callable[..., Path]) -> None:
     data[middle : middle + 40] = bytes(40)
     path.write_bytes(bytes(data))
     kinds = [
-        dict(examine(find_layout(root), Plan(full=full)).report.findings.counts) for full in (False, True)
+        dict(examine(detect_format(root), Plan(full=full)).report.findings.counts) for full in (False, True)
     ]
     assert "image_unreadable" not in kinds[0] and "image_truncated" not in kinds[0]
     assert kinds[1].keys() & {"image_unreadable", "image_truncated"}

@@ -111,7 +111,7 @@ def test_bad_input_is_one_sentence(
         (["quickstrat"], "Did you mean 'quickstart'?"),
         (["quickstart"], "generated"),
         ([str(taken)], "no data set of a known format"),
-        ([root, "data.root=x"], "is a folder"),
+        ([root, "data.root=x"], "is a data set"),
         ([root, "--fix", str(taken)], "exists already"),
         ([root, "--fix", f"{root}/clean"], "lies inside"),
         (["ssdlite_v2_coco", "data.rot=x"], "Did you mean 'root'?"),

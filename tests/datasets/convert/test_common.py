@@ -13,7 +13,6 @@ from pocketvision.core.errors import InputError
 from pocketvision.datasets import DetectionRecords, detect_format, read_coco, read_csv_boxes
 from pocketvision.datasets.convert.between_formats import WRITERS, convert_data
 from pocketvision.datasets.convert.common import convert
-from pocketvision.datasets.convert.write_coco import HOLDS, write_coco
 
 FILES = {"train": ("one/a.jpg", "two/a.jpg", "b ü.png", "empty.jpg"), "val": ("c.d.webp", "one/a.jpg")}
 NAMES = ("zebra", "über maus", "never seen")
@@ -65,7 +64,7 @@ def content(records: DetectionRecords) -> dict[bytes, list[tuple[object, ...]]]:
 
 
 def write(splits: dict[str, DetectionRecords], to: str, output: Path) -> list[str]:
-    return convert(splits, *WRITERS[to], output)
+    return convert(splits, WRITERS[to], output)
 
 
 @pytest.mark.parametrize("second", WRITERS)
@@ -142,7 +141,7 @@ def test_images_are_links_or_copies_and_nothing_is_overwritten(
     source = tmp_path / "source" / "two" / "a.jpg"
     write(splits, "coco", tmp_path / "linked")
     assert (tmp_path / "linked" / "train" / "two_a.jpg").samefile(source)
-    convert(splits, write_coco, HOLDS, tmp_path / "copied", copy_images=True)
+    convert(splits, WRITERS["coco"], tmp_path / "copied", copy_images=True)
     assert not (tmp_path / "copied" / "train" / "two_a.jpg").samefile(source)
 
     def no_links(*_: object, **__: object) -> None:

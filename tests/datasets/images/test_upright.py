@@ -45,7 +45,7 @@ def test_boxes_of_the_stored_size_are_turned(orientation: int, tmp_path: Path) -
     records = read_coco(tmp_path, "train")
     assert records.sizes.tolist() == [[64, 48], [48, 64]]
     assert len(records.notes) == 1
-    assert "1 image is turned by EXIF" in records.notes[0] and "a.png" in records.notes[0]
+    assert "1 image is turned by EXIF" in str(records.notes[0]) and "a.png" in str(records.notes[0])
     for index, size in enumerate(((64, 48), (48, 64))):
         image, target = DetectionDataset(records, Resize(size))[index]
         left, top, right, bottom = target.boxes[0].int().tolist()

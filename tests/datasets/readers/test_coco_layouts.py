@@ -11,7 +11,8 @@ import pytest
 
 from pocketvision.core.errors import InputError
 from pocketvision.datasets import read_coco
-from pocketvision.datasets.readers.coco_layouts import coco_splits, find_coco
+from pocketvision.datasets.readers.coco_layouts import coco_files
+from pocketvision.datasets.readers.tree import FileTree
 
 Coco = Callable[..., Path]
 
@@ -41,11 +42,11 @@ def test_names_and_folders(coco: Coco, tmp_path: Path, file: str, folder: str, s
     shutil.copytree(tmp_path / "train", root / folder)
     (root / file).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(tmp_path / "instances_train.json", root / file)
-    assert coco_splits(root) == {split: root / file}
+    assert coco_files(FileTree(root)) == {split: root / file}
     records = read_coco(root, split)
     assert len(records) == 4 and all(Path(path).is_file() for path in records.image_paths)
     with pytest.raises(InputError, match=f"no split 'test': it has {split}; name"):
-        find_coco(root, "test")
+        read_coco(root, "test")
 
 
 def test_other_json_is_left_alone(coco: Coco, tmp_path: Path) -> None:
@@ -58,16 +59,18 @@ def test_other_json_is_left_alone(coco: Coco, tmp_path: Path) -> None:
         ("settings.json", [1]),
     ):
         (root / name).write_text("" if content is None else json.dumps(content))
-    assert coco_splits(root) == {"train": root / "boxes_train.json"}
+    assert coco_files(FileTree(root)) == {"train": root / "boxes_train.json"}
 
 
 def test_images_that_are_nowhere(coco: Coco, tmp_path: Path) -> None:
     root = coco()
     (root / "instances_train.json").rename(root / "boxes_train.json")
     (root / "train").rename(root / "elsewhere")
+    assert len(read_coco(root, "train")) == 4, "found by their names"
+    (root / "elsewhere").rename(root / "val")
     with pytest.raises(InputError, match=r"boxes_train\.json has no image folder: put its .*train"):
         read_coco(root, "train")
-    (root / "boxes_train.json").write_text('{"images": [], "annotations": [], "categories": []}')
+    (root / "boxes_train.json").write_text('{"images": [{"id": 1}], "annotations": [], "categories": []}')
     with pytest.raises(InputError, match=r"boxes_train\.json names no image file"):
         read_coco(root, "train")
 
@@ -78,4 +81,4 @@ def test_the_full_name_of_an_official_split(coco: Coco, tmp_path: Path) -> None:
     (root / "annotations").mkdir(parents=True)
     shutil.copy(tmp_path / "instances_train.json", root / "annotations" / "instances_train2017.json")
     shutil.copytree(tmp_path / "train", root / "train2017")
-    assert find_coco(root, "train2017") == find_coco(root, "train")
+    assert read_coco(root, "train2017").image_paths == read_coco(root, "train").image_paths

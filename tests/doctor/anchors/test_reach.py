@@ -13,6 +13,7 @@ from torchvision.ops import box_iou
 
 from pocketvision.core.anchors import ExplicitAnchors, TensorFlowAnchors, TorchvisionAnchors
 from pocketvision.core.resize import Resize
+from pocketvision.datasets.formats.detect import detect_format
 from pocketvision.doctor.anchors.reach import (
     AnchorLayout,
     ImageBoxes,
@@ -26,7 +27,6 @@ from pocketvision.doctor.anchors.reach import (
 from pocketvision.doctor.anchors.suggested import assign, cluster_shapes, map_levels, suggest
 from pocketvision.doctor.anchors.summary import report_anchors
 from pocketvision.doctor.check import Plan, examine
-from pocketvision.doctor.raw.layouts import Layout, find_layout
 
 RESIZE = Resize((320, 320))
 LAYOUTS = (AnchorLayout("TensorFlow", TensorFlowAnchors()), AnchorLayout("torchvision", TorchvisionAnchors()))
@@ -169,12 +169,12 @@ def test_real_boxes_equal_brute_force(name: str, real_data: Path) -> None:
 
 def test_the_report_of_a_folder(clean: Callable[..., Path]) -> None:
     root = clean("coco", 4)
-    report = examine(find_layout(root), Plan()).report.anchors
+    report = examine(detect_format(root), Plan()).report.anchors
     assert report is not None and report.num_boxes == 8, "training boxes only"
     assert [row.name for row in report.matched] == ["TensorFlow", "torchvision"]
     own = AnchorLayout("config", ExplicitAnchors((((0.3, 0.5),),)), (16,))
     plan = Plan(anchors=own, resize=Resize((300, 300)))
-    report = examine(Layout("coco", root), plan).report.anchors
+    report = examine(detect_format(root), plan).report.anchors
     assert report is not None and report.matched[0].name == "config"
     assert {size for name, size, _ in report.ceilings if name == "config"} >= {
         (300, 300),

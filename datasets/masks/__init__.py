@@ -1,0 +1,1 @@
+"""Masks of segmentation: which belong to which images, what their values mean, and masks made once."""

@@ -1,0 +1,128 @@
+"""What the values of masks mean: class ids, 0 and 255, or grey levels that are spread over both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvision.core.errors import InputError
+from pocketvision.core.structures import IGNORE_INDEX
+from pocketvision.datasets.images.read import read_mask
+from pocketvision.datasets.records.annotations import UNEXPECTED, Mask
+
+MaskCounts = npt.NDArray[np.int64]
+"""(256,) pixels of each value."""
+
+MOST, FEW = 200, 16
+"""Masks looked at where much depends on it, and otherwise: more would make every start slow."""
+_NEAR = 12
+"""How far smeared values may lie from a level: JPEG and smooth edges leave few further away."""
+_STRAY = 1e-3
+_SHARE, _MAX_LEVELS, _MIN_BETWEEN = 0.97, 16, 8
+
+
+class MaskMeaning(NamedTuple):
+    """``lookup`` (256,) from values to classes; ``told`` is a clause about a guess, or empty."""
+
+    num_classes: int
+    lookup: Mask
+    told: str = ""
+    is_binary: bool = False
+
+
+def count_values(mask_paths: Sequence[str], most: int = MOST) -> MaskCounts:
+    """Pixels by value in at most ``most`` of the masks, evenly spaced; what can't be read is left out."""
+    counts = np.zeros(256, dtype=np.int64)
+    for path in _spaced(mask_paths, most):
+        try:
+            counts += np.bincount(read_mask(path).ravel(), minlength=256)
+        except InputError:
+            continue  # loading says what is wrong with it
+    return counts
+
+
+def meaning(
+    counts: MaskCounts | None,
+    num_classes: int | None,
+    ignore_ids: Iterable[int] = (),
+    binary: bool | None = None,
+) -> MaskMeaning:
+    """What values stand for, given how many classes there are, or None where nothing says so.
+
+    ``binary`` says that 255 is class 1; None looks at the values. Without ``counts`` values are class ids.
+    """
+    ignored = {*ignore_ids, IGNORE_INDEX}
+    direct = _direct(num_classes or 1, ignored)
+    if binary:
+        return MaskMeaning(2, _binary(direct), is_binary=True)
+    if counts is None or binary is False:
+        return MaskMeaning(num_classes or 1, direct)
+    used = set(np.flatnonzero(counts).tolist())
+    plain = used - ignored
+    if num_classes in (None, 2) and _is_binary(counts, used):
+        return MaskMeaning(2, _binary(_direct(2, ignored)), is_binary=True)
+    known = num_classes if num_classes is not None else max(plain, default=0) + 1
+    if num_classes is not None and plain <= set(range(num_classes)):
+        return MaskMeaning(num_classes, direct)
+    for count in _possible_levels(used, num_classes) if max(plain, default=0) >= _MAX_LEVELS else ():
+        if count >= 2 and _share_near(counts, count) >= _SHARE:
+            told = f"values from 0 to 255 are read as the nearest of {count} grey levels"
+            return MaskMeaning(count, _nearest(count, set(ignore_ids)), told)
+    return MaskMeaning(known, _direct(known, ignored))
+
+
+def _is_binary(counts: MaskCounts, used: set[int]) -> bool:
+    """Only 0 and 255, but for a few stray pixels, which are then no class."""
+    strays = used - {0, IGNORE_INDEX}
+    few = counts[list(strays)].sum() <= _STRAY * counts.sum() and len(strays) < _MIN_BETWEEN
+    return {0, IGNORE_INDEX} <= used and bool(few)
+
+
+def _possible_levels(used: set[int], num_classes: int | None) -> list[int]:
+    """How many grey levels there may be; smeared ones are told from ids by the many values between them."""
+    if num_classes is not None:
+        return [num_classes]
+    are_between = len([value for value in used if 32 <= value < 224]) >= _MIN_BETWEEN
+    are_at_ends = all(value <= 2 or value >= 253 for value in used)
+    return [*([len(used)] if len(used) <= _MAX_LEVELS else []), *([2] if are_between or are_at_ends else [])]
+
+
+def _direct(num_classes: int, ignored: set[int]) -> Mask:
+    lookup = np.full(256, UNEXPECTED, dtype=np.uint8)
+    lookup[:num_classes] = np.arange(num_classes)
+    lookup[list(ignored)] = IGNORE_INDEX
+    return lookup
+
+
+def _binary(direct: Mask) -> Mask:
+    lookup = direct.copy()
+    lookup[IGNORE_INDEX] = 1
+    return lookup
+
+
+def _levels(count: int) -> npt.NDArray[np.float64]:
+    return np.arange(count) * 255 / (count - 1)
+
+
+def _share_near(counts: MaskCounts, count: int) -> float:
+    """Share of the pixels that lie near one of ``count`` evenly spaced levels, if each has some."""
+    distance = np.abs(np.arange(256)[:, None] - _levels(count)[None])
+    near = distance.min(axis=1) <= min(_NEAR, 100 / count)
+    nearest = distance.argmin(axis=1)
+    if len(set(nearest[near & (counts > 0)].tolist())) < count:
+        return 0.0
+    return float(counts[near].sum() / max(1, counts.sum()))
+
+
+def _nearest(count: int, ignored: set[int]) -> Mask:
+    lookup = np.abs(np.arange(256)[:, None] - _levels(count)[None]).argmin(axis=1).astype(np.uint8)
+    lookup[list(ignored)] = IGNORE_INDEX
+    return lookup
+
+
+def _spaced(paths: Sequence[str], most: int) -> list[str]:
+    positions = np.linspace(0, len(paths) - 1, min(len(paths), most)).round().astype(int)
+    return [paths[i] for i in positions.tolist()]

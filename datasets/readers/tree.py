@@ -1,0 +1,160 @@
+"""The files of a data set: each folder is listed once, however many formats and splits ask for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".jpe", ".jfif", ".tif", ".tiff", ".gif", ".ppm",
+                  ".pgm", ".jp2", ".avif")  # fmt: skip
+"""Pictures that are read."""
+
+UNREAD_SUFFIXES = (".heic", ".heif", ".svg", ".psd", ".dng", ".cr2", ".nef", ".arw", ".raw", ".exr", ".hdr",
+                   ".jxl", ".tga", ".ico", ".dcm", ".npy")  # fmt: skip
+"""Pictures that are not read, and said to be so."""
+
+_JUNK = ("__MACOSX", "__pycache__", "Thumbs.db", "desktop.ini")
+
+
+class Listing(NamedTuple):
+    """Names in a folder, sorted; without hidden ones, which are apart."""
+
+    files: tuple[str, ...]
+    folders: tuple[str, ...]
+    hidden: tuple[str, ...] = ()
+
+
+_EMPTY = Listing((), ())
+
+
+class FileTree:
+    """What lies below ``root``; ``given`` is the file that stands for the data set, None for the folder."""
+
+    def __init__(self, root: Path, given: Path | None = None) -> None:
+        self.root = root
+        self.given = given
+        self._listings: dict[str, Listing] = {}
+        self._names: dict[str, frozenset[str]] = {}
+        self._below: dict[str, list[str]] = {}
+
+    @classmethod
+    def of(cls, place: str | Path) -> FileTree:
+        """The tree of a folder, or of the folder in which a file lies."""
+        path = Path(place).expanduser()
+        return cls(path.parent, path) if not is_folder(path) and is_file(path) else cls(path)
+
+    def listing(self, folder: Path | str) -> Listing:
+        """The names in a folder; none if it is absent."""
+        key = str(folder)
+        if key not in self._listings:
+            self._listings[key] = _list(key)
+        return self._listings[key]
+
+    def files(self, folder: Path, suffixes: tuple[str, ...] = ()) -> list[Path]:
+        """Files in ``folder``, sorted; with one of the lower-case ``suffixes`` in any case, if any are."""
+        names = self.listing(folder).files
+        return [folder / name for name in names if not suffixes or name.lower().endswith(suffixes)]
+
+    def images(self, folder: Path) -> list[Path]:
+        """Pictures directly in ``folder``, sorted."""
+        return self.files(folder, IMAGE_SUFFIXES)
+
+    def folders(self, folder: Path) -> list[Path]:
+        """Folders in ``folder``, sorted."""
+        return [folder / name for name in self.listing(folder).folders]
+
+    def is_file(self, path: Path) -> bool:
+        """Whether there is such a file, by the listing of its folder."""
+        if path.name in (".", ".."):
+            return False
+        key = str(path.parent)
+        names = self._names.get(key)
+        if names is None:
+            listing = self.listing(key)
+            names = self._names[key] = frozenset(listing.files) | frozenset(listing.hidden)
+        return path.name in names and (not path.name.startswith(".") or is_file(path))
+
+    def child(self, folder: Path, *names: str) -> Path | None:
+        """The first folder in ``folder`` that is called as one of ``names``, in whatever case."""
+        present = {name.lower(): name for name in reversed(self.listing(folder).folders)}
+        exact = self.listing(folder).folders
+        for name in names:
+            if name in exact:
+                return folder / name
+        return next((folder / present[name.lower()] for name in names if name.lower() in present), None)
+
+    def walk(self, folder: Path | None = None) -> Iterator[tuple[Path, Listing]]:
+        """Every folder from ``folder`` down, sorted, each once even if links lead back."""
+        seen: set[str] = set()
+        stack = [folder or self.root]
+        while stack:
+            place = stack.pop()
+            listing = self.listing(place)
+            yield place, listing
+            for name in reversed(listing.folders):
+                inner = place / name
+                if inner.is_symlink():
+                    real = os.path.realpath(inner)
+                    if real in seen or str(place.resolve()).startswith(real):
+                        continue
+                    seen.add(real)
+                stack.append(inner)
+
+    def images_below(self, folder: Path) -> list[Path]:
+        """Pictures in ``folder`` and its subfolders, sorted by folder; hidden ones are skipped."""
+        key = str(folder)
+        if key not in self._below:
+            self._below[key] = [
+                f"{place}/{name}"
+                for place, listing in self.walk(folder)
+                for name in listing.files
+                if name.lower().endswith(IMAGE_SUFFIXES)
+            ]
+        return [Path(path) for path in self._below[key]]
+
+
+def _list(folder: str) -> Listing:
+    files, folders, hidden = [], [], []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or entry.name in _JUNK:
+                    hidden.append(entry.name)
+                elif entry.is_dir():
+                    folders.append(entry.name)
+                else:
+                    files.append(entry.name)
+    except (OSError, ValueError):  # absent, or a name that no folder can have
+        return _EMPTY
+    return Listing(tuple(sorted(files)), tuple(sorted(folders)), tuple(sorted(hidden)))
+
+
+def is_image(name: str) -> bool:
+    """Whether a file of this name is a picture that we read."""
+    return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; a name that no file can have (too long, a zero byte) is just absent."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder, for names of any kind as in :func:`is_file`."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def by_stem(paths: Iterable[Path]) -> dict[str, list[Path]]:
+    """Stem -> files, in order."""
+    stems: dict[str, list[Path]] = {}
+    for path in paths:
+        stems.setdefault(path.stem, []).append(path)
+    return stems

@@ -1,1 +1,0 @@
-"""Data sets as their files state them, mistakes included."""
