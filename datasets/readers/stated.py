@@ -12,7 +12,7 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.structures import Size
 from pocketvision.datasets.readers.assemble import FoundBoxes, assemble
 from pocketvision.datasets.readers.class_list import ordered_names
-from pocketvision.datasets.readers.coco_entries import short_text
+from pocketvision.datasets.coco.entries import short_text
 from pocketvision.datasets.readers.image_finder import ImageFinder
 from pocketvision.datasets.readers.image_sizes import find_size
 from pocketvision.datasets.readers.tree import FileTree

@@ -16,7 +16,7 @@ from pocketvision.core.resize import Image
 from pocketvision.core.structures import Detections
 from pocketvision.datasets.formats.detect import detect_format
 from pocketvision.datasets.images.read import match_mask, read_image, read_mask
-from pocketvision.datasets.readers.coco_ground_truth import coco_dataset
+from pocketvision.datasets.coco.ground_truth import coco_dataset
 from pocketvision.datasets.records.annotations import (
     AnyRecords,
     ClassificationRecords,

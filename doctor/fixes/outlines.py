@@ -9,7 +9,7 @@ import orjson
 
 from pocketvision.core.files import replacing
 from pocketvision.datasets.formats.contract import Layout
-from pocketvision.datasets.readers.coco_json import load_coco
+from pocketvision.datasets.coco.json_file import load_coco
 from pocketvision.datasets.records.annotations import DetectionRecords
 
 

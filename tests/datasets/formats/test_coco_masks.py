@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pocketvision.core.errors import InputError
 from pocketvision.datasets import read_coco_segmentation, read_mask
-from pocketvision.datasets.masks.run_lengths import area, decode, run_lengths
+from pocketvision.datasets.coco.run_lengths import area, decode, run_lengths
 
 Coco = Callable[..., Path]
 STAR = [30, 2, 40, 30, 10, 12, 50, 12, 20.5, 30]

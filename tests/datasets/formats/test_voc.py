@@ -6,7 +6,7 @@ import pytest
 
 from pocketvision.core.errors import InputError
 from pocketvision.datasets import read_voc
-from pocketvision.datasets.readers.coco_ground_truth import coco_dataset
+from pocketvision.datasets.coco.ground_truth import coco_dataset
 
 
 def test_coordinates_names_and_ids(voc: Path) -> None:

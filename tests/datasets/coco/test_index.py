@@ -14,8 +14,8 @@ from pocketvision.core.errors import InputError
 from pocketvision.datasets import CocoDataModule, DetectionRecords, read_coco
 from pocketvision.datasets.readers import coco_index
 from pocketvision.datasets.readers.assemble import BoxArrays
-from pocketvision.datasets.readers.coco_json import load_coco
-from pocketvision.datasets.readers.coco_rows import RowTables, _all_at_once, _OneByOne
+from pocketvision.datasets.coco.json_file import load_coco
+from pocketvision.datasets.coco.rows import RowTables, _all_at_once, _OneByOne
 from pocketvision.datasets.records.mapped import MappedArray, StringTable
 from pocketvision.datasets.records.notes import Notes
 from pocketvision.datasets.records.stored import is_large

@@ -11,7 +11,7 @@ import pytest
 
 from pocketvision.core.errors import InputError
 from pocketvision.datasets import read_coco
-from pocketvision.datasets.readers.coco_layouts import coco_files
+from pocketvision.datasets.coco.layouts import coco_files
 from pocketvision.datasets.readers.tree import FileTree
 
 Coco = Callable[..., Path]

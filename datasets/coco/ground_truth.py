@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pocketvision.datasets.readers.coco_json import load_coco
+from pocketvision.datasets.coco.json_file import load_coco
 from pocketvision.datasets.records.annotations import DetectionRecords
 
 

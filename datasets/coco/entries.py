@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from pocketvision.core.errors import InputError
-from pocketvision.datasets.readers.coco_json import CocoJson
-from pocketvision.datasets.readers.coco_layouts import expected_folder, image_folder_of
+from pocketvision.datasets.coco.json_file import CocoJson
+from pocketvision.datasets.coco.layouts import expected_folder, image_folder_of
 from pocketvision.datasets.readers.image_finder import ImageFinder, present_names
 from pocketvision.datasets.readers.image_sizes import find_size
 from pocketvision.datasets.readers.tree import FileTree
