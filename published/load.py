@@ -72,10 +72,7 @@ def load_weights(
     """
     path, published = find_file(model, weights)
     if path.suffix in SUFFIXES:
-        imported = import_tensorflow(model, path, class_ids)
-        logger.info("%s", imported.report)
-        _warn_of_other(model, {key: INPUTS[key] for key in ("mean", "std")}, path)
-        return Loaded(imported.report, path, imported.facts, imported.nodes)
+        return _load_tensorflow(model, path, class_ids)
     state = read_state_dict(path)
     passport = read_passport(path) if path.suffix == ".safetensors" else {}
     if is_timm_name(str(weights)):
@@ -95,6 +92,13 @@ def load_weights(
     if passport.get("is_norm_folded"):
         freeze_norms(model)
     return Loaded(report, path, _file_facts(model, passport))
+
+
+def _load_tensorflow(model: VisionModel, path: Path, class_ids: Sequence[int] | None) -> Loaded:
+    imported = import_tensorflow(model, path, class_ids)
+    logger.info("%s", imported.report)
+    _warn_of_other(model, {key: INPUTS[key] for key in ("mean", "std")}, path)
+    return Loaded(imported.report, path, imported.facts, imported.nodes)
 
 
 def _load_whole(

@@ -97,17 +97,6 @@ class VisionTask(L.LightningModule):
         compiled: bool = False,
     ) -> None:
         super().__init__()
-        if schedule not in get_args(Schedule):
-            raise ValueError(f"schedule is {schedule!r}: choose from {', '.join(get_args(Schedule))}.")
-        if not (0 < decay_rate <= 1 and decay_epochs > 0):
-            raise ValueError(
-                f"decay_rate is {decay_rate!r} and decay_epochs {decay_epochs!r}: give a rate above 0, up to "
-                "1, and a number of epochs above 0."
-            )
-        if ema_decay is not None and not 0 <= ema_decay < 1:
-            raise ValueError(f"ema_decay is {ema_decay!r}: give a number from 0 to below 1, or None.")
-        if not 0 < layer_decay <= 1:
-            raise ValueError(f"layer_decay is {layer_decay!r}: give a number above 0, up to 1.")
         self.model = model
         self.loss = loss
         self.optimizer = optimizer
@@ -130,7 +119,21 @@ class VisionTask(L.LightningModule):
             freeze(model, freeze_until)
         if freeze_norms:
             layers.freeze_norms(_body(model))
+        self._check_values()
         self.check()
+
+    def _check_values(self) -> None:
+        if self.schedule not in get_args(Schedule):
+            raise ValueError(f"schedule is {self.schedule!r}: choose from {', '.join(get_args(Schedule))}.")
+        if not (0 < self.decay_rate <= 1 and self.decay_epochs > 0):
+            raise ValueError(
+                f"decay_rate is {self.decay_rate!r} and decay_epochs {self.decay_epochs!r}: give a rate "
+                "above 0, up to 1, and a number of epochs above 0."
+            )
+        if self.ema_decay is not None and not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay is {self.ema_decay!r}: give a number from 0 to below 1, or None.")
+        if not 0 < self.layer_decay <= 1:
+            raise ValueError(f"layer_decay is {self.layer_decay!r}: give a number above 0, up to 1.")
 
     @property
     def data_module(self) -> AnyData:

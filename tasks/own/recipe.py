@@ -66,12 +66,7 @@ def derive_recipe(
     Raises:
         ValueError: a number that is not positive, an unknown task, or minutes without the time of a step.
     """
-    if task not in get_args(TaskName):
-        raise ValueError(f"task is {task!r}: choose from {', '.join(get_args(TaskName))}.")
-    if min(num_images, num_classes, batch_size) < 1 or (minutes is not None and not minutes > 0):
-        raise ValueError("numbers of images, classes, batch size and minutes must be positive.")
-    if minutes is not None and not (seconds_per_step or 0) > 0:
-        raise ValueError("minutes need seconds_per_step, measured on this machine.")
+    _check(num_images, num_classes, batch_size, task, minutes, seconds_per_step)
     steps_per_epoch = max(1, num_images // batch_size)
     num_steps, lines = _num_steps(num_images, num_classes, steps_per_epoch, pretrained)
     if minutes is not None and seconds_per_step is not None:
@@ -106,6 +101,18 @@ def derive_recipe(
         epochs_between_scores=max(1, epochs // 5),
         derivation=tuple(lines),
     )
+
+
+def _check(
+    num_images: int, num_classes: int, batch_size: int, task: TaskName, minutes: float | None,
+    seconds_per_step: float | None,
+) -> None:  # fmt: skip
+    if task not in get_args(TaskName):
+        raise ValueError(f"task is {task!r}: choose from {', '.join(get_args(TaskName))}.")
+    if min(num_images, num_classes, batch_size) < 1 or (minutes is not None and not minutes > 0):
+        raise ValueError("numbers of images, classes, batch size and minutes must be positive.")
+    if minutes is not None and not (seconds_per_step or 0) > 0:
+        raise ValueError("minutes need seconds_per_step, measured on this machine.")
 
 
 def choose_batch_size(num_images: int, task: TaskName) -> int:
