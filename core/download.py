@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import sys
@@ -18,9 +19,13 @@ from typing import Any
 import torch
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.files import write_json
 
 _CHUNK = 1 << 18
 _TIMEOUT_S = 30
+_MAX_BYTES, _MAX_SECONDS = 1 << 33, 7200
+"""Of a file and of its download: what needs more is fetched by other means."""
+_HASH_NAME = "SHA-256"
 _HASH = re.compile(r"-([0-9a-f]{8,64})\.")
 _SHA256 = re.compile(r'(?:W/)?"?([0-9a-f]{64})"?')
 
@@ -32,11 +37,12 @@ def download(url: str, name: str | None = None) -> Path:
     torchvision's files, and what the server says in ``X-Linked-Etag`` or ``ETag``, as Hugging Face does.
 
     What has come before the connection breaks stays under a name of its own and is continued by the next
-    call; the final name appears when the hash is right. Of several processes one fetches the file while
-    the others wait.
+    call, if the server's file is still the same by its ``ETag``, ``Last-Modified`` or hash; the final name
+    appears when the hash is right. Of several processes one fetches the file while the others wait.
 
     Raises:
-        InputError: it can't be fetched or the hash is wrong; says where to put the file by hand.
+        InputError: it can't be fetched, is too large, takes too long or has a wrong hash; says where to put
+            the file by hand.
     """
     path = cache_path(url, name)
     if path.exists():
@@ -53,6 +59,8 @@ def download(url: str, name: str | None = None) -> Path:
             finally:
                 if part.exists() and not part.stat().st_size:
                     part.unlink()
+                if not part.exists():
+                    _state_file(part).unlink(missing_ok=True)
     except (OSError, HTTPException, ValueError) as error:
         raise InputError(
             f"{url} could not be downloaded ({error}): put the file at {path} yourself, "
@@ -96,33 +104,106 @@ def _is_at(path: Path, file: os.stat_result) -> bool:
 
 
 def _fetch(url: str, part: Path) -> str | None:
-    """Append to ``part`` what it lacks, or begin anew where the server can't continue.
+    """Append to ``part`` what it lacks, or begin anew where the server can't continue or has another file.
 
     Returns:
         The SHA-256 that the server states.
     """
-    have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    have, begun = _begun(part)
     redirects = _Redirects()
     try:
-        response = urllib.request.build_opener(redirects).open(request, timeout=_TIMEOUT_S)
+        response = _open(redirects, url, _range(have, begun))
+        if _is_partial(response) and not _continues(response, have, begun, redirects):
+            response.close()
+            response, have = _open(redirects, url, {}), 0
     except urllib.error.HTTPError as error:
         if error.code == 416 and have:  # nothing is left to send
             return redirects.stated
         raise
     with response:
-        is_continued = getattr(response, "status", None) == 206
-        have = have if is_continued else 0
-        length = response.headers.get("Content-Length")
-        total = have + int(length) if length else None
-        with part.open("ab" if is_continued else "wb") as file:
-            progress = _Progress(part.stem, have, total)
-            while chunk := response.read(_CHUNK):
-                file.write(chunk)
-                progress.add(len(chunk))
-    if total is not None and part.stat().st_size < total:
-        raise OSError(f"the connection broke off after {part.stat().st_size} of {total} bytes; try again")
-    return redirects.stated or _stated_hash(response.headers, is_asked=not redirects.count)
+        if not _is_partial(response):
+            have = 0
+            _keep_state(part, _state(response, redirects))
+        _receive(response, part, have)
+    return _state(response, redirects).get(_HASH_NAME)
+
+
+def _open(redirects: _Redirects, url: str, headers: dict[str, str]) -> Any:
+    request = urllib.request.Request(url, headers=headers)
+    return urllib.request.build_opener(redirects).open(request, timeout=_TIMEOUT_S)
+
+
+def _is_partial(response: Any) -> bool:
+    return getattr(response, "status", None) == 206
+
+
+def _begun(part: Path) -> tuple[int, dict[str, str]]:
+    """How many bytes have come, and what the server said of them; 0 where nothing tells of which file."""
+    have = part.stat().st_size if part.exists() else 0
+    try:
+        state = json.loads(_state_file(part).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        state = {}
+    if not isinstance(state, dict) or not (state or _HASH.search(part.stem)):
+        return 0, {}
+    return have, {str(name): str(value) for name, value in state.items()}
+
+
+def _state(response: Any, redirects: _Redirects) -> dict[str, str]:
+    """What tells a file from another, or from itself after a change."""
+    stated = redirects.stated or _stated_hash(response.headers, is_asked=not redirects.count)
+    found = {name: response.headers.get(name) for name in ("ETag", "Last-Modified")}
+    return {name: value for name, value in {**found, _HASH_NAME: stated}.items() if value}
+
+
+def _keep_state(part: Path, state: dict[str, str]) -> None:
+    _state_file(part).unlink(missing_ok=True)
+    if state:
+        write_json(_state_file(part), state)
+
+
+def _state_file(part: Path) -> Path:
+    return part.with_name(f"{part.name}.state")
+
+
+def _range(have: int, state: dict[str, str]) -> dict[str, str]:
+    """The headers that ask for the rest, and for all of a file that has changed."""
+    if not have:
+        return {}
+    tag = state.get("ETag", "W/")
+    same = state.get("Last-Modified") if tag.startswith("W/") else tag
+    return {"Range": f"bytes={have}-", **({"If-Range": same} if same else {})}
+
+
+def _continues(response: Any, have: int, begun: dict[str, str], redirects: _Redirects) -> bool:
+    """Whether a partial answer is the rest of what is there: not every server knows If-Range."""
+    now = _state(response, redirects)
+    is_same = all(now.get(name, value) == value for name, value in begun.items())
+    return is_same and (response.headers.get("Content-Range") or f"bytes {have}-").startswith(
+        f"bytes {have}-"
+    )
+
+
+def _receive(response: Any, part: Path, have: int) -> None:
+    """
+    Raises:
+        OSError: the connection broke off, or it is too large or takes too long.
+    """
+    length = response.headers.get("Content-Length")
+    total = have + int(length) if length else None
+    with part.open("ab" if have else "wb") as file:
+        progress, start = _Progress(part.stem, have, total), time.monotonic()
+        # read1 gives what has come: read would wait for a whole chunk from a server that sends byte by byte.
+        while chunk := response.read1(_CHUNK):
+            have += len(chunk)
+            if max(have, total or 0) > _MAX_BYTES:
+                raise OSError(f"it is larger than {_MAX_BYTES / 2**30:g} GiB")
+            if time.monotonic() - start > _MAX_SECONDS:
+                raise OSError(f"it took longer than {_MAX_SECONDS} s; what has come is kept")
+            file.write(chunk)
+            progress.add(len(chunk))
+    if total is not None and have < total:
+        raise OSError(f"the connection broke off after {have} of {total} bytes; try again")
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

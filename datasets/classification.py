@@ -34,7 +34,7 @@ class ClassificationDataset(SampleDataset[ClassificationRecords, ClassificationA
     def sample(self, epoch: int, index: int) -> tuple[Tensor, ClassTarget]:
         picture = PictureFile(self.records.image_paths[index], None, self.cache, self.kept_size)
         if self.augmentation is None:
-            image = self.resize.apply(picture.read())
+            image = self.resize.apply(picture.read().pixels)
         else:
             image = self.augmentation(picture, self.resize, sample_rng(self.seed, epoch, index))
         target = ClassTarget(

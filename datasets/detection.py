@@ -44,7 +44,7 @@ class DetectionDataset(SampleDataset[DetectionRecords, DetectionAugmentation, Bo
         picture = as_picture(self._read(index))
         boxes, labels = self._trained(index)
         if self.augmentation is None:
-            image, size = self.resize.apply(picture.read()), picture.size
+            image, size = self.resize.apply(picture.read().pixels), picture.size
             boxes = self.resize.apply_to_boxes(boxes, size)
         else:
             rng = sample_rng(self.seed, epoch, index)

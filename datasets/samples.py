@@ -17,7 +17,7 @@ from pocketvision.core.structures import Size
 from pocketvision.datasets.failures import FailedSampleError, FailedSamples
 from pocketvision.datasets.images.decoded_cache import ImageCache
 from pocketvision.datasets.images.picture import Picture
-from pocketvision.datasets.images.read import Array
+from pocketvision.datasets.images.read import Reading
 from pocketvision.datasets.sampling import EpochIndex
 
 
@@ -107,7 +107,7 @@ class NamedPicture:
     def size(self) -> Size:
         return self._named(lambda: self.picture.size)
 
-    def read(self, scale: float = 1.0) -> Array:
+    def read(self, scale: float = 1.0) -> Reading:
         return self._named(lambda: self.picture.read(scale))
 
     def _named(self, get: Callable[[], _Value]) -> _Value:

@@ -12,7 +12,7 @@ from pocketvision.core.structures import MaskTarget, SegmentationSamples, Size
 from pocketvision.datasets.augment.recipes import SegmentationAugmentation
 from pocketvision.datasets.detection import to_tensor
 from pocketvision.datasets.images.picture import Picture, PictureFile, as_picture
-from pocketvision.datasets.images.read import Array, read_mask
+from pocketvision.datasets.images.read import Array, Reading, match_mask, read_mask
 from pocketvision.datasets.records.annotations import SegmentationRecords
 from pocketvision.datasets.samples import SampleDataset
 from pocketvision.datasets.sampling import sample_rng
@@ -39,7 +39,7 @@ class SegmentationDataset(SampleDataset[SegmentationRecords, SegmentationAugment
         read, mask = self._read(index)
         picture = as_picture(read)
         if self.augmentation is None:
-            image, size = self.resize.apply(picture.read()), picture.size
+            image, size = self.resize.apply(picture.read().pixels), picture.size
         else:
             size, rng = picture.size, sample_rng(self.seed, epoch, index)
             image, mask = self.augmentation(picture, mask, self.resize, rng)
@@ -57,6 +57,8 @@ class SegmentationDataset(SampleDataset[SegmentationRecords, SegmentationAugment
         image_path, mask_path = self.records.image_paths[index], self.records.mask_paths[index]
         picture, mask = PictureFile(image_path, None, self.cache, self.kept_size), self._read_mask(mask_path)
         if picture.size != mask.shape:
+            mask = match_mask(mask, image_path)
+        if picture.size != mask.shape:
             raise InputError(
                 f"{mask_path} is {mask.shape[1]}x{mask.shape[0]} pixels, but its image {image_path} is "
                 f"{picture.size[1]}x{picture.size[0]}: bring both to one size."
@@ -64,11 +66,12 @@ class SegmentationDataset(SampleDataset[SegmentationRecords, SegmentationAugment
         return picture, self.records.to_classes(mask, mask_path)
 
     def _read_mask(self, path: str) -> Array:
-        def decode() -> tuple[Array, Size]:
+        def decode() -> Reading:
             mask = read_mask(path)
-            return mask, (mask.shape[0], mask.shape[1])
+            size = mask.shape[0], mask.shape[1]
+            return Reading(mask, size, size)
 
-        return decode()[0] if self.cache is None else self.cache.load(path, None, decode)[0]
+        return (decode() if self.cache is None else self.cache.load(path, None, decode)).pixels
 
 
 def collate_segmentation(samples: list[tuple[Tensor, MaskTarget]]) -> SegmentationSamples:

@@ -31,7 +31,7 @@ KINDS: dict[str, Kind] = {
         "error", "Annotations state another image size", "the file's size is stated, boxes are scaled to it"
     ),
     "size_turned": Kind(
-        "error", "Annotations fit the turned image, not the stored one", "rewritten upright, as annotated"
+        "warning", "Annotations fit the stored image, which EXIF turns", "rewritten as stored, as annotated"
     ),
     "image_id_twice": Kind("error", "Image id is there twice", "the first is kept"),
     "image_twice": Kind("warning", "Image file is listed twice", "the first is kept"),

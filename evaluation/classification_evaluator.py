@@ -18,7 +18,7 @@ from pocketvision.evaluation.originals import Samples, original_image
 from pocketvision.evaluation.per_image_results import ClassificationImages
 from pocketvision.evaluation.report.document import Section
 from pocketvision.evaluation.report.figures import bars, confusion_picture
-from pocketvision.evaluation.report.sheets import NUM_PICTURES, Answer, classification_sheet
+from pocketvision.evaluation.report.sheets import NUM_PICTURES, Answer, classification_sheet, fit_tile
 from pocketvision.metrics import AccuracyMetric
 from pocketvision.metrics.accuracy import ResampledAccuracy
 from pocketvision.metrics.bootstrap import Interval, intervals
@@ -113,7 +113,7 @@ class ClassificationEvaluator:
 
 
 def _worst(numbered: list[tuple[int, dict[str, Any]]], samples: Samples) -> Section:
-    images = [original_image(samples, i) for i, _ in numbered]
+    images = [fit_tile(original_image(samples, i))[0] for i, _ in numbered]
     answers = [
         Answer(result["class_name"], result["predicted"][0], result["scores"][0]) for _, result in numbered
     ]

@@ -94,9 +94,9 @@ def copy_paste(
         if place is None:
             continue
         stretch = replace(resize, image_size=(height, width), mode="stretch")
-        pixels = other.picture.read(needed_scale(box, stretch))
+        pixels, _, covers = other.picture.read(needed_scale(box, stretch))
         left, top, right, bottom = place
-        image[top:bottom, left:right] = show(pixels, size, box, stretch, fill)[0]
+        image[top:bottom, left:right] = show(pixels, covers, box, stretch, fill)[0]
         boxes = np.concatenate((boxes, np.array([place], dtype=np.float32)))
         labels = np.append(labels, other.labels[index])
     return MixedSample(image, boxes, labels)
@@ -111,11 +111,13 @@ def view(
     """
     picture, boxes, labels = annotated
     boxes, labels = boxes_in(boxes, labels, window)
-    corners, size = np.array([window]), picture.size
-    turned_size, (turned_window,) = turn(corners, size, quarters)
-    boxes = turn(boxes, size, quarters)[1]
-    pixels = np.rot90(picture.read(needed_scale(turned_window, resize)), quarters)
-    image, landing = show(pixels, turned_size, turned_window.tolist(), resize, fill)
+    corners = np.array([window])
+    scale = needed_scale(turn(corners, picture.size, quarters)[1][0], resize)
+    pixels, _, covers = picture.read(scale)
+    turned_covers, (turned_window,) = turn(corners, covers, quarters)
+    boxes = turn(boxes, covers, quarters)[1]
+    turned = np.rot90(pixels, quarters)
+    image, landing = show(turned, turned_covers, turned_window.tolist(), resize, fill)
     return MixedSample(image, *clean_boxes(landing(boxes), labels, resize.image_size))
 
 

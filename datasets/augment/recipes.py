@@ -195,10 +195,13 @@ class SegmentationAugmentation:
         factor = original / scaled
         low = np.floor(start * factor)
         high = np.maximum(low + 1, np.minimum(original, np.ceil((start + visible) * factor)))
-        pixels = picture.read(float((visible / (high - low)).max()))
-        # Whole pixels of what was read, which may be coarser than the mask; the mask's part is the same.
-        share = np.array(pixels.shape[:2]) / original
-        first, last = np.floor(low * share + 1e-6), np.ceil(high * share - 1e-6)
+        pixels, _, covers = picture.read(float((visible / (high - low)).max()))
+        # Whole pixels of what was read, which may be coarser than the mask; the mask's part is the same,
+        # so that pixels which reach beyond its end are left out.
+        share = np.array(pixels.shape[:2]) / covers
+        first = np.floor(low * share + 1e-6)
+        last = np.minimum(np.ceil(high * share - 1e-6), np.floor(original * share + 1e-6))
+        last = np.maximum(last, first + 1)
         part, mask_part = _slices(first, last), _slices(np.round(first / share), np.round(last / share))
         stretch = replace(resize, image_size=(int(visible[0]), int(visible[1])), mode="stretch")
         return stretch.apply(pixels[part]), stretch.apply_to_mask(mask[mask_part])
@@ -236,8 +239,8 @@ class ClassificationAugmentation:
         picture, stretch = as_picture(image), replace(resize, mode="stretch")
         rows, columns = inception_window(picture.size, self.crop_scale, self.crop_ratio, rng)
         window = columns.start, rows.start, columns.stop, rows.stop
-        pixels = picture.read(needed_scale(window, stretch))
-        part = show(pixels, picture.size, window, stretch, MEAN_COLOR)[0]
+        pixels, _, covers = picture.read(needed_scale(window, stretch))
+        part = show(pixels, covers, window, stretch, MEAN_COLOR)[0]
         return flip_and_color(self, part, {}, rng)[0]
 
 

@@ -43,18 +43,19 @@ def needed_scale(window: Sequence[float], resize: Resize) -> float:
 
 
 def show(
-    pixels: Array, size: Size, window: Sequence[float], resize: Resize, fill: FillColor
+    pixels: Array, covers: Size, window: Sequence[float], resize: Resize, fill: FillColor
 ) -> tuple[Array, Landing]:
-    """The part ``window`` (x1, y1, x2, y2) of an image of ``size``, as ``resize`` makes an input of it.
+    """The part ``window`` (x1, y1, x2, y2) of an image, as ``resize`` makes an input of it.
 
-    ``pixels`` are the whole image at any resolution. What the window shows beyond the image has the color
-    ``fill``. The image's border falls on whole pixels of the view; boxes that are moved by the returned
-    :class:`Landing` stay on their objects exactly.
+    ``pixels`` are the whole image at any resolution and show ``covers`` (height, width) of it: up to the
+    end of their last row and column, which of a reduced JPEG lies beyond the image's own. What the window
+    shows beyond them has the color ``fill``. The image's border falls on whole pixels of the view; boxes
+    that are moved by the returned :class:`Landing` stay on their objects.
     """
     left, top, right, bottom = window
     rows, columns = resize.content_size((math.ceil(bottom - top), math.ceil(right - left)))
-    y = _fit(top, bottom, size[0], pixels.shape[0], rows)
-    x = _fit(left, right, size[1], pixels.shape[1], columns)
+    y = _fit(top, bottom, covers[0], pixels.shape[0], rows)
+    x = _fit(left, right, covers[1], pixels.shape[1], columns)
     part = pixels[y.start : y.stop, x.start : x.stop]
     if min(part.strides) < 0 or part.strides[1] < part.strides[2]:
         part = np.ascontiguousarray(part)  # a turned image
@@ -77,7 +78,7 @@ class _Span(NamedTuple):
 
 
 def _fit(low: float, high: float, length: int, stored: int, output: int) -> _Span:
-    """For the window's ends, the image's length and that of its pixels, and the view's."""
+    """For the window's ends, the length that is covered by how many pixels, and the view's."""
     share, factor = stored / length, output / (high - low)
     start = min(max(0, math.floor(low * share + _SLACK)), stored - 1)
     stop = max(start + 1, min(stored, math.ceil(high * share - _SLACK)))

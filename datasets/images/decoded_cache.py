@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import mmap
 import os
 import struct
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +16,12 @@ import numpy as np
 
 from pocketvision.core.files import replacing
 from pocketvision.core.structures import Size
-from pocketvision.datasets.images.read import Array
+from pocketvision.datasets.images.read import Array, Reading
 
-_HEADER = struct.Struct("<8s7q")
-"""Magic, the source's mtime in ns and size in bytes, rows, columns, channels, original height and width."""
-_MAGIC = b"pvpix 1\n"
+_HEADER = struct.Struct("<8s9qII")
+"""Magic, the source's mtime in ns and size in bytes, rows, columns, channels, the image's height and width,
+those that the pixels cover, and checksums of the pixels and of what stands before in the header."""
+_MAGIC = b"pvpix 2\n"
 _PAGE = 4096
 
 
@@ -26,7 +29,8 @@ _PAGE = 4096
 class ImageCache:
     """Up to ``num_bytes`` of decoded pixels, a file an image, mapped into memory when read.
 
-    An entry counts while its source has the same modification time and size. Entries are written under a
+    An entry counts while its source has the same modification time and size, and its own bits are those
+    that were written: of any that have flipped the image is decoded again. Entries are written under a
     temporary name and moved, so a killed worker leaves none half-written. Nothing is thrown out while
     training: an epoch reads every image once, for which keeping any fixed part is best.
     """
@@ -34,10 +38,8 @@ class ImageCache:
     folder: Path
     num_bytes: int
 
-    def load(
-        self, path: str, kept_size: Size | None, decode: Callable[[], tuple[Array, Size]]
-    ) -> tuple[Array, Size]:
-        """Pixels of ``path`` and the size of the file's image, from the cache or from ``decode``.
+    def load(self, path: str, kept_size: Size | None, decode: Callable[[], Reading]) -> Reading:
+        """What ``path`` shows, from the cache or from ``decode``.
 
         ``kept_size`` is part of an entry's name: pixels kept for smaller inputs are of no use here.
 
@@ -53,9 +55,9 @@ class ImageCache:
         found = _read(file, source)
         if found is not None:
             return found
-        pixels, size = decode()
-        self._write(file, pixels, size, source)
-        return pixels, size
+        reading = decode()
+        self._write(file, reading, source)
+        return reading
 
     def make_room(self, entries: Iterable[tuple[str, Size | None]]) -> int:
         """Bring the folder below its size, for a run that will ``load`` these; returns how many are there.
@@ -91,14 +93,16 @@ class ImageCache:
             is_own = f"{file.parent.name}/{file.name}" in own
             yield is_own, status.st_mtime_ns, _round_up(status.st_size), file
 
-    def _write(self, file: Path, pixels: Array, size: Size, source: tuple[int, int]) -> None:
-        channels = pixels.shape[2] if pixels.ndim == 3 else 0
-        header = _HEADER.pack(_MAGIC, *source, *pixels.shape[:2], channels, *size)
+    def _write(self, file: Path, reading: Reading, source: tuple[int, int]) -> None:
+        pixels = np.ascontiguousarray(reading.pixels)
+        shape = (*pixels.shape[:2], pixels.shape[2] if pixels.ndim == 3 else 0)
+        facts = (_MAGIC, *source, *shape, *reading.size, *reading.covers, _checksum(pixels.reshape(-1)))
+        header = _HEADER.pack(*facts, zlib.crc32(_HEADER.pack(*facts, 0)))
         try:
             if self._reserve(len(header) + pixels.nbytes):
                 with replacing(file) as temporary, temporary.open("wb") as stream:
                     stream.write(header)
-                    stream.write(np.ascontiguousarray(pixels).data)
+                    stream.write(pixels.data)
         except OSError:
             return  # a full or read-only disk costs speed, not the training
 
@@ -125,8 +129,8 @@ def _name(path: str, kept_size: Size | None) -> str:
     return f"{digest[:2]}/{digest[2:]}"
 
 
-def _read(file: Path, source: tuple[int, int]) -> tuple[Array, Size] | None:
-    """The entry, unless it is missing, belongs to another state of its source, or is cut short."""
+def _read(file: Path, source: tuple[int, int]) -> Reading | None:
+    """The entry, unless it is missing, belongs to another state of its source, or is damaged."""
     try:
         descriptor = os.open(file, os.O_RDONLY)
     except OSError:
@@ -138,11 +142,25 @@ def _read(file: Path, source: tuple[int, int]) -> tuple[Array, Size] | None:
         content = mmap.mmap(descriptor, length, access=mmap.ACCESS_READ)
     finally:
         os.close(descriptor)
-    magic, modified, num_bytes, rows, columns, channels, height, width = _HEADER.unpack_from(content)
-    shape = (rows, columns, channels) if channels else (rows, columns)
-    if magic != _MAGIC or (modified, num_bytes) != source or length != _HEADER.size + int(np.prod(shape)):
+    *facts, own = _HEADER.unpack_from(content)
+    if facts[0] != _MAGIC or own != zlib.crc32(_HEADER.pack(*facts, 0)) or tuple(facts[1:3]) != source:
         return None
-    return np.frombuffer(content, np.uint8, offset=_HEADER.size).reshape(shape), (height, width)
+    rows, columns, channels, height, width, covered_height, covered_width, expected = facts[3:]
+    shape = (rows, columns, channels) if channels else (rows, columns)
+    pixels = np.frombuffer(content, np.uint8, offset=_HEADER.size)
+    if len(pixels) != math.prod(shape) or _checksum(pixels) != expected:
+        return None
+    return Reading(pixels.reshape(shape), (height, width), (covered_height, covered_width))
+
+
+def _checksum(pixels: Array) -> int:
+    """Of flat pixels: the sums of 512 interleaved columns of eight bytes, and CRC-32 of those.
+
+    A CRC of all would take as long as half of a sample; the sums are read as fast as memory is.
+    """
+    end = len(pixels) // _PAGE * _PAGE
+    sums = pixels[:end].view(np.uint64).reshape(-1, _PAGE // 8).sum(axis=0, dtype=np.uint64)
+    return zlib.crc32(pixels[end:].data, zlib.crc32(sums.data))
 
 
 def _remove_if_abandoned(file: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
@@ -12,9 +12,7 @@ import numpy as np
 from pocketvision.core.errors import InputError
 from pocketvision.core.structures import Size
 from pocketvision.datasets.images.decoded_cache import ImageCache
-from pocketvision.datasets.images.read import Array, read_image, read_size
-
-_JPEG = (".jpg", ".jpeg")
+from pocketvision.datasets.images.read import Array, Reading, read_reduced, read_size
 
 
 class Picture(Protocol):
@@ -25,7 +23,7 @@ class Picture(Protocol):
         """(height, width) of the whole image."""
         ...
 
-    def read(self, scale: float = 1.0) -> Array:
+    def read(self, scale: float = 1.0) -> Reading:
         """All of the image (h, w, 3) uint8 RGB, with at least ``scale`` times the pixels along each side."""
         ...
 
@@ -40,8 +38,8 @@ class Pixels:
     def size(self) -> Size:
         return self.array.shape[0], self.array.shape[1]
 
-    def read(self, scale: float = 1.0) -> Array:
-        return self.array
+    def read(self, scale: float = 1.0) -> Reading:
+        return Reading(self.array, self.size, self.size)
 
 
 def as_picture(image: Array | Picture) -> Picture:
@@ -65,7 +63,6 @@ class PictureFile:
     cache: ImageCache | None = None
     kept_size: Size | None = None
     _found_size: Size | None = None
-    _whole: Array | None = field(default=None, repr=False)
 
     @property
     def size(self) -> Size:
@@ -78,64 +75,43 @@ class PictureFile:
         if known is not None:
             return known
         if self.cache is not None:
-            return self._kept[1]
-        if self.path.lower().endswith(_JPEG):
-            self._found_size = read_size(self.path)
-        else:
-            self._whole = self.read()
-        assert self._found_size is not None
+            return self._kept.size
+        self._found_size = read_size(self.path)
         return self._found_size
 
-    def read(self, scale: float = 1.0) -> Array:
+    def read(self, scale: float = 1.0) -> Reading:
         """See :class:`Picture`.
 
         Raises:
             InputError: the file cannot be read, or has another size than stated.
         """
-        if self.cache is not None:
-            image, size = self._kept
-            self._check(size, 1)
-            return image
-        if self._whole is not None:
-            return self._whole
-        reduction = self._reduction(scale)
-        image = read_image(self.path, reduction)
-        if reduction == 1:
-            self._found_size = image.shape[0], image.shape[1]
-        self._check((image.shape[0] * reduction, image.shape[1] * reduction), reduction)
-        return image
+        reading = read_reduced(self.path, scale) if self.cache is None else self._kept
+        self._found_size = reading.size
+        if self.stated_size not in (None, reading.size):
+            height, width = self.stated_size
+            raise InputError(
+                f"{self.path} is {reading.size[1]}x{reading.size[0]} pixels, but its annotation says "
+                f"{width}x{height}: its boxes belong to another version of the image; replace one of the two."
+            )
+        return reading
 
     @cached_property
-    def _kept(self) -> tuple[Array, Size]:
+    def _kept(self) -> Reading:
         assert self.cache is not None
         return self.cache.load(self.path, self.kept_size, self._decode)
 
-    def _decode(self) -> tuple[Array, Size]:
-        """The pixels to keep, and the size of the file's image."""
-        size = read_size(self.path) if self.path.lower().endswith(_JPEG) else None
-        scale = 1.0 if self.kept_size is None or size is None else _scale(size, self.kept_size)
-        image = read_image(self.path, self._reduction(scale))
-        size = size or (image.shape[0], image.shape[1])
-        if self.kept_size is None or (scale := _scale(size, self.kept_size)) >= 1:
-            return image, size
-        height, width = (max(1, round(side * scale)) for side in size)
-        return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)), size
-
-    def _reduction(self, scale: float) -> int:
-        if not self.path.lower().endswith(_JPEG):
-            return 1
-        return next((reduction for reduction in (8, 4, 2) if reduction * scale <= 1), 1)
-
-    def _check(self, found: Size, tolerance: int) -> None:
-        """A reduced image's sides are known up to its reduction."""
-        if self.stated_size is None:
-            return
-        height, width = self.stated_size
-        if abs(found[0] - height) >= tolerance or abs(found[1] - width) >= tolerance:
-            raise InputError(
-                f"{self.path} is {found[1]}x{found[0]} pixels, but its annotation says "
-                f"{width}x{height}: its boxes belong to another version of the image; replace one of the two."
-            )
+    def _decode(self) -> Reading:
+        """What to keep."""
+        if self.kept_size is None:
+            return read_reduced(self.path)
+        scale = _scale(read_size(self.path), self.kept_size)
+        reading = read_reduced(self.path, scale)
+        if scale >= 1:
+            return reading
+        # Of what the pixels cover: sides of the image itself would stretch a reduced one.
+        height, width = (max(1, round(side * scale)) for side in reading.covers)
+        small = cv2.resize(reading.pixels, (width, height), interpolation=cv2.INTER_AREA)
+        return reading._replace(pixels=np.asarray(small, dtype=np.uint8))
 
 
 def _scale(size: Size, least: Size) -> float:

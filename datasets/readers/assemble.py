@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pocketvision.datasets.images.upright import turn_stored
 from pocketvision.datasets.records.annotations import DetectionRecords
 
 FloatBoxes = npt.NDArray[np.float64]
@@ -73,6 +74,7 @@ def assemble(
     areas = np.where(np.isnan(found.areas), sides.prod(axis=1), found.areas)
     keep = np.asarray((sides > 0).all(axis=1), dtype=np.bool_)
     beyond = np.asarray(keep & (np.abs(boxes - original) > 1).any(axis=1), dtype=np.bool_)
+    turned = turn_stored(image_paths, image_sizes, owners, boxes)
     order = np.argsort(owners[keep], kind="stable")
     counts = np.bincount(owners[keep], minlength=len(image_paths))
     return DetectionRecords(
@@ -91,8 +93,19 @@ def assemble(
         notes=(
             *_note(~keep, name_of, "without area inside their image were dropped"),
             *_note(beyond, name_of, "reached more than a pixel beyond their image and were clipped"),
+            *_turned(turned, image_paths),
         ),
         difficult=found.difficult[keep][order],
+    )
+
+
+def _turned(images: list[int], paths: list[str]) -> tuple[str, ...]:
+    if not images:
+        return ()
+    what = "1 image is" if len(images) == 1 else f"{len(images)} images are"
+    return (
+        f"{what} turned by EXIF, and as their annotations state the sizes before it, "
+        f"their boxes were turned too (first: {paths[images[0]]}).",
     )
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from pocketvision.core.errors import InputError
+from pocketvision.datasets.images.header import opened
+from pocketvision.datasets.images.read import read_bytes
 from pocketvision.datasets.readers.folders import is_file, read_lines
 from pocketvision.datasets.readers.mask_cache import cached_masks, mask_folder_of
 from pocketvision.datasets.records.annotations import Mask
@@ -121,19 +122,14 @@ def _narrow(pixels: npt.NDArray[np.int64], path: str) -> Mask:
 
 
 def _mode(path: str) -> str:
-    try:
-        with Image.open(path) as mask:
-            return str(mask.mode)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as a mask ({error}): replace the file.") from None
+    with opened(read_bytes(path), path) as mask:
+        return str(mask.mode)
 
 
 def _pixels(path: str, modes: tuple[str, ...]) -> npt.NDArray[np.int64]:
-    try:
-        with Image.open(path) as mask:
-            mode, values = mask.mode, np.asarray(mask)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as a mask ({error}): replace the file.") from None
+    with opened(read_bytes(path), path) as mask:
+        mask.load()
+        mode, values = mask.mode, np.asarray(mask)
     if mode not in modes:
         raise InputError(
             f"{path} has pixels of type {mode}, other masks {modes[0]}: convert all to one type."

@@ -14,7 +14,7 @@ from torch import Tensor
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Image
 from pocketvision.core.structures import Detections
-from pocketvision.datasets.images.read import read_image, read_mask
+from pocketvision.datasets.images.read import match_mask, read_image, read_mask
 from pocketvision.datasets.readers.coco_ground_truth import coco_dataset
 from pocketvision.datasets.readers.detect_format import detect_format
 from pocketvision.datasets.records.annotations import (
@@ -24,7 +24,6 @@ from pocketvision.datasets.records.annotations import (
     SegmentationRecords,
 )
 from pocketvision.datasets.records.splits import take
-from pocketvision.deploy.predict.frames import read_picture
 from pocketvision.deploy.predict.sources import IMAGE_SUFFIXES
 from pocketvision.deploy.runtimes.artifact import Artifact
 from pocketvision.metrics import AccuracyMetric, CocoMetric, IoUMetric
@@ -50,13 +49,12 @@ class ImageSet(NamedTuple):
     records: AnyRecords | None = None
 
     def read(self, index: int) -> Image:
-        """Image ``index``, upright unless its boxes or mask describe the stored pixels.
+        """Image ``index``.
 
         Raises:
             InputError: it is missing or broken.
         """
-        path = self.paths[index]
-        return read_picture(path) if self.records is None else read_image(path)
+        return read_image(self.paths[index])
 
 
 class TruthScore:
@@ -92,7 +90,8 @@ class TruthScore:
         if isinstance(self.records, SegmentationRecords):
             assert isinstance(self.metric, IoUMetric)
             path = self.records.mask_paths[index]
-            self.metric.update(result, self.records.to_classes(read_mask(path), path), image_id)
+            mask = match_mask(read_mask(path), self.records.image_paths[index])
+            self.metric.update(result, self.records.to_classes(mask, path), image_id)
         else:
             assert isinstance(self.metric, AccuracyMetric)
             assert isinstance(self.records, ClassificationRecords)

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
+from pocketvision.datasets.images.read import read_image
 from pocketvision.datasets.sampling import spread
-from pocketvision.deploy.predict.frames import read_picture
 from pocketvision.deploy.predict.sources import find_sources
 
 
@@ -24,5 +24,5 @@ def read_calibration_images(folder: Path, resize: Resize, num_images: int) -> Te
     if not paths:
         raise InputError(f"{folder} holds no images: give a folder that does with --calibration.")
     chosen = [paths[i] for i in spread(len(paths), num_images)]
-    images = [torch.from_numpy(resize.apply(read_picture(path))) for path in chosen]
+    images = [torch.from_numpy(resize.apply(read_image(path))) for path in chosen]
     return torch.stack(images).permute(0, 3, 1, 2).contiguous()

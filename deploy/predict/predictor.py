@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -15,15 +16,15 @@ from torch import Tensor
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Image
 from pocketvision.core.structures import Detections
-from pocketvision.deploy.predict.frames import from_pillow, read_picture
+from pocketvision.datasets.images.read import decode_image, from_pillow, read_image
 from pocketvision.deploy.predict.prediction import Prediction
 from pocketvision.deploy.predict.tiling import Tiling, Window, merge_detections, merge_label_maps
 from pocketvision.deploy.runtimes.opening import open_runtime
 from pocketvision.deploy.runtimes.protocol import Runtime
 from pocketvision.deploy.runtimes.results import classify, finish_detections, restore_detections, segment
 
-ImageLike = str | Path | npt.NDArray[np.uint8] | PillowImage.Image
-"""A path, an array (H, W, 3) uint8 RGB, or a Pillow image."""
+ImageLike = str | Path | bytes | IO[bytes] | npt.NDArray[np.uint8] | PillowImage.Image
+"""A path, the bytes of a file or a file that is open, an array (H, W, 3) uint8 RGB, or a Pillow image."""
 
 _NUM_CLASSES = 5
 
@@ -192,7 +193,11 @@ def _open(path: Path, threads: int | None) -> Runtime:
 
 def _to_array(image: ImageLike) -> Image:
     if isinstance(image, str | Path):
-        return read_picture(image)
+        return read_image(str(image))
+    if isinstance(image, bytes | bytearray | memoryview):
+        return decode_image(bytes(image), "The image")
+    if hasattr(image, "read"):
+        return decode_image(image.read(), str(getattr(image, "name", "The image")))
     if isinstance(image, PillowImage.Image):
         return from_pillow(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:

@@ -1,13 +1,13 @@
-"""What lies at an http address, copied whole."""
+"""What lies at an http address, copied whole: up to a size, within a time, and with its password kept."""
 
 from __future__ import annotations
 
 import base64
 import http.client
-import shutil
+import time
 import urllib.error
 import urllib.request
-from typing import IO
+from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
 from pocketvision.core.errors import InputError
@@ -16,12 +16,19 @@ from pocketvision.deploy.predict.sources import Source
 _TIMEOUT = 15
 """Seconds without an answer."""
 
+_MAX_BYTES = {"image": 1 << 28, "stream": 1 << 32, "video": 1 << 32}
+_MAX_SECONDS = {"image": 120, "stream": 1800, "video": 1800}
+"""Of a picture and of a video."""
+_CHUNK = 1 << 16
+
 
 def fetch(source: Source, target: IO[bytes]) -> None:
-    """Write what is at the address of ``source`` to ``target``; a name and password in it are sent along.
+    """Write what is at the address of ``source`` to ``target``.
+
+    A name and password in the address are sent along, but not to another host that the server names.
 
     Raises:
-        InputError: the server can't be reached, or refuses.
+        InputError: the server can't be reached, refuses, sends too much or takes too long.
     """
     parts = urlsplit(source.name)
     request = urllib.request.Request(source.public_name)  # urllib can't read passwords in addresses
@@ -29,10 +36,59 @@ def fetch(source: Source, target: IO[bytes]) -> None:
         secret = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         request.add_header("Authorization", f"Basic {base64.b64encode(secret.encode()).decode()}")
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
-            shutil.copyfileobj(answer, target)
+        opener = urllib.request.build_opener(_Redirects())
+        with opener.open(request, timeout=_TIMEOUT) as answer:
+            _copy(source, answer, target)
+    except InputError:
+        raise
     except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise InputError(
             f"{source.public_name} can't be fetched ({reason}): check the address and the network."
         ) from None
+
+
+def _copy(source: Source, answer: Any, target: IO[bytes]) -> None:
+    """
+    Raises:
+        InputError: it is too large or takes too long.
+    """
+    most, deadline = _MAX_BYTES[source.kind], time.monotonic() + _MAX_SECONDS[source.kind]
+    stated, num_bytes = answer.headers.get("Content-Length") or "0", 0
+    if stated.isdecimal() and int(stated[:20]) > most:
+        raise _too_much(source, most)
+    # read1 returns what has come: read would wait for a whole chunk from a server that sends byte by byte.
+    while chunk := answer.read1(_CHUNK):
+        num_bytes += len(chunk)
+        if num_bytes > most:
+            raise _too_much(source, most)
+        if time.monotonic() > deadline:
+            raise InputError(
+                f"{source.public_name} took longer than {_MAX_SECONDS[source.kind]} s: fetch it by other "
+                "means, and give the file."
+            )
+        target.write(chunk)
+
+
+def _too_much(source: Source, most: int) -> InputError:
+    return InputError(
+        f"{source.public_name} is larger than {most / 2**20:.0f} MiB: fetch it by other means, and give the "
+        "file."
+    )
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """urllib itself would send the password on to whichever host it is sent to."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        following = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if following is not None and _server(newurl) != _server(req.full_url):
+            following.remove_header("Authorization")
+        return following
+
+
+def _server(address: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(address)
+    return parts.scheme, parts.hostname, parts.port

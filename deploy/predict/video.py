@@ -24,6 +24,8 @@ from pocketvision.deploy.predict.sources import VIDEO_SUFFIXES, Source
 
 _TIMEOUT_MS = 10_000
 _USUAL_RATE = 25.0
+_INEXACT = 0.02
+"""Share of its frames by which a video may err that is whole: some state their length in seconds only."""
 _CODECS = ((".mp4", "mp4v"), (".avi", "MJPG"))
 """What videos are written as: the first that this OpenCV can, which depends on how it was built."""
 
@@ -32,21 +34,28 @@ def read_video(source: Source) -> Iterator[tuple[Image, float]]:
     """The frames (H, W, 3) uint8 RGB of a video or stream, upright, each with the frames a second.
 
     Raises:
-        InputError: it can't be opened, has no frames, or falls silent.
+        InputError: it can't be opened, has no frames, falls silent, or ends before it should.
     """
     with _downloaded(source) as local, _open(local) as capture:
         rate = capture.get(cv2.CAP_PROP_FPS)
         rate = rate if 0 < rate <= 1000 else _USUAL_RATE
+        stated, num_read = capture.get(cv2.CAP_PROP_FRAME_COUNT), 0
         frame = _next_frame(capture)
         if frame is None:
             raise InputError(f"{_describe(source)} has no frame that can be read: {_remedy(source)}.")
         while frame is not None:
             yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8), rate
+            num_read += 1
             asked = time.monotonic()
             frame = _next_frame(capture)
         is_silent = local.kind == "stream" and time.monotonic() - asked >= _TIMEOUT_MS / 1000
         if is_silent or _is_camera(source):
             raise InputError(f"{_describe(source)} stopped sending: {_remedy(source)}.")
+        if local.kind == "video" and stated - num_read > max(1.0, _INEXACT * stated):
+            raise InputError(
+                f"{_describe(source)} ends after {num_read} of the {stated:.0f} frames that it states, "
+                "which are kept: replace the file if it was cut off."
+            )
 
 
 def _next_frame(capture: cv2.VideoCapture) -> npt.NDArray[Any] | None:
@@ -61,9 +70,11 @@ def _downloaded(source: Source) -> Iterator[Source]:
 
     The table of contents of an mp4 file is often at its end.
     """
+    if source.kind != "stream":
+        yield source
+        return
     address = urlsplit(source.name)
-    is_file = address.scheme in ("http", "https") and Path(address.path).suffix.lower() in VIDEO_SUFFIXES
-    if not is_file or source.kind != "stream":
+    if address.scheme not in ("http", "https") or Path(address.path).suffix.lower() not in VIDEO_SUFFIXES:
         yield source
         return
     with _open(source) as capture:

@@ -1,14 +1,20 @@
-// Where pixels come from: files and the camera, as Python reads them.
+// Where pixels come from: files and the camera, as Python reads them (datasets/images): upright by EXIF,
+// transparency over white, no color management.
 
-/** A file or blob -> ImageData, upright, without colour management, as OpenCV reads it. */
+import { webpOrientation } from "./orientation.js";
+
+/** A file or blob -> ImageData. */
 export async function readPicture(file) {
+  // Browsers differ in whether they turn WebP pictures: those are taken as stored, and turned here.
+  const orientation = await webpOrientation(file);
+  const imageOrientation = orientation === 1 ? "from-image" : "none";
   let bitmap;
   try {
-    bitmap = await createImageBitmap(file, { colorSpaceConversion: "none", imageOrientation: "from-image" });
+    bitmap = await createImageBitmap(file, { colorSpaceConversion: "none", imageOrientation, premultiplyAlpha: "none" });
   } catch {
     throw new Error(`${file.name ?? "This"} can't be read as a picture: choose a JPEG, PNG or WebP file.`);
   }
-  const pixels = readPixels(bitmap, bitmap.width, bitmap.height);
+  const pixels = readPixels(bitmap, bitmap.width, bitmap.height, orientation);
   bitmap.close();
   return pixels;
 }
@@ -32,8 +38,27 @@ export async function openCamera() {
   };
 }
 
-function readPixels(source, width, height) {
-  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+function readPixels(source, width, height, orientation = 1) {
+  const isSideways = orientation >= 5;
+  const size = isSideways ? [height, width] : [width, height];
+  const context = new OffscreenCanvas(...size).getContext("2d", { willReadFrequently: true });
+  context.fillStyle = "white";
+  context.fillRect(0, 0, ...size);
+  context.setTransform(...turning(orientation, ...size));
   context.drawImage(source, 0, 0);
-  return context.getImageData(0, 0, width, height);
+  return context.getImageData(0, 0, ...size);
+}
+
+/** The canvas transform that turns a stored picture upright, which then has `width` and `height`. */
+function turning(orientation, width, height) {
+  return [
+    [1, 0, 0, 1, 0, 0],
+    [-1, 0, 0, 1, width, 0],
+    [-1, 0, 0, -1, width, height],
+    [1, 0, 0, -1, 0, height],
+    [0, 1, 1, 0, 0, 0],
+    [0, 1, -1, 0, width, 0],
+    [0, -1, -1, 0, width, height],
+    [0, -1, 1, 0, 0, height],
+  ][orientation - 1];
 }

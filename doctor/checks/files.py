@@ -25,7 +25,7 @@ class BoxFrame(NamedTuple):
     """In what the annotations of an image are measured.
 
     ``size`` is the (height, width) that boxes refer to; ``is_turned`` means that they fit the image as
-    EXIF turns it, while training reads it as stored.
+    EXIF turns it, which is how it is read.
     """
 
     size: Size | None
@@ -56,8 +56,8 @@ def check_content(facts: ImageFacts, findings: Findings, where: str = "") -> Non
         findings.add("image_format", path, sentence, where, path)
     if facts.orientation != 1:
         sentence = (
-            f"{path} is turned by EXIF (orientation {facts.orientation}), which training ignores: look "
-            "whether its annotations fit the stored pixels, and save it upright."
+            f"{path} is turned by EXIF (orientation {facts.orientation}), and read upright: look whether its "
+            "annotations fit what is seen, or save it upright."
         )
         findings.add("image_rotated", path, sentence, where, path)
 
@@ -70,18 +70,18 @@ def frame_of(image: RawImage, facts: ImageFacts | None, findings: Findings) -> B
     if stated is None:
         # Without a size nothing tells; programs that draw boxes show images upright.
         return BoxFrame(upright, is_turned=facts.orientation != 1)
-    if stated == stored:
-        return BoxFrame(stored)
     if stated == upright:
+        return BoxFrame(upright, is_turned=facts.orientation != 1)
+    if stated == stored:
         findings.add(
             "size_turned",
             image.file,
-            f"{image.file} states {_text(stated)} for {image.name}, which EXIF turns from "
-            f"{_text(stored)}, while training reads it as stored: save the image upright.",
+            f"{image.file} states {_text(stated)} for {image.name}, which EXIF turns to "
+            f"{_text(upright)}: its boxes are turned too; save the image upright and annotate that.",
             image.name,
             image.path,
         )
-        return BoxFrame(upright, is_turned=True)
+        return BoxFrame(stored)
     findings.add(
         "size_differs",
         image.file,

@@ -13,18 +13,14 @@ from PIL import Image
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.structures import Size
-from pocketvision.datasets.images.read import read_image
+from pocketvision.datasets.images.header import file_header, has_end, opened
+from pocketvision.datasets.images.read import read_bytes, read_image
 
 Thumbnail = npt.NDArray[np.uint8]
 
-FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM", "JPEG2000")
-"""What is opened at all: Pillow's rarer readers run other programs or ask for gigabytes."""
-
 SUFFIX_OF = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp", "GIF": ".gif", "TIFF": ".tif"}
 _FORMAT_OF = {".jpeg": "JPEG", ".jpe": "JPEG", ".tiff": "TIFF", **{s: name for name, s in SUFFIX_OF.items()}}
-_ORIENTATION = 0x0112
-_HEAD, _TAIL = 1 << 16, 64
-_END = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
+_HEAD = 1 << 16
 _THUMBNAIL = (18, 16)
 _BEGINNINGS = (
     (b"\xff\xd8\xff", "a JPEG"),
@@ -85,7 +81,7 @@ def inspect_image(path: str, *, pixels: bool, thumbnail: bool) -> ImageFacts:
     facts = _header(path, status.st_size, data)
     if facts.problem:
         return facts
-    if not _has_end(path, facts.format) or thumbnail:
+    if not _is_whole(path) or thumbnail:
         facts = _decode(facts, data if thumbnail or pixels else Path(path).read_bytes(), thumbnail)
     return _decode_as_training(facts) if pixels and not facts.problem else facts
 
@@ -96,22 +92,20 @@ def _read(path: str, *, whole: bool) -> bytes:
 
 
 def _header(path: str, num_bytes: int, data: bytes) -> ImageFacts:
-    for content in (data, None):
-        try:
-            source = io.BytesIO(content) if content is not None else path
-            with Image.open(source, formats=FORMATS) as image:
-                name = "JPEG" if image.format == "MPO" else str(image.format)
-                size = image.height, image.width
-                bits = _bits(data, image.mode)
-                # Asked for EXIF, Pillow decodes a whole PNG unless it knows that there is some.
-                turned = 1 if name == "PNG" and b"eXIf" not in data else _orientation(image)
-                return ImageFacts(path, num_bytes, size, name, image.mode, bits, turned)
-        except Exception as error:  # Pillow's plugins raise whatever a broken header leads them to
-            problem, failure = _why(data, num_bytes), error
-        if len(data) == num_bytes:
-            break  # all of the file was there
-    detail = _begins_like(data) or str(failure)
-    return ImageFacts(path, num_bytes, problem=problem, detail=detail)
+    try:
+        header = file_header(path)
+        with opened(data if len(data) == num_bytes else read_bytes(path), path) as image:
+            bits = _bits(data, image.mode)
+            return ImageFacts(
+                path, num_bytes, header.size, header.format, image.mode, bits, header.orientation
+            )
+    except InputError as error:
+        return ImageFacts(path, num_bytes, problem=_why(data, num_bytes), detail=_detail(data, path, error))
+
+
+def _detail(data: bytes, path: str, error: InputError) -> str:
+    """What the file begins like, or else says the sentence without its beginning."""
+    return _begins_like(data) or str(error).removeprefix(path).strip().partition(": ")[0]
 
 
 def _why(data: bytes, num_bytes: int) -> str:
@@ -120,16 +114,15 @@ def _why(data: bytes, num_bytes: int) -> str:
     return "image_truncated" if is_image and len(data) == num_bytes else "image_unreadable"
 
 
+def _is_whole(path: str) -> bool:
+    with Path(path).open("rb") as file:
+        start = file.read(16)
+        file.seek(max(0, file.seek(0, io.SEEK_END) - 64))
+        return has_end(start + file.read())
+
+
 def _begins_like(data: bytes) -> str:
     return next((f"it begins like {name}" for start, name in _BEGINNINGS if data.startswith(start)), "")
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        value = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # broken EXIF is as good as none
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def _bits(data: bytes, mode: str) -> int:
@@ -139,27 +132,14 @@ def _bits(data: bytes, mode: str) -> int:
     return 16 if mode.startswith("I") or mode == "F" else 8
 
 
-def _has_end(path: str, name: str) -> bool:
-    end = _END.get(name)
-    if end is None:
-        return True
-    with Path(path).open("rb") as file:
-        file.seek(0, 2)
-        file.seek(max(0, file.tell() - _TAIL))
-        return end in file.read()
-
-
 def _decode(facts: ImageFacts, data: bytes, thumbnail: bool) -> ImageFacts:
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with opened(data, facts.path) as image:
             image.draft("L", (64, 64))  # JPEG: decoded at an eighth, if that is large enough
             image.load()
             return facts._replace(thumbnail=_shrink(image)) if thumbnail else facts
-    except Exception as error:  # as above
-        cut = "truncated" in str(error) or not _has_end(facts.path, facts.format)
-        return facts._replace(
-            problem="image_truncated" if cut else "image_unreadable", detail=str(error) or "broken data"
-        )
+    except InputError as error:
+        return _broken(facts, error)
 
 
 def _shrink(image: Image.Image) -> Thumbnail:
@@ -174,6 +154,10 @@ def _decode_as_training(facts: ImageFacts) -> ImageFacts:
     try:
         read_image(facts.path)
     except InputError as error:
-        cut = "truncated" in str(error)
-        return facts._replace(problem="image_truncated" if cut else "image_unreadable", detail=str(error))
+        return _broken(facts, error)
     return facts
+
+
+def _broken(facts: ImageFacts, error: InputError) -> ImageFacts:
+    problem = "image_truncated" if "truncated" in str(error) else "image_unreadable"
+    return facts._replace(problem=problem, detail=_detail(b"", facts.path, error))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -10,11 +9,12 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from pocketvision.core.structures import IGNORE_INDEX, Size
+from pocketvision.datasets.images.header import opened
+from pocketvision.datasets.images.read import read_bytes
 from pocketvision.datasets.readers.cityscapes import CITYSCAPES_LABEL_IDS, CITYSCAPES_NAMES
-from pocketvision.doctor.checks.images import FORMATS, ImageFacts
+from pocketvision.doctor.checks.images import ImageFacts
 from pocketvision.doctor.findings import Findings
 from pocketvision.doctor.raw.stated import RawPair, RawSegmentation
 
@@ -50,7 +50,8 @@ def inspect_mask(
 ) -> MaskFacts:
     """Facts of a mask file, whose pixels are always read; never raises."""
     try:
-        with Image.open(io.BytesIO(path.read_bytes()), formats=FORMATS) as image:
+        with opened(read_bytes(path), str(path)) as image:
+            image.load()
             mode, name, size = image.mode, str(image.format), (image.height, image.width)
             if mode in ("RGB", "RGBA", "CMYK", "YCbCr", "LA", "PA"):
                 strange = _strange_colors(np.asarray(image.convert("RGB")), colors)

@@ -8,12 +8,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from pocketvision.core.errors import InputError
 from pocketvision.core.files import replacing
 from pocketvision.core.structures import Size
-from pocketvision.doctor.checks.images import FORMATS, SUFFIX_OF, ImageFacts
+from pocketvision.datasets.images.colors import rgb_of
+from pocketvision.datasets.images.header import opened
+from pocketvision.datasets.images.read import from_pillow, read_bytes
+from pocketvision.doctor.checks.images import SUFFIX_OF, ImageFacts
 from pocketvision.doctor.progress import map_in_threads
 
 _KEPT_FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
@@ -98,22 +101,12 @@ def _fix(job: _Job) -> FixedImage | None:
         link(Path(facts.path), job.target)
         return FixedImage(job.name, facts.size)
     try:
-        with Image.open(facts.path, formats=FORMATS) as image:
-            upright = ImageOps.exif_transpose(image) if job.turn else image
-            rgb = _to_rgb(upright)
-    except Exception:  # a header can be fine and the pixels broken: such an image is dropped
+        with opened(read_bytes(facts.path), facts.path) as image:
+            rgb = Image.fromarray(from_pillow(image) if job.turn else rgb_of(image, facts.path))
+    except InputError:  # a header can be fine and the pixels broken: such an image is dropped
         return None
     kind = "JPEG" if job.target.suffix.lower() in (".jpg", ".jpeg", ".jpe") else "PNG"
     options: dict[str, int] = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
     with replacing(job.target) as temporary:
         rgb.save(temporary, kind, **options)
     return FixedImage(job.name, (rgb.height, rgb.width))
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """8-bit RGB without metadata; of 16 bits the upper 8 stay, unless only the lower are used."""
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, dtype=np.float64).clip(0)
-        image = Image.fromarray((values / (256 if values.max() > 255 else 1)).clip(0, 255).astype(np.uint8))
-    pixels = np.asarray(image.convert("RGB"))
-    return Image.fromarray(pixels)

@@ -13,6 +13,8 @@ from PIL import Image
 from pocketvision.core.errors import InputError
 from pocketvision.core.files import replacing
 from pocketvision.core.structures import IGNORE_INDEX
+from pocketvision.datasets.images.header import opened
+from pocketvision.datasets.images.read import read_bytes
 from pocketvision.datasets.readers.cityscapes import CITYSCAPES_LABEL_IDS, cityscapes_lookup
 from pocketvision.doctor.checks.images import ImageFacts
 from pocketvision.doctor.checks.masks import MaskFacts
@@ -101,8 +103,8 @@ def _write_mask(
     if is_same and mask.size == image.size and mask.format == "PNG":
         link(pair.mask, target)
         return
-    with Image.open(pair.mask) as opened:
-        values = np.asarray(opened if mask.counts is None else opened.convert(opened.mode))
+    with opened(read_bytes(pair.mask), str(pair.mask)) as picture:
+        values = np.asarray(picture if mask.counts is None else picture.convert(picture.mode))
     if mask.counts is not None:
         values = table[values.astype(np.uint8)]
     if mask.size != image.size:

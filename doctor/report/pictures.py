@@ -7,10 +7,11 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw
 
 from pocketvision.core.drawing import PALETTE, draw_boxes, overlay_mask
-from pocketvision.doctor.checks.images import FORMATS
+from pocketvision.core.errors import InputError
+from pocketvision.datasets.images.read import match_mask, read_mask, read_reduced, read_size
 from pocketvision.doctor.findings import Finding, FoundBox
 from pocketvision.doctor.report.examination import SampleImage
 
@@ -21,54 +22,38 @@ _FAR = 10_000.0
 
 def picture_of_finding(finding: Finding) -> str | None:
     """A data URL of what a finding shows, or None where there is nothing to see."""
-    tiles = [
-        tile
-        for path in finding.images[:2]
-        if (tile := _open(path, finding.kind == "size_turned")) is not None
-    ]
+    tiles = [tile for path in finding.images[:2] if (tile := _open(path)) is not None]
     if not tiles:
         return None
     if finding.boxes:
         tiles[0] = _with_boxes(*tiles[0], finding.boxes)
     elif finding.kind.startswith("mask_") or finding.kind == "crops_all_void":
-        tiles[0] = _with_mask(*tiles[0], finding.file)
+        tiles[0] = _with_mask(*tiles[0], finding.file, finding.images[0])
     return _data_url([image for image, _ in tiles])
 
 
 def picture_of_sample(sample: SampleImage) -> str | None:
     """A data URL of an image with its boxes or mask."""
-    opened = _open(sample.image, turn=False)
+    opened = _open(sample.image)
     if opened is None:
         return None
     image, scale = opened
     if sample.mask is not None:
-        return _data_url([_with_mask(image, scale, sample.mask)[0]])
+        return _data_url([_with_mask(image, scale, sample.mask, sample.image)[0]])
     boxes = np.array([[side * scale for side in box] for box in sample.boxes]).reshape(-1, 4)
     drawn = draw_boxes(np.array(image), boxes, np.array(sample.labels), sample.class_names, font_size=10)
     return _data_url([Image.fromarray(drawn)])
 
 
-def _open(path: str, turn: bool) -> tuple[Image.Image, float] | None:
+def _open(path: str) -> tuple[Image.Image, float] | None:
     """The image in the report's size, and by how much it was scaled."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            width = image.width
-            image.draft("RGB", (WIDTH * 2, HEIGHT * 2))
-            upright = ImageOps.exif_transpose(image) if turn else image
-            if upright.size[0] != image.size[0]:
-                width = image.height * width // image.width  # a draft has the same ratio
-            small = _as_rgb(upright)
-            small.thumbnail((WIDTH, HEIGHT))
-            return small, small.width / width
-    except Exception:  # broken images are findings, which have no picture
+        reading = read_reduced(path, min(1.0, WIDTH / max(read_size(path))))
+    except InputError:  # broken images are findings, which have no picture
         return None
-
-
-def _as_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, dtype=np.float64)
-        image = Image.fromarray((values * (255 / max(float(values.max()), 255.0))).astype(np.uint8))
-    return image.convert("RGB")
+    small = Image.fromarray(reading.pixels)
+    small.thumbnail((WIDTH, HEIGHT))
+    return small, small.width / reading.covers[1]
 
 
 def _with_boxes(image: Image.Image, scale: float, boxes: Sequence[FoundBox]) -> tuple[Image.Image, float]:
@@ -80,17 +65,13 @@ def _with_boxes(image: Image.Image, scale: float, boxes: Sequence[FoundBox]) -> 
     return image, scale
 
 
-def _with_mask(image: Image.Image, scale: float, file: str) -> tuple[Image.Image, float]:
+def _with_mask(image: Image.Image, scale: float, file: str, path: str) -> tuple[Image.Image, float]:
     """The image under the colours of its mask; as it is where the mask can't be read."""
     try:
-        with Image.open(file, formats=FORMATS) as mask:
-            if mask.mode not in ("L", "P", "1"):
-                return image, scale
-            small = Image.fromarray(np.asarray(mask).astype(np.uint8)).resize(
-                image.size, Image.Resampling.NEAREST
-            )
-    except Exception:  # as above
+        mask = match_mask(read_mask(file), path)
+    except InputError:  # as above, or colors
         return image, scale
+    small = Image.fromarray(mask).resize(image.size, Image.Resampling.NEAREST)
     return Image.fromarray(overlay_mask(np.array(image), np.asarray(small), PALETTE)), scale
 
 

@@ -13,7 +13,7 @@ from pocketvision.core.structures import BoxTarget, Detections
 from pocketvision.evaluation.originals import Samples, original_image
 from pocketvision.evaluation.report.document import Section
 from pocketvision.evaluation.report.figures import bars, confusion_picture, recall_curves
-from pocketvision.evaluation.report.sheets import detection_sheet
+from pocketvision.evaluation.report.sheets import detection_sheet, fit_tile
 from pocketvision.metrics import CocoMetric
 from pocketvision.metrics.detection_analysis import ImageCounts
 
@@ -93,15 +93,16 @@ def _photo(
     for i in chosen:
         position = positions[metric.image_ids[i]]
         path = samples.records.image_paths[position]
-        image, own = original_image(samples, position), (truth.images == i) & ~truth.crowd
+        # As small as they are drawn: a dozen large photos would not fit into the memory.
+        image, scale = fit_tile(original_image(samples, position))
         images.append(image)
-        size = image.shape[0], image.shape[1]
-        boxes, labels = _xyxy(truth.boxes[own]), torch.from_numpy(truth.categories[own])
+        own, size = (truth.images == i) & ~truth.crowd, (image.shape[0], image.shape[1])
+        boxes, labels = _xyxy(truth.boxes[own]) * scale, torch.from_numpy(truth.categories[own])
         targets.append(BoxTarget(boxes, labels, metric.image_ids[i], size))
         rows = (found.images == i) & kept
         detections.append(
             Detections(
-                _xyxy(found.boxes[rows]), torch.from_numpy(found.scores[rows]),
+                _xyxy(found.boxes[rows]) * scale, torch.from_numpy(found.scores[rows]),
                 torch.from_numpy(found.categories[rows]),
             )
         )  # fmt: skip

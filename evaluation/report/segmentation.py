@@ -13,7 +13,7 @@ from pocketvision.evaluation.originals import Samples, original_image
 from pocketvision.evaluation.per_image_results import SegmentationImages
 from pocketvision.evaluation.report.document import Section
 from pocketvision.evaluation.report.figures import bars, confusion_picture
-from pocketvision.evaluation.report.sheets import segmentation_sheet
+from pocketvision.evaluation.report.sheets import fit_tile, segmentation_sheet
 from pocketvision.metrics import IoUMetric
 
 NUM_WORST, NUM_BEST = 4, 2
@@ -55,7 +55,7 @@ def _photos(
     for i in chosen:
         position = positions[int(images.image_ids[i])]
         path = samples.records.image_paths[position]
-        pictures.append(original_image(samples, position))
+        pictures.append(fit_tile(original_image(samples, position))[0])
         truths.append(samples[position][1].mask)
         predictions.append(torch.from_numpy(read_mask(str(masks / f"{Path(path).stem}.png"))))
         captions.append(f"{Path(path).name}: mean IoU {scores[i]:.3f}")

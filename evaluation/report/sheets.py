@@ -28,7 +28,7 @@ PREDICTION_COLOR: Color = (255, 140, 0)
 NUM_PICTURES = 12
 """Images on the sheet that an evaluation leaves."""
 
-_TILE_WIDTH = 448
+_TILE_WIDTH, _MAX_TILE_HEIGHT = 448, 896
 _BORDER = 8
 _COLUMNS = 4
 
@@ -51,7 +51,7 @@ def detection_sheet(
     """
     tiles = []
     for image, target, found in zip(_to_arrays(images), targets, detections, strict=True):
-        tile, scale = _enlarge(image, cv2.INTER_CUBIC)
+        tile, scale = fit_tile(image)
         keep = found.scores >= (-np.inf if threshold is None else threshold)
         boxes, scores, labels = (values[keep].cpu() for values in found)
         truth, true_labels = target.boxes.cpu() * scale, target.labels.cpu()
@@ -83,7 +83,7 @@ def classification_sheet(images: _Images, answers: Sequence[Answer]) -> Image:
     """One tile an image in a green frame where the answer is right and an orange one where it is wrong."""
     tiles, captions = [], []
     for image, answer in zip(_to_arrays(images), answers, strict=True):
-        tile, _ = _enlarge(image, cv2.INTER_CUBIC)
+        tile, _ = fit_tile(image)
         right = answer.predicted == answer.truth
         color = TRUTH_COLOR if right else PREDICTION_COLOR
         framed = cv2.copyMakeBorder(tile, *(_BORDER,) * 4, cv2.BORDER_CONSTANT, value=color)
@@ -110,7 +110,7 @@ def segmentation_sheet(
     palette = palette_for(class_names)
     tiles = []
     for image, mask, prediction in zip(_to_arrays(images), masks, predictions, strict=True):
-        tile, _ = _enlarge(image, cv2.INTER_CUBIC)
+        tile, _ = fit_tile(image)
         truth = color_mask(_mask_like(mask, tile), palette)
         tiles += [tile, truth, overlay_mask(tile, _mask_like(prediction, tile), palette, alpha=0.7)]
     firsts = captions or ["image"] * (len(tiles) // 3)
@@ -125,11 +125,17 @@ def _to_arrays(images: _Images) -> list[Image]:
     return list(images)
 
 
-def _enlarge(image: Image, interpolation: int) -> tuple[Image, float]:
-    """Scale to the width of a tile, where names can be read; larger images shrink."""
-    scale = _TILE_WIDTH / image.shape[1]
-    size = (_TILE_WIDTH, max(1, round(image.shape[0] * scale)))
-    method = cv2.INTER_AREA if scale < 1 else interpolation
+def fit_tile(image: Image) -> tuple[Image, float]:
+    """The image (H, W, 3) in the width of a tile, where names can be read, and by how much it was scaled.
+
+    A narrow image gets less than that width: its height is bounded too. What fits a tile stays as it is.
+    """
+    height, width = image.shape[:2]
+    scale = min(_TILE_WIDTH / width, _MAX_TILE_HEIGHT / height)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    if size == (width, height):
+        return image, 1.0
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(np.ascontiguousarray(image), size, interpolation=method), np.uint8), scale
 
 

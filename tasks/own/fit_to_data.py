@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image
 
 from pocketvision.core.anchors import ExplicitAnchors, Shape
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets import read_mask
+from pocketvision.datasets.images.read import read_size
 from pocketvision.datasets.records.annotations import DetectionRecords, SegmentationRecords
 from pocketvision.doctor.anchors.reach import (
     IOU_THRESHOLD,
@@ -70,20 +70,12 @@ def fit_size(train: SegmentationRecords) -> tuple[Size, str]:
 
     Images of different shapes are letterboxed.
     """
-    sizes = np.array([_size_of(train.image_paths[i]) for i in _evenly(len(train))], dtype=np.float64)
+    sizes = np.array([read_size(train.image_paths[i]) for i in _evenly(len(train))], dtype=np.float64)
     shape = np.median(sizes, axis=0)
     factor = min(1.0, np.sqrt(_MAX_PIXELS / shape.prod()))
     height, width = (max(32, round(side * factor / _SIDE_STEP) * _SIDE_STEP) for side in shape.tolist())
     ratios = sizes[:, 1] / sizes[:, 0]
     return (height, width), "stretch" if ratios.max() <= 1.1 * ratios.min() else "letterbox"
-
-
-def _size_of(path: str) -> Size:
-    try:
-        with Image.open(path) as image:
-            return image.height, image.width
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} can't be read as an image ({error}): replace or remove it.") from error
 
 
 def class_weights(train: SegmentationRecords) -> tuple[float, ...]:

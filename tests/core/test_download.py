@@ -36,12 +36,14 @@ def serve(folder: Path, content: bytes, digest: str | None = None) -> str:
 
 
 class Server(ThreadingHTTPServer):
-    """Sends CONTENT, resting for ``pause_s`` on the way; ``breaks_after`` bytes it hangs up, and it continues
-    where it ``knows_ranges``.
+    """Sends ``content``, resting for ``pause_s`` on the way; ``breaks_after`` bytes it hangs up, and it
+    continues where it ``knows_ranges``.
 
     What lies in ``hub/`` it sends from ``cdn/``. ``headers`` are added, by the first word of the path.
     """
 
+    content = CONTENT
+    knows_if_range = False
     breaks_after: int | None = None
     knows_ranges = True
     pause_s = 0.0
@@ -63,15 +65,19 @@ class Handler(BaseHTTPRequestHandler):
             return
         server.ranges.append(wanted)
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and server.knows_ranges else 0
-        if start >= len(CONTENT):
+        own = server.headers.get(kind, {})
+        if server.knows_if_range and self.headers.get("If-Range") not in own.values():
+            start = 0
+        content = server.content
+        if start >= len(content):
             self.send_error(416)
             return
-        self.answer(206 if start else 200, kind, {"Content-Length": str(len(CONTENT) - start)})
-        end = len(CONTENT) if server.breaks_after is None else start + server.breaks_after
+        self.answer(206 if start else 200, kind, {"Content-Length": str(len(content) - start)})
+        end = len(content) if server.breaks_after is None else start + server.breaks_after
         middle = (start + end) // 2
-        self.wfile.write(CONTENT[start:middle])
+        self.wfile.write(content[start:middle])
         time.sleep(server.pause_s)
-        self.wfile.write(CONTENT[middle:end])
+        self.wfile.write(content[middle:end])
 
     def answer(self, code: int, kind: str, headers: Mapping[str, str]) -> None:
         assert isinstance(self.server, Server)
@@ -188,6 +194,53 @@ def test_what_is_continued_is_checked_too(cache: Path, server: Server) -> None:
     server.breaks_after = None
     assert download(url, "net.bin").read_bytes() == CONTENT
     assert server.ranges == [None, "bytes=300000-"]
+
+
+CHANGED = CONTENT[::-1]
+OLD = {"ETag": '"a"', "Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT"}
+NEW = {"ETag": '"b"', "Last-Modified": "Tue, 02 Jan 2024 00:00:00 GMT"}
+WEAK = {"ETag": 'W/"a"'}, {"ETag": 'W/"b"'}
+DATES = {"Last-Modified": OLD["Last-Modified"]}, {"Last-Modified": NEW["Last-Modified"]}
+
+
+@pytest.mark.parametrize("knows_if_range", [True, False])
+@pytest.mark.parametrize(("before", "after"), [(OLD, NEW), WEAK, DATES, ({}, NEW), ({}, {})])
+def test_a_file_that_changed_meanwhile_is_not_glued(
+    cache: Path, server: Server, before: dict[str, str], after: dict[str, str], knows_if_range: bool
+) -> None:
+    url = f"http://127.0.0.1:{server.server_port}/model"
+    server.headers, server.breaks_after = {"model": before}, 300_000
+    server.knows_if_range = knows_if_range
+    with pytest.raises(InputError, match="try again"):
+        download(url, "net.bin")
+    server.content, server.headers, server.breaks_after = CHANGED, {"model": after}, None
+    assert download(url, "net.bin").read_bytes() == CHANGED
+    assert [file.name for file in cache.iterdir()] == ["net.bin"]
+
+
+@pytest.mark.parametrize("same", [OLD, WEAK[0], DATES[0]])
+def test_the_same_file_is_continued(cache: Path, server: Server, same: dict[str, str]) -> None:
+    url = f"http://127.0.0.1:{server.server_port}/model"
+    server.headers, server.breaks_after = {"model": same}, 300_000
+    with pytest.raises(InputError, match="try again"):
+        download(url, "net.bin")
+    server.breaks_after, server.knows_if_range = None, same is not WEAK[0]
+    assert download(url, "net.bin").read_bytes() == CONTENT
+    assert server.ranges == [None, "bytes=300000-"]
+    assert [file.name for file in cache.iterdir()] == ["net.bin"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [("_MAX_BYTES", 1 << 19, "it is larger than"), ("_MAX_SECONDS", 0.05, "it took longer than 0.05 s")],
+)
+def test_size_and_time_are_bounded(
+    name: str, value: float, sentence: str, cache: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.pause_s = 0.2
+    monkeypatch.setattr(f"pocketvision.core.download.{name}", value)
+    with pytest.raises(InputError, match=rf"could not be downloaded \({sentence}.*put the file at"):
+        download(address(server))
 
 
 def test_a_file_that_only_lacked_its_name(cache: Path, server: Server) -> None:

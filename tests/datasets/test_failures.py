@@ -89,7 +89,7 @@ def test_masks_too(masks: Path) -> None:
     data = connected(MaskFolderDataModule(masks, ignore_ids=[9], batch_size=3, num_workers=0))
     (batch,) = data.train_dataloader()
     assert len(batch.images) == 3 and {target.image_id for target in batch.targets} <= {1, 3}
-    with pytest.raises(InputError, match=r"1\.png cannot be read as a mask"):
+    with pytest.raises(InputError, match=r"1\.png cannot be read as an image"):
         list(data.eval_dataloader("train"))
 
 

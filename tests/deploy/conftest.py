@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import queue
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,6 +28,14 @@ from pocketvision.deploy.formats import FORMATS, ExportOptions
 from pocketvision.heads import ClassifierHead, LRASPPHead, SSDLiteHead
 from pocketvision.models import Classifier, Detector, Segmenter, SSDPostprocess, VisionModel
 
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--disable-dev-shm-usage", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+)  # fmt: skip
+TIMEOUT_S = 300
 NAMES = ("cat", None, "dog", "owl")
 SIZE = (64, 80)
 
@@ -104,3 +121,65 @@ def exported(models: dict[str, VisionModel], tmp_path_factory: pytest.TempPathFa
         return path
 
     return export
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Files of a folder, as ``python -m http.server`` serves them; what is posted goes into ``reports``."""
+
+    def __init__(self, *arguments: Any, reports: queue.Queue[Any], isolates: bool, **options: Any) -> None:
+        self.reports, self.isolates = reports, isolates
+        super().__init__(*arguments, **options)
+
+    def end_headers(self) -> None:
+        if self.isolates:
+            self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+            self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+        super().end_headers()
+
+    def do_POST(self) -> None:
+        self.reports.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def served(folder: Path, isolates: bool) -> Iterator[tuple[str, queue.Queue[Any]]]:
+    """The address at which ``folder`` is served, and what pages post to it."""
+    reports: queue.Queue[Any] = queue.Queue()
+    handler = partial(Handler, directory=str(folder), reports=reports, isolates=isolates)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}", reports
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _visit(folder: Path, page: str, isolates: bool = False) -> Any:
+    assert CHROMIUM is not None
+    with (
+        served(folder, isolates) as (address, reports),
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as own,
+    ):
+        command = [CHROMIUM, *FLAGS, f"--user-data-dir={own}", f"{address}/{page}"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            answer = reports.get(timeout=TIMEOUT_S)
+        finally:
+            process.terminate()
+            process.wait()
+    assert "error" not in answer, answer["error"]
+    return answer
+
+
+@pytest.fixture(scope="session")
+def visit() -> Callable[..., Any]:
+    """Opens a page of a folder in Chromium, which finds no other host, and returns what it posts."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here: apt-get install chromium")
+    return _visit

@@ -85,7 +85,7 @@ EXPECTED = (
     ("path_characters", "train/käse 12.jpg", "spaces or characters"),
     ("copy_across_splits", "val/11.jpg", "are the same image"),
     ("near_copy_across_splits", "val/20.jpg", "13.jpg of train shows nearly the same"),
-    ("size_turned", "instances_train.json", "states 48x64 (width x height) for 14.jpg"),
+    ("size_turned", "instances_train.json", "states 64x48 (width x height) for 3.jpg"),
     ("box_outside", "instances_train.json", "in an image of 48x64"),
     ("image_id_twice", "instances_train.json", "image id 16 twice (15.jpg and 15b.jpg)"),
     ("image_twice", "instances_train.json", "lists 16.jpg twice"),

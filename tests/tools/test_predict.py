@@ -16,7 +16,8 @@ from PIL import Image as PillowImage
 import pocketvision
 from pocketvision.configs.quickstart import config, model
 from pocketvision.core.weights import save_weights
-from pocketvision.deploy.predict.frames import SourceFrame, read_picture
+from pocketvision.datasets import read_image
+from pocketvision.deploy.predict.frames import SourceFrame
 from pocketvision.deploy.predict.pipeline import Progress
 from pocketvision.deploy.predict.video import VideoFile
 from pocketvision.runs.passport import make_passport
@@ -104,7 +105,7 @@ def test_ctrl_c_keeps_what_was_seen(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def stopping(sources: list[object], *_: object) -> object:
-        yield SourceFrame(sources[0], read_picture(media / "a.png"))  # type: ignore[arg-type]
+        yield SourceFrame(sources[0], read_image(str(media / "a.png")))  # type: ignore[arg-type]
         raise KeyboardInterrupt
 
     monkeypatch.setattr("pocketvision.deploy.predict.pipeline.read_frames", stopping)

@@ -80,13 +80,14 @@ def test_mixup_is_the_mean_with_all_boxes() -> None:
 
 
 def test_pasted_boxes_are_on_their_objects_and_leave_others_visible() -> None:
-    plain = RESIZE.apply(scene(100).picture.read())
+    plain = RESIZE.apply(scene(100).picture.read().pixels)
+    before = plain.copy()
     own = scene(100).boxes * np.float32(0.6)
     counts = []
     for seed in range(30):
         sample = MixedSample(plain, own, np.array([2, 2]))
         image, boxes, labels = copy_paste(sample, scene(250), RESIZE, GREEN, np.random.default_rng(seed))
-        assert (plain == RESIZE.apply(scene(100).picture.read())).all()  # it may be shared: not written to
+        assert (plain == before).all(), "it may be shared: not written to"
         assert labels.tolist() == [2, 2] + [5] * (len(boxes) - 2)
         assert_boxes_are_filled(image, boxes[2:][-1:], labels[2:][-1:])
         for left, top, right, bottom in own.round().astype(int):

@@ -11,6 +11,7 @@ import pytest
 
 from pocketvision.datasets.images.cache_setup import open_cache
 from pocketvision.datasets.images.decoded_cache import ImageCache
+from pocketvision.datasets.images.read import Reading
 
 PIXELS = np.arange(60 * 80 * 3, dtype=np.uint32).astype(np.uint8).reshape(60, 80, 3)
 ENTRY = 4 * 4096
@@ -21,9 +22,9 @@ class Decoder:
     def __init__(self, pixels: np.ndarray = PIXELS) -> None:
         self.pixels, self.calls = pixels, 0
 
-    def __call__(self) -> tuple[np.ndarray, tuple[int, int]]:
+    def __call__(self) -> Reading:
         self.calls += 1
-        return self.pixels, (120, 160)
+        return Reading(self.pixels, (119, 157), (120, 160))
 
 
 def source(folder: Path, name: str = "a.jpg", text: str = "x") -> str:
@@ -35,8 +36,8 @@ def source(folder: Path, name: str = "a.jpg", text: str = "x") -> str:
 def test_decoded_once_and_kept_for_the_next_run(tmp_path: Path, pixels: np.ndarray) -> None:
     path, decode = source(tmp_path), Decoder(pixels)
     for _ in range(3):
-        found, size = ImageCache(tmp_path / "cache", 1 << 20).load(path, (1, 2), decode)
-        assert (found == pixels).all() and size == (120, 160)
+        found, size, covers = ImageCache(tmp_path / "cache", 1 << 20).load(path, (1, 2), decode)
+        assert (found == pixels).all() and size == (119, 157) and covers == (120, 160)
     assert decode.calls == 1
     ImageCache(tmp_path / "cache", 1 << 20).load(path, (3, 4), decode)
     assert decode.calls == 2  # kept for inputs of another size
@@ -47,12 +48,12 @@ def test_a_changed_file_is_noticed(tmp_path: Path) -> None:
     cache.load(path, None, Decoder())
     changed = Decoder(PIXELS // 2)
     os.utime(path, ns=(1, 1))
-    assert (cache.load(path, None, changed)[0] == PIXELS // 2).all() and changed.calls == 1
+    assert (cache.load(path, None, changed).pixels == PIXELS // 2).all() and changed.calls == 1
     source(tmp_path, text="longer")
     os.utime(path, ns=(1, 1))
     cache.load(path, None, changed)
     assert changed.calls == 2
-    assert (cache.load(path, None, changed)[0] == PIXELS // 2).all() and changed.calls == 2
+    assert (cache.load(path, None, changed).pixels == PIXELS // 2).all() and changed.calls == 2
 
 
 @pytest.mark.parametrize("length", [0, 10, 64, 1000, -1])
@@ -61,8 +62,25 @@ def test_a_damaged_entry_is_written_anew(tmp_path: Path, length: int) -> None:
     cache.load(path, None, decode)
     (entry,) = cache.folder.glob("??/*")
     entry.write_bytes(entry.read_bytes()[:length])
-    assert (cache.load(path, None, decode)[0] == PIXELS).all() and decode.calls == 2
-    assert (cache.load(path, None, decode)[0] == PIXELS).all() and decode.calls == 2
+    assert (cache.load(path, None, decode).pixels == PIXELS).all() and decode.calls == 2
+    assert (cache.load(path, None, decode).pixels == PIXELS).all() and decode.calls == 2
+
+
+@pytest.mark.parametrize("pixels", [PIXELS, PIXELS[:13, :11], PIXELS[..., 0]])
+def test_flipped_bits_are_noticed(tmp_path: Path, pixels: np.ndarray) -> None:
+    cache, path, decode = ImageCache(tmp_path / "cache", 1 << 30), source(tmp_path), Decoder(pixels)
+    cache.load(path, None, decode)
+    (entry,) = cache.folder.glob("??/*")
+    whole, rng = bytearray(entry.read_bytes()), np.random.default_rng(0)
+    header = [8 * place + bit for place in range(88) for bit in (0, 7)]
+    drawn = rng.integers(0, 8 * len(whole), 200).tolist()
+    for calls, bit in enumerate([*header, *drawn, 8 * len(whole) - 1], start=1):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        entry.write_bytes(damaged)
+        found = cache.load(path, None, decode)
+        assert (found.pixels == pixels).all() and found.size == (119, 157) and decode.calls == calls + 1, bit
+        assert entry.read_bytes() == whole, "and written anew"
 
 
 def size_of(folder: Path) -> int:
@@ -73,7 +91,7 @@ def test_it_stays_below_its_size(tmp_path: Path) -> None:
     cache, decode = ImageCache(tmp_path / "cache", 5 * ENTRY), Decoder()
     paths = [source(tmp_path, f"{i}.jpg") for i in range(8)]
     for _ in range(2):
-        assert all((cache.load(path, None, decode)[0] == PIXELS).all() for path in paths)
+        assert all((cache.load(path, None, decode).pixels == PIXELS).all() for path in paths)
     assert decode.calls == 8 + 3 and size_of(cache.folder) <= cache.num_bytes
     smaller = ImageCache(cache.folder, 2 * ENTRY)
     assert smaller.make_room([(path, None) for path in paths]) == 2
@@ -111,7 +129,7 @@ def test_what_a_killed_worker_leaves_is_removed(tmp_path: Path) -> None:
 
 def _load(cache: ImageCache, paths: list[str]) -> None:
     for path in paths:
-        pixels, _ = cache.load(path, None, Decoder(np.full((60, 80, 3), len(path), np.uint8)))
+        pixels = cache.load(path, None, Decoder(np.full((60, 80, 3), len(path), np.uint8))).pixels
         assert (pixels == len(path)).all()
 
 
@@ -163,5 +181,5 @@ def test_on_disk_it_is_in_the_cache_folder(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_full_disk_costs_only_speed(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("no folder")
-    found, _ = ImageCache(tmp_path / "cache", 1 << 20).load(source(tmp_path), None, Decoder())
-    assert (found == PIXELS).all()
+    found = ImageCache(tmp_path / "cache", 1 << 20).load(source(tmp_path), None, Decoder())
+    assert (found.pixels == PIXELS).all()

@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import json
-import queue
 import re
 import shutil
-import subprocess
-import tempfile
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +30,6 @@ from pocketvision.tools.export import main
 
 HERE = Path(__file__).parent
 REAL = HERE.parents[3] / "shared" / "data" / "coco_mini" / "val"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--disable-dev-shm-usage", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-)  # fmt: skip
-TIMEOUT_S = 300
 TASKS = ("detection", "segmentation", "classification")
 SIZES = ((90, 70), (40, 200), (64, 80), (133, 151))
 CASES = [
@@ -58,61 +43,6 @@ CASES = [
     Resize((24, 30), interpolation="bicubic"),
     Resize((24, 30), interpolation="nearest"),
 ]
-
-
-class Handler(SimpleHTTPRequestHandler):
-    """Files of a folder, as ``python -m http.server`` serves them; what is posted goes into ``reports``."""
-
-    def __init__(self, *arguments: Any, reports: queue.Queue[Any], isolates: bool, **options: Any) -> None:
-        self.reports, self.isolates = reports, isolates
-        super().__init__(*arguments, **options)
-
-    def end_headers(self) -> None:
-        if self.isolates:
-            self.send_header("Cross-Origin-Opener-Policy", "same-origin")
-            self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
-        super().end_headers()
-
-    def do_POST(self) -> None:
-        self.reports.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, format: str, *arguments: Any) -> None:
-        """Nothing."""
-
-
-@contextmanager
-def served(folder: Path, isolates: bool) -> Iterator[tuple[str, queue.Queue[Any]]]:
-    """The address at which ``folder`` is served, and what pages post to it."""
-    reports: queue.Queue[Any] = queue.Queue()
-    handler = partial(Handler, directory=str(folder), reports=reports, isolates=isolates)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}", reports
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def visit(folder: Path, page: str, isolates: bool = False) -> Any:
-    """Open ``page`` of ``folder`` in Chromium, which finds no other host, and return what it posts."""
-    assert CHROMIUM is not None
-    with (
-        served(folder, isolates) as (address, reports),
-        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as own,
-    ):
-        command = [CHROMIUM, *FLAGS, f"--user-data-dir={own}", f"{address}/{page}"]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            answer = reports.get(timeout=TIMEOUT_S)
-        finally:
-            process.terminate()
-            process.wait()
-    assert "error" not in answer, answer["error"]
-    return answer
 
 
 @pytest.fixture(scope="module")
@@ -150,10 +80,8 @@ def site(
 
 
 @pytest.fixture(scope="module")
-def answer(site: Path) -> Any:
+def answer(site: Path, visit: Callable[..., Any]) -> Any:
     """What Chromium found; opened once for all tests."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here: apt-get install chromium")
     return visit(site, "web_probe.html?plan.json")
 
 
@@ -203,7 +131,9 @@ def test_the_input_is_pythons(site: Path, answer: Any) -> None:
         assert np.abs(np.array(found) - right).max() <= limit, resize
 
 
-def test_threads_are_used_where_the_server_allows_them(site: Path, answer: Any) -> None:
+def test_threads_are_used_where_the_server_allows_them(
+    site: Path, answer: Any, visit: Callable[..., Any]
+) -> None:
     isolated = visit(site, "web_probe.html?short_plan.json", isolates=True)
     assert isolated["isolated"]
     found = isolated["results"]["detection"]

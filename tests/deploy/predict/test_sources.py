@@ -18,12 +18,11 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
-from PIL import ImageOps
 
 from pocketvision.core.errors import InputError
-from pocketvision.deploy.predict.frames import SourceFrame, count_frames, decode_picture, read_frames
+from pocketvision.deploy.predict.frames import SourceFrame, count_frames, read_frames
 from pocketvision.deploy.predict.sources import Source, find_sources
-from pocketvision.deploy.predict.video import VideoFile
+from pocketvision.deploy.predict.video import VideoFile, silence
 
 PASSWORD = f"Basic {base64.b64encode(b'me:s@fe').decode()}"
 PICTURE = cv2.resize(np.random.default_rng(0).integers(0, 256, (5, 6, 3), dtype=np.uint8), (72, 48))
@@ -115,40 +114,6 @@ def test_stdin(media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         pipe(b"\n")
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_pictures_are_turned_as_exif_says(orientation: int) -> None:
-    exif, file = PillowImage.Exif(), io.BytesIO()
-    exif[0x0112] = orientation
-    PillowImage.fromarray(PICTURE).save(file, "JPEG", exif=exif, quality=95)
-    decoded = decode_picture(file.getvalue(), "a.jpg")
-    expected = np.array(ImageOps.exif_transpose(PillowImage.open(file)).convert("RGB"))
-    assert decoded.shape == expected.shape
-    assert np.abs(decoded.astype(int) - expected).mean() < 2
-
-
-@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "I;16", "1"])
-def test_any_kind_of_pixels_becomes_rgb(mode: str) -> None:
-    file = io.BytesIO()
-    if mode == "I;16":
-        PillowImage.fromarray(PICTURE[..., 0].astype(np.uint16) * 257).save(file, "PNG")
-    else:
-        PillowImage.fromarray(PICTURE).convert(mode).save(file, "PNG")
-    decoded = decode_picture(file.getvalue(), "a.png")
-    assert decoded.shape == PICTURE.shape and decoded.dtype == np.uint8
-    if mode == "RGBA":
-        np.testing.assert_array_equal(decoded, PICTURE)
-    if mode == "I;16":
-        np.testing.assert_allclose(decoded[..., 2], PICTURE[..., 0], atol=1)
-
-
-def test_what_only_pillow_reads_is_read_in_silence(capfd: pytest.CaptureFixture[str]) -> None:
-    file = io.BytesIO()
-    PillowImage.fromarray(PICTURE[..., 0].astype(np.float32)).save(file, "TIFF")
-    assert decode_picture(file.getvalue(), "a.tif").shape == PICTURE.shape
-    said = capfd.readouterr()
-    assert not said.out + said.err
-
-
 def test_videos_give_numbered_frames(media: Path) -> None:
     source = find_sources([f"{media}/b/clip.mp4"])[0]
     frames, failures = read(source)
@@ -166,7 +131,7 @@ def test_videos_give_numbered_frames(media: Path) -> None:
     ("name", "sentence"),
     [
         ("cut.jpg", "is truncated or broken"),
-        ("text.jpg", "can't be read as an image"),
+        ("text.jpg", "cannot be read as an image"),
         ("empty.png", "is empty"),
         ("gone.jpg", "there is no such file"),
         ("broken.mp4", "can't be opened: replace the file"),
@@ -271,3 +236,59 @@ def test_name_and_password_of_an_address_are_sent(server: str) -> None:
     assert not failures
     frames, failures = read(*find_sources([address.replace("s%40fe", "wrong")]))
     assert not frames and "private.png can't be fetched" in failures[0] and "wrong" not in failures[0]
+
+
+@pytest.mark.parametrize("address", ["http://[::1", "rtsp://[x/a", "https://[::1/a.jpg", "http:///a.jpg"])
+def test_what_only_begins_like_an_address(address: str) -> None:
+    with pytest.raises(InputError, match="is no address that can be read"):
+        find_sources([address])
+
+
+def test_what_a_folder_holds_besides_is_counted(media: Path, caplog: pytest.LogCaptureFixture) -> None:
+    find_sources([str(media / "a")])
+    assert caplog.messages == [
+        f"{media / 'a'}: 1 file is left out, as neither image nor video that is known: 1 .txt."
+    ]
+    caplog.clear()
+    for name in ("x.HEIC", "y.heic", "z.xyz", "none"):
+        (media / "a" / name).write_bytes(b"?")
+    find_sources([f"{media}/a/*"])
+    (line,) = caplog.messages
+    assert ("5 files are left out" in line and "2 .heic, 1 .txt" in line) or "2 .heic, 1 no suffix" in line
+    assert "Convert HEIC pictures to JPEG" in line
+    (media / "heic").mkdir()
+    (media / "heic" / "x.heic").write_bytes(b"?")
+    with pytest.raises(InputError, match=r"holds no images or videos \(1 \.heic files\)"):
+        find_sources([str(media / "heic")])
+    for name in ("x.HEIC", "y.heic", "z.xyz", "none"):
+        (media / "a" / name).unlink()
+
+
+def test_names_are_shown_without_what_a_terminal_obeys(tmp_path: Path) -> None:
+    name = "a\nskipped: b\x1b[31m " + os.fsdecode(b"caf\xe9") + " 街 é.png"
+    PillowImage.fromarray(PICTURE).save(tmp_path / name)
+    (source,) = find_sources([str(tmp_path)])
+    (frame,), failures = read(source)
+    assert frame.image.shape == PICTURE.shape and not failures
+    assert source.public_name == f"{tmp_path}/a\\x0askipped: b\\x1b[31m caf\\xe9 街 é.png"
+    (tmp_path / name).write_bytes(b"no picture")
+    _, (sentence,) = read(source)
+    assert sentence == f"{source.public_name} cannot be read as an image: replace the file, or remove it."
+
+
+def test_a_video_that_was_cut_off_is_told(tmp_path: Path) -> None:
+    """OpenCV just stops."""
+    path = tmp_path / "cut.avi"
+    with silence():  # FFmpeg reads how loud to be once, when it is first used
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (72, 48))
+    for index in range(12):
+        writer.write(np.roll(PICTURE, index, axis=1))
+    writer.release()
+    data = path.read_bytes()
+    frames, failures = read(Source("video", str(path)))
+    assert len(frames) == 12 and not failures
+    path.write_bytes(data[: len(data) * 2 // 3])
+    frames, failures = read(Source("video", str(path)))
+    assert 5 <= len(frames) <= 10
+    assert f"cut.avi ends after {len(frames)} of the 12 frames that it states" in failures[0]
+    assert not read(Source("video", str(path)), max_frames=3)[1], "nobody asked for more"

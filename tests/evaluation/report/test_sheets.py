@@ -10,6 +10,7 @@ import torch
 from PIL import Image as PillowImage
 
 from pocketvision.core.structures import BoxTarget, Detections
+from pocketvision.deploy.predict.prediction import Prediction
 from pocketvision.evaluation.report.sheets import (
     PREDICTION_COLOR,
     TRUTH_COLOR,
@@ -51,6 +52,26 @@ def test_detection_sheet_takes_images_of_different_sizes() -> None:
     images = [np.zeros((64, 64, 3), np.uint8), np.zeros((600, 1000, 3), np.uint8)]
     none = Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
     assert detection_sheet(images, [target()] * 2, [none] * 2, ["a"]).ndim == 3
+
+
+@pytest.mark.parametrize("size", [(4000, 2), (2, 4000), (3000, 20), (1, 1), (13, 30_000)])
+def test_narrow_images_take_no_more_than_a_tile(size: tuple[int, int]) -> None:
+    """4000x2 pixels were enlarged to 896,000x448, and more than 32,767 are too many for OpenCV."""
+    image, mask = np.full((*size, 3), 99, np.uint8), torch.zeros(size, dtype=torch.uint8)
+    box = torch.tensor([[0.0, 0, size[1], size[0]]])
+    truth = BoxTarget(box, torch.tensor([0]), 1, size)
+    found = Detections(box, torch.tensor([0.9]), torch.tensor([0]))
+    sheets = [
+        detection_sheet([image] * 2, [truth] * 2, [found] * 2, ["a"]),
+        segmentation_sheet([image], [mask], [mask], ["a"]),
+        classification_sheet([image], [Answer("cat", "dog", 0.9)]),
+    ]
+    assert all(sheet.nbytes < 10_000_000 for sheet in sheets)
+    prediction = Prediction(
+        "detection", image, ("a",), boxes=box.numpy(), scores=np.ones(1), labels=np.zeros(1, int)
+    )
+    assert prediction.draw().shape == image.shape
+    assert Prediction("segmentation", image, ("a",), label_map=mask.numpy()).draw().shape == image.shape
 
 
 def test_classification_sheet_frames_right_and_wrong_answers() -> None:
