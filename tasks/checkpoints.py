@@ -8,13 +8,14 @@ import logging
 import os
 import time
 import zipfile
-from pathlib import Path
+from collections.abc import Callable
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import lightning as L
 import torch
 from lightning.fabric.plugins import CheckpointIO
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
 from pocketvision.core.distributed import any_process
 from pocketvision.core.errors import InputError
@@ -55,6 +56,44 @@ class VerifiedCheckpoints(CheckpointIO):
 
     def remove_checkpoint(self, path: str | Path) -> None:
         Path(path).unlink(missing_ok=True)
+
+
+class KeepBest(ModelCheckpoint):
+    """Keeps ``best.ckpt``. What a checkpoint says of it holds names only, no path.
+
+    A run that was moved, renamed or copied knows its best score; a copy leaves the original alone.
+    """
+
+    def __init__(self, folder: Path, monitor: str) -> None:
+        super().__init__(
+            dirpath=folder, filename="best", monitor=monitor, mode="max", enable_version_counter=False
+        )
+
+    @property
+    def state_key(self) -> str:
+        """As Lightning's own, which runs of version 0.1 have."""
+        return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__, 1)
+
+    def state_dict(self) -> dict[str, Any]:
+        return _with_paths(super().state_dict(), lambda path: Path(path).name) | {"dirpath": None}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        assert self.dirpath is not None
+        folder = Path(self.dirpath)
+        here = _with_paths(state_dict, lambda path: str(folder / PureWindowsPath(path).name))
+        best = here["best_model_path"]
+        if best and not is_intact(Path(best)):
+            logger.warning("%s is missing or broken: the best weights are those from now on.", best)
+            return
+        super().load_state_dict(here | {"dirpath": self.dirpath})
+
+
+def _with_paths(state: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    """What Lightning keeps of the best checkpoint with every path in it changed."""
+    names = ("best_model_path", "kth_best_model_path", "last_model_path")
+    changed = {name: state[name] and change(state[name]) for name in names}
+    best = {change(path): score for path, score in state["best_k_models"].items()}
+    return {**state, **changed, "best_k_models": best}
 
 
 class KeepLast(Checkpoint):
