@@ -12,7 +12,8 @@ from functools import wraps
 from pathlib import Path
 from types import ModuleType
 
-from pocketvision.core.errors import InputError, StoppedError
+from pocketvision.core.errors import InputError, StoppedError, StopSignal
+from pocketvision.core.processes import sigterm_raises
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
@@ -29,7 +30,8 @@ def command(main: Main) -> Callable[..., int]:
         if not logger.handlers:
             logger.addHandler(logging.StreamHandler())
         try:
-            main(argv)
+            with sigterm_raises():
+                main(argv)
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
@@ -46,6 +48,9 @@ def command(main: Main) -> Callable[..., int]:
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return 130
+        except StopSignal as stop:
+            print("stopped by a signal", file=sys.stderr)
+            return stop.code
         return 0
 
     return run

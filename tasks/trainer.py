@@ -22,6 +22,7 @@ from pocketvision.tasks.bottleneck import Bottleneck
 from pocketvision.tasks.checkpoints import KeepBest, KeepLast, VerifiedCheckpoints
 from pocketvision.tasks.ema import WeightAverage
 from pocketvision.tasks.progress_bar import ShowProgress
+from pocketvision.tasks.stopping import Stopping
 from pocketvision.tasks.synced_norms import SyncedNorms
 
 METRICS = "metrics.csv"
@@ -52,7 +53,11 @@ def quiet_lightning() -> None:
 
 
 def make_trainer(
-    experiment: Experiment, task: VisionTask, folder: Path, first_step: int = 0
+    experiment: Experiment,
+    task: VisionTask,
+    folder: Path,
+    first_step: int = 0,
+    stopping: Stopping | None = None,
 ) -> tuple[L.Trainer, KeepBest]:
     """A trainer that writes to ``folder``; a run that goes on keeps its metrics before ``first_step``.
 
@@ -83,7 +88,8 @@ def make_trainer(
             *([best] if scored_share != 0 else []),
             *([] if task.ema_decay is None else [WeightAverage(task.ema_decay)]),
             *as_list(options.pop("callbacks", None)),
-            KeepLast(folder / "checkpoints", experiment.checkpoint_minutes),  # after the average's step
+            # After the average's step.
+            KeepLast(folder / "checkpoints", experiment.checkpoint_minutes, stopping),
             ShowProgress(),
             Bottleneck(),
         ],
