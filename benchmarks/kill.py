@@ -74,8 +74,10 @@ def ranks(main: int) -> list[int]:
 
 
 def num_rows(run: Path) -> int:
-    path = run / "metrics.csv"
-    return path.read_text().count("\n") - 1 if path.is_file() else 0
+    try:
+        return (run / "metrics.csv").read_text().count("\n") - 1
+    except FileNotFoundError:  # not written yet, or just being replaced
+        return 0
 
 
 class Cell:

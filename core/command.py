@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from pocketvision.core.errors import InputError, StoppedError, StopSignal
-from pocketvision.core.processes import sigterm_raises
+from pocketvision.core.processes import describe_lost_process, sigterm_raises
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
@@ -44,6 +44,12 @@ def command(main: Main) -> Callable[..., int]:
                 f"error: {place}{error.strerror or error}: check the path, its rights and the space.",
                 file=sys.stderr,
             )
+            return 1
+        except RuntimeError as error:
+            sentence = describe_lost_process(error)
+            if sentence is None:
+                raise
+            print(f"error: {sentence}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)

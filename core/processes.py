@@ -1,20 +1,27 @@
-"""Processes that end with the one that started them, and that leave signals to it."""
+"""Processes that work for another: they end with it and leave signals to it."""
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
+import multiprocessing.queues
 import os
+import shutil
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 from pocketvision.core.errors import StopSignal
 
 _LOOK_S = 0.3
+_SHARED_MEMORY = Path("/dev/shm")
+_EXIT_CODE = f"exit code {errno.ENOSPC}."
+"""As torch says what a loader's process ended with."""
 
 
 def end_with_parent() -> None:
@@ -52,6 +59,30 @@ def _obey(sender: int, starter: int) -> NoReturn:
         if received is not None and received.si_pid == sender:
             os._exit(0)
     os._exit(1)
+
+
+def end_without_shared_memory() -> None:
+    """In a process that loads data: end where shared memory is full.
+
+    What could not be sent is lost otherwise, and the parent waits for it for ever.
+    """
+
+    def end(error: Exception, sent: object) -> NoReturn:
+        os._exit(errno.ENOSPC if "shared memory" in str(error) else 1)
+
+    multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(end)  # type: ignore[attr-defined]
+
+
+def describe_lost_process(error: BaseException) -> str | None:
+    """The sentence for a process that found shared memory full; None for other errors."""
+    text = str(error)
+    if "DataLoader worker" not in text or not ("Bus error" in text or _EXIT_CODE in text):
+        return None
+    size = shutil.disk_usage(_SHARED_MEMORY).total / 2**20 if _SHARED_MEMORY.is_dir() else 0.0
+    return (
+        f"Processes that load data have no room in {_SHARED_MEMORY} ({size:.3g} MiB): set "
+        "data.num_workers=0, lower data.batch_size, or make it larger (docker run --shm-size=2g)."
+    )
 
 
 @contextmanager

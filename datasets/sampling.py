@@ -11,7 +11,7 @@ from torch.utils.data import Dataset, Sampler
 from torch.utils.data.distributed import DistributedSampler
 
 from pocketvision.core.distributed import num_processes, process_index
-from pocketvision.core.processes import leave_signals_to_parent
+from pocketvision.core.processes import end_without_shared_memory, leave_signals_to_parent
 
 EpochIndex = tuple[int, int]
 """(epoch, index of the sample)."""
@@ -63,6 +63,7 @@ def use_one_thread(worker: int) -> None:
     """
     cv2.setNumThreads(0)
     leave_signals_to_parent()
+    end_without_shared_memory()
 
 
 def spread(total: int, count: int) -> list[int]:

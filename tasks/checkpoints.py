@@ -181,7 +181,9 @@ def is_intact(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as file:
             return file.testzip() is None
-    except (OSError, zipfile.BadZipFile, EOFError, ValueError, RuntimeError):  # as broken bytes may have it
+    except (OSError, zipfile.BadZipFile, EOFError, ValueError, RuntimeError) as error:  # as bytes may have it
+        if "DataLoader worker" in str(error):
+            raise  # torch raises this wherever the process is when a worker ends
         return False
 
 

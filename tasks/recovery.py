@@ -11,6 +11,7 @@ import torch
 from pocketvision.core.config import Experiment
 from pocketvision.core.distributed import num_processes
 from pocketvision.core.errors import InputError
+from pocketvision.core.processes import describe_lost_process
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.models import VisionModel
 from pocketvision.runs.folder import Run
@@ -50,6 +51,9 @@ class Recovery:
 
     def recover(self, error: Exception, data: AnyData) -> None:
         """Prepare the next attempt, or raise ``error`` or a sentence that explains it."""
+        lost = describe_lost_process(error)
+        if lost is not None:
+            raise InputError(lost) from error
         if num_processes() > 1 and not isinstance(error, NonFiniteLossError):
             raise error  # the other processes don't know
         if isinstance(error, NonFiniteLossError):
@@ -66,7 +70,8 @@ class Recovery:
         if self.attempts > MAX_RECOVERIES:
             raise InputError(
                 f"{happened}, {self.attempts} times from step {self.first_step}: lower task.optimizer.lr, "
-                f"data.batch_size or data.num_workers, then start again. ({error})"
+                "data.batch_size or data.num_workers, or make /dev/shm larger, then start again. "
+                f"({error})"
             ) from error
         if isinstance(error, NonFiniteLossError):
             self.lr_reduction = 0.5**self.attempts
