@@ -182,9 +182,7 @@ def describe_stop(folder: Path, number: int, *, is_new: bool) -> str:
         checkpoint = folder / "checkpoints" / name
         if is_intact(checkpoint):
             step = torch.load(checkpoint, weights_only=True, mmap=True)["global_step"]
-            return (
-                f"Stopped; kept is step {step}: go on with pocketvision train --resume {quote(str(folder))}"
-            )
+            return f"Stopped at step {step}: go on with pocketvision train --resume {quote(str(folder))}"
     if is_new and is_first_process():
         shutil.rmtree(folder, ignore_errors=True)
     return "Stopped before the first step: nothing is kept, start again."

@@ -43,28 +43,28 @@ def within(seconds: float, condition: Callable[[], bool]) -> bool:
 
 
 @contextmanager
-def family(function: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A process, and the one that was forked from it, which has called ``function``."""
+def family(function: str) -> Iterator[int]:
+    """A process that was forked from another, which is killed at the end, and has called ``function``."""
     code = WORKER.format(function=function)
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
         time.sleep(0.5)
         try:
-            yield parent, child
+            yield child
         finally:
             parent.kill()
 
 
 @pytest.mark.parametrize("function", ["end_with_parent", "leave_signals_to_parent"])
 def test_a_process_ends_with_its_parent(function: str) -> None:
-    with family(function) as (parent, child):
+    with family(function) as child:
         assert lives(child)
     assert within(5, lambda: not lives(child))
 
 
 def test_signals_of_others_do_not_end_a_worker() -> None:
-    with family("leave_signals_to_parent") as (parent, child):
+    with family("leave_signals_to_parent") as child:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
             os.kill(child, number)
         time.sleep(1)

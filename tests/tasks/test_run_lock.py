@@ -16,7 +16,7 @@ import os, sys, time; from pathlib import Path
 from pocketvision.tasks.run_lock import only_process
 with only_process(Path(sys.argv[1])):
     if os.fork() == 0:
-        time.sleep(20)  # what a data worker is: it outlives its parent a little
+        time.sleep(5)  # what a data worker is: it outlives its parent a little
         os._exit(0)
     print("held", flush=True)
     time.sleep(60)
