@@ -31,33 +31,32 @@ def write_fingerprint(run: Run, data: Any) -> None:
     write_json(run.folder / FILE, now)
 
 
+def accept_settings(run: Run) -> None:
+    """Config and overrides are as they are now because the training itself has changed them."""
+    before = _read(run)
+    if before is not None:
+        write_json(run.folder / FILE, {**before, **_settings(run)})
+
+
 def check_fingerprint(run: Run, data: Any, *, allow_changed_data: bool) -> None:
-    """Say what has changed since :func:`write_fingerprint`, if that was called.
+    """Say, once, what has changed since :func:`write_fingerprint`, if that was called.
 
     Raises:
         InputError: the data have, and ``allow_changed_data`` is False.
     """
-    try:
-        before = json.loads((run.folder / FILE).read_text(encoding="utf-8"))
-        data_before, config_before, overrides = before["data"], before["config"], before["overrides"]
-    except FileNotFoundError:
-        return  # of version 0.1
-    except (OSError, ValueError, RecursionError, KeyError, TypeError):
-        logger.warning("%s can't be read: what has changed is not known.", run.folder / FILE)
+    before = _read(run)
+    if before is None:
         return
     now = _settings(run)
-    if config_before != now["config"]:
+    if before["config"] != now["config"]:
         logger.warning("The config of %s was edited: training goes on with it as it is now.", run.folder)
-    if overrides != now["overrides"]:
-        logger.warning(
-            "The overrides of %s were edited: training goes on with %s.",
-            run.folder,
-            " ".join(now["overrides"]),
-        )
+    if before["overrides"] != now["overrides"]:
+        words = " ".join(now["overrides"])
+        logger.warning("The overrides of %s were edited: training goes on with %s.", run.folder, words)
     changes = [
         change
         for split in (data.train_split, data.val_split)
-        for change in differences(split, data_before.get(split), describe_split(data.records(split)))
+        for change in differences(split, before["data"].get(split), describe_split(data.records(split)))
     ]
     if changes and not allow_changed_data:
         raise InputError(
@@ -66,6 +65,22 @@ def check_fingerprint(run: Run, data: Any, *, allow_changed_data: bool) -> None:
         )
     if changes:
         logger.warning("The data have changed: %s.", "; ".join(changes))
+    write_fingerprint(run, data)
+
+
+def _read(run: Run) -> dict[str, Any] | None:
+    """What was kept; None where nothing was, as in version 0.1, or where it is broken."""
+    file = run.folder / FILE
+    if not file.is_file():
+        return None
+    try:
+        before = json.loads(file.read_text(encoding="utf-8"))
+        if isinstance(before["data"], dict) and {"config", "overrides"} <= before.keys():
+            return dict(before)
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        pass
+    logger.warning("%s can't be read: what has changed is not known.", file)
+    return None
 
 
 def describe_split(records: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from pocketvision.models import VisionModel
 from pocketvision.runs.folder import Run
 from pocketvision.tasks.base import NonFiniteLossError, VisionTask
 from pocketvision.tasks.checkpoints import VerifiedCheckpoints, newest_intact
+from pocketvision.tasks.fingerprint import accept_settings
 
 logger = logging.getLogger("pocketvision")
 
@@ -91,9 +92,11 @@ class Recovery:
         accumulated = self.experiment.trainer.get("accumulate_grad_batches", 1) * factor
         options = {**self.experiment.trainer, "accumulate_grad_batches": accumulated}
         self.experiment = replace(self.experiment, trainer=options)
-        Run.open(self.folder).add_overrides(
+        run = Run.open(self.folder)
+        run.add_overrides(
             [f"data.batch_size={data.batch_size}", f"trainer.accumulate_grad_batches={accumulated}"]
         )
+        accept_settings(run)
         rescale_progress(self.checkpoint, factor)
 
 
