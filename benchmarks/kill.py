@@ -4,7 +4,7 @@
 
 For every number of processes, signal and target (one process of the training, or its whole group with its
 data workers): losses, learning rates and scores of every step and the final weights must be bit-identical,
-and 10 s after the signal no process may be left. Every step writes a checkpoint, so that signals hit writes
+and 10 s after the signal (--end-seconds) no process may be left. Every step writes a checkpoint, so that signals hit writes
 too. The exit code is 1 where that fails. Called again with the same --output it goes on with what is missing.
 """
 
@@ -33,7 +33,6 @@ CONFIG = [
 ]  # fmt: skip
 PATIENCE = 300.0
 """Seconds until a training that makes no step counts as hanging."""
-END_S = 10.0
 SIGNALS = {name: getattr(signal, f"SIG{name}") for name in ("KILL", "TERM", "INT")}
 MOVES = ("stays", "is moved", "is copied")
 
@@ -83,7 +82,10 @@ def num_rows(run: Path) -> int:
 class Cell:
     """One training that is disturbed again and again."""
 
-    def __init__(self, folder: Path, processes: int, name: str, target: str, seed: int) -> None:
+    def __init__(
+        self, folder: Path, processes: int, name: str, target: str, seed: int, end_seconds: float
+    ) -> None:
+        self.end_seconds = end_seconds
         self.folder, self.processes, self.signal, self.target = folder, processes, SIGNALS[name], target
         self.rng = random.Random(f"{seed} {folder.name}")
         self.run, self.log = folder / "run", folder / "log.txt"
@@ -111,11 +113,11 @@ class Cell:
             os.kill(self.rng.choice(ranks(process.pid)), self.signal)
         sent = time.monotonic()
         while process.poll() is None or living(process.pid):
-            if time.monotonic() - sent > END_S:
+            if time.monotonic() - sent > self.end_seconds:
                 left = living(process.pid)
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-                raise RuntimeError(f"{END_S:g} s after the signal {len(left)} processes are left")
+                raise RuntimeError(f"{self.end_seconds:g} s after the signal {len(left)} processes are left")
             time.sleep(0.02)
         self.slowest = max(self.slowest, time.monotonic() - sent)
         return True
@@ -182,6 +184,9 @@ def main() -> int:
     parser.add_argument("--signals", nargs="+", choices=SIGNALS, default=list(SIGNALS))
     parser.add_argument("--targets", nargs="+", choices=("one", "group"), default=["one", "group"])
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--end-seconds", type=float, default=10.0, help="until all must have ended; more where others compute"
+    )
     parser.add_argument("--output", type=Path, required=True, help="a folder; what is done there counts")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
@@ -195,7 +200,7 @@ def main() -> int:
         shutil.rmtree(folder, ignore_errors=True)
         try:
             whole, config = undisturbed(arguments.output, cell[0])
-            trial = Cell(folder, *cell, seed=arguments.seed)
+            trial = Cell(folder, *cell, arguments.seed, arguments.end_seconds)
             count = trial.train(config, len(rows(whole)), arguments.kills)
             found = differences(whole, trial.run) or (["nothing was hit"] if count == 0 else [])
             results[name] = f"{count} signals, ended in {trial.slowest:.1f} s: {found or 'identical'}"

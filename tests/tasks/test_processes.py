@@ -68,5 +68,5 @@ def test_a_disturbed_training_ends_and_goes_on_bit_for_bit(
 ) -> None:
     """A short version of what benchmarks/kill.py measures; the run is moved before it goes on."""
     script = str(ROOT / "benchmarks" / "kill.py")
-    options = ["--kills", "1", "--processes", str(processes), "--targets", target]
+    options = ["--kills", "1", "--processes", str(processes), "--targets", target, "--end-seconds", "60"]
     run([sys.executable, script, *options, "--signals", *signals.split(), "--output", "kill"], tmp_path)
