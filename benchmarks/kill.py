@@ -4,8 +4,9 @@
 
 For every number of processes, signal and target (one process of the training, or its whole group with its
 data workers): losses, learning rates and scores of every step and the final weights must be bit-identical,
-and 10 s after the signal (--end-seconds) no process may be left. Every step writes a checkpoint, so that signals hit writes
-too. The exit code is 1 where that fails. Called again with the same --output it goes on with what is missing.
+and 10 s after the signal (--end-seconds) no process may be left. Every step writes a checkpoint, so that
+signals hit writes too. The exit code is 1 where that fails. Called again with the same --output it goes on
+with what is missing.
 """
 
 from __future__ import annotations
