@@ -14,6 +14,7 @@ from types import ModuleType
 
 from pocketvision.core.errors import InputError, StoppedError, StopSignal
 from pocketvision.core.processes import describe_lost_process, sigterm_raises
+from pocketvision.core.terminal import SafeFormatter, printable
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
@@ -28,18 +29,20 @@ def command(main: Main) -> Callable[..., int]:
         logger = logging.getLogger("pocketvision")
         logger.setLevel(logging.INFO)
         if not logger.handlers:
-            logger.addHandler(logging.StreamHandler())
+            handler = logging.StreamHandler()
+            handler.setFormatter(SafeFormatter())
+            logger.addHandler(handler)
         try:
             with sigterm_raises():
                 main(argv)
         except InputError as error:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {printable(error)}", file=sys.stderr)
             return 1
         except StoppedError as stop:
-            print(stop, file=sys.stderr)
+            print(printable(stop), file=sys.stderr)
             return stop.code
         except OSError as error:
-            place = f"{error.filename}: " if error.filename else ""
+            place = f"{printable(error.filename)}: " if error.filename else ""
             print(
                 f"error: {place}{error.strerror or error}: check the path, its rights and the space.",
                 file=sys.stderr,
