@@ -12,7 +12,9 @@ from functools import wraps
 from pathlib import Path
 from types import ModuleType
 
-from pocketvision.core.errors import InputError, StoppedError
+from pocketvision.core.errors import InputError, StoppedError, StopSignal
+from pocketvision.core.processes import describe_lost_process, sigterm_raises
+from pocketvision.core.terminal import SafeFormatter, printable
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
@@ -27,25 +29,37 @@ def command(main: Main) -> Callable[..., int]:
         logger = logging.getLogger("pocketvision")
         logger.setLevel(logging.INFO)
         if not logger.handlers:
-            logger.addHandler(logging.StreamHandler())
+            handler = logging.StreamHandler()
+            handler.setFormatter(SafeFormatter())
+            logger.addHandler(handler)
         try:
-            main(argv)
+            with sigterm_raises():
+                main(argv)
         except InputError as error:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {printable(error)}", file=sys.stderr)
             return 1
         except StoppedError as stop:
-            print(stop, file=sys.stderr)
+            print(printable(stop), file=sys.stderr)
             return stop.code
         except OSError as error:
-            place = f"{error.filename}: " if error.filename else ""
+            place = f"{printable(error.filename)}: " if error.filename else ""
             print(
                 f"error: {place}{error.strerror or error}: check the path, its rights and the space.",
                 file=sys.stderr,
             )
             return 1
+        except RuntimeError as error:
+            sentence = describe_lost_process(error)
+            if sentence is None:
+                raise
+            print(f"error: {sentence}", file=sys.stderr)
+            return 1
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return 130
+        except StopSignal as stop:
+            print("stopped by a signal", file=sys.stderr)
+            return stop.code
         return 0
 
     return run

@@ -48,6 +48,15 @@ def any_process(flag: bool, device: torch.device) -> bool:
     return bool(votes > 0)
 
 
+def max_over_processes(value: int, device: torch.device) -> int:
+    """The largest ``value`` that a process has. Every process must call it."""
+    if num_processes() == 1:
+        return value
+    largest = torch.tensor(value, device=device)
+    distributed.all_reduce(largest, distributed.ReduceOp.MAX)
+    return int(largest)
+
+
 def share_buffers(model: nn.Module) -> None:
     """Give every process the first one's buffers: BatchNorm's statistics. Every process must call it."""
     if num_processes() > 1:

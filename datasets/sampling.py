@@ -11,6 +11,7 @@ from torch.utils.data import Dataset, Sampler
 from torch.utils.data.distributed import DistributedSampler
 
 from pocketvision.core.distributed import num_processes, process_index
+from pocketvision.core.processes import end_without_shared_memory, leave_signals_to_parent
 
 EpochIndex = tuple[int, int]
 """(epoch, index of the sample)."""
@@ -56,8 +57,13 @@ def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
 
 
 def use_one_thread(worker: int) -> None:
-    """``worker_init_fn``: the workers are the parallelism; OpenCV's threads would fight over the cores."""
+    """``worker_init_fn``: the workers are the parallelism; OpenCV's threads would fight over the cores.
+
+    A signal to the whole group is for the process that trains.
+    """
     cv2.setNumThreads(0)
+    leave_signals_to_parent()
+    end_without_shared_memory()
 
 
 def spread(total: int, count: int) -> list[int]:

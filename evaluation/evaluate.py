@@ -13,6 +13,7 @@ from torch import nn
 from pocketvision.core.drawing import save_image
 from pocketvision.core.files import write_json
 from pocketvision.core.progress import progress
+from pocketvision.core.terminal import printable
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.datasets.records.annotations import (
     ClassificationRecords,
@@ -117,7 +118,8 @@ def metrics_table(metrics: dict[str, Any]) -> str:
             f"in brackets: {LEVEL:.0%} intervals, {metrics['num_resamples']} resamples of the images"
         )
     rows = metrics["per_class"]
-    head, *table = table_of(dict(list(rows.items())[:_MAX_ROWS]), "class")
+    shown_rows = {printable(name): row for name, row in list(rows.items())[:_MAX_ROWS]}
+    head, *table = table_of(shown_rows, "class")
     widths = [max(len(row[i]) for row in (head, *table)) + 2 for i in range(len(head))]
     header, *lines = (
         row[0].ljust(widths[0])

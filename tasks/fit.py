@@ -6,17 +6,20 @@ import logging
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from pocketvision.core.config import Experiment
-from pocketvision.core.errors import InputError, StoppedError
-from pocketvision.core.weights import load_state_dict, read_state_dict, save_weights
+from pocketvision.core.errors import InputError, StoppedError, StopSignal
+from pocketvision.core.weights import load_state_dict, read_passport, read_state_dict, save_weights
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.evaluation.evaluate import evaluate
 from pocketvision.models import VisionModel
@@ -24,13 +27,20 @@ from pocketvision.runs.build import build, refusing_bad_values
 from pocketvision.runs.folder import Run, check_free, check_trainer
 from pocketvision.runs.passport import make_passport, training_facts
 from pocketvision.tasks.base import VisionTask
-from pocketvision.tasks.checkpoints import newest_intact
+from pocketvision.tasks.checkpoints import LAST, PREVIOUS, is_intact, newest_intact
 from pocketvision.tasks.curves import plot_curves
+from pocketvision.tasks.fingerprint import check_fingerprint, write_fingerprint
 from pocketvision.tasks.lightning_data import LightningData
 from pocketvision.tasks.recovery import Recovery
+from pocketvision.tasks.run_lock import only_process
+from pocketvision.tasks.stopping import Stopping, describe_code
 from pocketvision.tasks.trainer import METRICS, make_trainer, quiet_lightning
 
 logger = logging.getLogger("pocketvision")
+
+WEIGHTS = "weights.safetensors"
+SECONDS_UNTIL_TOLD = 1.0
+"""What a signal to all processes, or the death of one, may take to be known everywhere."""
 
 
 def fit(
@@ -47,8 +57,7 @@ def fit(
     """
     start = time.perf_counter()
     quiet_lightning()
-    is_first = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # set on the function
-    if is_first:
+    if is_first_process():
         check_free(folder, "--run-dir")
     check_trainer(experiment)
     L.seed_everything(experiment.seed, verbose=False)
@@ -59,29 +68,48 @@ def fit(
         # Bad data and values are reported before a folder is made.
         data.records(data.val_split), data.eval_dataloader(data.val_split), data.train_dataloader()
         make_trainer(experiment, task, folder)
-    if is_first:
-        Run.create(folder, config_files, overrides, model.class_names)
+    if is_first_process():
+        write_fingerprint(Run.create(folder, config_files, overrides, model.class_names), data)
     metrics = train(experiment, folder, model, data, None)
     logger.info("done in %.0f s", time.perf_counter() - start)
     return metrics
 
 
-def resume(folder: Path) -> dict[str, Any] | None:
+def resume(folder: Path, *, allow_changed_data: bool = False) -> dict[str, Any] | None:
     """Go on with a run that was stopped, from its last checkpoint, as if nothing had happened.
 
     Raises:
-        InputError: it is no run folder, is finished, or has no checkpoint that can be read.
+        InputError: it is no run folder, is finished, is being trained, has no checkpoint that can be
+            read, or its data have changed and ``allow_changed_data`` is False.
         StoppedError: it was stopped again.
     """
     quiet_lightning()
     run = Run.open(folder)
-    if (folder / "metrics.json").is_file():
+    if is_finished(folder):
         raise InputError(f"{folder} is finished: train on from its weights with --from {folder}.")
     checkpoint = newest_intact(folder / "checkpoints")
     experiment = run.load()
     L.seed_everything(experiment.seed, verbose=False)
     model, data = build(experiment, pretrained=False)
+    if is_first_process():
+        check_fingerprint(run, data, allow_changed_data=allow_changed_data)
     return train(experiment, folder, model, data, checkpoint)
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that writes, also before the others have been started."""
+    return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]  # set on the function
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a run has all that it was to make: its weights know their metrics at the very end."""
+    weights = folder / WEIGHTS
+    if not (folder / "metrics.json").is_file() or not weights.is_file():
+        return False
+    try:
+        return "metrics" in read_passport(weights)
+    except InputError:
+        return False
 
 
 def train(
@@ -92,28 +120,72 @@ def train(
     checkpoint: Path | None,
 ) -> dict[str, Any] | None:
     """Train from ``checkpoint`` or the beginning to the end, whatever comes between; then score."""
+    last_words = partial(describe_stop, folder, is_new=checkpoint is None)
+    lock = only_process(folder) if is_first_process() else nullcontext()
+    with Stopping(last_words) as stopping, lock:
+        try:
+            return attempt_until_done(experiment, folder, model, data, checkpoint, stopping)
+        except StopSignal as stop:
+            if not is_first_process() and stopping.is_joint:
+                raise SystemExit(0) from stop  # the first process says it
+            raise StoppedError(last_words(stop.number), stop.code) from stop
+
+
+def attempt_until_done(
+    experiment: Experiment, folder: Path, model: VisionModel, data: AnyData, checkpoint: Path | None,
+    stopping: Stopping,
+) -> dict[str, Any] | None:  # fmt: skip
+    """Begin again from the newest checkpoint after every trouble that has a remedy."""
     recovery = Recovery(experiment, folder, checkpoint)
     while True:
         with refusing_bad_values():
             task = recovery.make_task(model)
-            trainer, best = make_trainer(recovery.experiment, task, folder, recovery.first_step)
+            trainer, best = make_trainer(recovery.experiment, task, folder, recovery.first_step, stopping)
+        stopping.partners = partial(getattr, trainer.strategy.launcher, "procs", ())
         try:
             trainer.fit(
                 task, datamodule=LightningData(data), ckpt_path=recovery.checkpoint, weights_only=True
             )
             return finish(recovery.experiment, folder, model, data, trainer, task, best)
-        except SystemExit as stop:  # Lightning's, for SIGTERM and Ctrl-C
-            sentence = (
-                f"Stopped at step {trainer.global_step}: go on with pocketvision train --resume {folder}"
-            )
-            raise StoppedError(sentence, 143 if isinstance(stop, SIGTERMException) else 130) from stop
         except Exception as error:
             try:
+                raise_if_stopped(error, stopping, trainer)
                 recovery.recover(error, data)
+            except StoppedError:
+                raise
             except Exception:
                 if checkpoint is None and trainer.global_step == 0 and trainer.is_global_zero:
                     shutil.rmtree(folder)  # nothing was trained; the name is free again
                 raise
+
+
+def raise_if_stopped(error: Exception, stopping: Stopping, trainer: L.Trainer) -> None:
+    """Raise what lies behind an error: a signal that ended data workers too, or a process that died."""
+    if isinstance(error, InputError):
+        return
+    if "DataLoader worker" in str(error) and stopping.was_told(SECONDS_UNTIL_TOLD):
+        raise StopSignal(stopping.number)
+    if trainer.world_size == 1:
+        return
+    if not trainer.is_global_zero:
+        time.sleep(SECONDS_UNTIL_TOLD)  # if the first process has died, this one ends here
+        return
+    code = stopping.partner_code(SECONDS_UNTIL_TOLD)
+    if code is not None:
+        sentence = f"A process of the training {describe_code(code)}. {stopping.last_words(0)}"
+        raise StoppedError(sentence, code if code > 128 else 1)
+
+
+def describe_stop(folder: Path, number: int, *, is_new: bool) -> str:
+    """How to go on; where there is nothing to go on from, the folder is removed if it ``is_new``."""
+    for name in (LAST, PREVIOUS):
+        checkpoint = folder / "checkpoints" / name
+        if is_intact(checkpoint):
+            step = torch.load(checkpoint, weights_only=True, mmap=True)["global_step"]
+            return f"Stopped at step {step}: go on with pocketvision train --resume {quote(str(folder))}"
+    if is_new and is_first_process():
+        shutil.rmtree(folder, ignore_errors=True)
+    return "Stopped before the first step: nothing is kept, start again."
 
 
 def finish(
@@ -126,7 +198,7 @@ def finish(
     if not trainer.is_global_zero:
         return None
     facts = training_facts(model, experiment, data)
-    weights, passport = folder / "weights.safetensors", make_passport(model, experiment, **facts)
+    weights, passport = folder / WEIGHTS, make_passport(model, experiment, **facts)
     save_weights(weights, model, passport)
     if (folder / METRICS).is_file():
         plot_curves(folder / METRICS, folder / "curves.png")

@@ -11,11 +11,13 @@ import torch
 from pocketvision.core.config import Experiment
 from pocketvision.core.distributed import num_processes
 from pocketvision.core.errors import InputError
+from pocketvision.core.processes import describe_lost_process
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.models import VisionModel
 from pocketvision.runs.folder import Run
 from pocketvision.tasks.base import NonFiniteLossError, VisionTask
 from pocketvision.tasks.checkpoints import VerifiedCheckpoints, newest_intact
+from pocketvision.tasks.fingerprint import accept_settings
 
 logger = logging.getLogger("pocketvision")
 
@@ -50,6 +52,9 @@ class Recovery:
 
     def recover(self, error: Exception, data: AnyData) -> None:
         """Prepare the next attempt, or raise ``error`` or a sentence that explains it."""
+        lost = describe_lost_process(error)
+        if lost is not None:
+            raise InputError(lost) from error
         if num_processes() > 1 and not isinstance(error, NonFiniteLossError):
             raise error  # the other processes don't know
         if isinstance(error, NonFiniteLossError):
@@ -66,7 +71,8 @@ class Recovery:
         if self.attempts > MAX_RECOVERIES:
             raise InputError(
                 f"{happened}, {self.attempts} times from step {self.first_step}: lower task.optimizer.lr, "
-                f"data.batch_size or data.num_workers, then start again. ({error})"
+                "data.batch_size or data.num_workers, or make /dev/shm larger, then start again. "
+                f"({error})"
             ) from error
         if isinstance(error, NonFiniteLossError):
             self.lr_reduction = 0.5**self.attempts
@@ -86,9 +92,11 @@ class Recovery:
         accumulated = self.experiment.trainer.get("accumulate_grad_batches", 1) * factor
         options = {**self.experiment.trainer, "accumulate_grad_batches": accumulated}
         self.experiment = replace(self.experiment, trainer=options)
-        Run.open(self.folder).add_overrides(
+        run = Run.open(self.folder)
+        run.add_overrides(
             [f"data.batch_size={data.batch_size}", f"trainer.accumulate_grad_batches={accumulated}"]
         )
+        accept_settings(run)
         rescale_progress(self.checkpoint, factor)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
@@ -20,9 +19,10 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.files import replacing
 from pocketvision.tasks.base import VisionTask
 from pocketvision.tasks.bottleneck import Bottleneck
-from pocketvision.tasks.checkpoints import KeepLast, VerifiedCheckpoints
+from pocketvision.tasks.checkpoints import KeepBest, KeepLast, VerifiedCheckpoints
 from pocketvision.tasks.ema import WeightAverage
 from pocketvision.tasks.progress_bar import ShowProgress
+from pocketvision.tasks.stopping import Stopping
 from pocketvision.tasks.synced_norms import SyncedNorms
 
 METRICS = "metrics.csv"
@@ -53,8 +53,12 @@ def quiet_lightning() -> None:
 
 
 def make_trainer(
-    experiment: Experiment, task: VisionTask, folder: Path, first_step: int = 0
-) -> tuple[L.Trainer, ModelCheckpoint]:
+    experiment: Experiment,
+    task: VisionTask,
+    folder: Path,
+    first_step: int = 0,
+    stopping: Stopping | None = None,
+) -> tuple[L.Trainer, KeepBest]:
     """A trainer that writes to ``folder``; a run that goes on keeps its metrics before ``first_step``.
 
     Loggers, callbacks and plugins of ``trainer`` come beside this project's own.
@@ -70,13 +74,7 @@ def make_trainer(
         raise InputError("trainer.limit_val_batches can be 1.0 or 0: a score of some images is not a score.")
     if options.get("strategy", "auto") == "auto" and _is_parallel(options):
         options["strategy"] = UnevenDDP()
-    best = ModelCheckpoint(
-        dirpath=folder / "checkpoints",
-        filename="best",
-        monitor=f"val/{task.metric}",
-        mode="max",
-        enable_version_counter=False,
-    )
+    best = KeepBest(folder / "checkpoints", f"val/{task.metric}")
     table = CSVLogger(folder, name="", version="")
     defaults = {
         "default_root_dir": folder,
@@ -90,7 +88,8 @@ def make_trainer(
             *([best] if scored_share != 0 else []),
             *([] if task.ema_decay is None else [WeightAverage(task.ema_decay)]),
             *as_list(options.pop("callbacks", None)),
-            KeepLast(folder / "checkpoints", experiment.checkpoint_minutes),  # after the average's step
+            # After the average's step.
+            KeepLast(folder / "checkpoints", experiment.checkpoint_minutes, stopping),
             ShowProgress(),
             Bottleneck(),
         ],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pocketvision.core.command import command, find_config
 from pocketvision.core.errors import InputError
+from pocketvision.core.terminal import printable
 
 if TYPE_CHECKING:
     from pocketvision.doctor.check import Plan
@@ -72,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"reports: {json_file}, {html_file}")
     if arguments.fix is not None:
         for line in write_fixed(examination, arguments.fix):
-            print(f"fixed: {line}")
+            print(f"fixed: {printable(line)}")
         print(f"cleaned copy: {arguments.fix}")
     if report.findings.num("error"):
         raise InputError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pocketvision.core.command import command, find_config, shipped_configs
 from pocketvision.core.errors import InputError, StoppedError
 from pocketvision.core.memory import keep_freed_memory
+from pocketvision.core.processes import end_with_parent
 
 if TYPE_CHECKING:
     from pocketvision.core.config import Experiment
@@ -45,12 +47,15 @@ def parser() -> argparse.ArgumentParser:
     add("--run-dir", type=Path, help="new folder for the run (default: runs/CONFIG/TIME)")
     add("--from", dest="source", metavar="RUN|FILE", help="start from these weights (model.weights=...)")
     add("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped")
+    add("--allow-changed-data", action="store_true", help="with --resume: also where the data have changed")
     add("--print-config", action="store_true", help="show what would run, and stop")
     return parser
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        end_with_parent()
     keep_freed_memory()
     arguments = parser().parse_intermixed_args(argv)
     if arguments.minutes is not None and not arguments.minutes > 0:
@@ -60,6 +65,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.resume is not None:
         go_on(arguments)
         return
+    if arguments.allow_changed_data:
+        raise InputError("--allow-changed-data goes with --resume RUN: a new run has no data to compare.")
     overrides = list(arguments.overrides)
     if arguments.data is None:
         if arguments.config is None:
@@ -161,11 +168,14 @@ def go_on(arguments: argparse.Namespace) -> None:
         arguments.task, arguments.model, arguments.minutes, arguments.overfit,
     )  # fmt: skip
     if any(others):
-        raise InputError("--resume RUN takes nothing else: the run has its own config and overrides.")
+        raise InputError(
+            "--resume RUN takes nothing else but --allow-changed-data: the run has its config and overrides."
+        )
 
     from pocketvision.tasks.fit import resume
 
-    report(resume(arguments.resume), arguments.resume)
+    metrics = resume(arguments.resume, allow_changed_data=arguments.allow_changed_data)
+    report(metrics, arguments.resume)
 
 
 def report(metrics: dict[str, Any] | None, folder: Path) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.records.annotations import MissingSplitError
 
+logger = logging.getLogger("pocketvision")
+
+_MAX_OTHERS, _OTHERS_AN_IMAGE = 200_000, 20
+"""Files that are no images which a walk may meet, and how many more with every image."""
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
@@ -29,7 +35,21 @@ def list_names(folder: Path) -> set[str]:
     if not folder.is_dir():
         return set()
     with os.scandir(folder) as entries:
-        return {entry.name for entry in entries}
+        return {entry.name for entry in entries if not _is_device(entry)}
+
+
+def _is_device(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a pipe, a socket or a device, also behind a link: opening one may wait for ever."""
+    if entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False):
+        return False
+    try:
+        mode = entry.stat().st_mode
+    except OSError:
+        return False  # a link to nothing, which reading tells of
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return False
+    logger.warning("skipped: %s is no file but a pipe, a socket or a device.", entry.path)
+    return True
 
 
 def by_stem(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> dict[str, str]:
@@ -66,12 +86,52 @@ def is_folder(path: Path) -> bool:
 
 
 def images_below(folder: Path) -> list[Path]:
-    """Images in ``folder`` and its subfolders, sorted; names that begin with a dot are skipped."""
-    found: list[Path] = []
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(parent, name) for name in sorted(files) if is_image(name)]
-    return found
+    """Images in ``folder`` and its subfolders, sorted; names that begin with a dot are skipped.
+
+    Raises:
+        InputError: there is far more than images, as below the root of a disk.
+    """
+    return [parent / name for parent, names in walk(folder) for name in names if is_image(name)]
+
+
+def walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """``folder`` and every folder below, each once whatever links lead there, with its files' names, sorted.
+
+    Folders whose names begin with a dot are left out.
+
+    Raises:
+        InputError: there is far more than images, as below the root of a disk.
+    """
+    seen: set[tuple[int, int]] = set()
+    waiting, num_files, num_images = [folder], 0, 0
+    while waiting:
+        parent = waiting.pop()
+        try:
+            status = parent.stat()
+            with os.scandir(parent) as found:
+                entries = sorted((entry for entry in found if not _is_device(entry)), key=lambda e: e.name)
+        except OSError:
+            continue
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders = [entry.name for entry in entries if _is_folder(entry)]
+        names = [entry.name for entry in entries if not _is_folder(entry)]
+        num_files, num_images = num_files + len(names), num_images + sum(map(is_image, names))
+        if num_files > _MAX_OTHERS + _OTHERS_AN_IMAGE * num_images:
+            raise InputError(
+                f"{folder} holds more than {_MAX_OTHERS} files that are no images: name the data set's own "
+                "folder."
+            )
+        yield parent, names
+        waiting += [parent / name for name in reversed(folders) if not name.startswith(".")]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def is_image(name: str) -> bool:
@@ -85,6 +145,8 @@ def read_text(file: Path) -> str:
     Raises:
         InputError: it is missing, or not UTF-8.
     """
+    if file.exists() and not file.is_file():
+        raise InputError(f"{file} is no file (a folder, pipe or device): replace it by a text file.")
     try:
         return file.read_text(encoding="utf-8-sig")
     except OSError as error:

@@ -15,6 +15,7 @@ from pocketvision.datasets.readers.folders import (
     is_image,
     list_names,
     missing_split,
+    walk,
 )
 from pocketvision.datasets.records.annotations import ClassificationRecords
 from pocketvision.datasets.records.splits import ALL, canonical, find_split, split_of
@@ -94,9 +95,8 @@ def _list_files(folder: Path) -> tuple[list[str], list[str]]:
     """Paths of the images in ``folder`` and below, sorted, and of the files that are no images."""
     images: list[str] = []
     others: list[str] = []
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
+    for parent, names in walk(Path(folder)):
+        for name in names:
             if not name.startswith("."):
                 (images if is_image(name) else others).append(os.path.join(parent, name))  # noqa: PTH118
     return images, others

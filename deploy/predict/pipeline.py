@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.terminal import printable
 from pocketvision.deploy.predict.frames import SourceFrame, count_frames, read_frames
 from pocketvision.deploy.predict.prediction import Prediction
 from pocketvision.deploy.predict.predictor import Predictor
@@ -105,7 +106,7 @@ class Progress:
     def say(self, sentence: str) -> None:
         """A line of its own."""
         self.clear()
-        print(sentence, file=self.stream, flush=True)
+        print(printable(sentence), file=self.stream, flush=True)
 
     def clear(self) -> None:
         """Remove the changing line."""

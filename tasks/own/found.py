@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pocketvision.core.structures import Size
+from pocketvision.core.terminal import printable
 from pocketvision.datasets.readers.detect_format import FoundData
 
 _GOOD_CEILING = 0.9
@@ -51,4 +52,4 @@ class OwnData:
             ceiling = self.fitted["ceiling"]
             hint = "" if ceiling >= _GOOD_CEILING else "; a larger model.image_size would reach more"
             lines.append(f"anchors: fitted to the boxes; one reaches {ceiling:.1%} of them at IoU 0.5{hint}")
-        return lines
+        return [printable(line) for line in lines]
