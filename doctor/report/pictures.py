@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from pocketvision.core.drawing import PALETTE, draw_boxes, overlay_mask
+from pocketvision.core.page import jpeg_url
 from pocketvision.doctor.checks.images import FORMATS
 from pocketvision.doctor.findings import Finding, FoundBox
 from pocketvision.doctor.report.examination import SampleImage
@@ -17,6 +16,7 @@ from pocketvision.doctor.report.examination import SampleImage
 WIDTH, HEIGHT = 320, 240
 _RED = (230, 30, 30)
 _FAR = 10_000.0
+_JPEG_QUALITY = 78
 
 
 def picture_of_finding(finding: Finding) -> str | None:
@@ -101,6 +101,4 @@ def _data_url(images: Sequence[Image.Image]) -> str:
     for image in images:
         canvas.paste(image, (left, 0))
         left += image.width
-    stream = io.BytesIO()
-    canvas.save(stream, "JPEG", quality=78)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+    return jpeg_url(np.asarray(canvas), _JPEG_QUALITY)
