@@ -7,11 +7,12 @@ from setuptools.command.editable_wheel import editable_wheel
 
 
 class EditableThroughLinks(editable_wheel):
-    """``src/`` on the path where it holds real links, else setuptools' import hook (checkouts without links)."""
+    """``src/`` on the path where it holds real links, else an import hook (checkouts without links)."""
 
     def finalize_options(self) -> None:
         """Put one folder in the place of pyproject.toml's mapping, which only an import hook can serve."""
-        if all(path.resolve().parent != path.parent for path in Path("src/pocketvision").iterdir()):
+        links = list(Path("src/pocketvision").glob("*"))
+        if links and all(link.is_symlink() for link in links):
             self.distribution.package_dir = {"": "src"}
         super().finalize_options()
 

@@ -1,7 +1,7 @@
-"""Whether editors find the package: pyright and jedi resolve each of its imports, here and as installed.
+"""Whether editors find the package: pyright and jedi resolve each of its own imports, editable and installed.
 
-Run it in the environment of ``uv sync``. It builds a wheel, too, and reads that in an environment of its own,
-without the packages that ours needs. Exits with 1 and names what was not resolved.
+Both installs are made in environments of their own, without the packages that ours needs, which take pyright
+most of its time. Run it in the environment of ``uv sync``. Exits with 1 and names what was not resolved.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,18 +31,19 @@ class Name(NamedTuple):
     column: int
 
 
-def by_pyright(python: Path, files: list[Path], foreign_too: bool) -> Iterator[str]:
-    """Modules and names that pyright does not find, with ``python``'s packages."""
+def by_pyright(python: Path, files: list[Path]) -> list[str]:
+    """Modules and names of ours that pyright does not find, with ``python``'s packages."""
+    problems = []
     command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", str(python), *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     answer = json.loads(done.stdout)
     if answer["summary"]["filesAnalyzed"] < len(files):
-        yield f"pyright read {answer['summary']['filesAnalyzed']} files of {len(files)}"
+        problems.append(f"pyright read {answer['summary']['filesAnalyzed']} files of {len(files)}")
     for found in answer["generalDiagnostics"]:
-        is_ours = f'"{NAME}' in found["message"] or foreign_too
-        is_missing = found.get("rule") == "reportMissingImports" and is_ours
+        is_missing = found.get("rule") == "reportMissingImports" and f'"{NAME}' in found["message"]
         if is_missing or "is unknown import symbol" in found["message"]:
-            yield f"pyright: {found['file']}:{found['range']['start']['line'] + 1}: {found['message']}"
+            problems.append(f"{found['file']}:{found['range']['start']['line'] + 1}: {found['message']}")
+    return problems
 
 
 def by_jedi(python: Path, files: list[Path]) -> Iterator[str]:
@@ -63,39 +66,41 @@ def own_modules(files: list[Path]) -> dict[str, Name]:
     return found
 
 
-def installed(folder: Path) -> tuple[Path, list[Path]]:
-    """The interpreter and the files of a new environment in ``folder`` that holds the wheel alone."""
-    for command in (
-        ["uv", "build", "--quiet", "--wheel", "--out-dir", str(folder), str(ROOT)],
-        ["uv", "venv", "--quiet", "--python", sys.executable, str(folder / "venv")],
-    ):
-        subprocess.run(command, check=True)
-    python = folder / "venv" / Path(sys.executable).relative_to(sys.prefix)
-    (wheel,) = folder.glob("*.whl")
-    subprocess.run(["uv", "pip", "install", "-q", "--python", python, "--no-deps", wheel], check=True)
-    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    packages = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
-    return python, sorted((Path(packages) / NAME).rglob("*.py"))
+def install(what: list[str], folder: Path) -> Path:
+    """The interpreter of a new environment in ``folder`` where ``what`` is all that is installed."""
+    subprocess.run(["uv", "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
+    python = folder / Path(sys.executable).relative_to(sys.prefix)
+    subprocess.run(["uv", "pip", "install", "-q", "--python", python, "--no-deps", *what], check=True)
+    return python
+
+
+def sources() -> list[Path]:
+    """The package's files, by their places in the checkout."""
+    folders = [link.resolve() for link in (ROOT / "src" / NAME).iterdir()]
+    return sorted(
+        file
+        for path in folders
+        for file in (path.rglob("*.py") if path.is_dir() else [path])
+        if file.suffix == ".py"
+    )
 
 
 def main() -> int:
-    """Check the checkout, then the wheel."""
-    links = ROOT / "src" / NAME
-    sources = sorted(file for link in links.iterdir() for file in _python_files(link.resolve()))
-    problems = [*by_pyright(Path(sys.executable), sources, foreign_too=True)]
-    problems += by_jedi(Path(sys.executable), sources)
+    """Check the checkout and the wheel."""
+    here = sources()
     with tempfile.TemporaryDirectory() as folder:
-        python, files = installed(Path(folder))
-        if len(files) != len(sources):
-            problems.append(f"the wheel holds {len(files)} files of {len(sources)}")
-        problems += by_pyright(python, files, foreign_too=False)
-        problems += by_jedi(python, files)
-    print(*problems, f"{len(sources)} files, {len(problems)} imports that editors can't resolve", sep="\n")
+        made = Path(folder)
+        subprocess.run(["uv", "build", "--quiet", "--wheel", "--out-dir", folder, str(ROOT)], check=True)
+        wheel = next(made.glob("*.whl"))
+        pythons = [install(["--editable", str(ROOT)], made / "a"), install([str(wheel)], made / "b")]
+        (package,) = made.glob(f"b/**/site-packages/{NAME}")
+        packed = sorted(package.rglob("*.py"))
+        problems = [] if len(packed) == len(here) else [f"the wheel has {len(packed)} files of {len(here)}"]
+        with ThreadPoolExecutor() as pool:  # pyright works in processes, jedi here
+            problems += chain(*pool.map(by_pyright, pythons, [here, packed]))
+        problems += chain(by_jedi(pythons[0], here), by_jedi(pythons[1], packed))
+    print(*problems, f"{len(problems)} imports that editors can't resolve", sep="\n")
     return int(bool(problems))
-
-
-def _python_files(path: Path) -> list[Path]:
-    return sorted(path.rglob("*.py")) if path.is_dir() else [path] * (path.suffix == ".py")
 
 
 if __name__ == "__main__":

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -18,6 +16,7 @@ from typing import Any
 import torch
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.progress import Progress
 
 _CHUNK = 1 << 18
 _TIMEOUT_S = 30
@@ -116,10 +115,12 @@ def _fetch(url: str, part: Path) -> str | None:
         length = response.headers.get("Content-Length")
         total = have + int(length) if length else None
         with part.open("ab" if is_continued else "wb") as file:
-            progress = _Progress(part.stem, have, total)
-            while chunk := response.read(_CHUNK):
-                file.write(chunk)
-                progress.add(len(chunk))
+            megabytes = None if total is None else total / 1e6
+            with Progress(part.stem, megabytes, "MB", done=have / 1e6, digits=1) as progress:
+                while chunk := response.read(_CHUNK):
+                    file.write(chunk)
+                    progress.advance(len(chunk) / 1e6)
+            progress.say(progress.line())
     if total is not None and part.stat().st_size < total:
         raise OSError(f"the connection broke off after {part.stat().st_size} of {total} bytes; try again")
     return redirects.stated or _stated_hash(response.headers, is_asked=not redirects.count)
@@ -164,28 +165,3 @@ def sha256(path: Path) -> str:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-class _Progress:
-    """A line on a terminal, rewritten as bytes come; lines now and then where output is kept."""
-
-    def __init__(self, name: str, have: int, total: int | None) -> None:
-        self.name, self.have, self.total = name, have, total
-        self.came, self.start = 0, time.monotonic()
-        self.every = 0.2 if sys.stderr.isatty() else 10.0
-        self.last = self.start
-
-    def add(self, count: int) -> None:
-        self.have, self.came = self.have + count, self.came + count
-        now = time.monotonic()
-        if now - self.last < self.every and self.have != self.total:
-            return
-        self.last = now
-        rate = self.came / max(now - self.start, 1e-6)
-        left = "" if self.total is None else f" of {self.total / 1e6:.1f} MB, {self._left(rate)} s left"
-        end = "\r" if sys.stderr.isatty() and self.have != self.total else "\n"
-        print(f"{self.name}: {self.have / 1e6:.1f}{left}, {rate / 1e6:.1f} MB/s", end=end, file=sys.stderr)
-
-    def _left(self, rate: float) -> int:
-        assert self.total is not None
-        return round((self.total - self.have) / max(rate, 1.0))

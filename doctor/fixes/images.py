@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from pocketvision.core.files import replacing
 from pocketvision.core.structures import Size
 from pocketvision.doctor.checks.images import FORMATS, SUFFIX_OF, ImageFacts
-from pocketvision.doctor.progress import map_in_threads
+from pocketvision.doctor.threads import map_in_threads
 
 _KEPT_FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
 
