@@ -58,8 +58,3 @@ def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
 def use_one_thread(worker: int) -> None:
     """``worker_init_fn``: the workers are the parallelism; OpenCV's threads would fight over the cores."""
     cv2.setNumThreads(0)
-
-
-def spread(total: int, count: int) -> list[int]:
-    """``count`` indices below ``total`` at even distances, or all of them."""
-    return list(range(total)) if total <= count else [i * total // count for i in range(count)]

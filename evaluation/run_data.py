@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.even_choice import spread
 from pocketvision.core.progress import track
-from pocketvision.datasets.sampling import spread
 from pocketvision.evaluation.evaluate import AnyPredictor, make_evaluator
 from pocketvision.evaluation.evaluate_run import connected_data
 from pocketvision.models import VisionModel

@@ -15,6 +15,7 @@ from torch.optim import AdamW
 
 from pocketvision.core.config import Experiment, apply_overrides
 from pocketvision.core.errors import InputError
+from pocketvision.core.even_choice import spread
 from pocketvision.core.progress import Progress
 from pocketvision.datasets.records.annotations import DetectionRecords
 from pocketvision.datasets.records.splits import take
@@ -128,8 +129,7 @@ def choose(records: Any, num_images: int) -> list[int]:
         useful = [i for i in useful if not records.crowd[records.boxes_of(i)].all()]
     if not useful:
         raise InputError(f"{records.root} has no image with a box: there is nothing to learn by heart.")
-    count = min(num_images, len(useful))
-    return [useful[i * len(useful) // count] for i in range(count)]
+    return [useful[i] for i in spread(len(useful), num_images)]
 
 
 def learn(task: VisionTask, batches: Sequence[Any], num_steps: int) -> list[float]:
