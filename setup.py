@@ -27,7 +27,8 @@ def readme() -> str:
     """README.md as a package index can show it: without pictures and links to files beside it."""
     text = (_HERE / "README.md").read_text(encoding="utf-8")
     text = re.sub(r"!\[[^\]]*\]\((?!\w+:)[^)]*\)\n*", "", text)
-    return re.sub(r"(?<!!)\[([^\]]*)\]\((?!\w+:)([^)]*)\)", r"\1 (`\2`)", text)
+    text = re.sub(r"\[([^\]]*)\]\(\1\)", r"`\1`", text)
+    return re.sub(r"\[([^\]]*)\]\((?!\w+:)([^)]*)\)", r"\1 (`\2`)", text)
 
 
 setup(

@@ -1,4 +1,4 @@
-"""A self-test before a long training: can the model learn a few images by heart?"""
+"""A self-test before a long training: whether the model can overfit a few images."""
 
 from __future__ import annotations
 
