@@ -96,7 +96,7 @@ def compare(rows: Iterable[Published]) -> Iterator[CostComparison]:
 
 
 def _value(printed: str) -> float:
-    """ "3.4M" -> 3400000."""
+    """``3.4M`` -> 3400000."""
     return float(printed.rstrip("".join(UNITS))) * UNITS.get(printed[-1], 1)
 
 

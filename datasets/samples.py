@@ -22,6 +22,8 @@ from pocketvision.datasets.sampling import EpochIndex
 
 
 class HasImages(Protocol):
+    """Records of any task."""
+
     @property
     def image_paths(self) -> Sequence[str]: ...
 

@@ -64,8 +64,3 @@ def use_one_thread(worker: int) -> None:
     cv2.setNumThreads(0)
     leave_signals_to_parent()
     end_without_shared_memory()
-
-
-def spread(total: int, count: int) -> list[int]:
-    """``count`` indices below ``total`` at even distances, or all of them."""
-    return list(range(total)) if total <= count else [i * total // count for i in range(count)]

@@ -38,7 +38,6 @@ from pocketvision.doctor.checks.masks import (
 )
 from pocketvision.doctor.checks.near_duplicates import check_copies, split_pairs
 from pocketvision.doctor.findings import Findings
-from pocketvision.doctor.progress import map_in_threads
 from pocketvision.doctor.raw.coco import read_raw_coco
 from pocketvision.doctor.raw.csv import read_raw_csv
 from pocketvision.doctor.raw.folder import read_raw_folder
@@ -49,6 +48,7 @@ from pocketvision.doctor.raw.voc import read_raw_voc
 from pocketvision.doctor.raw.yolo import read_raw_yolo
 from pocketvision.doctor.report.examination import Report
 from pocketvision.doctor.report.samples import detection_samples, mask_samples
+from pocketvision.doctor.threads import map_in_threads
 
 DETECTION = {"coco": read_raw_coco, "voc": read_raw_voc, "yolo": read_raw_yolo, "csv": read_raw_csv}
 _MASKS = {"cityscapes": read_raw_cityscapes, "voc_masks": read_raw_voc_masks}

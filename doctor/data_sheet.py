@@ -22,6 +22,7 @@ from pocketvision.core.drawing import (
     stack,
 )
 from pocketvision.core.errors import InputError
+from pocketvision.core.even_choice import spread
 from pocketvision.core.resize import Image
 from pocketvision.core.structures import BoxTarget, ClassTarget, MaskTarget
 from pocketvision.models import Detector
@@ -40,9 +41,10 @@ def data_sheet(data: Any, num_images: int) -> Image:
     """
     dataset, records = data.dataset(data.train_split, train=True), data.records(data.train_split)
     names, count = records.class_names, len(dataset)
+    chosen = spread(count, num_images)
     tiles, captions = [], []
     for i in range(num_images):
-        epoch, index = (i // count, i % count) if count < num_images else (0, i * count // num_images)
+        epoch, index = (i // count, i % count) if count < num_images else (0, chosen[i])
         image, target = dataset[epoch, index]
         tiles.append(tile(image, target, names))
         captions.append(_caption(target, names, records.image_paths[index]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,7 +11,7 @@ from torch import nn
 
 from pocketvision.core.drawing import save_image
 from pocketvision.core.files import write_json
-from pocketvision.core.progress import progress
+from pocketvision.core.progress import track
 from pocketvision.core.terminal import printable
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.datasets.records.annotations import (
@@ -88,8 +87,8 @@ def evaluate(
     evaluator = make_evaluator(model, data.records(split), folder)
     if isinstance(model, nn.Module):
         model.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    loader: Iterable[Any] = data.eval_dataloader(split)
-    for samples in progress(loader, f"evaluating {split}"):
+    loader = data.eval_dataloader(split)
+    for samples in track(loader, len(loader), f"evaluating {split}", "batches"):
         evaluator.update(samples._replace(images=samples.images.to(device)))
     metrics = evaluator.compute()
     per_class = metrics.pop("per_class")

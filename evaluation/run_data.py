@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from pocketvision.core.errors import InputError
-from pocketvision.core.progress import progress
-from pocketvision.datasets.sampling import spread
+from pocketvision.core.even_choice import spread
+from pocketvision.core.progress import track
 from pocketvision.evaluation.evaluate import AnyPredictor, make_evaluator
 from pocketvision.evaluation.evaluate_run import connected_data
 from pocketvision.models import VisionModel
@@ -41,6 +41,7 @@ class RunData:
     def score(self, predictor: AnyPredictor) -> float:
         """AP, mIoU or top-1 on the validation split, in [0, 1]."""
         evaluator = make_evaluator(predictor, self.data.records(self.data.val_split))
-        for samples in progress(self.data.eval_dataloader(self.data.val_split), "scoring"):
+        loader = self.data.eval_dataloader(self.data.val_split)
+        for samples in track(loader, len(loader), "scoring", "batches"):
             evaluator.update(samples)
         return evaluator.compute()[self.metric] or 0.0

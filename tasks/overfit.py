@@ -1,8 +1,9 @@
-"""A self-test before a long training: can the model learn a few images by heart?"""
+"""A self-test before a long training: whether the model can overfit a few images."""
 
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -14,7 +15,8 @@ from torch.optim import AdamW
 
 from pocketvision.core.config import Experiment, apply_overrides
 from pocketvision.core.errors import InputError
-from pocketvision.core.progress import Ticker
+from pocketvision.core.even_choice import spread
+from pocketvision.core.progress import Progress
 from pocketvision.datasets.records.annotations import DetectionRecords
 from pocketvision.datasets.records.splits import take
 from pocketvision.evaluation.evaluate import make_evaluator
@@ -127,8 +129,7 @@ def choose(records: Any, num_images: int) -> list[int]:
         useful = [i for i in useful if not records.crowd[records.boxes_of(i)].all()]
     if not useful:
         raise InputError(f"{records.root} has no image with a box: there is nothing to learn by heart.")
-    count = min(num_images, len(useful))
-    return [useful[i * len(useful) // count] for i in range(count)]
+    return [useful[i] for i in spread(len(useful), num_images)]
 
 
 def learn(task: VisionTask, batches: Sequence[Any], num_steps: int) -> list[float]:
@@ -140,24 +141,25 @@ def learn(task: VisionTask, batches: Sequence[Any], num_steps: int) -> list[floa
             module.momentum = 0.1
     task.train()
     optimizer = AdamW([p for p in task.parameters() if p.requires_grad], lr=LR, weight_decay=0.0)
-    losses, ticker, begin = list[float](), Ticker(), time.perf_counter()
-    for step in range(num_steps):
-        time_share = (time.perf_counter() - begin) / (60 * MAX_MINUTES)
-        share = max(step / num_steps, time_share)
-        for group in optimizer.param_groups:
-            group["lr"] = LR * min(1.0, (step + 1) / 20, 2 * max(0.0, 1 - share) + 1e-3)
-        loss = torch.stack(list(task.losses(batches[step % len(batches)]).values())).sum()
-        if not math.isfinite(value := loss.item()):
-            raise InputError(f"The loss of the self-test is {value} at step {step}: check labels and boxes.")
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(value)
-        if ticker.is_due():
-            rate = ticker.describe(step + 1, num_steps, 1, "steps")
-            print(f"overfit: step {rate}  loss {value:.4f}", flush=True)
-        if time_share > 1:
-            break
+    losses, begin = list[float](), time.perf_counter()
+    with Progress("overfit", num_steps, "steps", stream=sys.stdout) as progress:
+        for step in range(num_steps):
+            time_share = (time.perf_counter() - begin) / (60 * MAX_MINUTES)
+            share = max(step / num_steps, time_share)
+            for group in optimizer.param_groups:
+                group["lr"] = LR * min(1.0, (step + 1) / 20, 2 * max(0.0, 1 - share) + 1e-3)
+            loss = torch.stack(list(task.losses(batches[step % len(batches)]).values())).sum()
+            if not math.isfinite(value := loss.item()):
+                raise InputError(
+                    f"The loss of the self-test is {value} at step {step}: check labels and boxes."
+                )
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            optimizer.zero_grad()
+            losses.append(value)
+            progress.advance(note=f"loss {value:.4f}")
+            if time_share > 1:
+                break
     return losses
 
 

@@ -149,7 +149,7 @@ def _counts(name: str, text: str) -> list[int]:
 
 
 def _sizes(text: str) -> list[Size]:
-    """ "224,320x480" -> (height, width) of each."""
+    """``224,320x480`` -> (height, width) of each."""
     if re.fullmatch(r"\d+(x\d+)?(,\d+(x\d+)?)*", text):
         pairs = [[int(side) for side in word.split("x")] for word in text.split(",")]
         if min(map(min, pairs)) >= _MIN_SIDE:

@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--full", action="store_true", help="decode every pixel of every image")
     parser.add_argument("--fix", type=Path, metavar="OUT", help="write a cleaned copy, which trains as it is")
     parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="for the reports (default: runs/check/NAME)"
+        "--output", type=Path, metavar="DIR", help="for the reports (default: out/check/NAME)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="JSON report (default: DIR/report.json)")
     parser.add_argument("--html", type=Path, metavar="FILE", help="HTML report (default: DIR/report.html)")
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         check_output(layout.root, arguments.fix)
     examination = examine(layout, plan)
     report = examination.report
-    output = arguments.output or Path("runs", "check", layout.root.resolve().name)
+    output = arguments.output or Path("out", "check", layout.root.resolve().name)
     json_file, html_file = arguments.json or output / "report.json", arguments.html or output / "report.html"
     _write(json_file, json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n")
     _write(html_file, report_html(report))

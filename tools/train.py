@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     add("--model", help="with --data: ssdlite_v3_small, lraspp_v2 ... (default: V3-Small)")
     add("--minutes", type=float, metavar="M", help="train as many steps as fit into M minutes here")
     add("--overfit", type=int, metavar="N", help="self-test: learn N images by heart; PASS, or where to look")
-    add("--run-dir", type=Path, help="new folder for the run (default: runs/CONFIG/TIME)")
+    add("--run-dir", type=Path, help="new folder for the run (default: out/CONFIG/TIME)")
     add("--from", dest="source", metavar="RUN|FILE", help="start from these weights (model.weights=...)")
     add("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped")
     add("--allow-changed-data", action="store_true", help="with --resume: also where the data have changed")
@@ -127,7 +127,7 @@ def start(arguments: argparse.Namespace, config: Path, overrides: list[str]) -> 
     if arguments.overfit is not None:
         self_test(experiment, arguments.overfit)
         return
-    folder = arguments.run_dir or Path("runs", config.stem, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
+    folder = arguments.run_dir or Path("out", config.stem, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
     report(fit(experiment, folder, files, overrides), folder)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pocketvision.core.even_choice import spread
 from pocketvision.datasets.images.read import read_mask
 
 _MOST = 200
@@ -16,7 +17,8 @@ def mask_values(mask_paths: list[str]) -> frozenset[int]:
     Raises:
         InputError: a mask can't be read.
     """
-    return frozenset(value for path in _spaced(mask_paths) for value in _values(path))
+    looked_at = spread(len(mask_paths), _MOST)
+    return frozenset(value for i in looked_at for value in _values(mask_paths[i]))
 
 
 def is_binary(mask_paths: list[str]) -> bool:
@@ -26,8 +28,8 @@ def is_binary(mask_paths: list[str]) -> bool:
         InputError: a mask can't be read.
     """
     found = False
-    for path in _spaced(mask_paths):
-        values = _values(path)
+    for i in spread(len(mask_paths), _MOST):
+        values = _values(mask_paths[i])
         if not values <= {0, 255}:
             return False
         found |= 255 in values
@@ -36,8 +38,3 @@ def is_binary(mask_paths: list[str]) -> bool:
 
 def _values(path: str) -> set[int]:
     return set(np.flatnonzero(np.bincount(read_mask(path).ravel(), minlength=256)).tolist())
-
-
-def _spaced(paths: list[str]) -> list[str]:
-    positions = np.linspace(0, len(paths) - 1, min(len(paths), _MOST)).round().astype(int)
-    return [paths[i] for i in positions.tolist()]

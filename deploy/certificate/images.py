@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from torch import Tensor
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.even_choice import spread_at_random
 from pocketvision.core.resize import Image
 from pocketvision.core.structures import Detections
 from pocketvision.datasets.images.read import match_mask, read_image, read_mask
@@ -130,20 +130,11 @@ def images_of(records: AnyRecords, place: str, limit: int = MAX_IMAGES) -> Image
     Raises:
         InputError: there are none.
     """
-    indices = choose_evenly(len(records), limit)
+    indices = spread_at_random(len(records), limit)
     if not indices:
         raise InputError(f"{place} has no images: give a folder of images or a data set.")
     chosen = take(records, indices)
     return ImageSet(tuple(chosen.image_paths), len(records), place, chosen)
-
-
-def choose_evenly(num_images: int, limit: int) -> list[int]:
-    """Indices of ``limit`` of the images or of all: one at random out of each of as many equal stretches."""
-    if num_images <= limit:
-        return list(range(num_images))
-    edges = np.linspace(0, num_images, limit + 1).round().astype(int)
-    chosen = np.random.default_rng(0).integers(edges[:-1], edges[1:])
-    return [int(index) for index in chosen]
 
 
 def _without_truth(data: Path, limit: int, reason: str) -> ImageSet:
@@ -154,4 +145,6 @@ def _without_truth(data: Path, limit: int, reason: str) -> ImageSet:
     if not paths:
         raise InputError(f"{data} holds no images: give a folder of images or a data set.")
     logger.info("%s is compared without truth: %s", data, reason)
-    return ImageSet(tuple(paths[index] for index in choose_evenly(len(paths), limit)), len(paths), str(data))
+    return ImageSet(
+        tuple(paths[index] for index in spread_at_random(len(paths), limit)), len(paths), str(data)
+    )

@@ -49,9 +49,8 @@ def fetch(source: Source, target: IO[bytes]) -> None:
 
 
 def _copy(source: Source, answer: Any, target: IO[bytes]) -> None:
-    """
-    Raises:
-        InputError: it is too large or takes too long.
+    """Raises:
+    InputError: it is too large or takes too long.
     """
     most, deadline = _MAX_BYTES[source.kind], time.monotonic() + _MAX_SECONDS[source.kind]
     stated, num_bytes = answer.headers.get("Content-Length") or "0", 0

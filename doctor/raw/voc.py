@@ -10,9 +10,9 @@ from pocketvision.core.structures import Size
 from pocketvision.datasets.readers.folders import list_names
 from pocketvision.datasets.readers.voc_layouts import voc_splits
 from pocketvision.doctor.findings import Findings
-from pocketvision.doctor.progress import map_in_threads
 from pocketvision.doctor.raw.layouts import images_in
 from pocketvision.doctor.raw.stated import RawDetection, RawImage, StatedValues, parse_number
+from pocketvision.doctor.threads import map_in_threads
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 

@@ -10,9 +10,9 @@ from pocketvision.datasets.readers.yolo import label_files
 from pocketvision.datasets.readers.yolo_layouts import find_yolo
 from pocketvision.datasets.records.splits import ALL, canonical
 from pocketvision.doctor.findings import Findings
-from pocketvision.doctor.progress import map_in_threads
 from pocketvision.doctor.raw.layouts import subfolders, yolo_files
 from pocketvision.doctor.raw.stated import RawDetection, RawImage, StatedValues, parse_number
+from pocketvision.doctor.threads import map_in_threads
 
 
 def read_raw_yolo(root: Path, findings: Findings) -> RawDetection:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
 
 import numpy as np
 
+from pocketvision.core.even_choice import spread
 from pocketvision.doctor.checks.boxes import CleanBoxes
 from pocketvision.doctor.checks.images import ImageFacts
 from pocketvision.doctor.checks.masks import MaskFacts
@@ -14,8 +14,6 @@ from pocketvision.doctor.raw.stated import RawDetection, RawPair
 from pocketvision.doctor.report.examination import SampleImage
 
 NUM_SAMPLES = 9
-
-_Item = TypeVar("_Item")
 
 
 def detection_samples(
@@ -25,7 +23,7 @@ def detection_samples(
     readable = [i for i, image in enumerate(data.images) if _is_readable(facts.get(str(image.path)))]
     owners = np.array(data.boxes.owners, dtype=np.int64)
     samples = []
-    for i in _evenly(readable):
+    for i in (readable[k] for k in spread(len(readable), NUM_SAMPLES)):
         rows = np.flatnonzero(boxes.keep & (owners == i)).tolist()
         found = tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in boxes.boxes[rows].tolist())
         labels = tuple(int(data.boxes.labels[row]) for row in rows)
@@ -42,13 +40,9 @@ def mask_samples(
         for pair, mask in zip(pairs, masks, strict=True)
         if mask.counts is not None and _is_readable(facts.get(str(pair.image)))
     ]
-    return [SampleImage(str(pair.image), mask=str(pair.mask)) for pair in _evenly(good)]
+    chosen = (good[i] for i in spread(len(good), NUM_SAMPLES))
+    return [SampleImage(str(pair.image), mask=str(pair.mask)) for pair in chosen]
 
 
 def _is_readable(facts: ImageFacts | None) -> bool:
     return facts is not None and not facts.problem
-
-
-def _evenly(items: Sequence[_Item]) -> list[_Item]:
-    count = min(NUM_SAMPLES, len(items))
-    return [items[i * len(items) // count] for i in range(count)]

@@ -66,7 +66,7 @@ def test_reports_exit_code_and_a_cleaned_copy_that_trains(
 def test_the_page_needs_nothing_else(broken: Path, tmp_path: Path) -> None:
     check_data([str(broken), "--json", str(tmp_path / "a.json"), "--html", str(tmp_path / "a.html")])
     page = (tmp_path / "a.html").read_text()
-    assert (tmp_path / "a.json").is_file() and not Path("runs", "check", broken.name).exists()
+    assert (tmp_path / "a.json").is_file() and not Path("out", "check", broken.name).exists()
     assert not re.search(r"https?://|<script|<link", page)
     assert "broken &lt;&amp;&gt; set" in page and "<&>" not in page
     pictures = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from pocketvision.core.even_choice import spread
 from pocketvision.core.resize import Resize
 from pocketvision.datasets.images.read import read_image
-from pocketvision.datasets.sampling import spread
 from pocketvision.deploy.export.calibration_images import read_calibration_images
 from pocketvision.deploy.runtimes.opening import open_runtime
 from pocketvision.evaluation.run_data import RunData
@@ -72,11 +72,6 @@ def test_a_folder_is_seen_from_its_beginning_to_its_end(tiny: Tiny, count: int) 
     chosen = [paths[i] for i in spread(len(paths), count)]
     expected = np.stack([resize.apply(read_image(str(path))) for path in chosen])
     np.testing.assert_array_equal(images.permute(0, 2, 3, 1).numpy(), expected)
-
-
-def test_spread() -> None:
-    assert spread(10, 5) == [0, 2, 4, 6, 8]
-    assert spread(3, 5) == [0, 1, 2]
 
 
 @pytest.mark.parametrize(

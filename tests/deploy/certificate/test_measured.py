@@ -18,7 +18,7 @@ from pocketvision.core.structures import Detections
 from pocketvision.deploy.certificate.agreement import LOOSE, STRICT, make_agreement, matched
 from pocketvision.deploy.certificate.device_costs import measure
 from pocketvision.deploy.certificate.document import write_certificate_page
-from pocketvision.deploy.certificate.images import ImageSet, choose_evenly
+from pocketvision.deploy.certificate.images import ImageSet
 from pocketvision.deploy.certificate.measured import Certificate, to_dict, write_certificate
 from pocketvision.deploy.certificate.side_by_side import ExportComparison, compare
 from pocketvision.deploy.certificate.stages import StageDifference
@@ -228,9 +228,3 @@ def test_differences_see_what_is_not_a_number() -> None:
     other = StageDifference()
     other.add(torch.zeros(2), torch.zeros(3))
     assert other.max_abs == float("inf") and other.relative == float("inf")
-
-
-def test_images_are_chosen_evenly() -> None:
-    assert choose_evenly(3, 64) == [0, 1, 2]
-    chosen = choose_evenly(1000, 10)
-    assert chosen == choose_evenly(1000, 10) and [index // 100 for index in chosen] == list(range(10))

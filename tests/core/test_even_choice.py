@@ -1,0 +1,18 @@
+"""Indices from the first image to the last."""
+
+from __future__ import annotations
+
+from pocketvision.core.even_choice import spread, spread_at_random
+
+
+def test_spread() -> None:
+    assert spread(10, 5) == [0, 2, 4, 6, 8]
+    assert spread(3, 5) == [0, 1, 2]
+    assert spread(0, 5) == []
+
+
+def test_one_of_each_stretch() -> None:
+    assert spread_at_random(3, 64) == [0, 1, 2]
+    chosen = spread_at_random(1000, 10)
+    assert chosen == spread_at_random(1000, 10) and [index // 100 for index in chosen] == list(range(10))
+    assert chosen != spread_at_random(1000, 10, seed=1)
