@@ -5,65 +5,71 @@ Format: https://cocodataset.org/#format-data; boxes are (x, y, width, height) in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.images.read import read_size
 from pocketvision.datasets.readers.assemble import assemble
 from pocketvision.datasets.readers.coco_index import read_index, write_index
-from pocketvision.datasets.readers.coco_json import CocoJson, load_coco
-from pocketvision.datasets.readers.coco_layouts import find_coco
+from pocketvision.datasets.readers.coco_json import CocoJson
+from pocketvision.datasets.readers.coco_layouts import existing_place, find_coco, image_root
+from pocketvision.datasets.readers.coco_repair import load_repaired
 from pocketvision.datasets.readers.coco_rows import is_id, read_annotations
-from pocketvision.datasets.readers.folders import empty_split, existing_root, is_file, list_names
+from pocketvision.datasets.readers.folders import empty_split
+from pocketvision.datasets.readers.image_names import ImageNames
 from pocketvision.datasets.records.annotations import DetectionRecords
 
 
 def read_coco(root: str | Path, split: str) -> DetectionRecords:
     """Read a COCO detection split; classes are ordered by category id, whose gaps do not matter.
 
-    Images without annotations are kept as background, crowd boxes are kept and marked. Of a large file
-    an index is kept in the cache folder, and used while the file stays the same.
+    ``root`` is a folder, or one JSON file whose only split is ``all``. Images without annotations are kept
+    as background, crowd boxes are kept and marked; what had to be repaired is in the notes. Of a large
+    file an index is kept in the cache folder, and used while the file stays the same.
 
     Raises:
         InputError: a file is missing or an entry is wrong; the sentence names it.
     """
-    file, folder = find_coco(existing_root(root), split)
-    records = read_index(file, folder, root)
-    if records is not None:
-        _check_files(_names(records, folder), folder, file)
+    file, folder = find_coco(existing_place(root), split)
+    images = ImageNames(image_root(Path(root).expanduser()), folder)
+    if folder is not None and (records := read_index(file, folder, root)) is not None:
+        for name, image_id in _names(records, folder):
+            images.find(name, f"{file} (image id {image_id})")
         return records
-    records, is_self_contained = _read_json(file, folder, root, split)
-    return write_index(records, file, folder) if is_self_contained else records
+    records, is_plain = _read_json(file, images, root, split)
+    return write_index(records, file, folder) if is_plain and folder is not None else records
 
 
-def _read_json(file: Path, folder: Path, root: str | Path, split: str) -> tuple[DetectionRecords, bool]:
-    """The records, and whether they come from the JSON alone, sizes of images included."""
-    content = load_coco(file, polygons=False)
-    names = _categories(content["categories"], file)
+def _read_json(file: Path, names: ImageNames, root: str | Path, split: str) -> tuple[DetectionRecords, bool]:
+    """The records, and whether they come from the JSON alone: nothing repaired, searched or measured."""
+    content, notes = load_repaired(file, polygons=False)
+    categories = _categories(content["categories"], file)
     images = content["images"]
     if not images:
         raise empty_split(file, split)
     owners = _owners(images, file)
-    _check_files(((image["file_name"], image["id"]) for image in images), folder, file)
-    label_of = {category_id: label for label, category_id in enumerate(names)}
+    paths = [str(names.find(image["file_name"], f"{file} (image id {image['id']})")) for image in images]
+    label_of = {category_id: label for label, category_id in enumerate(categories)}
     annotations = content["annotations"]
     stated = [_stated_size(image) for image in images]
+    if names.num_searched:
+        first = images[0]["file_name"]
+        notes = (*notes, f"{names.num_searched} images were found by the end of their path (first: {first}).")
     records = assemble(
         read_annotations(annotations, owners, label_of, file),
         lambda i: f"{file}, annotation {annotations[i].get('id', f'number {i}')}",
         root=Path(root),
-        image_paths=[str(folder / image["file_name"]) for image in images],
+        image_paths=paths,
         image_ids=[image["id"] for image in images],
-        sizes=[
-            size or read_size(str(folder / image["file_name"]))
-            for size, image in zip(stated, images, strict=True)
-        ],
-        class_names=tuple(names.values()),
-        category_ids=tuple(names),
+        sizes=[size or read_size(path) for size, path in zip(stated, paths, strict=True)],
+        class_names=tuple(categories.values()),
+        category_ids=tuple(categories),
         annotation_file=str(file),
     )
-    return records, None not in stated
+    records = replace(records, notes=(*notes, *records.notes))
+    return records, not notes and None not in stated
 
 
 def _categories(rows: list[CocoJson], file: Path) -> dict[int, str]:
@@ -95,17 +101,6 @@ def _owners(images: list[CocoJson], file: Path) -> dict[int, int]:
             )
         owners[image_id] = i
     return owners
-
-
-def _check_files(images: Iterable[tuple[str, int]], folder: Path, file: Path) -> None:
-    """Names and ids of images whose files must be there; the folder is listed once."""
-    present = list_names(folder)
-    for name, image_id in images:
-        if name not in present and not ("/" in name and is_file(folder / name)):
-            raise InputError(
-                f"{file} names {name} (image id {image_id}), which is not in {folder}: "
-                "add the image, or remove it from the JSON."
-            )
 
 
 def _names(records: DetectionRecords, folder: Path) -> Iterator[tuple[str, int]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pocketvision.datasets.readers.coco_json import load_coco
+from pocketvision.datasets.readers.coco_repair import load_repaired
 from pocketvision.datasets.records.annotations import DetectionRecords
 
 
@@ -22,7 +22,7 @@ def coco_dataset(records: DetectionRecords) -> dict[str, Any]:
     """
     if records.annotation_file is None:
         return _from_arrays(records)
-    return _complete(load_coco(Path(records.annotation_file)))
+    return _complete(load_repaired(Path(records.annotation_file))[0])
 
 
 def _complete(dataset: dict[str, Any]) -> dict[str, Any]:

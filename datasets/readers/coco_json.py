@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gc
 import json
 import re
@@ -46,6 +47,16 @@ def _parse(file: Path, polygons: bool) -> Any:
             gc.enable()
 
 
+def decoded(text: bytes) -> str:
+    """JSON text as tools write it: UTF-8 with or without a byte order mark, or UTF-16 with one.
+
+    Raises:
+        UnicodeDecodeError: it is none of these.
+    """
+    is_utf16 = text[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return text.decode("utf-16" if is_utf16 else "utf-8-sig")
+
+
 def _read(file: Path) -> bytes:
     try:
         return file.read_bytes()
@@ -56,7 +67,7 @@ def _read(file: Path) -> bytes:
 def _parse_slowly(file: Path, text: bytes) -> Any:
     """Python's parser takes NaN, which gets a better sentence later, and names the line of an error."""
     try:
-        return json.loads(text.decode("utf-8"))
+        return json.loads(decoded(text))
     except json.JSONDecodeError as error:
         raise InputError(
             f"{file} is no valid JSON (line {error.lineno}, column {error.colno}: {error.msg}): "

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import mmap
 import re
 from pathlib import Path
 
 from pocketvision.core.errors import InputError
-from pocketvision.datasets.readers.folders import is_file, list_names, missing_split
+from pocketvision.datasets.readers.folders import existing_root, is_file, list_names, missing_split
 from pocketvision.datasets.records.splits import ALL, canonical, find_split, split_of
 
 _OFFICIAL = re.compile(r"instances_(.+?)(2017|2014)?\.json")
+_ENCODINGS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _FILE_NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')
 
 
@@ -19,8 +21,14 @@ def coco_splits(root: Path) -> dict[str, Path]:
     """Split -> annotation file: ``instances_{split}.json`` here or in ``annotations``, else any COCO JSON.
 
     Files of other names are taken for the split that their name or their folder speaks of
-    (``valid/_annotations.coco.json``), or ``all`` where there is one file and it speaks of none.
+    (``valid/_annotations.coco.json``), or ``all`` where there is one file and it speaks of none. One file
+    instead of a folder is the split ``all``.
+
+    Raises:
+        InputError: two files are for one split, and neither is called just after it.
     """
+    if is_file(root):
+        return {ALL: root} if root.suffix.lower() == ".json" and _is_coco(root) else {}
     official: dict[str, Path] = {}
     inner = root / "annotations"
     places = ((inner, None), (inner, "2014"), (inner, "2017"), (root, "2014"), (root, "2017"), (root, None))
@@ -30,13 +38,30 @@ def coco_splits(root: Path) -> dict[str, Path]:
     return official or _others(root)
 
 
-def find_coco(root: Path, split: str) -> tuple[Path, Path]:
-    """The annotation file and the image folder of a split.
+def existing_place(root: str | Path) -> Path:
+    """``root`` as a path: a folder or a JSON file.
 
     Raises:
-        InputError: there is no such split, or no folder with its images.
+        InputError: there is neither.
     """
-    files = coco_splits(root)
+    path = Path(root).expanduser()
+    return path if is_file(path) else existing_root(path)
+
+
+def image_root(place: Path) -> Path:
+    """The folder below which the images of a folder or annotation file lie."""
+    if not is_file(place):
+        return place
+    return place.parent.parent if place.parent.name == "annotations" else place.parent
+
+
+def find_coco(place: Path, split: str) -> tuple[Path, Path | None]:
+    """The annotation file of a split and its image folder, None where no usual one has its first image.
+
+    Raises:
+        InputError: there is no such split.
+    """
+    root, files = image_root(place), coco_splits(place)
     name = find_split(files, split)
     if name is None:  # val2017 is val
         name = next((own for own, file in files.items() if file.name == f"instances_{split}.json"), None)
@@ -45,17 +70,13 @@ def find_coco(root: Path, split: str) -> tuple[Path, Path]:
     file = files[name]
     match = _OFFICIAL.fullmatch(file.name)
     own = f"{match[1]}{match[2] or ''}" if match else name
-    parents = (
-        (root, root / "images") if match else (root, root / "images", file.parent, file.parent / "images")
-    )
+    parents = (root, root / "images", file.parent, file.parent / "images")
     folders = [parent / part for parent in parents for part in (own, name)]
-    if match:
-        found = next((folder for folder in folders if folder.is_dir()), None)
-    else:
-        found = _holding(_first_image(file), [*folders, file.parent, *parents], file)
-    if found is None:
-        raise InputError(f"{file} has no image folder: put its images into {folders[0]}.")
-    return file, found
+    image = _first_image(file)
+    candidates = [*folders, file.parent, *parents]
+    if image is None:
+        return file, next((folder for folder in folders if folder.is_dir()), None)
+    return file, next((folder for folder in candidates if is_file(folder / image)), None)
 
 
 def _others(root: Path) -> dict[str, Path]:
@@ -69,8 +90,17 @@ def _others(root: Path) -> dict[str, Path]:
         of_folder = (
             canonical(file.parent.name) if split_of(file.parent.name) and file.parent != root else None
         )
-        found.setdefault(split_of(file.stem) or of_folder or (ALL if len(files) == 1 else file.stem), file)
+        split = split_of(file.stem) or of_folder or (ALL if len(files) == 1 else file.stem)
+        found[split] = _better(found[split], file, split) if split in found else file
     return found
+
+
+def _better(one: Path, two: Path, split: str) -> Path:
+    """The one of two files that is called just after the split: ``train.json``, not ``backup_train.json``."""
+    exact = [file for file in (one, two) if canonical(file.stem) == split]
+    if len(exact) == 1:
+        return exact[0]
+    raise InputError(f"{one} and {two} are both for the split '{split}': give one of them, or remove one.")
 
 
 def _is_coco(file: Path) -> bool:
@@ -79,8 +109,10 @@ def _is_coco(file: Path) -> bool:
         if not file.stat().st_size:
             return False
         with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as text:
-            has_lists = all(text.find(key) >= 0 for key in (b'"images"', b'"annotations"', b'"categories"'))
-            return has_lists and text.find(b'"segments_info"') < 0  # else it is panoptic
+            encoding = _ENCODINGS.get(text[:2], "ascii")
+            keys = [f'"{key}"'.encode(encoding) for key in ("images", "annotations", "categories")]
+            is_panoptic = text.find('"segments_info"'.encode(encoding)) >= 0
+            return all(text.find(key) >= 0 for key in keys) and not is_panoptic
 
 
 def _first_image(file: Path) -> str | None:
@@ -90,10 +122,3 @@ def _first_image(file: Path) -> str | None:
             return None if match is None else str(json.loads(match[1]))
         except ValueError:
             return None
-
-
-def _holding(image: str | None, folders: list[Path], file: Path) -> Path | None:
-    """The first folder that has the image."""
-    if image is None:
-        raise InputError(f"{file} names no image file: export it again as COCO instances.")
-    return next((folder for folder in folders if is_file(folder / image)), None)

@@ -19,6 +19,7 @@ from pocketvision.core.structures import IGNORE_INDEX
 from pocketvision.datasets.readers.coco import read_coco
 from pocketvision.datasets.readers.coco_json import load_coco
 from pocketvision.datasets.readers.coco_masks import RunLengths, area, decode, run_lengths
+from pocketvision.datasets.readers.coco_repair import repair
 from pocketvision.datasets.readers.folders import list_names
 from pocketvision.datasets.readers.mask_cache import cached_masks, mask_folder_of
 from pocketvision.datasets.records.annotations import UNEXPECTED, DetectionRecords, Mask, SegmentationRecords
@@ -40,7 +41,7 @@ def read_coco_segmentation(root: str | Path, split: str) -> SegmentationRecords:
     names = tuple(name for name in records.class_names if name not in (None, BACKGROUND))
     if len(names) + 1 > UNEXPECTED:
         raise InputError(f"{root} has {len(names)} classes: masks can have {UNEXPECTED - 1} at most.")
-    folder = mask_folder_of("coco", Path(records.annotation_file), records.sizes.tolist())
+    folder = mask_folder_of("coco_2", Path(records.annotation_file), records.sizes.tolist())
     masks = [f"{image_id}.png" for image_id in records.image_ids.tolist()]
     note_file = folder / "notes.json"
     if not {*masks, note_file.name} <= list_names(folder):
@@ -66,7 +67,9 @@ def _draw(records: DetectionRecords, names: tuple[str | None, ...], folder: Path
         for category, name in zip(records.category_ids, records.class_names, strict=True)
     }
     rows: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    annotations = load_coco(file)["annotations"]
+    content = load_coco(file)
+    repaired = repair(content, file)
+    annotations = content["annotations"]
     for row in annotations:
         rows[row["image_id"]].append(row)
     without = [row for row in annotations if not row.get("segmentation")]
@@ -84,9 +87,12 @@ def _draw(records: DetectionRecords, names: tuple[str | None, ...], folder: Path
 
     cached_masks(folder, [str(image_id) for image_id in ids], make)
     if not without:
-        return []
+        return list(repaired)
     first = without[0].get("id", "without id")
-    return [f"{len(without)} annotations have no mask and are left out (first: {file}, annotation {first})."]
+    return [
+        *repaired,
+        f"{len(without)} annotations have no mask and are left out (first: {file}, annotation {first}).",
+    ]
 
 
 def _mask(rows: list[dict[str, Any]], size: tuple[int, int], values: dict[int, int], file: Path) -> Mask:

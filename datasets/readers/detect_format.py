@@ -114,8 +114,6 @@ def detect_format(root: str | Path, task: str | None = None) -> FoundData:
 def _existing(place: Path) -> Path:
     if not is_folder(place) and not is_file(place):
         raise InputError(f"There is no data set {place}: check the path.")
-    if is_file(place) and place.suffix.lower() == ".json":
-        return place.parent.parent if place.parent.name == "annotations" else place.parent
     return place
 
 
@@ -178,8 +176,9 @@ def _invented_names(root: Path) -> tuple[list[str], bool]:
 
 def _yolo_splits(root: Path) -> tuple[str, ...]:
     layout = find_yolo(root)
-    if layout is not None and not layout.sources and layout.broken:
-        raise InputError(next(iter(layout.broken.values())))
+    for split in ("train", "val", *(layout.broken if layout and not layout.sources else ())):
+        if layout is not None and split in layout.broken:
+            raise InputError(layout.broken[split])
     return tuple(layout.sources) if layout else ()
 
 
@@ -197,7 +196,7 @@ def _only_folders(find: Callable[[Path], Iterable[str]]) -> Callable[[Path], Ite
 FORMATS = (
     DataFormat("coco", "detection",
                "COCO boxes", "instances_{split}.json or another COCO JSON, and images",
-               "CocoDataModule", _only_folders(coco_splits), read_coco),
+               "CocoDataModule", coco_splits, read_coco),
     DataFormat("voc", "detection",
                "Pascal VOC boxes", "Annotations/*.xml and JPEGImages, or XML beside images",
                "VocDataModule", _only_folders(voc_splits), read_voc),
@@ -209,7 +208,7 @@ FORMATS = (
                "CsvDataModule", csv_tables, read_csv_boxes),
     DataFormat("coco_masks", "segmentation",
                "COCO masks", "instances_{split}.json or another COCO JSON",
-               "CocoSegmentationDataModule", _only_folders(coco_splits), read_coco_segmentation),
+               "CocoSegmentationDataModule", coco_splits, read_coco_segmentation),
     DataFormat("voc_masks", "segmentation",
                "Pascal VOC masks", "SegmentationClass/*.png and JPEGImages",
                "VocSegmentationDataModule", _only_folders(voc_segmentation_splits), read_voc_segmentation),

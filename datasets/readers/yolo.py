@@ -7,6 +7,7 @@ columns are polygons of segmentation data, and stand for their boxes.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ import numpy as np
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.images.read import read_size
 from pocketvision.datasets.readers.assemble import FoundBoxes, assemble
+from pocketvision.datasets.readers.counted import Counted
 from pocketvision.datasets.readers.folders import empty_split, is_file, missing_split, read_text
+from pocketvision.datasets.readers.yolo_labels import label_files
 from pocketvision.datasets.readers.yolo_layouts import YoloLayout, find_yolo
 from pocketvision.datasets.records.annotations import DetectionRecords
 from pocketvision.datasets.records.splits import find_split
@@ -47,14 +50,15 @@ def read_yolo(root: str | Path, split: str) -> DetectionRecords:
     images = layout.images(name)
     if not images:
         raise empty_split(layout.sources[name][0], split)
-    files = label_files(images)
+    done = Counted()
+    files = label_files(images, layout.folder, done)
     if not any(is_file(file) for file in files):
         raise InputError(
             f"None of the {len(images)} images has labels: put those of {images[0]} into {files[0]}."
         )
     sizes = [read_size(str(image)) for image in images]
-    found, where = _boxes(files, sizes, layout)
-    return assemble(
+    found, where = _boxes(files, sizes, layout, done)
+    records = assemble(
         found,
         where.__getitem__,
         root=layout.folder,
@@ -64,25 +68,11 @@ def read_yolo(root: str | Path, split: str) -> DetectionRecords:
         class_names=layout.class_names,
         category_ids=tuple(-1 if name is None else i for i, name in enumerate(layout.class_names)),
     )
-
-
-def label_files(images: list[Path]) -> list[Path]:
-    """The label file of each image: below ``labels`` instead of ``images``, or beside the image."""
-    folders = {folder: _label_folder(folder) for folder in {image.parent for image in images}}
-    return [folders[image.parent] / f"{image.stem}.txt" for image in images]
-
-
-def _label_folder(folder: Path) -> Path:
-    parts = folder.parts
-    if "images" not in parts:
-        return folder
-    last = len(parts) - 1 - parts[::-1].index("images")
-    beside = Path(*parts[:last], "labels", *parts[last + 1 :])
-    return beside if beside.is_dir() else folder
+    return replace(records, notes=(*done.lines(), *records.notes))
 
 
 def _boxes(
-    files: list[Path], sizes: list[tuple[int, int]], layout: YoloLayout
+    files: list[Path], sizes: list[tuple[int, int]], layout: YoloLayout, done: Counted
 ) -> tuple[FoundBoxes, list[str]]:
     """The boxes of all images, and where each of them is written."""
     found, where = FoundBoxes(), []
@@ -92,7 +82,7 @@ def _boxes(
             if not line.strip():
                 continue
             place = f"{file}, line {number}"
-            label, (x1, y1, x2, y2) = _parse(line.split(), place, layout)
+            label, (x1, y1, x2, y2) = _parse(line.split(), place, layout, done)
             found.owners.append(owner)
             found.boxes.append((x1 * width, y1 * height, x2 * width, y2 * height))
             found.labels.append(label)
@@ -102,13 +92,16 @@ def _boxes(
     return found, where
 
 
-def _parse(fields: list[str], place: str, layout: YoloLayout) -> tuple[int, YoloBox]:
+def _parse(fields: list[str], place: str, layout: YoloLayout, done: Counted) -> tuple[int, YoloBox]:
     try:
         label, *values = [float(field) for field in fields]
     except ValueError:
         raise InputError(f"{place} has '{' '.join(fields)[:80]}' instead of numbers: correct it.") from None
     if layout.has_keypoints:
         values = values[:4]
+    if len(values) == 5 and 0 <= values[4] <= 1:  # of a prediction
+        values = values[:4]
+        done.add("boxes have a score behind them, which is left out", place)
     is_polygon = len(values) >= 6 and len(values) % 2 == 0
     if not is_polygon and len(values) != 4:
         raise InputError(

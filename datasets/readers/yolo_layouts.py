@@ -20,6 +20,7 @@ from pocketvision.datasets.readers.folders import (
     read_lines,
     read_text,
 )
+from pocketvision.datasets.readers.image_names import ImageNames
 from pocketvision.datasets.records.splits import ALL, canonical, split_of
 
 _NOT_SPLITS = {"path", "nc", "names", "kpt_shape", "flip_idx", "download", "roboflow", "channels"}
@@ -99,8 +100,8 @@ def _from_yaml(file: Path) -> YoloLayout:
         raise InputError(f"{file} holds no 'key: value' lines: export it again as a YOLO data.yaml.")
     names = _names(content.get("names"), content.get("nc"), file)
     path = content.get("path")
-    base = file.parent / path if isinstance(path, str) else file.parent
-    folder = base if is_folder(base) else file.parent
+    base = _find(path, file.parent, file.parent) if isinstance(path, str) else None
+    folder = base if base is not None and is_folder(base) else file.parent
     sources: dict[str, tuple[Path, ...]] = {}
     broken: dict[str, str] = {}
     for key, value in content.items():
@@ -161,8 +162,7 @@ def _find(entry: str, folder: Path, beside: Path) -> Path | None:
     """
     plain = PurePosixPath(entry.replace("\\", "/"))
     parts = [part for part in plain.parts if part not in ("..", ".", "/")]
-    tails = [parts[i:] for i in range(1, len(parts) - 1)] if plain.is_absolute() else []
-    below = [PurePosixPath(*tail) for tail in (parts, *tails)]
+    below = [PurePosixPath(*parts[i:]) for i in range(len(parts))]
     for place in (base / path for path in (plain, *below) for base in (folder, beside)):
         # A folder above the yaml is a mistake that could make us walk through a whole disk.
         if is_file(place) or (is_folder(place) and place.resolve() not in beside.resolve().parents):
@@ -174,23 +174,20 @@ def _listed(file: Path, folder: Path) -> list[Path]:
     """The images that a list file names, relative to it or to the data's folder."""
     if is_image(file.name):
         return [file]
-    images = []
+    images, names = [], ImageNames(folder, None)
     for number, line in enumerate(read_lines(file), start=1):
         plain = line.replace("\\", "/")
         place = next((p for p in (file.parent / plain, folder / plain) if is_file(p)), None)
-        if place is None:
-            raise InputError(
-                f"{file}, image {number}: there is no {folder / plain}: add it, or remove the line."
-            )
-        images.append(place)
+        images.append(place or names.find(plain, f"{file}, image {number}"))
     return images
 
 
 def _folders(root: Path) -> dict[str, tuple[Path, ...]]:
     """Splits of a data set without yaml: folders beside folders of labels, lists, or one folder of both."""
-    names = sorted(list_names(root))
+    names = sorted(name for name in list_names(root) if not name.startswith("."))
     if _has_labels(root / "labels"):
-        inner = sorted(name for name in list_names(root / "images") if (root / "images" / name).is_dir())
+        inside = (name for name in list_names(root / "images") if not name.startswith("."))
+        inner = sorted(name for name in inside if is_folder(root / "images" / name))
         lists = {name: root / f"{name}.txt" for name in ("train", "val", "test") if f"{name}.txt" in names}
         if inner and any(split_of(name) for name in inner):
             return {canonical(name): (root / "images" / name,) for name in inner}
@@ -198,6 +195,9 @@ def _folders(root: Path) -> dict[str, tuple[Path, ...]]:
     splits = [name for name in names if split_of(name) and _has_labels(root / name / "labels")]
     if splits:
         return {canonical(name): (root / name / "images",) for name in splits}
+    mixed = [name for name in names if split_of(name) and _are_beside(root / name)]
+    if mixed:
+        return {canonical(name): (root / name,) for name in mixed}
     return {ALL: (root,)} if _are_beside(root) and any(map(is_file, _name_files(root))) else {}
 
 
@@ -214,5 +214,7 @@ def _are_beside(folder: Path) -> bool:
 
 
 def _name_files(root: Path) -> list[Path]:
-    places = [root / "classes.txt", root / "labels" / "classes.txt", root / "obj.names"]
+    splits = sorted(root / name for name in list_names(root) if split_of(name))
+    files = ("classes.txt", "class_names.txt", "labels/classes.txt", "obj.names", "_darknet.labels")
+    places = [folder / name for folder in (root, *splits) for name in files]
     return [*places, *sorted(root / name for name in list_names(root) if name.endswith(".names"))]

@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 
 from pocketvision.core.files import replacing
-from pocketvision.datasets.readers.yolo import label_files
+from pocketvision.datasets.readers.yolo_labels import label_files
 from pocketvision.doctor.fixes.detection import AnnotationWriter, FixedBoxes
 from pocketvision.doctor.fixes.images import relative
 from pocketvision.doctor.raw.conventions import CONVENTIONS
@@ -107,7 +107,7 @@ def write_yolo(fixed: FixedBoxes, output: Path) -> None:
         parts = list(folder.parts)
         parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
         Path(*parts).mkdir(parents=True, exist_ok=True)
-    for (i, written), file in zip(fixed.images.items(), label_files(paths), strict=True):
+    for (i, written), file in zip(fixed.images.items(), label_files(paths, output), strict=True):
         size = np.array([written.size], dtype=np.float64)
         lines = []
         for row in fixed.rows[i]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.readers.folders import images_below, is_file, is_image
-from pocketvision.datasets.readers.yolo import label_files
+from pocketvision.datasets.readers.yolo_labels import label_files
 from pocketvision.datasets.readers.yolo_layouts import find_yolo
 from pocketvision.datasets.records.splits import ALL, canonical
 from pocketvision.doctor.findings import Findings
@@ -26,7 +26,7 @@ def read_raw_yolo(root: Path, findings: Findings) -> RawDetection:
             image.splits = tuple(dict.fromkeys((*image.splits, split)))
     data.images = list(known.values())
     data.folders = {image.path.parent for image in data.images if image.exists}
-    files = label_files([image.path for image in data.images])
+    files = label_files([image.path for image in data.images], root)
     for owner, lines in enumerate(map_in_threads(_lines, files, "annotations")):
         data.images[owner].source = data.images[owner].file = files[owner]
         for number, line in enumerate(lines, start=1):
