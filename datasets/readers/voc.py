@@ -7,20 +7,20 @@ Objects marked ``difficult`` are trained on, but evaluation ignores them, as the
 
 from __future__ import annotations
 
-import math
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
-from pocketvision.core.errors import InputError
 from pocketvision.datasets.images.read import read_size
 from pocketvision.datasets.readers.assemble import FoundBoxes, assemble
 from pocketvision.datasets.readers.class_list import ordered_names
-from pocketvision.datasets.readers.folders import by_stem, existing_root, missing_split
-from pocketvision.datasets.readers.voc_layouts import voc_splits
+from pocketvision.datasets.readers.counted import Counted
+from pocketvision.datasets.readers.folders import existing_root, missing_split
+from pocketvision.datasets.readers.voc_layouts import files_by_stem, voc_splits
+from pocketvision.datasets.readers.voc_xml import object_box, object_name, parse_xml
 from pocketvision.datasets.records.annotations import DetectionRecords
 from pocketvision.datasets.records.splits import find_split
 
-_SIDES = ("xmin", "ymin", "xmax", "ymax")
 _MAX_SIZE = 1 << 20
 """A stated width or height beyond this is a mistake, and the image is asked instead."""
 
@@ -45,20 +45,25 @@ def read_voc(root: str | Path, split: str) -> DetectionRecords:
     here = splits[name]
     stems = here.stems(split)
     folders = sorted({other.annotations for other in splits.values()})
-    all_files = [path / name for path in folders for name in by_stem(path, (".xml",)).values()]
-    files = {file.stem: file for file in all_files if file.parent == here.annotations}
-    images = by_stem(here.images)
-    here.check(stems, files, images)
-    trees = {file: _parse(file) for file in all_files}
-    names = ordered_names(folder, (_name(o, file) for file in all_files for o in trees[file].iter("object")))
+    all_files = [file for path in folders for file in files_by_stem(path, (".xml",)).values()]
+    files = files_by_stem(here.annotations, (".xml",))
+    images = here.find_images(stems, files)
+    trees = {file: parse_xml(file) for file in all_files}
+    labels = (object_name(o, file) for file in all_files for o in trees[file].iter("object"))
+    names = ordered_names(folder, labels)
     rank = {file: i for i, file in enumerate(all_files, start=1)}
-    paths = [str(here.images / images[stem]) for stem in stems]
-    found, where = FoundBoxes(), []
+    paths = [str(images[stem]) for stem in stems]
+    found, where, done = FoundBoxes(), [], Counted()
     for owner, stem in enumerate(stems):
         for number, item in enumerate(trees[files[stem]].iter("object"), start=1):
-            _add(found, item, owner, names, files[stem])
+            found.owners.append(owner)
+            found.boxes.append(object_box(item, files[stem], done))
+            found.labels.append(names.index(object_name(item, files[stem])))
+            found.crowd.append(False)
+            found.difficult.append((item.findtext("difficult") or "0").strip() == "1")
+            found.areas.append(None)
             where.append(f"{files[stem]}, object {number}")
-    return assemble(
+    records = assemble(
         found,
         where.__getitem__,
         root=folder,
@@ -68,20 +73,7 @@ def read_voc(root: str | Path, split: str) -> DetectionRecords:
         class_names=names,
         category_ids=tuple(range(1, len(names) + 1)),
     )
-
-
-def _parse(file: Path) -> ET.Element:
-    try:
-        return ET.parse(file).getroot()
-    except (ET.ParseError, ValueError, LookupError) as error:  # the last two: an unknown encoding
-        raise InputError(f"{file} is no valid XML ({error}): correct it, or export it again.") from None
-
-
-def _name(item: ET.Element, file: Path) -> str:
-    name = (item.findtext("name") or "").strip()
-    if not name:
-        raise InputError(f"{file} has an object without a name: add its class as <name>.")
-    return name
+    return replace(records, notes=(*done.lines(), *records.notes))
 
 
 def _size(tree: ET.Element, image_path: str) -> tuple[int, int]:
@@ -90,27 +82,3 @@ def _size(tree: ET.Element, image_path: str) -> tuple[int, int]:
     except ValueError:
         height, width = 0, 0
     return (height, width) if 0 < height < _MAX_SIZE and 0 < width < _MAX_SIZE else read_size(image_path)
-
-
-def _add(found: FoundBoxes, item: ET.Element, owner: int, names: tuple[str, ...], file: Path) -> None:
-    xmin, ymin, xmax, ymax = (_number(item, side, file) for side in _SIDES)
-    found.owners.append(owner)
-    found.boxes.append((xmin - 1, ymin - 1, xmax, ymax))
-    found.labels.append(names.index(_name(item, file)))
-    found.crowd.append(False)
-    found.difficult.append((item.findtext("difficult") or "0").strip() == "1")
-    found.areas.append(None)
-
-
-def _number(item: ET.Element, side: str, file: Path) -> float:
-    text = item.findtext(f"bndbox/{side}")
-    try:
-        value = float(text or "")
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise InputError(
-            f"{file} has an object '{_name(item, file)}' whose {side} is {text!r} instead of a number: "
-            "correct it."
-        )
-    return value
