@@ -10,17 +10,17 @@ from pocketvision.datasets.augment.recipes import (
     SegmentationAugmentation,
 )
 from pocketvision.datasets.classification import ClassificationDataset, collate_classification
+from pocketvision.datasets.coco.boxes import read_coco
+from pocketvision.datasets.coco.segmentation import read_coco_segmentation
 from pocketvision.datasets.detection import DetectionDataset, collate_detection
 from pocketvision.datasets.images.read import read_image, read_mask
-from pocketvision.datasets.readers.cityscapes import CITYSCAPES_NAMES, read_cityscapes
-from pocketvision.datasets.readers.coco import read_coco
-from pocketvision.datasets.readers.coco_segmentation import read_coco_segmentation
+from pocketvision.datasets.masks.cityscapes import CITYSCAPES_NAMES, read_cityscapes
+from pocketvision.datasets.masks.folders import read_mask_folder
+from pocketvision.datasets.masks.voc import VOC_SEGMENTATION_NAMES, read_voc_segmentation
 from pocketvision.datasets.readers.csv_boxes import read_csv_boxes
 from pocketvision.datasets.readers.detect_format import FoundData, detect_format
 from pocketvision.datasets.readers.image_folder import read_image_folder
-from pocketvision.datasets.readers.mask_folder import read_mask_folder
 from pocketvision.datasets.readers.voc import read_voc
-from pocketvision.datasets.readers.voc_segmentation import VOC_SEGMENTATION_NAMES, read_voc_segmentation
 from pocketvision.datasets.readers.yolo import read_yolo
 from pocketvision.datasets.records.annotations import (
     ClassificationRecords,

@@ -12,15 +12,15 @@ from pocketvision.datasets.base_modules import (
     DetectionDataModule,
     SegmentationDataModule,
 )
-from pocketvision.datasets.readers.cityscapes import read_cityscapes
-from pocketvision.datasets.readers.coco import read_coco
-from pocketvision.datasets.readers.coco_segmentation import read_coco_segmentation
+from pocketvision.datasets.coco.boxes import read_coco
+from pocketvision.datasets.coco.segmentation import read_coco_segmentation
+from pocketvision.datasets.masks.cityscapes import read_cityscapes
+from pocketvision.datasets.masks.colors import class_table
+from pocketvision.datasets.masks.folders import read_mask_folder
+from pocketvision.datasets.masks.voc import read_voc_segmentation
 from pocketvision.datasets.readers.csv_boxes import read_csv_boxes
 from pocketvision.datasets.readers.image_folder import read_image_folder
-from pocketvision.datasets.readers.mask_colors import class_table
-from pocketvision.datasets.readers.mask_folder import read_mask_folder
 from pocketvision.datasets.readers.voc import read_voc
-from pocketvision.datasets.readers.voc_segmentation import read_voc_segmentation
 from pocketvision.datasets.readers.yolo import read_yolo
 from pocketvision.datasets.records.annotations import (
     ClassificationRecords,

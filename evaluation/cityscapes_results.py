@@ -14,7 +14,7 @@ from PIL import Image
 from pocketvision.core.errors import InputError
 from pocketvision.core.files import replacing
 from pocketvision.datasets.images.read import read_mask
-from pocketvision.datasets.readers.cityscapes import CITYSCAPES_NAMES, instance_file
+from pocketvision.datasets.masks.cityscapes import CITYSCAPES_NAMES, instance_file
 from pocketvision.datasets.records.annotations import SegmentationRecords
 from pocketvision.metrics import CityscapesMetric
 from pocketvision.metrics.cityscapes_labels import EVALUATED_IDS

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pocketvision.core.files import replacing, write_json
 from pocketvision.core.structures import DetectionBatch, Detections, DetectionSamples, Size
-from pocketvision.datasets.readers.coco_ground_truth import coco_dataset
+from pocketvision.datasets.coco.ground_truth import coco_dataset
 from pocketvision.datasets.records.annotations import DetectionRecords
 from pocketvision.evaluation.originals import Samples
 from pocketvision.evaluation.per_image_results import DetectionImages, ordered_boxes

@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pocketvision.core.errors import InputError
-from pocketvision.datasets.readers.cityscapes import cityscapes_splits, read_cityscapes
-from pocketvision.datasets.readers.coco import read_coco
-from pocketvision.datasets.readers.coco_layouts import coco_splits
-from pocketvision.datasets.readers.coco_segmentation import read_coco_segmentation
+from pocketvision.datasets.coco.boxes import read_coco
+from pocketvision.datasets.coco.layouts import coco_splits
+from pocketvision.datasets.coco.segmentation import read_coco_segmentation
+from pocketvision.datasets.masks.cityscapes import cityscapes_splits, read_cityscapes
+from pocketvision.datasets.masks.colors import as_class_ids, class_table
+from pocketvision.datasets.masks.folders import mask_folder_splits, read_mask_folder
+from pocketvision.datasets.masks.values import mask_values
+from pocketvision.datasets.masks.voc import read_voc_segmentation, voc_segmentation_splits
 from pocketvision.datasets.readers.csv_boxes import read_csv_boxes
 from pocketvision.datasets.readers.csv_tables import csv_tables
 from pocketvision.datasets.readers.folders import by_stem, is_file, is_folder, list_names
 from pocketvision.datasets.readers.image_folder import image_folder_splits, read_image_folder
-from pocketvision.datasets.readers.mask_colors import as_class_ids, class_table
-from pocketvision.datasets.readers.mask_folder import mask_folder_splits, read_mask_folder
-from pocketvision.datasets.readers.mask_values import mask_values
 from pocketvision.datasets.readers.voc import read_voc
 from pocketvision.datasets.readers.voc_layouts import voc_splits
-from pocketvision.datasets.readers.voc_segmentation import read_voc_segmentation, voc_segmentation_splits
 from pocketvision.datasets.readers.yolo import read_yolo
 from pocketvision.datasets.readers.yolo_layouts import find_yolo
 from pocketvision.datasets.records.annotations import AnyRecords

@@ -45,9 +45,9 @@ class ImageNames:
         if len(found) == 1:
             return found[0]
         if not found:
-            where = self.root if self.folder is None else self.folder
+            where = f"nowhere below {self.root}" if self.folder is None else f"not in {self.folder}"
             raise InputError(
-                f"{place} names {name}, which is not in {where}: add the image, or remove it from there."
+                f"{place} names {name}, which is {where}: add the image, or remove it from the annotations."
             )
         raise InputError(
             f"{place} names {name}, which could be {found[0]} or {found[1]}: give its folder, or rename one."

@@ -75,7 +75,7 @@ def object_box(item: ET.Element, file: Path, done: Counted) -> VocBox:
         done.add("objects are polygons or turned boxes and are taken for the boxes around them", place)
         return around
     xmin, ymin, xmax, ymax = (_number(item, side, file) for side in _SIDES)
-    if xmax < xmin or ymax < ymin:
+    if xmax < xmin - 1 or ymax < ymin - 1:  # boxes of less than a pixel end before they begin
         done.add("boxes with swapped corners were sorted", place)
         xmin, xmax, ymin, ymax = min(xmin, xmax), max(xmin, xmax), min(ymin, ymax), max(ymin, ymax)
     return xmin - 1, ymin - 1, xmax, ymax

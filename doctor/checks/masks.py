@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pocketvision.core.structures import IGNORE_INDEX, Size
 from pocketvision.datasets.images.header import opened
 from pocketvision.datasets.images.read import read_bytes
-from pocketvision.datasets.readers.cityscapes import CITYSCAPES_LABEL_IDS, CITYSCAPES_NAMES
+from pocketvision.datasets.masks.cityscapes import CITYSCAPES_LABEL_IDS, CITYSCAPES_NAMES
 from pocketvision.doctor.checks.images import ImageFacts
 from pocketvision.doctor.findings import Findings
 from pocketvision.doctor.raw.stated import RawPair, RawSegmentation

@@ -15,7 +15,7 @@ from pocketvision.core.files import replacing
 from pocketvision.core.structures import IGNORE_INDEX
 from pocketvision.datasets.images.header import opened
 from pocketvision.datasets.images.read import read_bytes
-from pocketvision.datasets.readers.cityscapes import CITYSCAPES_LABEL_IDS, cityscapes_lookup
+from pocketvision.datasets.masks.cityscapes import CITYSCAPES_LABEL_IDS, cityscapes_lookup
 from pocketvision.doctor.checks.images import ImageFacts
 from pocketvision.doctor.checks.masks import MaskFacts
 from pocketvision.doctor.fixes.images import FixedImage, fix_images, link, relative

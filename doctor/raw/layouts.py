@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pocketvision.core.errors import InputError
-from pocketvision.datasets.readers.coco_layouts import coco_splits
+from pocketvision.datasets.coco.layouts import coco_splits
 from pocketvision.datasets.readers.detect_format import detect_format
 from pocketvision.datasets.readers.folders import is_image, list_names
 from pocketvision.datasets.readers.voc_layouts import voc_splits

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.structures import IGNORE_INDEX
-from pocketvision.datasets.readers.cityscapes import CITYSCAPES_LABEL_IDS, CITYSCAPES_NAMES
+from pocketvision.datasets.masks.cityscapes import CITYSCAPES_LABEL_IDS, CITYSCAPES_NAMES
+from pocketvision.datasets.masks.colors import ClassTable, class_table
+from pocketvision.datasets.masks.folders import mask_folder_splits
+from pocketvision.datasets.masks.voc import VOC_SEGMENTATION_NAMES
 from pocketvision.datasets.readers.folders import is_image, list_names
-from pocketvision.datasets.readers.mask_colors import ClassTable, class_table
-from pocketvision.datasets.readers.mask_folder import mask_folder_splits
-from pocketvision.datasets.readers.voc_segmentation import VOC_SEGMENTATION_NAMES
 from pocketvision.doctor.findings import Findings
 from pocketvision.doctor.raw.layouts import subfolders
 from pocketvision.doctor.raw.stated import RawPair, RawSegmentation

@@ -23,7 +23,7 @@ from pocketvision.datasets import (
     read_voc_segmentation,
     read_yolo,
 )
-from pocketvision.datasets.readers.mask_folder import read_mask_folder
+from pocketvision.datasets.masks.folders import read_mask_folder
 
 FUZZ = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 WORDS = st.sampled_from(

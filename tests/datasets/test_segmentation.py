@@ -17,7 +17,7 @@ from pocketvision.datasets import (
     read_cityscapes,
     read_mask_folder,
 )
-from pocketvision.datasets.readers.cityscapes import cityscapes_lookup
+from pocketvision.datasets.masks.cityscapes import cityscapes_lookup
 
 RESIZE = Resize((32, 48))
 OFFICIAL = {

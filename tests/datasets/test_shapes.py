@@ -16,7 +16,7 @@ from pycocotools.cocoeval import COCOeval
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.datasets.augment.recipes import DetectionAugmentation, SegmentationAugmentation
-from pocketvision.datasets.readers.coco_ground_truth import coco_dataset
+from pocketvision.datasets.coco.ground_truth import coco_dataset
 from pocketvision.datasets.shapes import (
     SEGMENTATION_SHAPE_NAMES,
     SHAPE_NAMES,

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pocketvision.core.resize import Resize
 from pocketvision.datasets import SegmentationDataset, read_cityscapes, read_mask_folder
-from pocketvision.datasets.readers.cityscapes import CITYSCAPES_LABEL_IDS, CITYSCAPES_NAMES
+from pocketvision.datasets.masks.cityscapes import CITYSCAPES_LABEL_IDS, CITYSCAPES_NAMES
 from pocketvision.doctor.check import Examination, Plan, examine
 from pocketvision.doctor.fixes.copy import write_fixed
 from pocketvision.doctor.raw.layouts import find_layout

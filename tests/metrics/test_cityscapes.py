@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pocketvision.core.errors import InputError
-from pocketvision.datasets.readers.cityscapes import CITYSCAPES_LABEL_IDS, CITYSCAPES_NAMES
+from pocketvision.datasets.masks.cityscapes import CITYSCAPES_LABEL_IDS, CITYSCAPES_NAMES
 from pocketvision.metrics import CityscapesMetric
 from pocketvision.metrics.cityscapes_labels import CATEGORIES, EVALUATED_IDS, LABELS
 

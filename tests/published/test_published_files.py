@@ -16,8 +16,8 @@ from PIL import Image
 from pocketvision.backbones import mobilenet_v3_small
 from pocketvision.configs.ssdlite_v2_person import model as person_detector
 from pocketvision.core.resize import Resize
-from pocketvision.datasets.readers.coco import read_coco
-from pocketvision.datasets.readers.coco_ground_truth import coco_dataset
+from pocketvision.datasets.coco.boxes import read_coco
+from pocketvision.datasets.coco.ground_truth import coco_dataset
 from pocketvision.heads import ClassifierHead, SSDLiteHead
 from pocketvision.metrics import CocoMetric
 from pocketvision.models import Classifier, Detector

@@ -20,7 +20,7 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import FeatureInfo, Features, Size
 from pocketvision.datasets import CITYSCAPES_NAMES, CityscapesDataModule, MaskFolderDataModule
-from pocketvision.datasets.readers.cityscapes import CITYSCAPES_LABEL_IDS
+from pocketvision.datasets.masks.cityscapes import CITYSCAPES_LABEL_IDS
 from pocketvision.evaluation.cityscapes_results import CityscapesResults, write_label_ids
 from pocketvision.evaluation.compare import compare
 from pocketvision.evaluation.evaluate import evaluate

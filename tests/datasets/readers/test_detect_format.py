@@ -104,16 +104,15 @@ def test_a_folder_that_holds_one_folder(tiny: Tiny, tmp_path: Path) -> None:
 
 
 def test_files_stand_for_their_data(tiny: Tiny, tmp_path: Path) -> None:
-    assert detect_format(tiny("coco") / "instances_train.json").root == tiny("coco")
+    found = detect_format(tiny("coco") / "instances_train.json")
+    assert found.root == tiny("coco") / "instances_train.json" and found.splits == ("all",)
     shutil.copytree(tiny("coco"), tmp_path / "coco")
     (tmp_path / "coco" / "annotations").mkdir()
     for split in ("train", "val"):
         file = tmp_path / "coco" / f"instances_{split}.json"
         file.rename(tmp_path / "coco" / "annotations" / f"instances_{split}2017.json")
-    assert detect_format(tmp_path / "coco" / "annotations" / "instances_val2017.json").splits == (
-        "train",
-        "val",
-    )
+    found = detect_format(tmp_path / "coco" / "annotations" / "instances_val2017.json")
+    assert found.splits == ("all",) and len(found.read("all")) == 4
 
 
 @pytest.mark.parametrize("kept", [(), ("train",), ("trainval", "test"), ("train", "test"), ("val",)])

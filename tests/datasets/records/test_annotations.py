@@ -11,7 +11,7 @@ import pytest
 
 from pocketvision.core.errors import InputError
 from pocketvision.datasets import DetectionRecords, read_coco, read_mask_folder, read_voc
-from pocketvision.datasets.readers.coco_ground_truth import coco_dataset
+from pocketvision.datasets.coco.ground_truth import coco_dataset
 
 
 def score(records: DetectionRecords) -> np.ndarray:

@@ -8,7 +8,7 @@ import pytest
 
 from pocketvision.core.errors import InputError
 from pocketvision.datasets import ClassificationRecords, divide, read_coco, read_mask_folder
-from pocketvision.datasets.readers.coco_ground_truth import coco_dataset
+from pocketvision.datasets.coco.ground_truth import coco_dataset
 from pocketvision.datasets.records.splits import find_split, split_of, take
 
 

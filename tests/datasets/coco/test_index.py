@@ -12,10 +12,10 @@ import pytest
 
 from pocketvision.core.errors import InputError
 from pocketvision.datasets import CocoDataModule, DetectionRecords, read_coco
-from pocketvision.datasets.readers import coco_index
+from pocketvision.datasets.coco import index as coco_index
+from pocketvision.datasets.coco.json_file import load_coco
+from pocketvision.datasets.coco.rows import _all_at_once, _one_by_one
 from pocketvision.datasets.readers.assemble import BoxArrays
-from pocketvision.datasets.readers.coco_json import load_coco
-from pocketvision.datasets.readers.coco_rows import _all_at_once, _one_by_one
 from pocketvision.datasets.records.mapped import MappedArray, StringTable
 from pocketvision.datasets.records.stored import is_large
 
@@ -49,7 +49,7 @@ def test_the_second_time_nothing_is_parsed(
     assert not indexed.exists() and type(plain.image_paths) is list
     monkeypatch.setattr(coco_index, "MIN_BYTES", 0)
     first = read_coco(root, "train")
-    monkeypatch.setattr("pocketvision.datasets.readers.coco.load_coco", None)
+    monkeypatch.setattr("pocketvision.datasets.coco.boxes.load_repaired", None)
     second = read_coco(root, "train")
     for records in (first, second):
         assert_same(plain, records)
@@ -91,7 +91,7 @@ def test_images_must_still_be_there(coco: Coco, indexed: Path) -> None:
     root = coco()
     read_coco(root, "train")
     (root / "train" / "1.jpg").unlink()
-    with pytest.raises(InputError, match=r"names 1\.jpg \(image id 10\), which is not in"):
+    with pytest.raises(InputError, match=r"\(image id 10\) names 1\.jpg, which is n"):
         read_coco(root, "train")
 
 

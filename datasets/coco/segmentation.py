@@ -16,12 +16,12 @@ import orjson
 from pocketvision.core.errors import InputError
 from pocketvision.core.files import write_json
 from pocketvision.core.structures import IGNORE_INDEX
-from pocketvision.datasets.readers.coco import read_coco
-from pocketvision.datasets.readers.coco_json import load_coco
-from pocketvision.datasets.readers.coco_masks import RunLengths, area, decode, run_lengths
-from pocketvision.datasets.readers.coco_repair import repair
+from pocketvision.datasets.coco.boxes import read_coco
+from pocketvision.datasets.coco.json_file import load_coco
+from pocketvision.datasets.coco.repair import repair
+from pocketvision.datasets.coco.run_lengths import RunLengths, area, decode, run_lengths
+from pocketvision.datasets.masks.cache import cached_masks, mask_folder_of
 from pocketvision.datasets.readers.folders import list_names
-from pocketvision.datasets.readers.mask_cache import cached_masks, mask_folder_of
 from pocketvision.datasets.records.annotations import UNEXPECTED, DetectionRecords, Mask, SegmentationRecords
 
 BACKGROUND = "background"

@@ -13,6 +13,8 @@ import numpy as np
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.structures import IGNORE_INDEX
+from pocketvision.datasets.masks.colors import as_class_ids, class_table
+from pocketvision.datasets.masks.values import is_binary
 from pocketvision.datasets.readers.folders import (
     by_stem,
     empty_split,
@@ -22,8 +24,6 @@ from pocketvision.datasets.readers.folders import (
     missing_split,
     read_lines,
 )
-from pocketvision.datasets.readers.mask_colors import as_class_ids, class_table
-from pocketvision.datasets.readers.mask_values import is_binary
 from pocketvision.datasets.records.annotations import UNEXPECTED, Mask, SegmentationRecords
 from pocketvision.datasets.records.splits import ALL, canonical, find_split, split_of
 

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvision.core.errors import InputError
+from pocketvision.datasets.coco.json_file import CocoJson
 from pocketvision.datasets.readers.assemble import BoxArrays, FoundBoxes
-from pocketvision.datasets.readers.coco_json import CocoJson
 
 _NUMBERS = {int, float}
 

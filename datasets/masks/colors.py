@@ -13,8 +13,8 @@ import numpy.typing as npt
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.images.header import opened
 from pocketvision.datasets.images.read import read_bytes
+from pocketvision.datasets.masks.cache import cached_masks, mask_folder_of
 from pocketvision.datasets.readers.folders import is_file, read_lines
-from pocketvision.datasets.readers.mask_cache import cached_masks, mask_folder_of
 from pocketvision.datasets.records.annotations import Mask
 
 MaskColor = tuple[int, int, int]

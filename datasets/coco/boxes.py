@@ -10,13 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from pocketvision.core.errors import InputError
+from pocketvision.datasets.coco.index import read_index, write_index
+from pocketvision.datasets.coco.json_file import CocoJson
+from pocketvision.datasets.coco.layouts import existing_place, find_coco, image_root
+from pocketvision.datasets.coco.repair import load_repaired
+from pocketvision.datasets.coco.rows import is_id, read_annotations
 from pocketvision.datasets.images.read import read_size
 from pocketvision.datasets.readers.assemble import assemble
-from pocketvision.datasets.readers.coco_index import read_index, write_index
-from pocketvision.datasets.readers.coco_json import CocoJson
-from pocketvision.datasets.readers.coco_layouts import existing_place, find_coco, image_root
-from pocketvision.datasets.readers.coco_repair import load_repaired
-from pocketvision.datasets.readers.coco_rows import is_id, read_annotations
 from pocketvision.datasets.readers.folders import empty_split
 from pocketvision.datasets.readers.image_names import ImageNames
 from pocketvision.datasets.records.annotations import DetectionRecords

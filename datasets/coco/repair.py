@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from pocketvision.datasets.readers.coco_json import CocoJson, load_coco
+from pocketvision.datasets.coco.json_file import CocoJson, load_coco
 from pocketvision.datasets.readers.counted import Counted
 
 _NUMBERS = {int, float}
@@ -73,10 +73,10 @@ def repair(content: CocoJson, file: Path) -> tuple[str, ...]:
     heads = _heads(content["categories"], rows)
     if heads:
         content["categories"] = [row for row in content["categories"] if row.get("name") not in heads]
-    sizes = {image.get("id"): (image.get("width"), image.get("height")) for image in images}
+    sizes = {_key(image.get("id")): (image.get("width"), image.get("height")) for image in images}
     for number, row in enumerate(rows):
         place = f"{file}, annotation {row.get('id', f'number {number}')}"
-        _repair_polygons(row, sizes.get(row.get("image_id")), place, done)
+        _repair_polygons(row, sizes.get(_key(row.get("image_id"))), place, done)
         _repair_box(row, place, done)
     _repair_shares(rows, sizes, file, done)
     return done.lines()
@@ -97,9 +97,9 @@ def _number_images(content: CocoJson) -> None:
         ids = [row.get("id") for row in content[key]]
         if not any(isinstance(value, str) for value in ids) or len(set(map(str, ids))) < len(ids):
             continue
-        number = {value: i for i, value in enumerate(ids, start=1)}
+        number = {_key(value): i for i, value in enumerate(ids, start=1)}
         for row in content[key]:
-            row["id"] = number[row["id"]]
+            row["id"] = number[_key(row["id"])]
         for row in content["annotations"]:
             if isinstance(row.get(reference), str | int):
                 row[reference] = number.get(row[reference], row[reference])
@@ -111,15 +111,15 @@ def _join_images(content: CocoJson, file: Path, done: Counted) -> None:
     same: dict[Any, Any] = {}
     for image in content["images"]:
         name = image.get("file_name")
-        if isinstance(name, str) and first.setdefault(name, image.get("id")) != image.get("id"):
-            same[image.get("id")] = first[name]
+        if isinstance(name, str) and first.setdefault(name, _key(image.get("id"))) != _key(image.get("id")):
+            same[_key(image.get("id"))] = first[name]
             done.add("images listed twice were joined", f"{file}, {name}")
     if not same:
         return
-    content["images"] = [image for image in content["images"] if image.get("id") not in same]
+    content["images"] = [image for image in content["images"] if _key(image.get("id")) not in same]
     for row in content["annotations"]:
-        if row.get("image_id") in same:
-            row["image_id"] = same[row["image_id"]]
+        if _key(row.get("image_id")) in same:
+            row["image_id"] = same[_key(row["image_id"])]
 
 
 def _heads(categories: list[CocoJson], rows: list[CocoJson]) -> set[str]:
@@ -132,7 +132,7 @@ def _heads(categories: list[CocoJson], rows: list[CocoJson]) -> set[str]:
         row["name"]
         for row in categories
         if isinstance(row.get("name"), str)
-        and row.get("id") not in used
+        and _key(row.get("id")) not in used
         and (above[row["name"]] >= len(categories) - 1 > 0 or row["name"] == "_background_")
     }
 
@@ -194,15 +194,20 @@ def _repair_shares(rows: list[CocoJson], sizes: dict[Any, Any], file: Path, done
     """Boxes that all lie in [0, 1] are shares of the image's sides."""
     boxes = [row["bbox"] for row in rows if isinstance(row.get("bbox"), list) and len(row["bbox"]) == 4]
     is_share = bool(boxes) and all(isinstance(s, float | int) and 0 <= s <= 1 for box in boxes for s in box)
-    if not is_share or not all(_is_size(sizes.get(row.get("image_id"))) for row in rows):
+    if not is_share or not all(_is_size(sizes.get(_key(row.get("image_id")))) for row in rows):
         return
     for row in rows:
-        width, height = sizes[row["image_id"]]
+        width, height = sizes[_key(row["image_id"])]
         x, y, w, h = row["bbox"]
         row["bbox"], row["area"] = [x * width, y * height, w * width, h * height], None
         done.add(
             "boxes are shares of their image and were multiplied by its size", f"{file}, {row.get('id')}"
         )
+
+
+def _key(value: Any) -> Any:
+    """An id as a key of a table; what can't be one is no id."""
+    return value if isinstance(value, int | str | float) else None
 
 
 def _is_size(size: Any) -> bool:

@@ -71,7 +71,8 @@ def find_coco(place: Path, split: str) -> tuple[Path, Path | None]:
     match = _OFFICIAL.fullmatch(file.name)
     own = f"{match[1]}{match[2] or ''}" if match else name
     parents = (root, root / "images", file.parent, file.parent / "images")
-    folders = [parent / part for parent in parents for part in (own, name)]
+    words = dict.fromkeys((own, name, split_of(file.stem) or name))
+    folders = [parent / part for parent in parents for part in words]
     image = _first_image(file)
     candidates = [*folders, file.parent, *parents]
     if image is None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pocketvision.datasets.readers.coco_repair import load_repaired
+from pocketvision.datasets.coco.repair import load_repaired
 from pocketvision.datasets.records.annotations import DetectionRecords
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from pocketvision.core.errors import InputError
 from pocketvision.datasets import CityscapesDataModule, read_cityscapes
-from pocketvision.datasets.readers.cityscapes import instance_file
+from pocketvision.datasets.masks.cityscapes import instance_file
 
 
 def test_coarse(tmp_path: Path, write_image: Callable[..., None], write_mask: Callable[..., None]) -> None:

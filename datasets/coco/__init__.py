@@ -1,0 +1,1 @@
+"""COCO JSON: boxes, masks, and the truth as pycocotools reads it."""

@@ -1,0 +1,1 @@
+"""Data sets whose annotations are mask files."""
