@@ -173,9 +173,26 @@ def has_end(data: bytes) -> bool:
     return end in data[-_TAIL:]
 
 
+def fits_chunks(data: bytes) -> bool:
+    """Whether every chunk of a PNG up to its end lies within ``data``; other files have none.
+
+    OpenCV sets memory aside for whatever length a chunk states, and takes seconds and gigabytes for it.
+    """
+    place = len(_PNG)
+    while data.startswith(_PNG) and data[place + 4 : place + 8] != b"IEND":
+        place += 12 + _number(data, place, 4)
+        if place + 12 > len(data):
+            return False
+    return True
+
+
 def why_unreadable(data: bytes, name: str, error: Exception | None = None) -> str:
     """The sentence for bytes that OpenCV or, with ``error``, Pillow refused."""
-    if "truncated" in (message := str(error).lower()) or "broken" in message or not has_end(data):
+    if (
+        "truncated" in (message := str(error).lower())
+        or "broken" in message
+        or not (has_end(data) and fits_chunks(data))
+    ):
         return f"{name} is truncated or broken: {REMEDY}."
     if data[4:8] == b"ftyp" and data[8:12] in _HEIF:
         return f"{name} is a HEIC picture, which is not read: convert it to JPEG."
