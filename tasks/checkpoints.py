@@ -70,6 +70,12 @@ class KeepBest(ModelCheckpoint):
         super().__init__(
             dirpath=folder, filename="best", monitor=monitor, mode="max", enable_version_counter=False
         )
+        self.scored_step = -1
+        """After which weights were scored the last time."""
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.scored_step = trainer.global_step
+        super().on_validation_end(trainer, pl_module)
 
     @property
     def state_key(self) -> str:
@@ -77,11 +83,15 @@ class KeepBest(ModelCheckpoint):
         return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__, 1)
 
     def state_dict(self) -> dict[str, Any]:
-        return _with_paths(super().state_dict(), lambda path: Path(path).name) | {"dirpath": None}
+        return _with_paths(super().state_dict(), lambda path: Path(path).name) | {
+            "dirpath": None,
+            "scored_step": self.scored_step,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         assert self.dirpath is not None
         folder = Path(self.dirpath)
+        self.scored_step = state_dict.get("scored_step", -1)
         here = _with_paths(state_dict, lambda path: str(folder / PureWindowsPath(path).name))
         best = here["best_model_path"]
         if best and not is_intact(Path(best)):
