@@ -55,7 +55,7 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
             raise InputError(f"'{word}' is not an override: write part.key=value, such as data.batch_size=8.")
         try:
             overrides[key] = ast.literal_eval(text)
-        except (ValueError, SyntaxError, TypeError):
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             overrides[key] = {"true": True, "false": False, "none": None}.get(text.lower(), text)
     return overrides
 
