@@ -6,6 +6,7 @@ import errno
 import io
 import logging
 import os
+import pickle
 import time
 import zipfile
 from collections.abc import Callable
@@ -195,6 +196,21 @@ def is_intact(path: Path) -> bool:
         if "DataLoader worker" in str(error):
             raise  # torch raises this wherever the process is when a worker ends
         return False
+
+
+def step_of(path: Path) -> int:
+    """The optimizer step that a checkpoint was written after.
+
+    Raises:
+        InputError: it holds what is no plain training state, such as code.
+    """
+    try:
+        return int(torch.load(path, weights_only=True, mmap=True)["global_step"])
+    except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, ValueError, OSError) as error:
+        raise InputError(
+            f"{path} is no checkpoint of a training: it can't be gone on from. Take {PREVIOUS} in its place, "
+            "or start again."
+        ) from error
 
 
 def newest_intact(folder: Path) -> Path:

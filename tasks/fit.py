@@ -13,7 +13,6 @@ from shlex import quote
 from typing import Any
 
 import lightning as L
-import torch
 from lightning.pytorch.utilities import rank_zero_only
 
 from pocketvision.core.config import Experiment
@@ -26,7 +25,7 @@ from pocketvision.runs.build import build, refusing_bad_values
 from pocketvision.runs.folder import Run, check_free, check_trainer
 from pocketvision.runs.passport import make_passport, training_facts
 from pocketvision.tasks.base import VisionTask
-from pocketvision.tasks.checkpoints import LAST, PREVIOUS, KeepBest, is_intact, newest_intact
+from pocketvision.tasks.checkpoints import LAST, PREVIOUS, KeepBest, is_intact, newest_intact, step_of
 from pocketvision.tasks.curves import plot_curves
 from pocketvision.tasks.fingerprint import check_fingerprint, write_fingerprint
 from pocketvision.tasks.lightning_data import LightningData
@@ -202,7 +201,7 @@ def describe_stop(folder: Path, number: int, *, is_new: bool) -> str:
     for name in (LAST, PREVIOUS):
         checkpoint = folder / "checkpoints" / name
         if is_intact(checkpoint):
-            step = torch.load(checkpoint, weights_only=True, mmap=True)["global_step"]
+            step = step_of(checkpoint)
             return f"Stopped at step {step}: go on with pocketvision train --resume {quote(str(folder))}"
     if is_new and is_first_process():
         shutil.rmtree(folder, ignore_errors=True)
