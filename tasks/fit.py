@@ -135,7 +135,7 @@ def train(
             return attempt_until_done(experiment, folder, model, data, checkpoint, stopping, budget)
         except StopSignal as stop:
             if not is_first_process() and stopping.is_joint:
-                raise SystemExit(0) from stop  # the first process says it
+                raise StoppedError("", 0) from stop  # the first process says it
             raise StoppedError(last_words(stop.number), stop.code) from stop
 
 

@@ -49,6 +49,7 @@ def quiet_lightning() -> None:
         "`training_step` returned `None`",  # the task says which images it skips
         "Detected call of `lr_scheduler.step",  # follows from a skipped first step
         ".*module.* in eval mode at the start of training",  # frozen norms
+        "It is recommended to use `self.log.*sync_dist=True",  # every process has counted all images
         ".*could not find the monitored key",  # a training that ends before its first scoring
     ):
         warnings.filterwarnings("ignore", message)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 import tempfile
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pocketvision.core.command import command, find_config, shipped_configs
 from pocketvision.core.errors import InputError, StoppedError
 from pocketvision.core.memory import keep_freed_memory
-from pocketvision.core.processes import end_with_parent
+from pocketvision.core.processes import end_with_parent, is_started_by_another, leave
 
 if TYPE_CHECKING:
     from pocketvision.core.config import Experiment
@@ -55,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
-    if os.environ.get("LOCAL_RANK", "0") != "0":
+    if is_started_by_another():
         end_with_parent()
     started = time.monotonic()
     keep_freed_memory()
@@ -201,4 +200,4 @@ def report(metrics: dict[str, Any] | None, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())
