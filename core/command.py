@@ -39,7 +39,8 @@ def command(main: Main) -> Callable[..., int]:
             print(f"error: {printable(error)}", file=sys.stderr)
             return 1
         except StoppedError as stop:
-            print(printable(stop), file=sys.stderr)
+            if str(stop):
+                print(printable(stop), file=sys.stderr)
             return stop.code
         except OSError as error:
             place = f"{printable(error.filename)}: " if error.filename else ""

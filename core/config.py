@@ -28,6 +28,7 @@ class Experiment:
     means: taken from the data once and frozen into the run folder. A checkpoint to go on from is
     written every ``checkpoint_minutes`` and after every epoch. With ``recipe`` "auto" the train command
     derives steps, rates, averaging and freezing from the data; what the command line states stays.
+    Training ends after ``minutes``, if that is given, with its schedule at its end.
     """
 
     model: Callable[..., Any]
@@ -38,6 +39,7 @@ class Experiment:
     seed: int = 0
     checkpoint_minutes: float = 5.0
     recipe: Literal["fixed", "auto"] = "fixed"
+    minutes: float | None = None
 
 
 def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
@@ -53,7 +55,7 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
             raise InputError(f"'{word}' is not an override: write part.key=value, such as data.batch_size=8.")
         try:
             overrides[key] = ast.literal_eval(text)
-        except (ValueError, SyntaxError, TypeError):
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             overrides[key] = {"true": True, "false": False, "none": None}.get(text.lower(), text)
     return overrides
 

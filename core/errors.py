@@ -17,7 +17,7 @@ class InputError(ValueError):
 
 
 class StoppedError(Exception):
-    """Somebody stopped a training. The tools print the sentence and exit with ``code``."""
+    """Somebody stopped a training. The tools print the sentence, if any, and exit with ``code``."""
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)

@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from pocketvision.core.errors import InputError
+
 _HOST = hashlib.blake2b(platform.node().encode(), digest_size=4).hexdigest()
 _TEMPORARY = re.compile(r"\.([0-9a-f]{8})[0-9a-f]{24}\.(\d+)\.part(\.\w+)?")
 _MAX_AGE_S = 7 * 24 * 3600
@@ -72,6 +74,26 @@ def process_lives(process: int) -> bool:
     except OSError:
         return True
     return True
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        InputError: it can't be read, or is no JSON: not even where its numbers have thousands of digits or
+            its lists lie thousands deep in each other.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"{path} can't be read ({error.strerror}): check the path and its rights."
+        ) from error
+    except (ValueError, RecursionError) as error:  # numbers of too many digits are ValueErrors
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{path} is no JSON that can be read ({reason}): bring back what was there."
+        ) from error
 
 
 def write_json(path: Path, value: Any) -> None:

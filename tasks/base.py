@@ -11,6 +11,7 @@ from typing import Any, ClassVar, get_args
 import lightning as L
 import numpy as np
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -113,6 +114,8 @@ class VisionTask(L.LightningModule):
         self.compiled = compiled
         self.evaluator: Evaluator | None = None
         self.lr_reduction = 1.0
+        self.place: Callable[[int, int], float] = lambda step, num_steps: step
+        """Where in a schedule of so many steps a step is."""
         self.last_loss = math.nan
         self.num_skipped = 0
         if freeze_until is not None:
@@ -230,7 +233,9 @@ class VisionTask(L.LightningModule):
         metrics = self.evaluator.compute()
         scalars = {f"val/{k}": v for k, v in metrics.items() if isinstance(v, float)}
         self.log_dict({f"val/{self.metric}": 0.0, **scalars})
-        logger.info("epoch %d: %s %.4f", self.current_epoch + 1, self.metric, metrics[self.metric] or 0.0)
+        is_training = self.trainer.state.fn == TrainerFn.FITTING  # else its end is scored: no epoch begins
+        when = f"epoch {self.current_epoch + 1}" if is_training else f"after {self.global_step} steps"
+        logger.info("%s: %s %.4f", when, self.metric, metrics[self.metric] or 0.0)
 
     def configure_optimizers(self) -> Any:
         optimizer = self.optimizer(self.parameter_groups(), **self._unfused())
@@ -247,7 +252,9 @@ class VisionTask(L.LightningModule):
         decay_steps = self._decay_steps() if self.schedule == "step" else 1
         scheduler = LambdaLR(
             optimizer,
-            lambda step: lr_factor(step, num_steps, warmup, self.schedule, self.decay_rate, decay_steps),
+            lambda step: lr_factor(
+                self.place(step, num_steps), num_steps, warmup, self.schedule, self.decay_rate, decay_steps
+            ),
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

@@ -6,6 +6,7 @@ import errno
 import io
 import logging
 import os
+import pickle
 import time
 import zipfile
 from collections.abc import Callable
@@ -70,6 +71,12 @@ class KeepBest(ModelCheckpoint):
         super().__init__(
             dirpath=folder, filename="best", monitor=monitor, mode="max", enable_version_counter=False
         )
+        self.scored_step = -1
+        """After which weights were scored the last time."""
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.scored_step = trainer.global_step
+        super().on_validation_end(trainer, pl_module)
 
     @property
     def state_key(self) -> str:
@@ -77,11 +84,15 @@ class KeepBest(ModelCheckpoint):
         return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__, 1)
 
     def state_dict(self) -> dict[str, Any]:
-        return _with_paths(super().state_dict(), lambda path: Path(path).name) | {"dirpath": None}
+        return _with_paths(super().state_dict(), lambda path: Path(path).name) | {
+            "dirpath": None,
+            "scored_step": self.scored_step,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         assert self.dirpath is not None
         folder = Path(self.dirpath)
+        self.scored_step = state_dict.get("scored_step", -1)
         here = _with_paths(state_dict, lambda path: str(folder / PureWindowsPath(path).name))
         best = here["best_model_path"]
         if best and not is_intact(Path(best)):
@@ -185,6 +196,21 @@ def is_intact(path: Path) -> bool:
         if "DataLoader worker" in str(error):
             raise  # torch raises this wherever the process is when a worker ends
         return False
+
+
+def step_of(path: Path) -> int:
+    """The optimizer step that a checkpoint was written after.
+
+    Raises:
+        InputError: it holds what is no plain training state, such as code.
+    """
+    try:
+        return int(torch.load(path, weights_only=True, mmap=True)["global_step"])
+    except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, ValueError, OSError) as error:
+        raise InputError(
+            f"{path} is no checkpoint of a training: it can't be gone on from. Take {PREVIOUS} in its place, "
+            "or start again."
+        ) from error
 
 
 def newest_intact(folder: Path) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 from collections.abc import Iterable, Sequence
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pocketvision.core.errors import InputError
-from pocketvision.core.files import write_json
+from pocketvision.core.files import read_json, write_json
 from pocketvision.runs.folder import Run
 
 logger = logging.getLogger("pocketvision")
@@ -74,10 +73,10 @@ def _read(run: Run) -> dict[str, Any] | None:
     if not file.is_file():
         return None
     try:
-        before = json.loads(file.read_text(encoding="utf-8"))
+        before = read_json(file)
         if isinstance(before["data"], dict) and {"config", "overrides"} <= before.keys():
             return dict(before)
-    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+    except (InputError, KeyError, TypeError, AttributeError):
         pass
     logger.warning("%s can't be read: what has changed is not known.", file)
     return None

@@ -13,8 +13,6 @@ from shlex import quote
 from typing import Any
 
 import lightning as L
-import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
 from pocketvision.core.config import Experiment
@@ -27,13 +25,14 @@ from pocketvision.runs.build import build, refusing_bad_values
 from pocketvision.runs.folder import Run, check_free, check_trainer
 from pocketvision.runs.passport import make_passport, training_facts
 from pocketvision.tasks.base import VisionTask
-from pocketvision.tasks.checkpoints import LAST, PREVIOUS, is_intact, newest_intact
+from pocketvision.tasks.checkpoints import LAST, PREVIOUS, KeepBest, is_intact, newest_intact, step_of
 from pocketvision.tasks.curves import plot_curves
 from pocketvision.tasks.fingerprint import check_fingerprint, write_fingerprint
 from pocketvision.tasks.lightning_data import LightningData
 from pocketvision.tasks.recovery import Recovery
 from pocketvision.tasks.run_lock import only_process
 from pocketvision.tasks.stopping import Stopping, describe_code
+from pocketvision.tasks.time_budget import TimeBudget
 from pocketvision.tasks.trainer import METRICS, make_trainer, quiet_lightning
 
 logger = logging.getLogger("pocketvision")
@@ -44,9 +43,15 @@ SECONDS_UNTIL_TOLD = 1.0
 
 
 def fit(
-    experiment: Experiment, folder: Path, config_files: Sequence[Path], overrides: Sequence[str]
+    experiment: Experiment,
+    folder: Path,
+    config_files: Sequence[Path],
+    overrides: Sequence[str],
+    seconds_spent: float = 0.0,
 ) -> dict[str, Any] | None:
     """Train ``experiment`` into ``folder``, score the best weights on the validation split.
+
+    ``seconds_spent`` of the experiment's ``minutes`` are over already.
 
     Returns:
         The metrics that metrics.json holds; None in all but the first of several processes.
@@ -55,11 +60,12 @@ def fit(
         InputError: the data, the config or the folder is not fit for it.
         StoppedError: SIGTERM or Ctrl-C ended it; :func:`resume` goes on.
     """
-    start = time.perf_counter()
+    start = time.perf_counter() - seconds_spent
     quiet_lightning()
     if is_first_process():
         check_free(folder, "--run-dir")
     check_trainer(experiment)
+    make_budget(experiment, seconds_spent)
     L.seed_everything(experiment.seed, verbose=False)
     model, data = build(experiment, pretrained=True)
     with refusing_bad_values():
@@ -70,7 +76,7 @@ def fit(
         make_trainer(experiment, task, folder)
     if is_first_process():
         write_fingerprint(Run.create(folder, config_files, overrides, model.class_names), data)
-    metrics = train(experiment, folder, model, data, None)
+    metrics = train(experiment, folder, model, data, None, time.perf_counter() - start)
     logger.info("done in %.0f s", time.perf_counter() - start)
     return metrics
 
@@ -118,29 +124,43 @@ def train(
     model: VisionModel,
     data: AnyData,
     checkpoint: Path | None,
+    seconds_spent: float = 0.0,
 ) -> dict[str, Any] | None:
     """Train from ``checkpoint`` or the beginning to the end, whatever comes between; then score."""
+    budget = make_budget(experiment, seconds_spent)
     last_words = partial(describe_stop, folder, is_new=checkpoint is None)
     lock = only_process(folder) if is_first_process() else nullcontext()
     with Stopping(last_words) as stopping, lock:
         try:
-            return attempt_until_done(experiment, folder, model, data, checkpoint, stopping)
+            return attempt_until_done(experiment, folder, model, data, checkpoint, stopping, budget)
         except StopSignal as stop:
             if not is_first_process() and stopping.is_joint:
-                raise SystemExit(0) from stop  # the first process says it
+                raise StoppedError("", 0) from stop  # the first process says it
             raise StoppedError(last_words(stop.number), stop.code) from stop
+
+
+def make_budget(experiment: Experiment, seconds_spent: float) -> TimeBudget | None:
+    """What ends training in time, where the experiment has ``minutes``."""
+    minutes = experiment.minutes
+    if minutes is None:
+        return None
+    if not isinstance(minutes, int | float) or not minutes > 0:
+        raise InputError(f"minutes is {minutes!r}: give a number above 0.")
+    return TimeBudget(60 * minutes, seconds_spent)
 
 
 def attempt_until_done(
     experiment: Experiment, folder: Path, model: VisionModel, data: AnyData, checkpoint: Path | None,
-    stopping: Stopping,
+    stopping: Stopping, budget: TimeBudget | None,
 ) -> dict[str, Any] | None:  # fmt: skip
     """Begin again from the newest checkpoint after every trouble that has a remedy."""
     recovery = Recovery(experiment, folder, checkpoint)
     while True:
         with refusing_bad_values():
             task = recovery.make_task(model)
-            trainer, best = make_trainer(recovery.experiment, task, folder, recovery.first_step, stopping)
+            trainer, best = make_trainer(
+                recovery.experiment, task, folder, recovery.first_step, stopping, budget
+            )
         stopping.partners = partial(getattr, trainer.strategy.launcher, "procs", ())
         try:
             trainer.fit(
@@ -181,7 +201,7 @@ def describe_stop(folder: Path, number: int, *, is_new: bool) -> str:
     for name in (LAST, PREVIOUS):
         checkpoint = folder / "checkpoints" / name
         if is_intact(checkpoint):
-            step = torch.load(checkpoint, weights_only=True, mmap=True)["global_step"]
+            step = step_of(checkpoint)
             return f"Stopped at step {step}: go on with pocketvision train --resume {quote(str(folder))}"
     if is_new and is_first_process():
         shutil.rmtree(folder, ignore_errors=True)
@@ -190,7 +210,7 @@ def describe_stop(folder: Path, number: int, *, is_new: bool) -> str:
 
 def finish(
     experiment: Experiment, folder: Path, model: VisionModel, data: AnyData,
-    trainer: L.Trainer, task: VisionTask, best: ModelCheckpoint,
+    trainer: L.Trainer, task: VisionTask, best: KeepBest,
 ) -> dict[str, Any] | None:  # fmt: skip
     """Write the best weights and score them, in the first process."""
     if best.best_model_path and not last_is_better(trainer, task, data, best):
@@ -208,10 +228,9 @@ def finish(
     return metrics
 
 
-def last_is_better(trainer: L.Trainer, task: VisionTask, data: AnyData, best: ModelCheckpoint) -> bool:
-    """Score the last weights if their epoch was not scored; they become the best if they are."""
-    epochs = trainer.check_val_every_n_epoch or 1
-    if trainer.current_epoch % epochs == 0 or best.best_model_score is None:
+def last_is_better(trainer: L.Trainer, task: VisionTask, data: AnyData, best: KeepBest) -> bool:
+    """Score the last weights if they were not scored; they become the best if they are."""
+    if best.best_model_score is None or best.scored_step == trainer.global_step:
         return False
     scores = trainer.validate(task, datamodule=LightningData(data), verbose=False)[0]
     if scores[f"val/{task.metric}"] <= float(best.best_model_score):

@@ -14,7 +14,7 @@ Schedule = Literal["cosine", "poly", "step", "constant"]
 
 
 def lr_factor(
-    step: int,
+    step: float,
     num_steps: int,
     warmup: int,
     schedule: Schedule,

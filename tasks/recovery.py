@@ -16,7 +16,7 @@ from pocketvision.datasets.data_module import AnyData
 from pocketvision.models import VisionModel
 from pocketvision.runs.folder import Run
 from pocketvision.tasks.base import NonFiniteLossError, VisionTask
-from pocketvision.tasks.checkpoints import VerifiedCheckpoints, newest_intact
+from pocketvision.tasks.checkpoints import VerifiedCheckpoints, newest_intact, step_of
 from pocketvision.tasks.fingerprint import accept_settings
 
 logger = logging.getLogger("pocketvision")
@@ -82,7 +82,7 @@ class Recovery:
 
     def _go_on_from(self, checkpoint: Path) -> None:
         self.checkpoint = checkpoint
-        self.first_step = int(torch.load(checkpoint, weights_only=True, mmap=True)["global_step"])
+        self.first_step = step_of(checkpoint)
         self.lr_reduction = 1.0
 
     def _halve_batch(self, data: AnyData) -> None:

@@ -20,8 +20,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LOOK_S = 0.2
 _GRACE_S, _GRACE_STEPS = 5.0, 3.0
 """How long a process may take to end once it is told: seconds, and durations of its steps."""
-_PARTNER_S = 3.0
-"""How long a process may take to end once another of its training has died."""
+_PARTNER_S, _IDLE_S = 2.0, 2.0
+"""The same once another process of the training has died, and before the first step."""
 _SAVE_S = 60.0
 _REPEAT_S = 1.0
 """A second Ctrl-C after this time does not wait for the step; ``timeout`` sends its signal twice at once."""
@@ -140,8 +140,9 @@ class Stopping:
                 heard = [signum for signum in os.read(self._ears, 64) if signum in SIGNALS]
                 if heard and not number:
                     number = heard[0]
-                    self._extend(max(_GRACE_S, _GRACE_STEPS * self.step_seconds))
-            elif self._deadline == math.inf and self.partner_code() is not None:
+                    steps = _GRACE_STEPS * self.step_seconds
+                    self._extend(max(_GRACE_S, steps) if steps else _IDLE_S)
+            elif self._deadline > time.monotonic() + _PARTNER_S and self.partner_code() is not None:
                 self._extend(_PARTNER_S)
             if time.monotonic() > self._deadline + self._more:
                 os.write(2, f"{self.last_words(number)}\n".encode())

@@ -24,6 +24,7 @@ from pocketvision.tasks.ema import WeightAverage
 from pocketvision.tasks.progress_bar import ShowProgress
 from pocketvision.tasks.stopping import Stopping
 from pocketvision.tasks.synced_norms import SyncedNorms
+from pocketvision.tasks.time_budget import TimeBudget
 
 METRICS = "metrics.csv"
 
@@ -48,6 +49,8 @@ def quiet_lightning() -> None:
         "`training_step` returned `None`",  # the task says which images it skips
         "Detected call of `lr_scheduler.step",  # follows from a skipped first step
         ".*module.* in eval mode at the start of training",  # frozen norms
+        "It is recommended to use `self.log.*sync_dist=True",  # every process has counted all images
+        ".*could not find the monitored key",  # a training that ends before its first scoring
     ):
         warnings.filterwarnings("ignore", message)
 
@@ -58,6 +61,7 @@ def make_trainer(
     folder: Path,
     first_step: int = 0,
     stopping: Stopping | None = None,
+    budget: TimeBudget | None = None,
 ) -> tuple[L.Trainer, KeepBest]:
     """A trainer that writes to ``folder``; a run that goes on keeps its metrics before ``first_step``.
 
@@ -74,6 +78,10 @@ def make_trainer(
         raise InputError("trainer.limit_val_batches can be 1.0 or 0: a score of some images is not a score.")
     if options.get("strategy", "auto") == "auto" and _is_parallel(options):
         options["strategy"] = UnevenDDP()
+    if budget is not None:
+        if _is_parallel(options):
+            raise InputError("minutes is for one process: give trainer.max_steps instead for several.")
+        task.place = budget.place
     best = KeepBest(folder / "checkpoints", f"val/{task.metric}")
     table = CSVLogger(folder, name="", version="")
     defaults = {
@@ -88,6 +96,7 @@ def make_trainer(
             *([best] if scored_share != 0 else []),
             *([] if task.ema_decay is None else [WeightAverage(task.ema_decay)]),
             *as_list(options.pop("callbacks", None)),
+            *as_list(budget),
             # After the average's step.
             KeepLast(folder / "checkpoints", experiment.checkpoint_minutes, stopping),
             ShowProgress(),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pocketvision.core.command import command, find_config, shipped_configs
 from pocketvision.core.errors import InputError, StoppedError
 from pocketvision.core.memory import keep_freed_memory
-from pocketvision.core.processes import end_with_parent
+from pocketvision.core.processes import end_with_parent, is_started_by_another, leave
 
 if TYPE_CHECKING:
     from pocketvision.core.config import Experiment
@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
         help="with --data, where the data serve several",
     )
     add("--model", help="with --data: ssdlite_v3_small, lraspp_v2 ... (default: V3-Small)")
-    add("--minutes", type=float, metavar="M", help="train as many steps as fit into M minutes here")
+    add("--minutes", type=float, metavar="M", help="train as many steps as fit into M minutes in all")
     add("--overfit", type=int, metavar="N", help="self-test: learn N images by heart; PASS, or where to look")
     add("--run-dir", type=Path, help="new folder for the run (default: out/CONFIG/TIME)")
     add("--from", dest="source", metavar="RUN|FILE", help="start from these weights (model.weights=...)")
@@ -54,10 +54,12 @@ def parser() -> argparse.ArgumentParser:
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
-    if os.environ.get("LOCAL_RANK", "0") != "0":
+    if is_started_by_another():
         end_with_parent()
+    started = time.monotonic()
     keep_freed_memory()
     arguments = parser().parse_intermixed_args(argv)
+    arguments.started = started
     if arguments.minutes is not None and not arguments.minutes > 0:
         raise InputError(f"--minutes is {arguments.minutes:g}: give a number above 0.")
     if arguments.overfit is not None and arguments.overfit < 1:
@@ -85,11 +87,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     overrides = [word for word in overrides if word != AUTO]  # the config that is written has its recipe
     with tempfile.TemporaryDirectory(prefix="pocketvision-config-") as folder:  # the run keeps a copy
-        start(arguments, configure(arguments, overrides, Path(folder)), overrides)
+        file, minutes = configure(arguments, overrides, Path(folder))
+        start(arguments, file, [*([] if minutes is None else [f"minutes={minutes!r}"]), *overrides])
 
 
-def configure(arguments: argparse.Namespace, overrides: Sequence[str], folder: Path) -> Path:
-    """Write a config for ``--data`` into ``folder``, and say what was found."""
+def configure(
+    arguments: argparse.Namespace, overrides: Sequence[str], folder: Path
+) -> tuple[Path, float | None]:
+    """Write a config for ``--data`` into ``folder``, and say what was found.
+
+    Returns:
+        The config, and the minutes after which training is to end.
+    """
     from lightning.pytorch.utilities import rank_zero_only
 
     from pocketvision.tasks.own.look import look_at, write_config
@@ -103,7 +112,7 @@ def configure(arguments: argparse.Namespace, overrides: Sequence[str], folder: P
     minutes = arguments.minutes if is_run else None
     file, recipe = write_config(own, folder, overrides, words, minutes, check_weights=is_run)
     say(describe_recipe(recipe.derivation), flush=True)
-    return file
+    return file, recipe.minutes
 
 
 def start(arguments: argparse.Namespace, config: Path, overrides: list[str]) -> None:
@@ -128,7 +137,7 @@ def start(arguments: argparse.Namespace, config: Path, overrides: list[str]) -> 
         self_test(experiment, arguments.overfit)
         return
     folder = arguments.run_dir or Path("out", config.stem, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
-    report(fit(experiment, folder, files, overrides), folder)
+    report(fit(experiment, folder, files, overrides, time.monotonic() - arguments.started), folder)
 
 
 def settle(experiment: Experiment, minutes: float | None, is_auto: bool) -> list[str]:
@@ -143,7 +152,8 @@ def settle(experiment: Experiment, minutes: float | None, is_auto: bool) -> list
     if is_auto:
         recipe = auto_recipe(experiment, minutes)
         say(describe_recipe(recipe.derivation), flush=True)
-        return [*settled, *auto_overrides(experiment, recipe)]
+        limits = [] if recipe.minutes is None else [f"minutes={recipe.minutes!r}"]
+        return [*settled, *limits, *auto_overrides(experiment, recipe)]
     if minutes is not None:
         limits, line = minutes_overrides(experiment, minutes)
         say(line, flush=True)
@@ -190,4 +200,4 @@ def report(metrics: dict[str, Any] | None, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

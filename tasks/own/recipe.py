@@ -33,6 +33,7 @@ class TrainingRecipe:
         freeze_norms: keep the backbone's BatchNorm statistics.
         epochs_between_scores: epochs from one scoring to the next.
         derivation: one line for a person for every value.
+        minutes: after which training ends, if time is limited.
     """
 
     num_steps: int
@@ -46,6 +47,7 @@ class TrainingRecipe:
     freeze_norms: bool
     epochs_between_scores: int
     derivation: tuple[str, ...]
+    minutes: float | None = None
 
 
 def derive_recipe(

@@ -62,12 +62,19 @@ def auto_recipe(experiment: Experiment, minutes: float | None) -> TrainingRecipe
     seconds -= scorings * speed.seconds_per_scoring
     recipe = derive(minutes=seconds / 60, seconds_per_step=speed.seconds_per_step)
     epochs = recipe.num_steps // speed.steps_per_epoch
-    between = 0 if scorings == 0 else max(1, math.ceil(epochs / scorings))
+    between = 0 if min(scorings, epochs) == 0 else math.ceil(epochs / scorings)
+    times = epochs // between if between else 0
     line = (
         f"scoring takes {speed.seconds_per_scoring:.3g} s: "
-        f"{scorings or 'not'} {'times ' if scorings else ''}while training, and once at the end"
+        f"{f'{times} times' if times > 1 else 'once' if times else 'not'} while training, and once at the end"
     )
-    return replace(recipe, epochs_between_scores=between, derivation=(*recipe.derivation, line))
+    ending = f"training ends in time for {minutes:g} min in all: where steps take longer, there are fewer"
+    return replace(
+        recipe,
+        epochs_between_scores=between,
+        derivation=(*recipe.derivation, line, ending),
+        minutes=minutes_of_training(minutes, speed),
+    )
 
 
 def auto_overrides(experiment: Experiment, recipe: TrainingRecipe) -> list[str]:
@@ -117,9 +124,25 @@ def minutes_overrides(experiment: Experiment, minutes: float) -> tuple[list[str]
     limits = [options.get("max_steps") or -1, (options.get("max_epochs") or -1) * speed.steps_per_epoch]
     planned = min((limit for limit in limits if limit > 0), default=possible)
     line = f"a step takes {speed.seconds_per_step:.3g} s, scoring {speed.seconds_per_scoring:.3g} s: "
+    ending = "training ends in time where steps take longer"
+    limits_of_time = [f"minutes={minutes_of_training(minutes, speed)!r}"]
     if planned < possible:
-        return [], f"{line}the config's {planned} steps fit into {minutes:g} min"
-    return [f"trainer.max_steps={possible}"], f"{line}{minutes:g} min leave time for {possible} steps"
+        return limits_of_time, f"{line}the config's {planned} steps fit into {minutes:g} min; {ending}"
+    limits_of_time += [f"trainer.max_steps={possible}", *_scorings_within(experiment, possible, speed)]
+    return limits_of_time, f"{line}{minutes:g} min leave time for {possible} steps; {ending}"
+
+
+def _scorings_within(experiment: Experiment, num_steps: int, speed: Speed) -> list[str]:
+    """Overrides for a run that ends before its config's first scoring."""
+    options, epochs = experiment.trainer, num_steps // speed.steps_per_epoch
+    if options.get("limit_val_batches", 1.0) == 0 or epochs >= (options.get("check_val_every_n_epoch") or 1):
+        return []
+    return [f"trainer.check_val_every_n_epoch={epochs}" if epochs else "trainer.limit_val_batches=0"]
+
+
+def minutes_of_training(minutes: float, speed: Speed) -> float:
+    """What of ``minutes`` is for training: the scoring at the end and what comes after it are left."""
+    return round(max(1e-3, minutes * (1 - SPARE_TIME) - speed.seconds_per_scoring / 60), 4)
 
 
 def measure(experiment: Experiment, model: VisionModel, data: AnyData) -> Speed:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from pocketvision.core import files
-from pocketvision.core.files import replacing, temporary_beside, write_json
+from pocketvision.core.errors import InputError
+from pocketvision.core.files import read_json, replacing, temporary_beside, write_json
 
 
 def test_the_file_appears_when_the_writer_is_done(tmp_path: Path) -> None:
@@ -111,3 +112,16 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     with replacing(tmp_path / "b.txt") as temporary:
         temporary.write_text("new")
     assert not left.exists() and {p.name for p in tmp_path.iterdir()} == {ours.name, theirs.name, "b.txt"}
+
+
+@pytest.mark.parametrize(
+    "content", [b"{", b"1" * 5000, b"[" * 100_000, b'{"a":' * 100_000, b"\xff\xfe", b"", b"[1e999999]x"]
+)
+def test_json_of_any_kind_is_read_or_refused_in_a_sentence(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"run\.json is no JSON that can be read") as error:
+        read_json(path)
+    assert len(str(error.value)) < 1000
+    with pytest.raises(InputError, match="can't be read"):
+        read_json(tmp_path)

@@ -103,3 +103,16 @@ def test_what_a_worker_died_of() -> None:
         assert "no room in /dev/shm" in (describe_lost_process(RuntimeError(text)) or "")
     for text in ("DataLoader worker (pid 7) is killed by signal: Killed.", "exit code 28.", "Bus error"):
         assert describe_lost_process(RuntimeError(text)) is None
+
+
+@pytest.mark.parametrize(("code", "is_quick"), [(0, False), (1, False), (143, True)])
+def test_a_stopped_process_leaves_without_clearing_up_memory(code: int, is_quick: bool) -> None:
+    script = (
+        "import atexit\nfrom pocketvision.core.processes import leave\n"
+        "class Loud:\n    def __del__(self): print('freed', flush=True)\n"
+        "kept = Loud()\natexit.register(print, 'registered')\n"
+        f"leave({code})"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == code and not done.stderr
+    assert done.stdout.split() == ["registered", *([] if is_quick else ["freed"])]

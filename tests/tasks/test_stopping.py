@@ -17,7 +17,7 @@ from pocketvision.tasks.stopping import Stopping, describe_code
 DEAF = """
 import hashlib, subprocess, sys
 from pocketvision.tasks import stopping
-stopping._GRACE_S = stopping._PARTNER_S = 0.5
+stopping._IDLE_S = stopping._PARTNER_S = 0.5
 with stopping.Stopping(lambda number: f"last words {number}") as own:
     own.is_patient = True
     own.partners = lambda: partners
