@@ -1,4 +1,8 @@
-"""One tiny detection data set, written by hand in every format: all readers give the same samples."""
+"""Covers datasets/readers/coco.py, datasets/readers/csv_boxes.py, datasets/readers/voc.py,
+datasets/readers/yolo.py.
+
+One tiny detection data set, written by hand in every format: all readers give the same samples.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Whole models of several widths as TFLite files, in float, half floats and quantised, and back."""
+"""Covers published/tensorflow/tflite.py.
+
+Whole models of several widths as TFLite files, in float, half floats and quantised, and back.
+"""
 
 from __future__ import annotations
 
