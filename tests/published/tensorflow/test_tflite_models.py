@@ -1,7 +1,4 @@
-"""Covers published/tensorflow/tflite.py.
-
-Whole models of several widths as TFLite files, in float, half floats and quantised, and back.
-"""
+"""Covers published/tensorflow/tflite.py: whole models as TFLite files, float, half and quantized, and back."""
 
 from __future__ import annotations
 
