@@ -1,4 +1,4 @@
-"""Covers published/tensorflow/tflite.py: whole models as TFLite files, float, half and quantized, and back."""
+"""Covers published/tensorflow/tflite.py: whole models as TFLite files in all precisions, and back."""
 
 from __future__ import annotations
 
