@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ import torch
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.files import write_json
-from pocketvision.core.progress import Progress
+from pocketvision.core.receive import receive
 
 _CHUNK = 1 << 18
 _TIMEOUT_S = 30
@@ -124,7 +123,8 @@ def _fetch(url: str, part: Path) -> str | None:
         if not _is_partial(response):
             have = 0
             _keep_state(part, _state(response, redirects))
-        _receive(response, part, have)
+        with part.open("ab" if have else "wb") as file:
+            receive(response, file, _MAX_BYTES, _MAX_SECONDS, have, part.stem)
     return _state(response, redirects).get(_HASH_NAME)
 
 
@@ -182,31 +182,6 @@ def _continues(response: Any, have: int, begun: dict[str, str], redirects: _Redi
     return is_same and (response.headers.get("Content-Range") or f"bytes {have}-").startswith(
         f"bytes {have}-"
     )
-
-
-def _receive(response: Any, part: Path, have: int) -> None:
-    """Append what comes to ``part``, which has ``have`` bytes.
-
-    Raises:
-        OSError: the connection broke off, or it is too large or takes too long.
-    """
-    length = response.headers.get("Content-Length")
-    total = have + int(length) if length else None
-    megabytes, start = None if total is None else total / 1e6, time.monotonic()
-    progress = Progress(part.stem, megabytes, "MB", done=have / 1e6, digits=1)
-    with part.open("ab" if have else "wb") as file, progress:
-        # read1 gives what has come: read would wait for a whole chunk from a server that sends byte by byte.
-        while chunk := response.read1(_CHUNK):
-            have += len(chunk)
-            if max(have, total or 0) > _MAX_BYTES:
-                raise OSError(f"it is larger than {_MAX_BYTES / 2**30:g} GiB")
-            if time.monotonic() - start > _MAX_SECONDS:
-                raise OSError(f"it took longer than {_MAX_SECONDS} s; what has come is kept")
-            file.write(chunk)
-            progress.advance(len(chunk) / 1e6)
-    progress.say(progress.line())
-    if total is not None and have < total:
-        raise OSError(f"the connection broke off after {have} of {total} bytes; try again")
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

@@ -10,6 +10,11 @@ def spread(total: int, count: int) -> list[int]:
     return list(range(total)) if total <= count else [i * total // count for i in range(count)]
 
 
+def first_to_last(total: int, count: int) -> list[int]:
+    """``count`` indices below ``total`` at even distances with both ends, or all of them."""
+    return list(range(total)) if total <= count else [i * (total - 1) // (count - 1) for i in range(count)]
+
+
 def spread_at_random(total: int, count: int, seed: int = 0) -> list[int]:
     """One random index out of each of ``count`` equal stretches below ``total``, or all of them.
 

@@ -76,7 +76,7 @@ class Progress:
         """``count`` more are done; ``note`` stands behind the numbers."""
         self.done += count
         if self.bar is not None:
-            self.bar.update(self.bar.task_ids[0], completed=self.done, description=self.line(note))
+            self.bar.update(self.bar.task_ids[0], completed=self.done, description=printable(self.line(note)))
         elif time.perf_counter() - self.last >= SECONDS_BETWEEN_LINES:
             self.last = time.perf_counter()
             self.say(self.line(note))

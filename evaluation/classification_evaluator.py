@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pocketvision.core.even_choice import spread
+from pocketvision.core.even_choice import first_to_last
 from pocketvision.core.files import replacing
 from pocketvision.core.structures import ClassificationSamples
 from pocketvision.datasets.records.annotations import ClassificationRecords
@@ -46,7 +46,7 @@ class ClassificationEvaluator:
         self.metric = AccuracyMetric(model.class_names)
         self.paths = dict(zip(records.image_ids.tolist(), records.image_paths, strict=True))
         # Files are in the order of their classes, so the first ones would all show one class.
-        self.picked = set(records.image_ids[spread(len(records), NUM_PICTURES)].tolist())
+        self.picked = set(records.image_ids[first_to_last(len(records), NUM_PICTURES)].tolist())
         self.shown: list[tuple[Tensor, Answer]] = []
         self.results: list[dict[str, Any]] = []
         self.image_ids: list[int] = []

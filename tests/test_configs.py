@@ -1,4 +1,7 @@
-"""Every shipped config opens with what a user needs to know, and trains a step from end to end."""
+"""Covers configs/*.py.
+
+Every shipped config opens with what a user needs to know, and trains a step from end to end.
+"""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pocketvision.core.even_choice import spread
+from pocketvision.core.even_choice import first_to_last
 from pocketvision.datasets.images.read import read_mask
 
 _MOST = 200
@@ -17,7 +17,7 @@ def mask_values(mask_paths: list[str]) -> frozenset[int]:
     Raises:
         InputError: a mask can't be read.
     """
-    looked_at = spread(len(mask_paths), _MOST)
+    looked_at = first_to_last(len(mask_paths), _MOST)
     return frozenset(value for i in looked_at for value in _values(mask_paths[i]))
 
 
@@ -28,7 +28,7 @@ def is_binary(mask_paths: list[str]) -> bool:
         InputError: a mask can't be read.
     """
     found = False
-    for i in spread(len(mask_paths), _MOST):
+    for i in first_to_last(len(mask_paths), _MOST):
         values = _values(mask_paths[i])
         if not values <= {0, 255}:
             return False

@@ -19,7 +19,7 @@ _TEMPLATE = Path(__file__).with_name("findings.html")
 _WORDS: dict[Severity, str] = {"error": "Errors", "warning": "Warnings", "info": "Notes"}
 
 
-class ReportFigure(NamedTuple):
+class FigureOnPage(NamedTuple):
     """A picture as a data URL, and what stands below it."""
 
     url: str
@@ -34,7 +34,7 @@ class KindOnPage(NamedTuple):
     fix: str | None
     num_found: int
     sentences: list[str]
-    figures: list[ReportFigure]
+    figures: list[FigureOnPage]
 
 
 class SeverityOnPage(NamedTuple):
@@ -53,7 +53,7 @@ def report_html(report: Report) -> str:
         title=f"{report.root.name}: {report.summary()}",
         report=report,
         groups=_groups(report),
-        samples=[ReportFigure(url, _file_name(image)) for url, image in samples if url is not None],
+        samples=[FigureOnPage(url, _file_name(image)) for url, image in samples if url is not None],
         counts=report.total_counts.most_common(),
         max_bars=_MAX_BARS,
         ceiling_names=Ceiling._fields,
@@ -75,15 +75,15 @@ def _groups(report: Report) -> list[SeverityOnPage]:
     return groups
 
 
-def _figures(found: Iterable[Finding], most: int) -> list[ReportFigure]:
+def _figures(found: Iterable[Finding], most: int) -> list[FigureOnPage]:
     """Pictures of the first findings that have one."""
-    figures: list[ReportFigure] = []
+    figures: list[FigureOnPage] = []
     for finding in found:
         if len(figures) == most:
             break
         url = picture_of_finding(finding) if finding.images else None
         if url is not None:
-            figures.append(ReportFigure(url, " ".join((_file_name(finding.images[0]), finding.where))))
+            figures.append(FigureOnPage(url, " ".join((_file_name(finding.images[0]), finding.where))))
     return figures
 
 

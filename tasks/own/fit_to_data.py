@@ -6,7 +6,7 @@ import numpy as np
 
 from pocketvision.core.anchors import ExplicitAnchors, Shape
 from pocketvision.core.errors import InputError
-from pocketvision.core.even_choice import spread
+from pocketvision.core.even_choice import first_to_last
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets import read_mask
@@ -71,8 +71,8 @@ def fit_size(train: SegmentationRecords) -> tuple[Size, str]:
 
     Images of different shapes are letterboxed.
     """
-    chosen = spread(len(train), _MAX_LOOKED_AT)
-    sizes = np.array([read_size(train.image_paths[i]) for i in chosen], dtype=np.float64)
+    looked_at = first_to_last(len(train), _MAX_LOOKED_AT)
+    sizes = np.array([read_size(train.image_paths[i]) for i in looked_at], dtype=np.float64)
     shape = np.median(sizes, axis=0)
     factor = min(1.0, np.sqrt(_MAX_PIXELS / shape.prod()))
     height, width = (max(32, round(side * factor / _SIDE_STEP) * _SIDE_STEP) for side in shape.tolist())
@@ -83,7 +83,7 @@ def fit_size(train: SegmentationRecords) -> tuple[Size, str]:
 def class_weights(train: SegmentationRecords) -> tuple[float, ...]:
     """Weights of mean 1: each class's share of the pixels to the power -0.4, as in ``lraspp_v2_camvid``."""
     counts = np.zeros(256, dtype=np.int64)
-    for i in spread(len(train), _MAX_LOOKED_AT):
+    for i in first_to_last(len(train), _MAX_LOOKED_AT):
         path = train.mask_paths[i]
         counts += np.bincount(train.to_classes(read_mask(path), path).ravel(), minlength=256)
     own = counts[: len(train.class_names)]

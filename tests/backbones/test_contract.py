@@ -1,4 +1,7 @@
-"""What every backbone promises; a new one is tested by being listed in ``backbones.__all__``."""
+"""Covers backbones/architecture.py, backbones/blocks.py, backbones/mobilenet.py, core/protocols.py.
+
+What every backbone promises; a new one is tested by being listed in ``backbones.__all__``.
+"""
 
 from __future__ import annotations
 

@@ -1,3 +1,6 @@
+"""Covers datasets/__init__.py, datasets/base_modules.py, datasets/data_module.py,
+datasets/format_modules.py, datasets/loading.py."""
+
 from __future__ import annotations
 
 import logging

@@ -1,3 +1,5 @@
+"""Covers datasets/augment/recipes.py, datasets/augment/ssd_crop.py."""
+
 from __future__ import annotations
 
 import pickle

@@ -1,4 +1,9 @@
-"""One tiny detection data set, written by hand in every format: all readers give the same samples."""
+"""Covers datasets/readers/coco.py, datasets/readers/coco_repair.py, datasets/readers/counted.py,
+datasets/readers/csv_boxes.py, datasets/readers/image_names.py, datasets/readers/voc.py,
+datasets/readers/voc_xml.py, datasets/readers/yolo.py, datasets/readers/yolo_labels.py.
+
+One tiny detection data set, written by hand in every format: all readers give the same samples.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""One tiny segmentation data set, written by hand in every format: all readers give the same masks."""
+"""Covers datasets/readers/cityscapes.py, datasets/readers/coco_segmentation.py,
+datasets/readers/mask_folder.py, datasets/readers/voc_segmentation.py.
+
+One tiny segmentation data set, written by hand in every format: all readers give the same masks.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Whatever a file holds: records or one sentence, never another error."""
+"""Covers datasets/readers/coco.py, datasets/readers/csv_boxes.py, datasets/readers/voc.py,
+datasets/readers/yolo.py.
+
+Whatever a file holds: records or one sentence, never another error.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The generated shapes keep their promises, and cheap tricks do not solve them."""
+"""Covers datasets/shapes_data.py.
+
+The generated shapes keep their promises, and cheap tricks do not solve them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Every way in which boxes, classes and annotation files can be wrong is found; the cleaned copy trains."""
+"""Covers doctor/check.py, doctor/checks/boxes.py, doctor/checks/classes.py, doctor/checks/files.py,
+doctor/fixes/detection.py, doctor/fixes/writers.py, doctor/raw/coco.py, doctor/raw/csv.py,
+doctor/raw/layouts.py, doctor/raw/stated.py, doctor/raw/voc.py, doctor/raw/yolo.py: every way
+in which boxes, classes and annotation files can be wrong is found; the cleaned copy trains.
+"""
 
 from __future__ import annotations
 

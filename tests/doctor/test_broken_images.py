@@ -1,4 +1,7 @@
-"""Every way in which image files can be wrong is found, and the cleaned copy trains."""
+"""Covers doctor/checks/images.py, doctor/fixes/copy.py, doctor/fixes/images.py.
+
+Every way in which image files can be wrong is found, and the cleaned copy trains.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What every head promises; a new one is tested, in all of its forms, by being in ``heads.__all__``."""
+"""Covers heads/feature_names.py.
+
+What every head promises; a new one is tested, in all of its forms, by being in ``heads.__all__``.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Resampled scores against data sets in which images are really repeated, and the intervals from them."""
+"""Covers metrics/coco_resampled.py.
+
+Resampled scores against data sets in which images are really repeated, and the intervals from them.
+"""
 
 from __future__ import annotations
 

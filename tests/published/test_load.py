@@ -1,4 +1,7 @@
-"""Weights by name, file and run folder, served from a local folder where they are torchvision's."""
+"""Covers published/catalog.py, published/mismatch.py.
+
+Weights by name, file and run folder, served from a local folder where they are torchvision's.
+"""
 
 from __future__ import annotations
 

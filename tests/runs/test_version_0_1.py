@@ -1,4 +1,7 @@
-"""Covers runs/: run folders and weights files of version 0.1 (commit 0f06f12) open as they did."""
+"""Covers runs/build.py, runs/folder.py.
+
+Run folders and weights files of version 0.1 (commit 0f06f12) open as they did.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Learning rate, parameter groups and the match of loss and model."""
+"""Covers tasks/detection.py, tasks/learning_rates.py.
+
+Learning rate, parameter groups and the match of loss and model.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Two processes train what one does with the joint batch; trainings survive signals of all kinds."""
+"""Covers tasks/trainer.py.
+
+Two processes train what one does with the joint batch; trainings survive signals of all kinds.
+"""
 
 from __future__ import annotations
 

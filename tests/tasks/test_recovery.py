@@ -1,4 +1,7 @@
-"""Trainings in which something breaks end as they should, and say what happened."""
+"""Covers tasks/fit.py, tasks/lightning_data.py.
+
+Trainings in which something breaks end as they should, and say what happened.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The check-data command: reports, exit codes, configs, bad input; and that its cleaned copy trains."""
+"""Covers tools/check_plan.py.
+
+The check-data command: reports, exit codes, configs, bad input; and that its cleaned copy trains.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A classifier from a folder of pictures to its score, through the commands."""
+"""Covers evaluation/classification_evaluator.py, tasks/classification.py.
+
+A classifier from a folder of pictures to its score, through the commands.
+"""
 
 from __future__ import annotations
 

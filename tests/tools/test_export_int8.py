@@ -1,4 +1,7 @@
-"""``export --int8``: where the images come from, the limit, and bad input."""
+"""Covers deploy/export/calibration_images.py, evaluation/run_data.py.
+
+``export --int8``: where the images come from, the limit, and bad input.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""import-weights: a published file becomes ours, with a passport, and nothing is overwritten."""
+"""Covers runs/importing.py.
+
+import-weights: a published file becomes ours, with a passport, and nothing is overwritten.
+"""
 
 from __future__ import annotations
 

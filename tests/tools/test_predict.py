@@ -1,4 +1,7 @@
-"""The command ``predict`` and ``pocketvision.Predictor``: from a model and pictures to files."""
+"""Covers deploy/predict/pipeline.py, deploy/predict/prediction.py.
+
+The command ``predict`` and ``pocketvision.Predictor``: from a model and pictures to files.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""``train --data``, ``--minutes``, ``--overfit`` and ``show-data`` from the command line, on tiny data."""
+"""Covers doctor/data_sheet.py, tasks/own/timing.py, tools/show_data.py.
+
+``train --data``, ``--minutes``, ``--overfit`` and ``show-data`` from the command line, on tiny data.
+"""
 
 from __future__ import annotations
 

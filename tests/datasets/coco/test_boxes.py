@@ -1,3 +1,5 @@
+"""Covers datasets/readers/coco_ground_truth.py."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,6 @@
+"""Covers datasets/readers/assemble.py, datasets/readers/coco_json.py, datasets/readers/coco_rows.py,
+datasets/records/stored.py."""
+
 from __future__ import annotations
 
 import json

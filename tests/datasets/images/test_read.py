@@ -1,3 +1,5 @@
+"""Covers datasets/images/colors.py, datasets/images/header.py."""
+
 from __future__ import annotations
 
 import re

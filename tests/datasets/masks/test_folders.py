@@ -1,4 +1,7 @@
-"""Colour tables, lists and wide masks; the plain layouts are in test_segmentation.py."""
+"""Covers datasets/readers/mask_colors.py, datasets/readers/mask_values.py.
+
+Colour tables, lists and wide masks; the plain layouts are in test_segmentation.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Certificates: a good file passes, and in a damaged one the right stage is named."""
+"""Covers deploy/certificate/agreement.py, deploy/certificate/device_costs.py,
+deploy/certificate/document.py, deploy/certificate/inner_graphs.py, deploy/certificate/side_by_side.py,
+deploy/certificate/stages.py, deploy/certificate/verdict.py.
+
+Certificates: a good file passes, and in a damaged one the right stage is named.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""What exported files hold, and the sentences for what can't be exported or opened."""
+"""Covers deploy/export/to_onnx.py, deploy/export/to_openvino.py, deploy/export/to_pt2.py,
+deploy/export/trace.py, deploy/formats.py.
+
+What exported files hold, and the sentences for what can't be exported or opened.
+"""
 
 from __future__ import annotations
 

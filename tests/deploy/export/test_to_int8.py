@@ -1,4 +1,7 @@
-"""Int8 files: they run, keep the limit, and say what they were made from."""
+"""Covers deploy/export/openvino_quantization.py, deploy/export/sensitivity.py.
+
+Int8 files: they run, keep the limit, and say what they were made from.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""One picture through every door: training, scoring, prediction and reports see the same pixels."""
+"""Covers deploy/predict/frames.py.
+
+One picture through every door: training, scoring, prediction and reports see the same pixels.
+"""
 
 from __future__ import annotations
 

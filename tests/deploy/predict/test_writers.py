@@ -1,4 +1,7 @@
-"""What is written says what was predicted, and no file ever takes the place of a source."""
+"""Covers deploy/predict/output_names.py, deploy/prediction_formats.py.
+
+What is written says what was predicted, and no file ever takes the place of a source.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""TFLite files that the tests write; what they compute is asked of TensorFlow Lite's own runtime."""
+"""Covers published/tensorflow/quantization.py.
+
+TFLite files that the tests write; what they compute is asked of TensorFlow Lite's own runtime.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Training on a data set without a config: what is found, chosen and written."""
+"""Covers tasks/own/config_text.py, tasks/own/fit_to_data.py, tasks/own/found.py, tasks/own/models.py.
+
+Training on a data set without a config: what is found, chosen and written.
+"""
 
 from __future__ import annotations
 

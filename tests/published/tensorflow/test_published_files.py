@@ -1,4 +1,7 @@
-"""Real files of TensorFlow, where they are at hand: POCKETVISION_SHARED names the folder."""
+"""Covers published/tensorflow/import_file.py.
+
+Real files of TensorFlow, where they are at hand: POCKETVISION_SHARED names the folder.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ from pocketvision.models import Classifier, Detector
 from pocketvision.published.tensorflow.frozen_graph import read_frozen_graph
 from pocketvision.published.tensorflow.import_file import import_tensorflow
 
-SHARED = Path(os.environ.get("POCKETVISION_SHARED", Path(__file__).parents[3] / "shared"))
+SHARED = Path(os.environ.get("POCKETVISION_SHARED", Path(__file__).parents[4] / "shared"))
 GRAPH = SHARED / "weights" / "ssdlite_mobilenet_v2_person_frozen.pb"
 TFLITE = SHARED / "weights" / "mobilenet_v3_small_1.0_224_uint8.tflite"
 COCO = SHARED / "data" / "coco_mini"

@@ -1,4 +1,7 @@
-"""Evaluation of segmenters: Cityscapes' own scores and files, and predictions at several scales."""
+"""Covers evaluation/cityscapes_results.py, evaluation/multi_scale.py, evaluation/report/segmentation.py.
+
+Evaluation of segmenters: Cityscapes' own scores and files, and predictions at several scales.
+"""
 
 from __future__ import annotations
 

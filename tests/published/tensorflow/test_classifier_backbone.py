@@ -1,4 +1,7 @@
-"""A classifier's file of TensorFlow's starts a detector or segmenter; what shapes don't show is refused."""
+"""Covers published/tensorflow/pairing.py.
+
+A classifier's file of TensorFlow's starts a detector or segmenter; what shapes don't show is refused.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole models of several widths as TFLite files, in float, half floats and quantised, and back."""
+"""Covers published/tensorflow/tflite.py: whole models as TFLite files in all precisions, and back."""
 
 from __future__ import annotations
 

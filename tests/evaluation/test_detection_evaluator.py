@@ -1,4 +1,7 @@
-"""Evaluation and comparison of detectors, from predictions made up from the truth."""
+"""Covers evaluation/report/detection.py, tools/compare.py.
+
+Evaluation and comparison of detectors, from predictions made up from the truth.
+"""
 
 from __future__ import annotations
 

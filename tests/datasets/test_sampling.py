@@ -1,4 +1,7 @@
-"""What an epoch contains depends neither on the number of loader processes nor on how they are started."""
+"""Covers datasets/cores.py.
+
+What an epoch contains depends neither on the number of loader processes nor on how they are started.
+"""
 
 from __future__ import annotations
 

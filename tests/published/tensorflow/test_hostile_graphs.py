@@ -1,4 +1,8 @@
-"""TensorFlow files made to harm, or damaged: a sentence that names the file, at once and without memory."""
+"""Covers published/tensorflow/frozen_graph.py, published/tensorflow/checkpoint.py,
+published/tensorflow/tflite.py.
+
+TensorFlow files made to harm, or damaged: a sentence that names the file, at once and without memory.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""SSD with full convolutions, as in TensorFlow's ssd_mobilenet_v1_coco and v2_coco: graph and checkpoint."""
+"""Covers published/tensorflow/import_file.py.
+
+SSD with full convolutions, as in TensorFlow's ssd_mobilenet_v1_coco and v2_coco: graph and checkpoint.
+"""
 
 from __future__ import annotations
 

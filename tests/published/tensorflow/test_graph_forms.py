@@ -1,4 +1,7 @@
-"""The same model as different exporters of TensorFlow leave it in a graph."""
+"""Covers published/tensorflow/graph_layers.py.
+
+The same model as different exporters of TensorFlow leave it in a graph.
+"""
 
 from __future__ import annotations
 
