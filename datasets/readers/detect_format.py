@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -171,7 +171,22 @@ def _invented_names(root: Path) -> tuple[list[str], bool]:
     values = mask_values(as_class_ids(masks, None))
     if values <= {0, 255}:
         return ["background", "foreground"], True
+    if _are_spread(values):
+        shown = ", ".join(map(str, sorted(values)))
+        raise InputError(
+            f"{root}: its masks have the values {shown}, which look like class numbers spread over 0 to 255: "
+            "write masks with the values 0, 1, 2 ..., or list these as gray colors in a classes.csv."
+        )
     return [f"class_{i}" for i in range(max(values - {255}) + 1)], False
+
+
+def _are_spread(values: Collection[int]) -> bool:
+    """Whether three or more values stand at even distances from 0 to 255."""
+    count = len(values)
+    if not 3 <= count <= 32:
+        return False
+    even = [255 * i / (count - 1) for i in range(count)]
+    return all(abs(value - wanted) <= 1 for value, wanted in zip(sorted(values), even, strict=True))
 
 
 def _yolo_splits(root: Path) -> tuple[str, ...]:
