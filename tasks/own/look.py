@@ -12,12 +12,12 @@ from typing import Any
 from pocketvision.backbones.pretrained import imagenet_file
 from pocketvision.core.config import Experiment, apply_overrides, parameters, parse_overrides
 from pocketvision.core.errors import InputError
+from pocketvision.core.protocols import body_of
 from pocketvision.core.structures import Size
 from pocketvision.datasets import detect_format, format_modules
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.datasets.readers.detect_format import FoundData
 from pocketvision.datasets.records.annotations import AnyRecords, DetectionRecords, SegmentationRecords
-from pocketvision.published.load import mobilenet_of
 from pocketvision.runs.build import build, build_model, refusing_bad_values
 from pocketvision.runs.folder import load_experiment
 from pocketvision.tasks.own.config_text import config_text
@@ -122,7 +122,7 @@ def _published(experiment: Experiment, class_names: tuple[str | None, ...]) -> s
     with refusing_bad_values():
         model = build_model(experiment, class_names)
     try:
-        imagenet_file(mobilenet_of(model))
+        imagenet_file(body_of(model.backbone))
     except InputError as error:
         logger.warning(
             "Training starts from random weights, which takes longer and needs more images: %s "
