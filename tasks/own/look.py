@@ -13,6 +13,7 @@ from pocketvision.backbones.pretrained import imagenet_file
 from pocketvision.core.config import Experiment, apply_overrides, parameters, parse_overrides
 from pocketvision.core.errors import InputError
 from pocketvision.core.protocols import body_of
+from pocketvision.core.registered import default_model, task_of
 from pocketvision.core.structures import Size
 from pocketvision.datasets import detect_format, format_modules
 from pocketvision.datasets.data_module import AnyData
@@ -23,7 +24,6 @@ from pocketvision.runs.folder import load_experiment
 from pocketvision.tasks.own.config_text import config_text
 from pocketvision.tasks.own.fit_to_data import class_weights, crop_size, fit_anchors, fit_size
 from pocketvision.tasks.own.found import OwnData
-from pocketvision.tasks.own.models import default_model, task_of
 from pocketvision.tasks.own.recipe import TrainingRecipe, choose_batch_size, derive_recipe
 from pocketvision.tasks.own.timing import auto_recipe
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
-TaskName = Literal["detection", "segmentation", "classification"]
+from pocketvision.core.registered import TaskName
 
 EPOCHS, FEW_IMAGES, MAX_EPOCHS, MIN_STEPS = 60, 1000, 300, 300
 """Epochs for ``FEW_IMAGES`` or more; fewer images are seen more often, as the square root of their number."""

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from pocketvision import backbones
 from pocketvision.backbones.mobilenet import MobileNet
-from pocketvision.core.command import backbone_names
 from pocketvision.core.protocols import HasLayers
+from pocketvision.core.registered import backbone_names
 from pocketvision.core.structures import FeatureInfo, Features
 
 
