@@ -87,6 +87,13 @@ def known_features(name: str) -> list[str]:
     return listed[1].split(", ")
 
 
+@pytest.mark.parametrize("name", backbone_names())
+def test_what_is_offered_by_name_gives_the_levels_that_are_asked_for(name: str) -> None:
+    """``--model``, ``cost`` and the configs for own data ask so."""
+    assert {"c2", "c3", "c4", "c5"} <= set(known_features(name))
+    assert list(build(name, out_features=("c5", "c3", "c4")).feature_info) == ["c3", "c4", "c5"]
+
+
 def images(height: int = 64, width: int = 96, count: int = 1, channels: int = 3) -> Tensor:
     return torch.randn(count, channels, height, width, generator=torch.Generator().manual_seed(height))
 
