@@ -99,6 +99,11 @@ class MobileNet(nn.Module):
             parts[Tap(len(self.blocks), "output")] = self.last(x)
         return {name: parts[tap] for name, tap in self._taps.items()}
 
+    @property
+    def imagenet_url(self) -> str | None:
+        """torchvision's file of the classifier; None where it has none."""
+        return self.architecture.imagenet_url
+
     def layers_until(self, feature: str) -> list[nn.Module]:
         """The layers that ``feature`` is computed by, in order: what freezing up to it freezes.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import difflib
 import importlib.util
 import logging
@@ -64,14 +63,6 @@ def command(main: Main) -> Callable[..., int]:
         return 0
 
     return run
-
-
-def backbone_names() -> tuple[str, ...]:
-    """Functions that build a backbone, from ``backbones.__all__``, read without importing torch."""
-    code = ast.parse((CONFIGS.parent / "backbones" / "__init__.py").read_text(encoding="utf-8"))
-    assigned = next(node for node in reversed(code.body) if isinstance(node, ast.Assign))
-    names: list[str] = ast.literal_eval(assigned.value)
-    return tuple(name for name in names if name.islower())
 
 
 def shipped_configs() -> dict[str, Path]:

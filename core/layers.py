@@ -49,10 +49,20 @@ class BatchNorm(nn.BatchNorm2d):
 
 
 def freeze_norms(module: nn.Module) -> None:
-    """Let every BatchNorm inside keep and use its running statistics in training too."""
+    """Let every BatchNorm inside keep and use its running statistics in training too.
+
+    Those of other libraries, such as timm's, need :func:`settle_frozen_norms` for it.
+    """
     for layer in module.modules():
-        if isinstance(layer, BatchNorm):
-            layer.is_frozen = True
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.is_frozen = True  # type: ignore[assignment]  # as BatchNorm declares it
+
+
+def settle_frozen_norms(module: nn.Module) -> None:
+    """Put other libraries' frozen BatchNorms into inference mode, which every ``train()`` ends."""
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d) and getattr(layer, "is_frozen", False):
+            layer.train(layer.training and isinstance(layer, BatchNorm))
 
 
 class SameConv2d(nn.Conv2d):

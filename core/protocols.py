@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -102,6 +103,14 @@ class HasPublishedNames(Protocol):
 
 
 @runtime_checkable
+class HasImagenetFile(Protocol):
+    """A backbone that torchvision has a classifier of: ``weights="imagenet"`` is what lies at the URL."""
+
+    @property
+    def imagenet_url(self) -> str | None: ...
+
+
+@runtime_checkable
 class HasLayers(Protocol):
     """A backbone that can be frozen up to a feature and learn more slowly layer by layer.
 
@@ -124,8 +133,11 @@ class HasClassLayers(Protocol):
     def class_layers(self) -> list[str]: ...
 
 
-def body_of(backbone: Backbone) -> Backbone:
+def body_of(backbone: Backbone) -> nn.Module:
     """The innermost backbone of pyramids."""
-    while (inner := getattr(backbone, "backbone", None)) is not None:
-        backbone = inner
-    return backbone
+    body: Any = backbone
+    # A ``backbone`` without declared features is a part of one.
+    while isinstance(getattr(getattr(body, "backbone", None), "feature_info", None), Mapping):
+        body = body.backbone
+    assert isinstance(body, nn.Module)
+    return body

@@ -26,11 +26,11 @@ from pocketvision.core.distributed import (
     share_buffers,
 )
 from pocketvision.core.errors import InputError
-from pocketvision.core.protocols import HasLayers, body_of
+from pocketvision.core.protocols import body_of
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.evaluation.evaluate import Evaluator, make_evaluator
 from pocketvision.models import VisionModel
-from pocketvision.tasks.learning_rates import Schedule, lr_factor, parameter_groups
+from pocketvision.tasks.learning_rates import Schedule, layers_until, lr_factor, parameter_groups
 from pocketvision.tasks.lightning_data import LightningData
 from pocketvision.tasks.quantization_aware import make_quantization_aware
 
@@ -121,7 +121,7 @@ class VisionTask(L.LightningModule):
         if freeze_until is not None:
             freeze(model, freeze_until)
         if freeze_norms:
-            layers.freeze_norms(_body(model))
+            layers.freeze_norms(body_of(model.backbone))
         self._check_values()
         self.check()
 
@@ -150,6 +150,11 @@ class VisionTask(L.LightningModule):
     @abstractmethod
     def losses(self, samples: Any) -> dict[str, Tensor]:
         """Named scalars of a training batch; their sum is minimised."""
+
+    def train(self, mode: bool = True) -> VisionTask:
+        super().train(mode)
+        layers.settle_frozen_norms(self.model)
+        return self
 
     def setup(self, stage: str) -> None:
         # Before DDP lays out its buckets: gradients of other strides are rounded otherwise.
@@ -283,17 +288,6 @@ class VisionTask(L.LightningModule):
 
 def freeze(model: VisionModel, feature: str) -> None:
     """Stop what ``feature`` of the model's backbone is computed by from learning, statistics included."""
-    body = _body(model)
-    if not isinstance(body, HasLayers):
-        raise ValueError(
-            f"freeze_until is {feature!r}, but a {type(body).__name__} has no layers_until(): leave it out."
-        )
-    for layer in body.layers_until(feature):
+    for layer in layers_until(model, feature):
         layer.requires_grad_(False)
         layers.freeze_norms(layer)
-
-
-def _body(model: VisionModel) -> nn.Module:
-    body = body_of(model.backbone)
-    assert isinstance(body, nn.Module)
-    return body

@@ -10,12 +10,13 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pocketvision.core.command import command, find_config, shipped_configs
 from pocketvision.core.errors import InputError, StoppedError
 from pocketvision.core.memory import keep_freed_memory
 from pocketvision.core.processes import end_with_parent, is_started_by_another, leave
+from pocketvision.core.registered import TaskName, default_model, own_models, task_of
 
 if TYPE_CHECKING:
     from pocketvision.core.config import Experiment
@@ -38,10 +39,11 @@ def parser() -> argparse.ArgumentParser:
     add("--data", metavar="PATH", help="train on this data set: its format, split and recipe are found")
     add(
         "--task",
-        choices=("detection", "segmentation", "classification"),
+        choices=get_args(TaskName),
         help="with --data, where the data serve several",
     )
-    add("--model", help="with --data: ssdlite_v3_small, lraspp_v2 ... (default: V3-Small)")
+    defaults = ", ".join(default_model(task) for task in get_args(TaskName))
+    add("--model", help=f"with --data: {', '.join(own_models())} (default: {defaults})")
     add("--minutes", type=float, metavar="M", help="train as many steps as fit into M minutes in all")
     add("--overfit", type=int, metavar="N", help="self-test: learn N images by heart; PASS, or where to look")
     add("--run-dir", type=Path, help="new folder for the run (default: out/CONFIG/TIME)")
@@ -77,6 +79,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise InputError("--task and --model go with --data PATH: a CONFIG has its own.")
         config = find_config(arguments.config)
     else:
+        if arguments.model is not None:
+            task_of(arguments.model)
         if arguments.config is not None and "=" not in arguments.config:
             raise InputError(f"Give either the config {arguments.config} or --data {arguments.data}.")
         overrides = [*([] if arguments.config is None else [arguments.config]), *overrides]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.layers import freeze_norms
+from pocketvision.core.protocols import body_of
 from pocketvision.core.weights import MatchReport, StateDict, load_state_dict
 from pocketvision.models import Classifier, VisionModel
 from pocketvision.published.tensorflow import checkpoint_layers
@@ -125,7 +126,7 @@ def import_tensorflow(
     found = read_layers(path)
     rows = FileClassRows.of(model, class_ids)
     is_whole = isinstance(model, Classifier) or not is_classifier(found)
-    part = model if is_whole else _backbone(model)
+    part = model if is_whole else body_of(model.backbone)
     own = model_layers(part, model.resize.image_size)
     used = frozenset[int]().union(*(layer.links.inputs for layer in own))
     class_layers = {
@@ -169,13 +170,6 @@ def _pair(own: Sequence[ModelLayer], found: Sequence[Layer], fits: Fits, fits_we
     if checkpoint_layers.is_keras_name(found[0].name):
         return pair_by_order(own, found, fits)
     return pair_by_name(own, found, fits)
-
-
-def _backbone(model: VisionModel) -> nn.Module:
-    """The MobileNet, without a detector's extra blocks."""
-    backbone = getattr(model.backbone, "backbone", model.backbone)
-    assert isinstance(backbone, nn.Module)
-    return backbone
 
 
 def _check_surroundings(own: Sequence[ModelLayer], found: Sequence[Layer], pairs: Sequence[int]) -> None:

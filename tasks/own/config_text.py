@@ -6,6 +6,7 @@ import textwrap
 from typing import Any
 
 from pocketvision.core.anchors import ExplicitAnchors
+from pocketvision.core.registered import families
 from pocketvision.tasks.own.found import OwnData
 from pocketvision.tasks.own.recipe import TrainingRecipe
 from pocketvision.tasks.own.timing import scoring_options
@@ -89,8 +90,10 @@ def _literal(value: Any) -> str:
 def _model(own: OwnData, recipe: TrainingRecipe, weights: str | None) -> dict[str, str]:
     family, _, backbone = own.model.partition("_")
     values: dict[str, Any] = {"backbone": backbone, "image_size": own.image_size}
-    if own.found.task == "segmentation":
-        values |= {"head": family, "mode": own.fitted["mode"]}
+    if list(families().values()).count(own.found.task) > 1:
+        values["head"] = family
+    if "mode" in own.fitted:
+        values["mode"] = own.fitted["mode"]
     values |= {"norm_momentum": recipe.norm_momentum, "weights": weights}
     written = {key: _literal(value) for key, value in values.items()}
     return written | ({"anchors": "ANCHORS"} if "anchors" in own.fitted else {})

@@ -18,7 +18,7 @@ class OwnData:
     """What was found in a data set, and what follows from it but for the recipe.
 
     Attributes:
-        model: one of :func:`~pocketvision.tasks.own.models.own_models`.
+        model: one of :func:`~pocketvision.core.registered.own_models`.
         class_names: of the data.
         num_images: of each split that can be read, training and validation first.
         batch_size: chosen, or given.

@@ -12,18 +12,18 @@ from typing import Any
 from pocketvision.backbones.pretrained import imagenet_file
 from pocketvision.core.config import Experiment, apply_overrides, parameters, parse_overrides
 from pocketvision.core.errors import InputError
+from pocketvision.core.protocols import body_of
+from pocketvision.core.registered import default_model, task_of
 from pocketvision.core.structures import Size
 from pocketvision.datasets import detect_format, format_modules
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.datasets.readers.detect_format import FoundData
 from pocketvision.datasets.records.annotations import AnyRecords, DetectionRecords, SegmentationRecords
-from pocketvision.published.load import mobilenet_of
 from pocketvision.runs.build import build, build_model, refusing_bad_values
 from pocketvision.runs.folder import load_experiment
 from pocketvision.tasks.own.config_text import config_text
 from pocketvision.tasks.own.fit_to_data import class_weights, crop_size, fit_anchors, fit_size
 from pocketvision.tasks.own.found import OwnData
-from pocketvision.tasks.own.models import default_model, task_of
 from pocketvision.tasks.own.recipe import TrainingRecipe, choose_batch_size, derive_recipe
 from pocketvision.tasks.own.timing import auto_recipe
 
@@ -122,7 +122,7 @@ def _published(experiment: Experiment, class_names: tuple[str | None, ...]) -> s
     with refusing_bad_values():
         model = build_model(experiment, class_names)
     try:
-        imagenet_file(mobilenet_of(model))
+        imagenet_file(body_of(model.backbone))
     except InputError as error:
         logger.warning(
             "Training starts from random weights, which takes longer and needs more images: %s "

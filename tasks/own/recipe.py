@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
-TaskName = Literal["detection", "segmentation", "classification"]
+from pocketvision.core.registered import TaskName
 
 EPOCHS, FEW_IMAGES, MAX_EPOCHS, MIN_STEPS = 60, 1000, 300, 300
 """Epochs for ``FEW_IMAGES`` or more; fewer images are seen more often, as the square root of their number."""
@@ -15,6 +15,7 @@ LR, LR_BATCH = 1e-3, 8
 """AdamW's rate for a batch of 8 on published weights, as in ``ssdlite_v2_bccd`` and ``lraspp_v2_camvid``."""
 
 BATCH_LIMITS: dict[TaskName, int] = {"detection": 32, "segmentation": 8, "classification": 64}
+FREEZE_FEATURES = ("c2", "c3")
 SPARE_TIME = 0.1
 """Share of ``minutes`` for checkpoints, pictures and reports."""
 
@@ -59,11 +60,13 @@ def derive_recipe(
     seconds_per_step: float | None = None,
     *,
     pretrained: bool = True,
+    freezable: bool = True,
 ) -> TrainingRecipe:
     """Derive a recipe; the same numbers give the same one.
 
     ``minutes`` is the time for training steps alone, ``seconds_per_step`` what one takes;
-    ``pretrained`` says that the backbone starts from published weights.
+    ``pretrained`` says that the backbone starts from published weights, ``freezable`` that it can be frozen
+    up to :data:`FREEZE_FEATURES`.
 
     Raises:
         ValueError: a number that is not positive, an unknown task, or minutes without the time of a step.
@@ -79,7 +82,7 @@ def derive_recipe(
     warmup = max(1, min(1000, num_steps // 10))
     horizon = min(5000, max(10, num_steps // 20))
     momentum = round(min(0.1, max(0.01, 100 / num_steps)), 3)
-    freeze_until = _freeze_until(num_images) if pretrained else None
+    freeze_until = _freeze_until(num_images) if pretrained and freezable else None
     freeze_norms = pretrained and batch_size < 4
     epochs = max(1, num_steps // steps_per_epoch)
     start = "published weights" if pretrained else "random weights, four times that on published ones"
@@ -152,7 +155,8 @@ def _fit_time(
 
 
 def _freeze_until(num_images: int) -> str | None:
-    return "c3" if num_images < 32 else "c2" if num_images < 128 else None
+    finer, coarser = FREEZE_FEATURES
+    return coarser if num_images < 32 else finer if num_images < 128 else None
 
 
 def _frozen(

@@ -16,12 +16,14 @@ from torch.optim import Adam, AdamW
 
 from pocketvision.core.config import Experiment, parameters
 from pocketvision.core.errors import InputError
+from pocketvision.core.registered import TaskName
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.evaluation.evaluate import make_evaluator
 from pocketvision.models import Classifier, Detector, VisionModel
 from pocketvision.runs.build import build, refusing_bad_values
 from pocketvision.tasks.base import VisionTask
-from pocketvision.tasks.own.recipe import SPARE_TIME, TaskName, TrainingRecipe, derive_recipe
+from pocketvision.tasks.learning_rates import can_freeze
+from pocketvision.tasks.own.recipe import FREEZE_FEATURES, SPARE_TIME, TrainingRecipe, derive_recipe
 
 MAX_SCORINGS, SCORING_SHARE = 5, 0.15
 """While training, and the share of the time that they may take."""
@@ -53,6 +55,7 @@ def auto_recipe(experiment: Experiment, minutes: float | None) -> TrainingRecipe
         data.batch_size,
         task_name(model),
         pretrained=weights is not None,
+        freezable=all(can_freeze(model, feature) for feature in FREEZE_FEATURES),
     )
     if minutes is None:
         return derive()

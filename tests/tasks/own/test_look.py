@@ -18,6 +18,7 @@ import pytest
 
 from pocketvision.core.command import shipped_configs
 from pocketvision.core.errors import InputError
+from pocketvision.core.registered import TaskName, default_model, own_models, task_of
 from pocketvision.core.resize import Resize
 from pocketvision.datasets import detect_format
 from pocketvision.doctor.anchors.reach import AnchorLayout, ImageBoxes, match
@@ -26,7 +27,6 @@ from pocketvision.runs.folder import load_experiment
 from pocketvision.tasks.own import look as own_data
 from pocketvision.tasks.own.fit_to_data import STRIDES, class_weights, crop_size, fit_anchors, fit_size
 from pocketvision.tasks.own.look import look_at, write_config
-from pocketvision.tasks.own.models import Task, default_model, own_models, task_of
 from pocketvision.tasks.own.recipe import derive_recipe
 
 Tiny = Callable[[str], Path]
@@ -37,7 +37,7 @@ def test_models_are_the_families_of_the_shipped_configs() -> None:
     pattern = re.compile(r"(ssdlite|lraspp|deeplabv3|classifier)_(v1|v2|v3_large|v3_small)_")
     matches = [match for name in shipped_configs() if (match := pattern.match(name))]
     assert set(own_models()) >= {match[0][:-1] for match in matches}
-    assert [default_model(task) for task in get_args(Task)] == [
+    assert [default_model(task) for task in get_args(TaskName)] == [
         "ssdlite_v3_small", "lraspp_v3_small", "classifier_v3_small",
     ]  # fmt: skip
     with pytest.raises(InputError, match=r"no model 'yolo': choose ssdlite_v2, "):

@@ -76,6 +76,12 @@ def test_sets_tuned_by_hand_are_not_far() -> None:
         assert 800 < found.num_steps < 1100 and 50 <= found.warmup_steps <= 150
 
 
+def test_a_backbone_that_can_t_be_frozen_is_not() -> None:
+    assert derive_recipe(20, 3, 4, "detection").freeze_until == "c3"
+    free = derive_recipe(20, 3, 4, "detection", freezable=False)
+    assert free.freeze_until is None and "frozen: nothing" in free.derivation
+
+
 def test_bad_numbers_are_refused() -> None:
     with pytest.raises(ValueError, match="positive"):
         derive_recipe(0, 3, 8, "detection")
