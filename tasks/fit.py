@@ -28,7 +28,7 @@ from pocketvision.tasks.base import VisionTask
 from pocketvision.tasks.checkpoints import LAST, PREVIOUS, KeepBest, is_intact, newest_intact, step_of
 from pocketvision.tasks.curves import plot_curves
 from pocketvision.tasks.fingerprint import check_fingerprint, write_fingerprint
-from pocketvision.tasks.lightning_data import LightningData
+from pocketvision.tasks.lightning_data import for_lightning
 from pocketvision.tasks.recovery import Recovery
 from pocketvision.tasks.run_lock import only_process
 from pocketvision.tasks.stopping import Stopping, describe_code
@@ -164,7 +164,7 @@ def attempt_until_done(
         stopping.partners = partial(getattr, trainer.strategy.launcher, "procs", ())
         try:
             trainer.fit(
-                task, datamodule=LightningData(data), ckpt_path=recovery.checkpoint, weights_only=True
+                task, datamodule=for_lightning(data), ckpt_path=recovery.checkpoint, weights_only=True
             )
             return finish(recovery.experiment, folder, model, data, trainer, task, best)
         except Exception as error:
@@ -232,7 +232,7 @@ def last_is_better(trainer: L.Trainer, task: VisionTask, data: AnyData, best: Ke
     """Score the last weights if they were not scored; they become the best if they are."""
     if best.best_model_score is None or best.scored_step == trainer.global_step:
         return False
-    scores = trainer.validate(task, datamodule=LightningData(data), verbose=False)[0]
+    scores = trainer.validate(task, datamodule=for_lightning(data), verbose=False)[0]
     if scores[f"val/{task.metric}"] <= float(best.best_model_score):
         return False
     trainer.save_checkpoint(best.best_model_path)

@@ -41,8 +41,11 @@ class LightningData(L.LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         self.data.start_at(state_dict["epoch"], state_dict["num_samples"])
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Version 0.1 kept the position under the name of the data module's own class."""
-        state = checkpoint.get(type(self.data).__qualname__)
-        if state is not None:
-            self.load_state_dict(state)
+
+def for_lightning(data: AnyData) -> LightningData:
+    """``data`` for the trainer, which keeps its position under the name of this object's class.
+
+    That name is the one of ``data``'s own class, as in checkpoints of version 0.1.
+    """
+    named: type[LightningData] = type(type(data).__qualname__, (LightningData,), {})
+    return named(data)
