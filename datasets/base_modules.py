@@ -44,6 +44,13 @@ _SEGMENTATION = SegmentationAugmentation()
 _UNCHANGED = SegmentationAugmentation(scale=(1.0, 1.0), horizontal_flip=0.0, photometric=False)
 
 
+_LOADING = {
+    "batch_size", "eval_batch_size", "num_workers", "augmentation", "seed", "strict", "cache", "cache_gib",
+    "loading", "model_class_names", "resize", "_position", "_read", "_selected", "_parts",
+}  # fmt: skip
+"""Attributes of a data module that change no record."""
+
+
 @dataclass(eq=False)
 class BaseDataModule(Generic[SplitRecords]):
     """What the tasks share: splits, records and loaders.
@@ -126,12 +133,27 @@ class BaseDataModule(Generic[SplitRecords]):
     def class_names(self) -> tuple[str | None, ...]:
         """The data's own class names, from the training split, or the validation split if there is none."""
         try:
-            return self._read_once(self.train_split).class_names
+            return self.own_records(self.train_split).class_names
         except MissingSplitError as no_training:
             try:
-                return self._read_once(self.val_split).class_names
+                return self.own_records(self.val_split).class_names
             except MissingSplitError:
                 raise no_training from None
+
+    def own_records(self, split: str) -> SplitRecords:
+        """The records of a split with the data's own classes; read once."""
+        if split not in self._read:
+            self._read[split] = self.read(split)
+        return self._read[split]
+
+    def reuse(self, other: object) -> None:
+        """Take the records that ``other`` has read, if it reads the same data in the same way."""
+        if isinstance(other, type(self)) and other._reading() == self._reading():
+            self._read, self._parts = other._read, other._parts
+
+    def _reading(self) -> dict[str, Any]:
+        """What decides about records: everything but how they are loaded."""
+        return {name: value for name, value in vars(self).items() if name not in _LOADING}
 
     def connect(self, class_names: ClassNames, resize: Resize) -> None:
         """Say which classes the model knows and how it resizes images."""
@@ -141,7 +163,7 @@ class BaseDataModule(Generic[SplitRecords]):
     def records(self, split: str) -> SplitRecords:
         """The records of a split with labels of the connected model; read once, notes logged once."""
         if split not in self._selected:
-            raw = self._read_once(split)
+            raw = self.own_records(split)
             selected = raw if self.model_class_names is None else self.select(raw, split)
             for note in selected.notes:
                 _log.warning("%s split: %s", split, note)
@@ -188,11 +210,6 @@ class BaseDataModule(Generic[SplitRecords]):
         if self.resize is None:
             raise RuntimeError("call connect(class_names, resize) before asking for samples")
         return self.resize
-
-    def _read_once(self, split: str) -> SplitRecords:
-        if split not in self._read:
-            self._read[split] = self.read(split)
-        return self._read[split]
 
     def _loader_options(self) -> dict[str, Any]:
         return {

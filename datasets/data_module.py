@@ -32,8 +32,11 @@ class DataModule(Protocol[_RecordsT]):
     def connect(self, class_names: Sequence[str | None], resize: Resize) -> None:
         """Say which classes the model knows and how it resizes images."""
 
-    def read(self, split: str) -> _RecordsT:
-        """A split as its files have it."""
+    def own_records(self, split: str) -> _RecordsT:
+        """A split with the data's own classes."""
+
+    def reuse(self, other: object) -> None:
+        """Take the records that ``other`` has read, if it reads the same data in the same way."""
 
     def records(self, split: str) -> _RecordsT:
         """A split with labels of the connected model."""

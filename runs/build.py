@@ -32,17 +32,22 @@ def refusing_bad_values() -> Iterator[None]:
         ) from error
 
 
-def build(experiment: Experiment, *, pretrained: bool) -> tuple[VisionModel, AnyData]:
+def build(
+    experiment: Experiment, *, pretrained: bool, read: AnyData | None = None
+) -> tuple[VisionModel, AnyData]:
     """The model and the data module of an experiment, connected: names one way, resizing the other.
 
     ``pretrained`` loads the model's ``weights``; False leaves them out, for others that come afterwards.
-    The data module gets the experiment's seed unless the config states its own.
+    The data module gets the experiment's seed unless the config states its own. What ``read``, another one
+    of the same data, has read is not read again.
 
     Raises:
         InputError: a value of the config is refused by the part that it is for.
     """
     with refusing_bad_values():
-        data = with_seed(experiment.data, experiment.seed)()
+        data: AnyData = with_seed(experiment.data, experiment.seed)()
+        if read is not None:
+            data.reuse(read)
         names = data.class_names() if experiment.class_names is None else experiment.class_names
         names = (names,) if isinstance(names, str) else tuple(names)
         model = build_model(experiment, names)

@@ -48,10 +48,12 @@ def fit(
     config_files: Sequence[Path],
     overrides: Sequence[str],
     seconds_spent: float = 0.0,
+    read: AnyData | None = None,
 ) -> dict[str, Any] | None:
     """Train ``experiment`` into ``folder``, score the best weights on the validation split.
 
-    ``seconds_spent`` of the experiment's ``minutes`` are over already.
+    ``seconds_spent`` of the experiment's ``minutes`` are over already; ``read`` is as for
+    :func:`~pocketvision.runs.build.build`.
 
     Returns:
         The metrics that metrics.json holds; None in all but the first of several processes.
@@ -67,7 +69,7 @@ def fit(
     check_trainer(experiment)
     make_budget(experiment, seconds_spent)
     L.seed_everything(experiment.seed, verbose=False)
-    model, data = build(experiment, pretrained=True)
+    model, data = build(experiment, pretrained=True, read=read)
     with refusing_bad_values():
         task: VisionTask = experiment.task(model=model)
         task.optimizer(task.parameter_groups())

@@ -17,6 +17,7 @@ from pocketvision.core.config import Experiment, apply_overrides
 from pocketvision.core.errors import InputError
 from pocketvision.core.even_choice import spread
 from pocketvision.core.progress import Progress
+from pocketvision.datasets.data_module import AnyData
 from pocketvision.datasets.records.annotations import DetectionRecords
 from pocketvision.datasets.records.splits import take
 from pocketvision.evaluation.evaluate import make_evaluator
@@ -83,11 +84,12 @@ class Overfit(NamedTuple):
         )
 
 
-def overfit(experiment: Experiment, num_images: int) -> Overfit:
+def overfit(experiment: Experiment, num_images: int, read: AnyData | None = None) -> Overfit:
     """Train on ``num_images`` training images without augmentation and score these same images.
 
     The config's model, loss, matcher, coder and postprocessing are tested; its optimizer is not: AdamW
-    trains for :data:`NUM_STEPS` steps (or ``trainer.max_steps``) and :data:`MAX_MINUTES` at most.
+    trains for :data:`NUM_STEPS` steps (or ``trainer.max_steps``) and :data:`MAX_MINUTES` at most. ``read`` is
+    as for :func:`~pocketvision.runs.build.build`.
 
     Raises:
         InputError: the data or a value of the config is unfit.
@@ -95,7 +97,7 @@ def overfit(experiment: Experiment, num_images: int) -> Overfit:
     start = time.perf_counter()
     plain = apply_overrides(experiment, {"data.augmentation": None, "data.num_workers": 0})
     torch.manual_seed(experiment.seed)
-    model, data = build(plain, pretrained=True)
+    model, data = build(plain, pretrained=True, read=read)
     with refusing_bad_values():
         task: VisionTask = plain.task(model=model)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

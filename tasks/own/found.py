@@ -8,6 +8,7 @@ from typing import Any
 
 from pocketvision.core.structures import Size
 from pocketvision.core.terminal import printable
+from pocketvision.datasets.data_module import AnyData
 from pocketvision.datasets.readers.detect_format import FoundData
 
 _GOOD_CEILING = 0.9
@@ -23,6 +24,7 @@ class OwnData:
         num_images: of each split that can be read, training and validation first.
         batch_size: chosen, or given.
         image_size: (height, width) of the model's input.
+        data: the data module that has read the splits.
         fitted: what is taken from the data: ``anchors`` and their ``ceiling`` for boxes; for masks
             ``class_weights``, the ``mode`` of resizing and the ``crop_size`` of training.
     """
@@ -33,6 +35,7 @@ class OwnData:
     num_images: Mapping[str, int]
     batch_size: int
     image_size: Size
+    data: AnyData
     fitted: Mapping[str, Any] = field(default_factory=dict)
 
     def lines(self) -> list[str]:

@@ -37,13 +37,15 @@ class Speed(NamedTuple):
     steps_per_epoch: int
 
 
-def auto_recipe(experiment: Experiment, minutes: float | None) -> TrainingRecipe:
+def auto_recipe(experiment: Experiment, minutes: float | None, read: AnyData | None = None) -> TrainingRecipe:
     """The recipe for an experiment's data, model and batch size; with ``minutes`` a few steps are measured.
+
+    ``read`` is as for :func:`~pocketvision.runs.build.build`.
 
     Raises:
         InputError: the data or a value of the config is unfit, or the time is too short for one scoring.
     """
-    model, data = build(experiment, pretrained=False)
+    model, data = build(experiment, pretrained=False, read=read)
     weights = parameters(experiment.model).get("weights")
     num_images = len(data.records(data.train_split))
     derive = partial(
@@ -107,13 +109,17 @@ def scoring_options(recipe: TrainingRecipe, prefix: str = "") -> dict[str, int]:
     return {f"{prefix}check_val_every_n_epoch": recipe.epochs_between_scores}
 
 
-def minutes_overrides(experiment: Experiment, minutes: float) -> tuple[list[str], str]:
+def minutes_overrides(
+    experiment: Experiment, minutes: float, read: AnyData | None = None
+) -> tuple[list[str], str]:
     """``trainer.max_steps`` of a config that is to take ``minutes``, with a line that says why.
+
+    ``read`` is as for :func:`~pocketvision.runs.build.build`.
 
     Raises:
         InputError: as :func:`auto_recipe`.
     """
-    model, data = build(experiment, pretrained=False)
+    model, data = build(experiment, pretrained=False, read=read)
     speed = measure(experiment, model, data)
     options = experiment.trainer
     per_step = speed.seconds_per_step
