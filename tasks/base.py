@@ -6,7 +6,7 @@ import logging
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 import lightning as L
 import numpy as np
@@ -32,6 +32,7 @@ from pocketvision.evaluation.evaluate import Evaluator, make_evaluator
 from pocketvision.models import VisionModel
 from pocketvision.tasks.learning_rates import Schedule, lr_factor, parameter_groups
 from pocketvision.tasks.lightning_data import LightningData
+from pocketvision.tasks.options import check_options
 from pocketvision.tasks.quantization_aware import make_quantization_aware
 
 logger = logging.getLogger("pocketvision")
@@ -98,6 +99,7 @@ class VisionTask(L.LightningModule):
         compiled: bool = False,
     ) -> None:
         super().__init__()
+        check_options(schedule, decay_rate, decay_epochs, ema_decay, layer_decay)
         self.model = model
         self.loss = loss
         self.optimizer = optimizer
@@ -105,8 +107,7 @@ class VisionTask(L.LightningModule):
         self.warmup_steps = warmup_steps
         self.schedule = schedule
         self.backbone_lr_factor = backbone_lr_factor
-        self.decay_rate = decay_rate
-        self.decay_epochs = decay_epochs
+        self.decay_rate, self.decay_epochs = decay_rate, decay_epochs
         self.decay_depthwise = decay_depthwise
         self.ema_decay = ema_decay
         self.layer_decay = layer_decay
@@ -118,25 +119,14 @@ class VisionTask(L.LightningModule):
         """Where in a schedule of so many steps a step is."""
         self.last_loss = math.nan
         self.num_skipped = 0
-        if freeze_until is not None:
-            freeze(model, freeze_until)
-        if freeze_norms:
-            layers.freeze_norms(_body(model))
-        self._check_values()
+        self._freeze(freeze_until, norms=freeze_norms)
         self.check()
 
-    def _check_values(self) -> None:
-        if self.schedule not in get_args(Schedule):
-            raise ValueError(f"schedule is {self.schedule!r}: choose from {', '.join(get_args(Schedule))}.")
-        if not (0 < self.decay_rate <= 1 and self.decay_epochs > 0):
-            raise ValueError(
-                f"decay_rate is {self.decay_rate!r} and decay_epochs {self.decay_epochs!r}: give a rate "
-                "above 0, up to 1, and a number of epochs above 0."
-            )
-        if self.ema_decay is not None and not 0 <= self.ema_decay < 1:
-            raise ValueError(f"ema_decay is {self.ema_decay!r}: give a number from 0 to below 1, or None.")
-        if not 0 < self.layer_decay <= 1:
-            raise ValueError(f"layer_decay is {self.layer_decay!r}: give a number above 0, up to 1.")
+    def _freeze(self, feature: str | None, *, norms: bool) -> None:
+        if feature is not None:
+            freeze(self.model, feature)
+        if norms:
+            layers.freeze_norms(_body(self.model))
 
     @property
     def data_module(self) -> AnyData:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,14 @@ from pocketvision.tasks.synced_norms import SyncedNorms
 from pocketvision.tasks.time_budget import TimeBudget
 
 METRICS = "metrics.csv"
+
+_FIXED = {
+    "use_distributed_sampler": False,
+    "num_sanity_val_steps": 0,
+    "log_every_n_steps": 1,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+}
 
 
 class UnevenDDP(DDPStrategy):
@@ -70,30 +79,21 @@ def make_trainer(
     Raises:
         InputError: the machine does not have what ``trainer`` asks for.
     """
-    options = dict(experiment.trainer)
-    if options.get("precision", "auto") == "auto":
-        options["precision"] = "16-mixed" if torch.cuda.is_available() else "32-true"
-    scored_share = options.get("limit_val_batches", 1.0)
-    if scored_share not in (0, 1.0, None):
-        raise InputError("trainer.limit_val_batches can be 1.0 or 0: a score of some images is not a score.")
-    if options.get("strategy", "auto") == "auto" and _is_parallel(options):
-        options["strategy"] = UnevenDDP()
+    options = checked_options(experiment.trainer)
     if budget is not None:
         if _is_parallel(options):
             raise InputError("minutes is for one process: give trainer.max_steps instead for several.")
         task.place = budget.place
     best = KeepBest(folder / "checkpoints", f"val/{task.metric}")
     table = CSVLogger(folder, name="", version="")
+    board = TensorBoardLogger(folder, name="", version="", purge_step=first_step or None)
+    norms = [SyncedNorms()] if options.pop("sync_batchnorm", False) else []
     defaults = {
         "default_root_dir": folder,
         "devices": 1,
-        "logger": [
-            table,
-            TensorBoardLogger(folder, name="", version="", purge_step=first_step or None),
-            *as_list(options.pop("logger", None)),
-        ],
+        "logger": [table, board, *as_list(options.pop("logger", None))],
         "callbacks": [
-            *([best] if scored_share != 0 else []),
+            *([best] if options.get("limit_val_batches") != 0 else []),
             *([] if task.ema_decay is None else [WeightAverage(task.ema_decay)]),
             *as_list(options.pop("callbacks", None)),
             *as_list(budget),
@@ -102,27 +102,38 @@ def make_trainer(
             ShowProgress(),
             Bottleneck(),
         ],
-        "plugins": [
-            VerifiedCheckpoints(),
-            *([SyncedNorms()] if options.pop("sync_batchnorm", False) else []),
-            *as_list(options.pop("plugins", None)),
-        ],
-        "use_distributed_sampler": False,
-        "num_sanity_val_steps": 0,
-        "log_every_n_steps": 1,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
+        "plugins": [VerifiedCheckpoints(), *norms, *as_list(options.pop("plugins", None))],
     }
-    try:
-        trainer = L.Trainer(**{**defaults, **options})
-    except MisconfigurationException as error:
-        sentence = str(error).splitlines()[0]
-        raise InputError(
-            f"The trainer can't be had so: {sentence} Change trainer.accelerator or another trainer option."
-        ) from error
+    trainer = _lightning_trainer({**_FIXED, **defaults, **options})
     if trainer.is_global_zero and first_step:
         keep_metrics(table, folder / METRICS, first_step)
     return trainer, best
+
+
+def checked_options(trainer: Mapping[str, Any]) -> dict[str, Any]:
+    """An experiment's trainer options, with what "auto" means here.
+
+    Raises:
+        InputError: only a part of the validation images is to be scored.
+    """
+    options = dict(trainer)
+    if options.get("precision", "auto") == "auto":
+        options["precision"] = "16-mixed" if torch.cuda.is_available() else "32-true"
+    if options.get("limit_val_batches", 1.0) not in (0, 1.0, None):
+        raise InputError("trainer.limit_val_batches can be 1.0 or 0: a score of some images is not a score.")
+    if options.get("strategy", "auto") == "auto" and _is_parallel(options):
+        options["strategy"] = UnevenDDP()
+    return options
+
+
+def _lightning_trainer(options: Mapping[str, Any]) -> L.Trainer:
+    try:
+        return L.Trainer(**options)
+    except MisconfigurationException as error:
+        sentence = str(error).splitlines()[0]
+        raise InputError(
+            f"The trainer can't be made so: {sentence} Change trainer.accelerator or another trainer option."
+        ) from error
 
 
 def as_list(given: Any) -> list[Any]:
@@ -132,7 +143,7 @@ def as_list(given: Any) -> list[Any]:
     return list(given) if isinstance(given, (list, tuple)) else [given]
 
 
-def _is_parallel(options: dict[str, Any]) -> bool:
+def _is_parallel(options: Mapping[str, Any]) -> bool:
     devices, num_nodes = options.get("devices", 1), options.get("num_nodes", 1)
     return num_nodes != 1 or not (devices in (1, "1") or (isinstance(devices, list) and len(devices) == 1))
 
