@@ -7,12 +7,13 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import torch
 from torch.utils.data import DataLoader
 
 from pocketvision.core.resize import Resize
+from pocketvision.core.structures import ClassificationSamples, DetectionSamples, SegmentationSamples
 from pocketvision.datasets.augment.flips_and_colors import import_albumentations
 from pocketvision.datasets.augment.recipes import (
     ClassificationAugmentation,
@@ -37,6 +38,7 @@ from pocketvision.datasets.sampling import EpochSampler, ProcessShare, use_one_t
 from pocketvision.datasets.segmentation import SegmentationDataset, collate_segmentation
 
 ClassNames = Sequence[str | None]
+_Samples = TypeVar("_Samples")
 _log = logging.getLogger("pocketvision")
 _CLASSIFICATION = ClassificationAugmentation()
 _DETECTION = DetectionAugmentation()
@@ -52,7 +54,7 @@ _LOADING = {
 
 
 @dataclass(eq=False)
-class BaseDataModule(Generic[SplitRecords]):
+class BaseDataModule(Generic[SplitRecords, _Samples]):
     """What the tasks share: splits, records and loaders.
 
     A format overrides :meth:`read_split`. ``connect`` tells it the model's class names and resize before
@@ -121,6 +123,12 @@ class BaseDataModule(Generic[SplitRecords]):
     @abstractmethod
     def dataset(self, split: str, *, train: bool) -> SampleDataset[Any, Any, Any]:
         """The samples of a split, augmented if ``train``."""
+
+    def batch(self, split: str, indices: Sequence[int], *, train: bool = False) -> _Samples:
+        """Samples of a split by index, without a loader."""
+        dataset = self.dataset(split, train=train)
+        samples: _Samples = type(self).collate([dataset[i] for i in indices])
+        return samples
 
     def read(self, split: str) -> SplitRecords:
         """Read a split from the files, or the part of ``divide`` that has its name."""
@@ -222,7 +230,7 @@ class BaseDataModule(Generic[SplitRecords]):
 
 
 @dataclass(eq=False)
-class DetectionDataModule(BaseDataModule[DetectionRecords]):
+class DetectionDataModule(BaseDataModule[DetectionRecords, DetectionSamples]):
     """Boxes."""
 
     collate = staticmethod(collate_detection)
@@ -247,7 +255,7 @@ class DetectionDataModule(BaseDataModule[DetectionRecords]):
 
 
 @dataclass(eq=False)
-class SegmentationDataModule(BaseDataModule[SegmentationRecords]):
+class SegmentationDataModule(BaseDataModule[SegmentationRecords, SegmentationSamples]):
     """Masks."""
 
     collate = staticmethod(collate_segmentation)
@@ -264,7 +272,7 @@ class SegmentationDataModule(BaseDataModule[SegmentationRecords]):
 
 
 @dataclass(eq=False)
-class ClassificationDataModule(BaseDataModule[ClassificationRecords]):
+class ClassificationDataModule(BaseDataModule[ClassificationRecords, ClassificationSamples]):
     """Classes of whole images."""
 
     collate = staticmethod(collate_classification)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TypeVar
 
 from pocketvision.core.config import Experiment, parameters
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.models import VisionModel
 from pocketvision.published.load import load_weights
+
+_Part = TypeVar("_Part")
 
 
 @contextmanager
@@ -65,7 +67,7 @@ def build_model(experiment: Experiment, class_names: tuple[str | None, ...]) -> 
     return model
 
 
-def with_seed(part: Any, seed: int) -> Any:
+def with_seed(part: Callable[..., _Part], seed: int) -> Callable[..., _Part]:
     """``part`` with ``seed``, if it has such an argument and does not state it."""
     stated = part.keywords if isinstance(part, partial) else {}
     return partial(part, seed=seed) if "seed" in parameters(part) and "seed" not in stated else part

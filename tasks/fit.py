@@ -24,7 +24,7 @@ from pocketvision.models import VisionModel
 from pocketvision.runs.build import build, refusing_bad_values
 from pocketvision.runs.folder import Run, check_free, check_trainer
 from pocketvision.runs.passport import make_passport, training_facts
-from pocketvision.tasks.base import VisionTask
+from pocketvision.tasks.base import AnyTask
 from pocketvision.tasks.checkpoints import LAST, PREVIOUS, KeepBest, is_intact, newest_intact, step_of
 from pocketvision.tasks.curves import plot_curves
 from pocketvision.tasks.fingerprint import check_fingerprint, write_fingerprint
@@ -71,7 +71,7 @@ def fit(
     L.seed_everything(experiment.seed, verbose=False)
     model, data = build(experiment, pretrained=True, read=read)
     with refusing_bad_values():
-        task: VisionTask = experiment.task(model=model)
+        task: AnyTask = experiment.task(model=model)
         task.optimizer(task.parameter_groups())
         # Bad data and values are reported before a folder is made.
         data.records(data.val_split), data.eval_dataloader(data.val_split), data.train_dataloader()
@@ -212,7 +212,7 @@ def describe_stop(folder: Path, number: int, *, is_new: bool) -> str:
 
 def finish(
     experiment: Experiment, folder: Path, model: VisionModel, data: AnyData,
-    trainer: L.Trainer, task: VisionTask, best: KeepBest,
+    trainer: L.Trainer, task: AnyTask, best: KeepBest,
 ) -> dict[str, Any] | None:  # fmt: skip
     """Write the best weights and score them, in the first process."""
     if best.best_model_path and not last_is_better(trainer, task, data, best):
@@ -230,7 +230,7 @@ def finish(
     return metrics
 
 
-def last_is_better(trainer: L.Trainer, task: VisionTask, data: AnyData, best: KeepBest) -> bool:
+def last_is_better(trainer: L.Trainer, task: AnyTask, data: AnyData, best: KeepBest) -> bool:
     """Score the last weights if they were not scored; they become the best if they are."""
     if best.best_model_score is None or best.scored_step == trainer.global_step:
         return False

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import lightning as L
-from torch.utils.data import DataLoader
 
-from pocketvision.datasets.data_module import AnyData
+from pocketvision.datasets.data_module import AnyData, Loader
 
 
 class LightningData(L.LightningDataModule):
@@ -20,10 +17,10 @@ class LightningData(L.LightningDataModule):
         super().__init__()
         self.data = data
 
-    def train_dataloader(self) -> DataLoader[Any]:
+    def train_dataloader(self) -> Loader:
         return self.data.train_dataloader(None if self.trainer is None else self.trainer.max_epochs)
 
-    def val_dataloader(self) -> DataLoader[Any]:
+    def val_dataloader(self) -> Loader:
         return self.data.val_dataloader()
 
     def state_dict(self) -> dict[str, int]:

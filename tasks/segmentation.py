@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pocketvision.tasks.options import TaskOptions
 
 
-class SegmentationTask(VisionTask):
+class SegmentationTask(VisionTask[SegmentationSamples]):
     """Trains a :class:`Segmenter`, its logits resized to the masks; its metric is mIoU.
 
     The loss of an auxiliary head, where the model has one, counts ``auxiliary_weight`` times

@@ -14,11 +14,12 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 from pocketvision.core.config import Experiment
 from pocketvision.core.errors import InputError
 from pocketvision.core.files import replacing
-from pocketvision.tasks.base import VisionTask
+from pocketvision.tasks.base import AnyTask
 from pocketvision.tasks.bottleneck import Bottleneck
 from pocketvision.tasks.checkpoints import KeepBest, KeepLast, VerifiedCheckpoints
 from pocketvision.tasks.ema import WeightAverage
@@ -41,7 +42,7 @@ _FIXED = {
 class UnevenDDP(DDPStrategy):
     """DDP whose validation does not synchronise: processes may score different numbers of batches."""
 
-    def validation_step(self, *args: Any, **kwargs: Any) -> Any:
+    def validation_step(self, *args: object, **kwargs: object) -> STEP_OUTPUT:
         assert self.lightning_module is not None
         return self.lightning_module.validation_step(*args, **kwargs)
 
@@ -66,7 +67,7 @@ def quiet_lightning() -> None:
 
 def make_trainer(
     experiment: Experiment,
-    task: VisionTask,
+    task: AnyTask,
     folder: Path,
     first_step: int = 0,
     stopping: Stopping | None = None,
@@ -136,7 +137,7 @@ def _lightning_trainer(options: Mapping[str, Any]) -> L.Trainer:
         ) from error
 
 
-def as_list(given: Any) -> list[Any]:
+def as_list(given: object) -> list[object]:
     """What a trainer option has: nothing, one, or several."""
     if given is None or isinstance(given, bool):
         return []

@@ -19,7 +19,7 @@ def config_text(own: OwnData, recipe: TrainingRecipe, weights: str | None, comma
     """A config file that says what was found and how each value was derived."""
     task = own.found.task
     settings = own_settings(own, recipe, weights)
-    crop = own.fitted.get("crop_size")
+    crop = own.fitted.crop_size
     augmentation = "base.AUGMENTATION" if crop is None else f"replace(base.AUGMENTATION, crop_size={crop!r})"
     return "\n".join(
         [
@@ -63,8 +63,8 @@ def _plain(text: str) -> str:
 
 
 def _anchors(own: OwnData) -> list[str]:
-    anchors = own.fitted.get("anchors")
-    if not isinstance(anchors, ExplicitAnchors):
+    anchors = own.fitted.anchors
+    if anchors is None:
         return []
     maps = [f"        ({', '.join(repr(shape) for shape in shapes)},)," for shapes in anchors.map_shapes]
     lines = [part for line in maps for part in textwrap.wrap(line, _WIDTH, subsequent_indent=" " * 9)]

@@ -7,7 +7,6 @@ import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from pocketvision.backbones.pretrained import imagenet_file
 from pocketvision.core.config import Experiment, apply_overrides, parameters, parse_overrides
@@ -22,7 +21,7 @@ from pocketvision.runs.build import build, build_model, refusing_bad_values
 from pocketvision.runs.folder import override
 from pocketvision.tasks.own.config_text import config_text
 from pocketvision.tasks.own.fit_to_data import class_weights, crop_size, fit_anchors, fit_size
-from pocketvision.tasks.own.found import OwnData
+from pocketvision.tasks.own.found import Fitted, OwnData
 from pocketvision.tasks.own.models import default_model, task_of
 from pocketvision.tasks.own.recipe import TrainingRecipe, choose_batch_size, derive_recipe
 from pocketvision.tasks.own.settings import own_experiment
@@ -139,14 +138,14 @@ def _others(found: FoundData, data: AnyData) -> dict[str, int]:
     return counts
 
 
-def _fit(train: AnyRecords, image_size: Size | None) -> tuple[Size, dict[str, Any]]:
+def _fit(train: AnyRecords, image_size: Size | None) -> tuple[Size, Fitted]:
     """Input size, and what else is taken from the training images."""
     if isinstance(train, DetectionRecords):
         size = image_size or (320, 320)
         anchors, ceiling = fit_anchors(train, size)
-        return size, {"anchors": anchors, "ceiling": ceiling}
+        return size, Fitted(anchors=anchors, ceiling=ceiling)
     if isinstance(train, SegmentationRecords):
         size, mode = fit_size(train)
         size = image_size or size
-        return size, {"mode": mode, "crop_size": crop_size(size), "class_weights": class_weights(train)}
-    return image_size or (224, 224), {}
+        return size, Fitted(class_weights=class_weights(train), mode=mode, crop_size=crop_size(size))
+    return image_size or (224, 224), Fitted()

@@ -35,14 +35,14 @@ def own_settings(own: OwnData, recipe: TrainingRecipe, weights: str | None) -> O
     family, _, backbone = own.model.partition("_")
     model: dict[str, Any] = {"backbone": backbone, "image_size": own.image_size}
     if own.found.task == "segmentation":
-        model |= {"head": family, "mode": own.fitted["mode"]}
+        model |= {"head": family, "mode": own.fitted.mode}
     model |= {"norm_momentum": recipe.norm_momentum, "weights": weights}
-    if "anchors" in own.fitted:
-        model["anchors"] = own.fitted["anchors"]
+    if own.fitted.anchors is not None:
+        model["anchors"] = own.fitted.anchors
     decay = _WEIGHT_DECAY[own.found.task]
     task: dict[str, Any] = {"optimizer": partial(AdamW, lr=recipe.lr, weight_decay=decay, fused=True)}
-    if "class_weights" in own.fitted:
-        task["loss"] = SegmentationCrossEntropy(class_weights=own.fitted["class_weights"])
+    if own.fitted.class_weights is not None:
+        task["loss"] = SegmentationCrossEntropy(class_weights=own.fitted.class_weights)
     task |= {
         "reference_batch": recipe.batch_size,
         "backbone_lr_factor": recipe.backbone_lr_factor,
@@ -61,8 +61,8 @@ def own_experiment(own: OwnData, recipe: TrainingRecipe, weights: str | None) ->
     base, _ = load_experiment(shipped_configs()[f"own_{own.found.task}"], ())
     settings = own_settings(own, recipe, weights)
     augmentation = parameters(base.data)["augmentation"]
-    if "crop_size" in own.fitted:
-        augmentation = replace(augmentation, crop_size=own.fitted["crop_size"])
+    if own.fitted.crop_size is not None:
+        augmentation = replace(augmentation, crop_size=own.fitted.crop_size)
     module = getattr(format_modules, own.found.data_module)
     return replace(
         base,

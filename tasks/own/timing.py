@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from pocketvision.datasets.data_module import AnyData
 from pocketvision.evaluation.evaluate import make_evaluator
 from pocketvision.models import Classifier, Detector, VisionModel
 from pocketvision.runs.build import build, refusing_bad_values
-from pocketvision.tasks.base import VisionTask
+from pocketvision.tasks.base import AnyTask
 from pocketvision.tasks.own.recipe import SPARE_TIME, TaskName, TrainingRecipe, derive_recipe
 
 MAX_SCORINGS, SCORING_SHARE = 5, 0.15
@@ -159,7 +159,7 @@ def measure(experiment: Experiment, model: VisionModel, data: AnyData) -> Speed:
     wants_cpu = options.get("accelerator") == "cpu"
     device = torch.device("cuda" if torch.cuda.is_available() and not wants_cpu else "cpu")
     with refusing_bad_values():
-        task: VisionTask = experiment.task(model=model)
+        task: AnyTask = experiment.task(model=model)
         optimizer = task.optimizer(task.parameter_groups())
     task.train().to(device)
     model.to(memory_format=torch.channels_last)
@@ -183,7 +183,7 @@ def measure(experiment: Experiment, model: VisionModel, data: AnyData) -> Speed:
     return Speed(per_batch * accumulated, per_val_batch * len(val_loader), max(1, len(loader) // accumulated))
 
 
-def _time(work: Any, batches: Iterable[Any], warm_up: int, count: int) -> float:
+def _time(work: Callable[[Any], None], batches: Iterable[Any], warm_up: int, count: int) -> float:
     """Mean seconds of ``work`` on a batch, with loading it; the first ones are left out if there are more."""
     begin = start = time.perf_counter()
     timed = 0
