@@ -93,7 +93,7 @@ def _replace(
         return partial(part.func, *part.args, **{**part.keywords, name: value})
     if isinstance(part, Mapping):
         return {**part, name: value}
-    if dataclasses.is_dataclass(part) and not isinstance(part, type):
+    if _is_value(part):
         return dataclasses.replace(part, **{name: value})
     return partial(part, **{name: value})
 
@@ -107,11 +107,16 @@ def _unknown(key: str, name: str, known: list[str], owner: str) -> str:
     return f"Unknown override '{key}':{hint} {where}: {', '.join(known)}."
 
 
+def _is_value(part: Any) -> bool:
+    """Whether it is a dataclass with fields to set, not something that makes one."""
+    return dataclasses.is_dataclass(part) and not isinstance(part, type)
+
+
 def parameters(part: Any) -> dict[str, Any]:
     """Names that can be set in a partial, class, function, dataclass or dict, with their values."""
     if isinstance(part, Mapping):
         return dict(part)
-    if dataclasses.is_dataclass(part) and not isinstance(part, type):
+    if _is_value(part):
         return {f.name: getattr(part, f.name) for f in dataclasses.fields(part) if f.init}
     keywords = part.keywords if isinstance(part, partial) else {}
     function = part.func if isinstance(part, partial) else part
@@ -144,11 +149,11 @@ def _signature(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 def describe(part: Any, indent: int = 0) -> str:
     """An experiment as readable text, one value a line: what ``--print-config`` shows."""
     pad = "    " * indent
-    if isinstance(part, partial) or (callable(part) and not dataclasses.is_dataclass(part)):
+    if isinstance(part, partial) or (callable(part) and not _is_value(part)):
         function = part.func if isinstance(part, partial) else part
         title = getattr(function, "__qualname__", repr(function))
         items = parameters(part).items() if isinstance(part, partial) else ()
-    elif isinstance(part, Mapping) or (dataclasses.is_dataclass(part) and not isinstance(part, type)):
+    elif isinstance(part, Mapping) or _is_value(part):
         title = "dict" if isinstance(part, Mapping) else type(part).__name__
         items = parameters(part).items()
     else:

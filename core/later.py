@@ -39,6 +39,9 @@ class Later:
     def __instancecheck__(self, instance: object) -> bool:
         return isinstance(instance, self.resolve())
 
+    def __subclasscheck__(self, other: type[Any]) -> bool:
+        return issubclass(other, self.resolve())
+
     def __getattr__(self, name: str) -> Any:
         if name == "__signature__":
             return inspect.signature(self.resolve())

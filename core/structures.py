@@ -114,6 +114,10 @@ class ClassificationSamples(NamedTuple):
     targets: list[ClassTarget]
 
 
+AnyTarget = BoxTarget | MaskTarget | ClassTarget
+AnySamples = DetectionSamples | SegmentationSamples | ClassificationSamples
+
+
 def stack_detections(detections: list[Detections]) -> DetectionBatch:
     """Pad detections of several images into one batch; the inverse of :meth:`DetectionBatch.unpad`."""
     size = max((len(d.scores) for d in detections), default=0)

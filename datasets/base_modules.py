@@ -7,12 +7,13 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import torch
 from torch.utils.data import DataLoader
 
 from pocketvision.core.resize import Resize
+from pocketvision.core.structures import ClassificationSamples, DetectionSamples, SegmentationSamples
 from pocketvision.datasets.augment.flips_and_colors import import_albumentations
 from pocketvision.datasets.augment.recipes import (
     ClassificationAugmentation,
@@ -37,6 +38,7 @@ from pocketvision.datasets.sampling import EpochSampler, ProcessShare, use_one_t
 from pocketvision.datasets.segmentation import SegmentationDataset, collate_segmentation
 
 ClassNames = Sequence[str | None]
+_Samples = TypeVar("_Samples")
 _log = logging.getLogger("pocketvision")
 _CLASSIFICATION = ClassificationAugmentation()
 _DETECTION = DetectionAugmentation()
@@ -44,8 +46,15 @@ _SEGMENTATION = SegmentationAugmentation()
 _UNCHANGED = SegmentationAugmentation(scale=(1.0, 1.0), horizontal_flip=0.0, photometric=False)
 
 
+_LOADING = {
+    "batch_size", "eval_batch_size", "num_workers", "augmentation", "seed", "strict", "cache", "cache_gib",
+    "loading", "model_class_names", "resize", "_position", "_read", "_selected", "_parts",
+}  # fmt: skip
+"""Attributes of a data module that change no record."""
+
+
 @dataclass(eq=False)
-class BaseDataModule(Generic[SplitRecords]):
+class BaseDataModule(Generic[SplitRecords, _Samples]):
     """What the tasks share: splits, records and loaders.
 
     A format overrides :meth:`read_split`. ``connect`` tells it the model's class names and resize before
@@ -115,6 +124,12 @@ class BaseDataModule(Generic[SplitRecords]):
     def dataset(self, split: str, *, train: bool) -> SampleDataset[Any, Any, Any]:
         """The samples of a split, augmented if ``train``."""
 
+    def batch(self, split: str, indices: Sequence[int], *, train: bool = False) -> _Samples:
+        """Samples of a split by index, without a loader."""
+        dataset = self.dataset(split, train=train)
+        samples: _Samples = type(self).collate([dataset[i] for i in indices])
+        return samples
+
     def read(self, split: str) -> SplitRecords:
         """Read a split from the files, or the part of ``divide`` that has its name."""
         if self.divide is None or split not in (self.train_split, self.val_split):
@@ -126,12 +141,27 @@ class BaseDataModule(Generic[SplitRecords]):
     def class_names(self) -> tuple[str | None, ...]:
         """The data's own class names, from the training split, or the validation split if there is none."""
         try:
-            return self._read_once(self.train_split).class_names
+            return self.own_records(self.train_split).class_names
         except MissingSplitError as no_training:
             try:
-                return self._read_once(self.val_split).class_names
+                return self.own_records(self.val_split).class_names
             except MissingSplitError:
                 raise no_training from None
+
+    def own_records(self, split: str) -> SplitRecords:
+        """The records of a split with the data's own classes; read once."""
+        if split not in self._read:
+            self._read[split] = self.read(split)
+        return self._read[split]
+
+    def reuse(self, other: object) -> None:
+        """Take the records that ``other`` has read, if it reads the same data in the same way."""
+        if isinstance(other, type(self)) and other._reading() == self._reading():
+            self._read, self._parts = other._read, other._parts
+
+    def _reading(self) -> dict[str, Any]:
+        """What decides about records: everything but how they are loaded."""
+        return {name: value for name, value in vars(self).items() if name not in _LOADING}
 
     def connect(self, class_names: ClassNames, resize: Resize) -> None:
         """Say which classes the model knows and how it resizes images."""
@@ -141,7 +171,7 @@ class BaseDataModule(Generic[SplitRecords]):
     def records(self, split: str) -> SplitRecords:
         """The records of a split with labels of the connected model; read once, notes logged once."""
         if split not in self._selected:
-            raw = self._read_once(split)
+            raw = self.own_records(split)
             selected = raw if self.model_class_names is None else self.select(raw, split)
             for note in selected.notes:
                 _log.warning("%s split: %s", split, note)
@@ -189,11 +219,6 @@ class BaseDataModule(Generic[SplitRecords]):
             raise RuntimeError("call connect(class_names, resize) before asking for samples")
         return self.resize
 
-    def _read_once(self, split: str) -> SplitRecords:
-        if split not in self._read:
-            self._read[split] = self.read(split)
-        return self._read[split]
-
     def _loader_options(self) -> dict[str, Any]:
         return {
             "num_workers": self.num_workers,
@@ -205,7 +230,7 @@ class BaseDataModule(Generic[SplitRecords]):
 
 
 @dataclass(eq=False)
-class DetectionDataModule(BaseDataModule[DetectionRecords]):
+class DetectionDataModule(BaseDataModule[DetectionRecords, DetectionSamples]):
     """Boxes."""
 
     collate = staticmethod(collate_detection)
@@ -230,7 +255,7 @@ class DetectionDataModule(BaseDataModule[DetectionRecords]):
 
 
 @dataclass(eq=False)
-class SegmentationDataModule(BaseDataModule[SegmentationRecords]):
+class SegmentationDataModule(BaseDataModule[SegmentationRecords, SegmentationSamples]):
     """Masks."""
 
     collate = staticmethod(collate_segmentation)
@@ -247,7 +272,7 @@ class SegmentationDataModule(BaseDataModule[SegmentationRecords]):
 
 
 @dataclass(eq=False)
-class ClassificationDataModule(BaseDataModule[ClassificationRecords]):
+class ClassificationDataModule(BaseDataModule[ClassificationRecords, ClassificationSamples]):
     """Classes of whole images."""
 
     collate = staticmethod(collate_classification)

@@ -36,7 +36,7 @@ class _Augmentation(Protocol):
 
 _Records = TypeVar("_Records", bound=HasImages)
 Augmentation = TypeVar("Augmentation", bound=_Augmentation)
-_Target = TypeVar("_Target")
+_Target = TypeVar("_Target", covariant=True)
 _Value = TypeVar("_Value")
 
 

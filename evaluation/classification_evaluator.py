@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pocketvision.core.even_choice import first_to_last
 from pocketvision.core.files import replacing
+from pocketvision.core.resize import Image
 from pocketvision.core.structures import ClassificationSamples
 from pocketvision.datasets.records.annotations import ClassificationRecords
 from pocketvision.evaluation.originals import Samples, original_image
@@ -92,7 +93,7 @@ class ClassificationEvaluator:
         with replacing(self.folder / "results.json") as temporary:
             temporary.write_text(json.dumps(self.results, ensure_ascii=False), encoding="utf-8")
 
-    def sheet(self) -> Any:
+    def sheet(self) -> Image:
         images, answers = zip(*self.shown, strict=True)
         return classification_sheet(torch.stack(images), answers)
 

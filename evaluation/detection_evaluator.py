@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from pocketvision.core.files import replacing, write_json
-from pocketvision.core.structures import DetectionBatch, Detections, DetectionSamples, Size
+from pocketvision.core.resize import Image
+from pocketvision.core.structures import BoxTarget, DetectionBatch, Detections, DetectionSamples, Size
 from pocketvision.datasets.coco.ground_truth import coco_dataset
 from pocketvision.datasets.records.annotations import DetectionRecords
 from pocketvision.evaluation.originals import Samples
@@ -54,7 +55,7 @@ class DetectionEvaluator:
         self.model, self.records, self.folder = model, records, folder
         ids = [None if category < 0 else category for category in records.category_ids]
         self.metric = CocoMetric(coco_dataset(records), ids, model.class_names)
-        self.shown: list[tuple[Tensor, Any, Detections]] = []
+        self.shown: list[tuple[Tensor, BoxTarget, Detections]] = []
 
     def update(self, samples: DetectionSamples) -> None:
         """Predict a batch and add it."""
@@ -124,7 +125,7 @@ class DetectionEvaluator:
             },
         }
 
-    def sheet(self) -> Any:
+    def sheet(self) -> Image:
         images, targets, detections = zip(*self.shown, strict=True)
         return detection_sheet(torch.stack(images), targets, detections, self.model.class_names)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import nn
@@ -12,18 +12,20 @@ from torch import nn
 from pocketvision.core.drawing import save_image
 from pocketvision.core.files import write_json
 from pocketvision.core.progress import track
+from pocketvision.core.resize import Image
 from pocketvision.core.terminal import printable
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.datasets.records.annotations import (
+    AnyRecords,
     ClassificationRecords,
     DetectionRecords,
-    SegmentationRecords,
 )
 from pocketvision.evaluation.classification_evaluator import ClassificationEvaluator, ClassificationPredictor
 from pocketvision.evaluation.detection_evaluator import DetectionEvaluator, DetectionPredictor
 from pocketvision.evaluation.originals import Samples
 from pocketvision.evaluation.report.document import Section, shown, table_of, write_report
 from pocketvision.evaluation.segmentation_evaluator import SegmentationEvaluator, SegmentationPredictor
+from pocketvision.metrics import AccuracyMetric, CocoMetric, IoUMetric
 from pocketvision.metrics.bootstrap import LEVEL, NUM_RESAMPLES, Interval
 
 AnyPredictor = ClassificationPredictor | DetectionPredictor | SegmentationPredictor
@@ -38,9 +40,11 @@ class Evaluator(Protocol):
     With a folder it looks deeper: the last four members are for that.
     """
 
-    metric: Any
+    @property
+    def metric(self) -> AccuracyMetric | CocoMetric | IoUMetric: ...
 
-    def update(self, samples: Any) -> None: ...
+    def update(self, samples: Any) -> None:
+        """Add a batch of the task that the records are for."""
 
     def compute(self) -> dict[str, Any]: ...
 
@@ -48,35 +52,32 @@ class Evaluator(Protocol):
 
     def write(self) -> None: ...
 
-    def sheet(self) -> Any: ...
+    def sheet(self) -> Image: ...
 
     def sections(self, metrics: dict[str, Any], samples: Samples) -> list[Section]: ...
 
 
-def make_evaluator(
-    model: Any,
-    records: ClassificationRecords | DetectionRecords | SegmentationRecords,
-    folder: Path | None = None,
-) -> Evaluator:
+def make_evaluator(model: AnyPredictor, records: AnyRecords, folder: Path | None = None) -> Evaluator:
     """The evaluator that fits the records; with ``folder`` it writes results there and looks deeper."""
     if isinstance(records, ClassificationRecords):
-        return ClassificationEvaluator(model, records, folder)
+        return ClassificationEvaluator(cast(ClassificationPredictor, model), records, folder)
     if isinstance(records, DetectionRecords):
-        return DetectionEvaluator(model, records, folder)
-    return SegmentationEvaluator(model, records, folder)
+        return DetectionEvaluator(cast(DetectionPredictor, model), records, folder)
+    return SegmentationEvaluator(cast(SegmentationPredictor, model), records, folder)
 
 
 def evaluate(
-    model: Any,
+    model: AnyPredictor,
     data: AnyData,
     split: str,
     folder: Path,
     device: torch.device,
     subject: str = "the run's own weights",
 ) -> dict[str, Any]:
-    """Score a :data:`Predictor` on ``split``; write metrics, results, a picture and a report to ``folder``.
+    """Score a model, or what runs one, on ``split``.
 
-    ``subject`` is what the report says was scored.
+    Metrics, results, a picture and a report are written to ``folder``; ``subject`` is what the report says
+    was scored.
 
     Returns:
         The content of metrics.json: flat numbers in [0, 1] or None, ``per_class``, ``num_images``,

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pocketvision.core.drawing import palette_for
 from pocketvision.core.files import replacing, write_json
+from pocketvision.core.resize import Image
 from pocketvision.core.structures import SegmentationSamples, Size
 from pocketvision.datasets.records.annotations import SegmentationRecords
 from pocketvision.evaluation.cityscapes_results import CityscapesResults, is_cityscapes
@@ -109,7 +110,7 @@ class SegmentationEvaluator:
             counts[:, named],
         )
 
-    def sheet(self) -> Any:
+    def sheet(self) -> Image:
         images, masks, predictions = zip(*self.shown, strict=True)
         return segmentation_sheet(torch.stack(images), masks, predictions, self.model.class_names)
 

@@ -39,11 +39,20 @@ def load_experiment(
     experiment = getattr(module, "config", None)
     if not isinstance(experiment, Experiment):
         raise InputError(f"{config} defines no experiment: assign an Experiment to the name 'config'.")
-    before, given = parse_overrides(recorded), parse_overrides(overrides)
+    before = parse_overrides(recorded)
     experiment = apply_overrides(experiment, before, _trainer_names(before))
+    return override(experiment, overrides), [config.resolve(), *imported]
+
+
+def override(experiment: Experiment, overrides: Sequence[str]) -> Experiment:
+    """Apply overrides of the command line, checked before anything is built.
+
+    Raises:
+        InputError: one is unknown.
+    """
+    given = parse_overrides(overrides)
     known = trainer_options() if _trainer_names(given) else ()
-    experiment = apply_overrides(experiment, given, known)
-    return experiment, [config.resolve(), *imported]
+    return apply_overrides(experiment, given, known)
 
 
 def _trainer_names(overrides: Mapping[str, Any]) -> list[str]:

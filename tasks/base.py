@@ -6,12 +6,13 @@ import logging
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, Generic, TypeVar
 
 import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -27,14 +28,18 @@ from pocketvision.core.distributed import (
 )
 from pocketvision.core.errors import InputError
 from pocketvision.core.protocols import body_of
+from pocketvision.core.structures import AnySamples
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.evaluation.evaluate import Evaluator, make_evaluator
 from pocketvision.models import VisionModel
 from pocketvision.tasks.learning_rates import Schedule, layers_until, lr_factor, parameter_groups
 from pocketvision.tasks.lightning_data import LightningData
+from pocketvision.tasks.options import check_options
 from pocketvision.tasks.quantization_aware import make_quantization_aware
 
 logger = logging.getLogger("pocketvision")
+
+_Samples = TypeVar("_Samples", bound=AnySamples)
 
 MAX_SKIPPED = 3
 """Steps in a row that a non-finite loss may cost before training goes back to its last checkpoint."""
@@ -47,7 +52,7 @@ class NonFiniteLossError(InputError):
     """Training can't go on from these weights."""
 
 
-class VisionTask(L.LightningModule):
+class VisionTask(L.LightningModule, Generic[_Samples]):
     """Trains ``model`` with ``loss`` and scores it on the validation split.
 
     ``optimizer`` is a partial without parameters. Its learning rate is stated for batches of
@@ -98,6 +103,7 @@ class VisionTask(L.LightningModule):
         compiled: bool = False,
     ) -> None:
         super().__init__()
+        check_options(schedule, decay_rate, decay_epochs, ema_decay, layer_decay)
         self.model = model
         self.loss = loss
         self.optimizer = optimizer
@@ -105,8 +111,7 @@ class VisionTask(L.LightningModule):
         self.warmup_steps = warmup_steps
         self.schedule = schedule
         self.backbone_lr_factor = backbone_lr_factor
-        self.decay_rate = decay_rate
-        self.decay_epochs = decay_epochs
+        self.decay_rate, self.decay_epochs = decay_rate, decay_epochs
         self.decay_depthwise = decay_depthwise
         self.ema_decay = ema_decay
         self.layer_decay = layer_decay
@@ -118,25 +123,14 @@ class VisionTask(L.LightningModule):
         """Where in a schedule of so many steps a step is."""
         self.last_loss = math.nan
         self.num_skipped = 0
-        if freeze_until is not None:
-            freeze(model, freeze_until)
-        if freeze_norms:
-            layers.freeze_norms(body_of(model.backbone))
-        self._check_values()
+        self._freeze(freeze_until, norms=freeze_norms)
         self.check()
 
-    def _check_values(self) -> None:
-        if self.schedule not in get_args(Schedule):
-            raise ValueError(f"schedule is {self.schedule!r}: choose from {', '.join(get_args(Schedule))}.")
-        if not (0 < self.decay_rate <= 1 and self.decay_epochs > 0):
-            raise ValueError(
-                f"decay_rate is {self.decay_rate!r} and decay_epochs {self.decay_epochs!r}: give a rate "
-                "above 0, up to 1, and a number of epochs above 0."
-            )
-        if self.ema_decay is not None and not 0 <= self.ema_decay < 1:
-            raise ValueError(f"ema_decay is {self.ema_decay!r}: give a number from 0 to below 1, or None.")
-        if not 0 < self.layer_decay <= 1:
-            raise ValueError(f"layer_decay is {self.layer_decay!r}: give a number above 0, up to 1.")
+    def _freeze(self, feature: str | None, *, norms: bool) -> None:
+        if feature is not None:
+            freeze(self.model, feature)
+        if norms:
+            layers.freeze_norms(body_of(self.model.backbone))
 
     @property
     def data_module(self) -> AnyData:
@@ -148,10 +142,10 @@ class VisionTask(L.LightningModule):
         """Raise :class:`ValueError` where loss and model don't fit together."""
 
     @abstractmethod
-    def losses(self, samples: Any) -> dict[str, Tensor]:
+    def losses(self, samples: _Samples) -> dict[str, Tensor]:
         """Named scalars of a training batch; their sum is minimised."""
 
-    def train(self, mode: bool = True) -> VisionTask:
+    def train(self, mode: bool = True) -> VisionTask[_Samples]:
         super().train(mode)
         layers.settle_frozen_norms(self.model)
         return self
@@ -182,13 +176,13 @@ class VisionTask(L.LightningModule):
             for group in self.trainer.optimizers[0].param_groups:
                 group["lr"] *= self.lr_reduction
 
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: _Samples, batch_idx: int) -> None:
         """Seed by the position in the run: dropout and the like are the same where a run goes on."""
         data = self.data_module
         key = (data.seed, self.current_epoch, batch_idx, process_index())
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))
 
-    def training_step(self, samples: Any, batch_index: int) -> Tensor | None:
+    def training_step(self, samples: _Samples, batch_index: int) -> Tensor | None:
         losses = self.losses(samples)
         total = torch.stack(list(losses.values())).sum()
         if any_process(not bool(torch.isfinite(total)), total.device):
@@ -205,7 +199,7 @@ class VisionTask(L.LightningModule):
             table.log_metrics(row, step=self.global_step)
         return total
 
-    def _skip(self, total: Tensor, samples: Any) -> None:
+    def _skip(self, total: Tensor, samples: _Samples) -> None:
         """Say which images a step was skipped for; raise where training can't go on so."""
         self.num_skipped += 1
         if not torch.isfinite(total):
@@ -217,7 +211,7 @@ class VisionTask(L.LightningModule):
         if any_process(broken, total.device) or self.num_skipped >= MAX_SKIPPED:
             raise NonFiniteLossError(f"The loss is not finite at step {self.global_step}")
 
-    def _image_names(self, samples: Any) -> list[str]:
+    def _image_names(self, samples: _Samples) -> list[str]:
         data = self.data_module
         records = data.records(data.train_split)
         paths = dict(zip(records.image_ids.tolist(), records.image_paths, strict=True))
@@ -228,7 +222,7 @@ class VisionTask(L.LightningModule):
         data = self.data_module
         self.evaluator = make_evaluator(self.model, data.records(data.val_split))
 
-    def validation_step(self, samples: Any, batch_index: int) -> None:
+    def validation_step(self, samples: _Samples, batch_index: int) -> None:
         assert self.evaluator is not None
         self.evaluator.update(samples)
 
@@ -242,7 +236,7 @@ class VisionTask(L.LightningModule):
         when = f"epoch {self.current_epoch + 1}" if is_training else f"after {self.global_step} steps"
         logger.info("%s: %s %.4f", when, self.metric, metrics[self.metric] or 0.0)
 
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = self.optimizer(self.parameter_groups(), **self._unfused())
         total_batch = self._total_batch()
         for group in optimizer.param_groups:
@@ -284,6 +278,10 @@ class VisionTask(L.LightningModule):
         self.trainer.fit_loop.setup_data()  # else the number of batches is unknown where max_steps is given
         steps_per_epoch = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
         return max(1, round(self.decay_epochs * steps_per_epoch))
+
+
+AnyTask = VisionTask[Any]
+"""Of whichever samples."""
 
 
 def freeze(model: VisionModel, feature: str) -> None:

@@ -35,7 +35,7 @@ class VerifiedCheckpoints(CheckpointIO):
     """Writes under a temporary name, reads back, then moves; the last one becomes ``previous``."""
 
     def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None
     ) -> None:
         """Raises :class:`OSError` where the disk does not take it; the file that was there stays."""
         path = Path(path)
@@ -52,7 +52,7 @@ class VerifiedCheckpoints(CheckpointIO):
                 path.replace(path.with_name(PREVIOUS))
 
     def load_checkpoint(
-        self, path: str | Path, map_location: Any | None = None, weights_only: bool | None = None
+        self, path: str | Path, map_location: object = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return checkpoint
@@ -134,7 +134,7 @@ class KeepLast(Checkpoint):
         self.stepped_at = time.monotonic()
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
         assert isinstance(pl_module, VisionTask)
         now = time.monotonic()

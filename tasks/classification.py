@@ -12,7 +12,7 @@ from pocketvision.models import Classifier
 from pocketvision.tasks.base import VisionTask
 
 
-class ClassificationTask(VisionTask):
+class ClassificationTask(VisionTask[ClassificationSamples]):
     """Trains a :class:`Classifier`; its metric is top-1 accuracy."""
 
     metric: ClassVar[str] = "top1"

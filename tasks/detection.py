@@ -12,7 +12,7 @@ from pocketvision.models import Detector
 from pocketvision.tasks.base import VisionTask
 
 
-class DetectionTask(VisionTask):
+class DetectionTask(VisionTask[DetectionSamples]):
     """Trains a :class:`Detector`; its metric is COCO AP."""
 
     metric: ClassVar[str] = "AP"

@@ -14,6 +14,8 @@ import numpy as np
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.files import read_json, write_json
+from pocketvision.datasets.data_module import AnyData
+from pocketvision.datasets.records.annotations import AnyRecords
 from pocketvision.runs.folder import Run
 
 logger = logging.getLogger("pocketvision")
@@ -23,7 +25,7 @@ _FILES = ("image_paths", "mask_paths")
 _NOT_DATA = (*_FILES, "root", "annotation_file", "notes", "class_names", "image_ids")
 
 
-def write_fingerprint(run: Run, data: Any) -> None:
+def write_fingerprint(run: Run, data: AnyData) -> None:
     """Keep in the run folder what its config, overrides and data are now."""
     splits = (data.train_split, data.val_split)
     now = {**_settings(run), "data": {split: describe_split(data.records(split)) for split in splits}}
@@ -37,7 +39,7 @@ def accept_settings(run: Run) -> None:
         write_json(run.folder / FILE, {**before, **_settings(run)})
 
 
-def check_fingerprint(run: Run, data: Any, *, allow_changed_data: bool) -> None:
+def check_fingerprint(run: Run, data: AnyData, *, allow_changed_data: bool) -> None:
     """Say, once, what has changed since :func:`write_fingerprint`, if that was called.
 
     Raises:
@@ -82,7 +84,7 @@ def _read(run: Run) -> dict[str, Any] | None:
     return None
 
 
-def describe_split(records: Any) -> dict[str, Any]:
+def describe_split(records: AnyRecords) -> dict[str, Any]:
     """Counts and digests of a split's records; where the data lie makes no difference."""
     paths = [path for name in _FILES for path in getattr(records, name, ())]
     base = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""  # noqa: PTH120

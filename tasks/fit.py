@@ -24,11 +24,11 @@ from pocketvision.models import VisionModel
 from pocketvision.runs.build import build, refusing_bad_values
 from pocketvision.runs.folder import Run, check_free, check_trainer
 from pocketvision.runs.passport import make_passport, training_facts
-from pocketvision.tasks.base import VisionTask
+from pocketvision.tasks.base import AnyTask
 from pocketvision.tasks.checkpoints import LAST, PREVIOUS, KeepBest, is_intact, newest_intact, step_of
 from pocketvision.tasks.curves import plot_curves
 from pocketvision.tasks.fingerprint import check_fingerprint, write_fingerprint
-from pocketvision.tasks.lightning_data import LightningData
+from pocketvision.tasks.lightning_data import for_lightning
 from pocketvision.tasks.recovery import Recovery
 from pocketvision.tasks.run_lock import only_process
 from pocketvision.tasks.stopping import Stopping, describe_code
@@ -48,10 +48,12 @@ def fit(
     config_files: Sequence[Path],
     overrides: Sequence[str],
     seconds_spent: float = 0.0,
+    read: AnyData | None = None,
 ) -> dict[str, Any] | None:
     """Train ``experiment`` into ``folder``, score the best weights on the validation split.
 
-    ``seconds_spent`` of the experiment's ``minutes`` are over already.
+    ``seconds_spent`` of the experiment's ``minutes`` are over already; ``read`` is as for
+    :func:`~pocketvision.runs.build.build`.
 
     Returns:
         The metrics that metrics.json holds; None in all but the first of several processes.
@@ -67,9 +69,9 @@ def fit(
     check_trainer(experiment)
     make_budget(experiment, seconds_spent)
     L.seed_everything(experiment.seed, verbose=False)
-    model, data = build(experiment, pretrained=True)
+    model, data = build(experiment, pretrained=True, read=read)
     with refusing_bad_values():
-        task: VisionTask = experiment.task(model=model)
+        task: AnyTask = experiment.task(model=model)
         task.optimizer(task.parameter_groups())
         # Bad data and values are reported before a folder is made.
         data.records(data.val_split), data.eval_dataloader(data.val_split), data.train_dataloader()
@@ -164,7 +166,7 @@ def attempt_until_done(
         stopping.partners = partial(getattr, trainer.strategy.launcher, "procs", ())
         try:
             trainer.fit(
-                task, datamodule=LightningData(data), ckpt_path=recovery.checkpoint, weights_only=True
+                task, datamodule=for_lightning(data), ckpt_path=recovery.checkpoint, weights_only=True
             )
             return finish(recovery.experiment, folder, model, data, trainer, task, best)
         except Exception as error:
@@ -210,7 +212,7 @@ def describe_stop(folder: Path, number: int, *, is_new: bool) -> str:
 
 def finish(
     experiment: Experiment, folder: Path, model: VisionModel, data: AnyData,
-    trainer: L.Trainer, task: VisionTask, best: KeepBest,
+    trainer: L.Trainer, task: AnyTask, best: KeepBest,
 ) -> dict[str, Any] | None:  # fmt: skip
     """Write the best weights and score them, in the first process."""
     if best.best_model_path and not last_is_better(trainer, task, data, best):
@@ -228,11 +230,11 @@ def finish(
     return metrics
 
 
-def last_is_better(trainer: L.Trainer, task: VisionTask, data: AnyData, best: KeepBest) -> bool:
+def last_is_better(trainer: L.Trainer, task: AnyTask, data: AnyData, best: KeepBest) -> bool:
     """Score the last weights if they were not scored; they become the best if they are."""
     if best.best_model_score is None or best.scored_step == trainer.global_step:
         return False
-    scores = trainer.validate(task, datamodule=LightningData(data), verbose=False)[0]
+    scores = trainer.validate(task, datamodule=for_lightning(data), verbose=False)[0]
     if scores[f"val/{task.metric}"] <= float(best.best_model_score):
         return False
     trainer.save_checkpoint(best.best_model_path)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import lightning as L
-from torch.utils.data import DataLoader
 
-from pocketvision.datasets.data_module import AnyData
+from pocketvision.datasets.data_module import AnyData, Loader
 
 
 class LightningData(L.LightningDataModule):
@@ -20,10 +17,10 @@ class LightningData(L.LightningDataModule):
         super().__init__()
         self.data = data
 
-    def train_dataloader(self) -> DataLoader[Any]:
+    def train_dataloader(self) -> Loader:
         return self.data.train_dataloader(None if self.trainer is None else self.trainer.max_epochs)
 
-    def val_dataloader(self) -> DataLoader[Any]:
+    def val_dataloader(self) -> Loader:
         return self.data.val_dataloader()
 
     def state_dict(self) -> dict[str, int]:
@@ -41,8 +38,11 @@ class LightningData(L.LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         self.data.start_at(state_dict["epoch"], state_dict["num_samples"])
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Version 0.1 kept the position under the name of the data module's own class."""
-        state = checkpoint.get(type(self.data).__qualname__)
-        if state is not None:
-            self.load_state_dict(state)
+
+def for_lightning(data: AnyData) -> LightningData:
+    """``data`` for the trainer, which keeps its position under the name of this object's class.
+
+    That name is the one of ``data``'s own class, as in checkpoints of version 0.1.
+    """
+    named: type[LightningData] = type(type(data).__qualname__, (LightningData,), {})
+    return named(data)

@@ -24,7 +24,7 @@ class ShowProgress(L.Callback):
             ).open()
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: object, batch: Any, batch_idx: int
     ) -> None:
         if self.progress is None or trainer.global_step == self.progress.done:
             return

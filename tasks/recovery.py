@@ -15,7 +15,7 @@ from pocketvision.core.processes import describe_lost_process
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.models import VisionModel
 from pocketvision.runs.folder import Run
-from pocketvision.tasks.base import NonFiniteLossError, VisionTask
+from pocketvision.tasks.base import AnyTask, NonFiniteLossError
 from pocketvision.tasks.checkpoints import VerifiedCheckpoints, newest_intact, step_of
 from pocketvision.tasks.fingerprint import accept_settings
 
@@ -44,9 +44,9 @@ class Recovery:
         if checkpoint is not None:
             self._go_on_from(checkpoint)
 
-    def make_task(self, model: VisionModel) -> VisionTask:
+    def make_task(self, model: VisionModel) -> AnyTask:
         """A new task for ``model``, with the learning rate that this attempt is for."""
-        task: VisionTask = self.experiment.task(model=model)
+        task: AnyTask = self.experiment.task(model=model)
         task.lr_reduction = self.lr_reduction
         return task
 

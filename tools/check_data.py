@@ -104,8 +104,8 @@ def _find(
 
     if config is None:
         return find_layout(folder, task), Plan(full=full)
+    from pocketvision.runs.data_plan import plan_of
     from pocketvision.runs.folder import load_experiment
-    from pocketvision.tools.check_plan import plan_of
 
     experiment, _ = load_experiment(config, overrides)
     layout, plan = plan_of(experiment)

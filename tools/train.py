@@ -20,6 +20,7 @@ from pocketvision.core.registered import TaskName, default_model, own_models, ta
 
 if TYPE_CHECKING:
     from pocketvision.core.config import Experiment
+    from pocketvision.datasets.data_module import AnyData
 
 AUTO, DATA_WEIGHTS = "recipe=auto", "task.loss.class_weights=data"
 
@@ -91,17 +92,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     overrides = [word for word in overrides if word != AUTO]  # the config that is written has its recipe
     with tempfile.TemporaryDirectory(prefix="pocketvision-config-") as folder:  # the run keeps a copy
-        file, minutes = configure(arguments, overrides, Path(folder))
-        start(arguments, file, [*([] if minutes is None else [f"minutes={minutes!r}"]), *overrides])
+        config, minutes, data = configure(arguments, overrides, Path(folder))
+        limits = [] if minutes is None else [f"minutes={minutes!r}"]
+        start(arguments, config, [*limits, *overrides], data)
 
 
 def configure(
     arguments: argparse.Namespace, overrides: Sequence[str], folder: Path
-) -> tuple[Path, float | None]:
+) -> tuple[Path, float | None, AnyData]:
     """Write a config for ``--data`` into ``folder``, and say what was found.
 
     Returns:
-        The config, and the minutes after which training is to end.
+        The config, the minutes after which training is to end, and the data that were read.
     """
     from lightning.pytorch.utilities import rank_zero_only
 
@@ -116,11 +118,13 @@ def configure(
     minutes = arguments.minutes if is_run else None
     file, recipe = write_config(own, folder, overrides, words, minutes, check_weights=is_run)
     say(describe_recipe(recipe.derivation), flush=True)
-    return file, recipe.minutes
+    return file, recipe.minutes, own.data
 
 
-def start(arguments: argparse.Namespace, config: Path, overrides: list[str]) -> None:
-    """Show, self-test or train a config."""
+def start(
+    arguments: argparse.Namespace, config: Path, overrides: list[str], read: AnyData | None = None
+) -> None:
+    """Show, self-test or train a config; what ``read`` has read of its data is not read again."""
     from pocketvision.core.config import describe
     from pocketvision.runs.folder import check_trainer, load_experiment
     from pocketvision.tasks.fit import fit
@@ -131,45 +135,54 @@ def start(arguments: argparse.Namespace, config: Path, overrides: list[str]) -> 
     is_training = not (arguments.print_config or arguments.overfit)
     is_auto = experiment.recipe == "auto" and (is_training or AUTO in overrides)
     if is_auto or is_training or arguments.overfit:
-        overrides = [word for word in overrides if word != DATA_WEIGHTS]
-        overrides = [*settle(experiment, minutes if is_training else None, is_auto), *overrides]
-        experiment, files = load_experiment(config, overrides)
+        settled, read = settle(experiment, minutes if is_training else None, is_auto, read)
+        if settled:
+            overrides = [*settled, *(word for word in overrides if word != DATA_WEIGHTS)]
+            experiment, files = load_experiment(config, overrides)
     if arguments.print_config:
         print(describe(experiment))
         return
     if arguments.overfit is not None:
-        self_test(experiment, arguments.overfit)
+        self_test(experiment, arguments.overfit, read)
         return
     folder = arguments.run_dir or Path("out", config.stem, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
-    report(fit(experiment, folder, files, overrides, time.monotonic() - arguments.started), folder)
+    report(fit(experiment, folder, files, overrides, time.monotonic() - arguments.started, read), folder)
 
 
-def settle(experiment: Experiment, minutes: float | None, is_auto: bool) -> list[str]:
-    """Overrides for what the data decide, printed: class weights, the automatic recipe, ``--minutes``."""
+def settle(
+    experiment: Experiment, minutes: float | None, is_auto: bool, read: AnyData | None
+) -> tuple[list[str], AnyData | None]:
+    """Overrides for what the data decide, printed: class weights, the automatic recipe, ``--minutes``.
+
+    The data that were read for it come with them.
+    """
     from lightning.pytorch.utilities import rank_zero_only
 
+    from pocketvision.runs.build import build
     from pocketvision.tasks.own.look import data_weights
     from pocketvision.tasks.own.timing import auto_overrides, auto_recipe, describe_recipe, minutes_overrides
 
     say = rank_zero_only(print)
-    settled = data_weights(experiment)
+    if read is None and (is_auto or minutes is not None):
+        _, read = build(experiment, pretrained=False)
+    settled = data_weights(experiment, read)
     if is_auto:
-        recipe = auto_recipe(experiment, minutes)
+        recipe = auto_recipe(experiment, minutes, read)
         say(describe_recipe(recipe.derivation), flush=True)
         limits = [] if recipe.minutes is None else [f"minutes={recipe.minutes!r}"]
-        return [*settled, *limits, *auto_overrides(experiment, recipe)]
-    if minutes is not None:
-        limits, line = minutes_overrides(experiment, minutes)
+        settled += [*limits, *auto_overrides(experiment, recipe)]
+    elif minutes is not None:
+        limits, line = minutes_overrides(experiment, minutes, read)
         say(line, flush=True)
         settled += limits
-    return settled
+    return settled, read
 
 
-def self_test(experiment: Experiment, num_images: int) -> None:
+def self_test(experiment: Experiment, num_images: int, read: AnyData | None) -> None:
     """Learn a few images by heart; exit code 1 if that fails."""
     from pocketvision.tasks.overfit import overfit
 
-    result = overfit(experiment, num_images)
+    result = overfit(experiment, num_images, read)
     print(result, flush=True)
     if not result.passed:
         raise StoppedError("the self-test failed: the line above says where to look", 1)

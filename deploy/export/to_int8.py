@@ -59,25 +59,19 @@ def export_int8(
     raw = make_onnx(make_graph(model), replace(artifact, outputs=OUTPUTS[artifact.task]))
     on_raw = OnnxQuantizer(raw, images)
     errors = block_errors(on_raw, images)
-    if options.label_map:
-        whole = make_onnx(make_graph(model, label_map=True), artifact)
-    else:
-        whole = complete(deepcopy(raw), artifact)
-    quantizer: Quantizer
-    if format == "openvino":
-        quantizer = OpenVinoQuantizer(whole, images)
-    else:  # NMS is added to what is quantised
-        quantizer = OnnxQuantizer(whole, images) if options.label_map else on_raw
+    quantizer: Quantizer = on_raw  # NMS is added to what is quantized
+    if options.label_map or format == "openvino":
+        labeled = make_onnx(make_graph(model, label_map=True), artifact) if options.label_map else None
+        whole = labeled or complete(deepcopy(raw), artifact)
+        quantizer = OpenVinoQuantizer(whole, images) if format == "openvino" else OnnxQuantizer(whole, images)
     kept = () if limit is None else _keep_limit(quantizer, artifact, errors, output, limit)
     logger.info(errors_table(errors, kept))
     made = quantizer.quantized(kept)
     content = quantizer.save(made, replace(artifact, quantization=Quantization(len(images), kept)), output)
     size = sum(file.stat().st_size for file in written_files(output)) / 1e6
     logger.info("%s: %.2f MB, %s", output, size, content)
-    write_json(
-        output.with_suffix(".sensitivity.json"),
-        {"errors": errors, "float_blocks": kept, "num_images": len(images)},
-    )
+    facts = {"errors": errors, "float_blocks": kept, "num_images": len(images)}
+    write_json(output.with_suffix(".sensitivity.json"), facts)
     return output
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from pocketvision.core.structures import MaskTarget
 from pocketvision.datasets.images.read import read_mask
 from pocketvision.evaluation.originals import Samples, original_image
 from pocketvision.evaluation.per_image_results import SegmentationImages
@@ -56,7 +57,9 @@ def _photos(
         position = positions[int(images.image_ids[i])]
         path = samples.records.image_paths[position]
         pictures.append(fit_tile(original_image(samples, position))[0])
-        truths.append(samples[position][1].mask)
+        _, target = samples[position]
+        assert isinstance(target, MaskTarget)
+        truths.append(target.mask)
         predictions.append(torch.from_numpy(read_mask(str(masks / f"{Path(path).stem}.png"))))
         captions.append(f"{Path(path).name}: mean IoU {scores[i]:.3f}")
     sheet = segmentation_sheet(pictures, truths, predictions, samples.records.class_names, captions)

@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
+from pocketvision.core.anchors import ExplicitAnchors
 from pocketvision.core.structures import Size
 from pocketvision.core.terminal import printable
+from pocketvision.datasets.data_module import AnyData
 from pocketvision.datasets.readers.detect_format import FoundData
 
 _GOOD_CEILING = 0.9
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a config takes from training images.
+
+    Attributes:
+        anchors: for boxes.
+        ceiling: share of the boxes that an anchor overlaps by 0.5.
+        class_weights: for masks, of mean 1.
+        mode: of resizing images with masks.
+        crop_size: (height, width) of training crops of images with masks.
+    """
+
+    anchors: ExplicitAnchors | None = None
+    ceiling: float | None = None
+    class_weights: tuple[float, ...] | None = None
+    mode: str | None = None
+    crop_size: Size | None = None
 
 
 @dataclass(frozen=True)
@@ -23,8 +43,8 @@ class OwnData:
         num_images: of each split that can be read, training and validation first.
         batch_size: chosen, or given.
         image_size: (height, width) of the model's input.
-        fitted: what is taken from the data: ``anchors`` and their ``ceiling`` for boxes; for masks
-            ``class_weights``, the ``mode`` of resizing and the ``crop_size`` of training.
+        data: the data module that has read the splits.
+        fitted: what else is taken from the training images.
     """
 
     found: FoundData
@@ -33,7 +53,8 @@ class OwnData:
     num_images: Mapping[str, int]
     batch_size: int
     image_size: Size
-    fitted: Mapping[str, Any] = field(default_factory=dict)
+    data: AnyData
+    fitted: Fitted = Fitted()
 
     def lines(self) -> list[str]:
         """What a person should know of it."""
@@ -48,8 +69,8 @@ class OwnData:
             f"{len(names)} classes: {shown}",
             f"model: {self.model}, input {height}x{width}, batches of {self.batch_size}",
         ]
-        if "ceiling" in self.fitted:
-            ceiling = self.fitted["ceiling"]
+        ceiling = self.fitted.ceiling
+        if ceiling is not None:
             hint = "" if ceiling >= _GOOD_CEILING else "; a larger model.image_size would reach more"
             lines.append(f"anchors: fitted to the boxes; one reaches {ceiling:.1%} of them at IoU 0.5{hint}")
         return [printable(line) for line in lines]

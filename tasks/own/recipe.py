@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import get_args
 
 from pocketvision.core.registered import TaskName
@@ -77,39 +77,25 @@ def derive_recipe(
     if minutes is not None and seconds_per_step is not None:
         num_steps, more = _fit_time(num_steps, steps_per_epoch, minutes, seconds_per_step)
         lines += more
-    lr = LR * math.sqrt(batch_size / LR_BATCH) * (1 if pretrained else 4)
-    lr = float(f"{min(max(lr, 2.5e-4), 1e-2):.2g}")
-    warmup = max(1, min(1000, num_steps // 10))
     horizon = min(5000, max(10, num_steps // 20))
-    momentum = round(min(0.1, max(0.01, 100 / num_steps)), 3)
-    freeze_until = _freeze_until(num_images) if pretrained and freezable else None
-    freeze_norms = pretrained and batch_size < 4
-    epochs = max(1, num_steps // steps_per_epoch)
-    start = "published weights" if pretrained else "random weights, four times that on published ones"
-    lines += [
-        f"learning rate {lr:g} for AdamW: {LR:g} for {LR_BATCH} images, by the root of the batch, on {start}",
-        f"warm-up {warmup} steps: a tenth of the run, 1000 at most",
-        f"weights are averaged over about {horizon} steps: a twentieth of the run",
-        f"BatchNorm momentum {momentum:g}: statistics must keep up with a run of {num_steps} steps",
-        f"frozen: {_frozen(freeze_until, freeze_norms, num_images, batch_size, pretrained)}",
-    ]
-    return TrainingRecipe(
+    recipe = TrainingRecipe(
         num_steps=num_steps,
         batch_size=batch_size,
-        lr=lr,
+        lr=_learning_rate(batch_size, pretrained),
         backbone_lr_factor=0.4 if pretrained else 1.0,
-        warmup_steps=warmup,
+        warmup_steps=max(1, min(1000, num_steps // 10)),
         ema_decay=round(1 - 1 / horizon, 5),
-        norm_momentum=momentum,
-        freeze_until=freeze_until,
-        freeze_norms=freeze_norms,
-        epochs_between_scores=max(1, epochs // 5),
-        derivation=tuple(lines),
+        norm_momentum=round(min(0.1, max(0.01, 100 / num_steps)), 3),
+        freeze_until=_freeze_until(num_images) if pretrained and freezable else None,
+        freeze_norms=pretrained and batch_size < 4,
+        epochs_between_scores=max(1, max(1, num_steps // steps_per_epoch) // 5),
+        derivation=(),
     )
+    return replace(recipe, derivation=(*lines, *_reasons(recipe, horizon, num_images, pretrained)))
 
 
 def _check(
-    num_images: int, num_classes: int, batch_size: int, task: TaskName, minutes: float | None,
+    num_images: int, num_classes: int, batch_size: int, task: str, minutes: float | None,
     seconds_per_step: float | None,
 ) -> None:  # fmt: skip
     if task not in get_args(TaskName):
@@ -118,6 +104,25 @@ def _check(
         raise ValueError("numbers of images, classes, batch size and minutes must be positive.")
     if minutes is not None and not (seconds_per_step or 0) > 0:
         raise ValueError("minutes need seconds_per_step, measured on this machine.")
+
+
+def _learning_rate(batch_size: int, pretrained: bool) -> float:
+    lr = LR * math.sqrt(batch_size / LR_BATCH) * (1 if pretrained else 4)
+    return float(f"{min(max(lr, 2.5e-4), 1e-2):.2g}")
+
+
+def _reasons(recipe: TrainingRecipe, horizon: int, num_images: int, pretrained: bool) -> list[str]:
+    """One line for a person for every value but the number of steps."""
+    start = "published weights" if pretrained else "random weights, four times that on published ones"
+    return [
+        f"learning rate {recipe.lr:g} for AdamW: {LR:g} for {LR_BATCH} images, by the root of the batch, "
+        f"on {start}",
+        f"warm-up {recipe.warmup_steps} steps: a tenth of the run, 1000 at most",
+        f"weights are averaged over about {horizon} steps: a twentieth of the run",
+        f"BatchNorm momentum {recipe.norm_momentum:g}: statistics must keep up with a run of "
+        f"{recipe.num_steps} steps",
+        f"frozen: {_frozen(recipe, num_images, pretrained)}",
+    ]
 
 
 def choose_batch_size(num_images: int, task: TaskName) -> int:
@@ -159,14 +164,12 @@ def _freeze_until(num_images: int) -> str | None:
     return coarser if num_images < 32 else finer if num_images < 128 else None
 
 
-def _frozen(
-    freeze_until: str | None, freeze_norms: bool, num_images: int, batch_size: int, pretrained: bool
-) -> str:
+def _frozen(recipe: TrainingRecipe, num_images: int, pretrained: bool) -> str:
     if not pretrained:
         return "nothing, as the weights are random"
     parts = []
-    if freeze_until is not None:
-        parts.append(f"the backbone up to {freeze_until}, as there are only {num_images} images")
-    if freeze_norms:
-        parts.append(f"its BatchNorm statistics, as {batch_size} images say little")
+    if recipe.freeze_until is not None:
+        parts.append(f"the backbone up to {recipe.freeze_until}, as there are only {num_images} images")
+    if recipe.freeze_norms:
+        parts.append(f"its BatchNorm statistics, as {recipe.batch_size} images say little")
     return "; ".join(parts) or "nothing"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from pocketvision.datasets.data_module import AnyData
 from pocketvision.evaluation.evaluate import make_evaluator
 from pocketvision.models import Classifier, Detector, VisionModel
 from pocketvision.runs.build import build, refusing_bad_values
-from pocketvision.tasks.base import VisionTask
+from pocketvision.tasks.base import AnyTask
 from pocketvision.tasks.learning_rates import can_freeze
 from pocketvision.tasks.own.recipe import FREEZE_FEATURES, SPARE_TIME, TrainingRecipe, derive_recipe
 
@@ -39,13 +39,15 @@ class Speed(NamedTuple):
     steps_per_epoch: int
 
 
-def auto_recipe(experiment: Experiment, minutes: float | None) -> TrainingRecipe:
+def auto_recipe(experiment: Experiment, minutes: float | None, read: AnyData | None = None) -> TrainingRecipe:
     """The recipe for an experiment's data, model and batch size; with ``minutes`` a few steps are measured.
+
+    ``read`` is as for :func:`~pocketvision.runs.build.build`.
 
     Raises:
         InputError: the data or a value of the config is unfit, or the time is too short for one scoring.
     """
-    model, data = build(experiment, pretrained=False)
+    model, data = build(experiment, pretrained=False, read=read)
     weights = parameters(experiment.model).get("weights")
     num_images = len(data.records(data.train_split))
     derive = partial(
@@ -110,13 +112,17 @@ def scoring_options(recipe: TrainingRecipe, prefix: str = "") -> dict[str, int]:
     return {f"{prefix}check_val_every_n_epoch": recipe.epochs_between_scores}
 
 
-def minutes_overrides(experiment: Experiment, minutes: float) -> tuple[list[str], str]:
+def minutes_overrides(
+    experiment: Experiment, minutes: float, read: AnyData | None = None
+) -> tuple[list[str], str]:
     """``trainer.max_steps`` of a config that is to take ``minutes``, with a line that says why.
+
+    ``read`` is as for :func:`~pocketvision.runs.build.build`.
 
     Raises:
         InputError: as :func:`auto_recipe`.
     """
-    model, data = build(experiment, pretrained=False)
+    model, data = build(experiment, pretrained=False, read=read)
     speed = measure(experiment, model, data)
     options = experiment.trainer
     per_step = speed.seconds_per_step
@@ -156,7 +162,7 @@ def measure(experiment: Experiment, model: VisionModel, data: AnyData) -> Speed:
     wants_cpu = options.get("accelerator") == "cpu"
     device = torch.device("cuda" if torch.cuda.is_available() and not wants_cpu else "cpu")
     with refusing_bad_values():
-        task: VisionTask = experiment.task(model=model)
+        task: AnyTask = experiment.task(model=model)
         optimizer = task.optimizer(task.parameter_groups())
     task.train().to(device)
     model.to(memory_format=torch.channels_last)
@@ -180,7 +186,7 @@ def measure(experiment: Experiment, model: VisionModel, data: AnyData) -> Speed:
     return Speed(per_batch * accumulated, per_val_batch * len(val_loader), max(1, len(loader) // accumulated))
 
 
-def _time(work: Any, batches: Iterable[Any], warm_up: int, count: int) -> float:
+def _time(work: Callable[[Any], None], batches: Iterable[Any], warm_up: int, count: int) -> float:
     """Mean seconds of ``work`` on a batch, with loading it; the first ones are left out if there are more."""
     begin = start = time.perf_counter()
     timed = 0

@@ -10,7 +10,7 @@ import sys
 from fractions import Fraction
 from functools import partial
 
-from pocketvision.core.config import describe, parameters
+from pocketvision.core.config import Experiment, apply_overrides, describe, parameters
 from pocketvision.core.later import Later
 
 LATER = Later("fractions", "Fraction")
@@ -30,6 +30,14 @@ def test_it_can_be_subclassed() -> None:
         pass
 
     assert issubclass(Half, Fraction) and Half(1, 2) * 2 == 1
+    assert issubclass(Half, LATER) and not issubclass(int, LATER)  # type: ignore[arg-type]
+
+
+def test_an_experiment_may_name_it_without_arguments() -> None:
+    experiment = Experiment(model=dict, task=LATER, data=dict)
+    assert list(parameters(LATER)) == list(parameters(Fraction))
+    assert apply_overrides(experiment, {"task.denominator": 4}).task(1) == Fraction(1, 4)
+    assert "task=Fraction()," in describe(experiment)
 
 
 def test_it_is_copied_and_pickled_by_name() -> None:

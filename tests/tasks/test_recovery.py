@@ -139,7 +139,10 @@ def test_a_signal_writes_a_checkpoint_and_the_run_goes_on(
         train(replace(experiment, checkpoint_minutes=60.0), run)
     assert stop.value.code == code
     assert [signal.getsignal(x) for x in (signal.SIGTERM, signal.SIGINT)] == handlers
-    assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 4
+    checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 4
+    # The name under which version 0.1 kept the position, and still finds it.
+    assert checkpoint["ShapesDetectionDataModule"] == {"epoch": 0, "num_samples": 8}
     assert resume(run) is not None
     assert steps(run) == list(range(6))
     with pytest.raises(InputError, match="finished"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,6 +96,15 @@ def test_every_backend_says_what_the_model_says(
         assert len(predictions) == len(pictures)
         for prediction, picture in zip(predictions, pictures, strict=True):
             assert_as_model(prediction, model, picture, threshold)
+
+
+def test_an_exported_file_needs_no_lightning(exported: Callable[..., Path]) -> None:
+    code = (
+        "import sys, pocketvision; pocketvision.Predictor.load(sys.argv[1]); "
+        "sys.exit('lightning' in sys.modules)"
+    )
+    file = exported("segmentation", "onnx")
+    subprocess.run([sys.executable, "-c", code, str(file)], check=True, timeout=120)
 
 
 def test_paths_arrays_and_pillow_images_are_alike(models: Models, pictures: Pictures, tmp_path: Path) -> None:

@@ -10,24 +10,27 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import cv2
 import numpy as np
 import pytest
 
 from pocketvision.core.command import shipped_configs
+from pocketvision.core.config import describe
 from pocketvision.core.errors import InputError
 from pocketvision.core.registered import TaskName, default_model, own_models, task_of
 from pocketvision.core.resize import Resize
-from pocketvision.datasets import detect_format
+from pocketvision.datasets import VocDataModule, detect_format
+from pocketvision.datasets.records.annotations import DetectionRecords
 from pocketvision.doctor.anchors.reach import AnchorLayout, ImageBoxes, match
 from pocketvision.runs.build import build
-from pocketvision.runs.folder import load_experiment
+from pocketvision.runs.folder import load_experiment, override
 from pocketvision.tasks.own import look as own_data
 from pocketvision.tasks.own.fit_to_data import STRIDES, class_weights, crop_size, fit_anchors, fit_size
 from pocketvision.tasks.own.look import look_at, write_config
 from pocketvision.tasks.own.recipe import derive_recipe
+from pocketvision.tasks.own.settings import own_experiment
 
 Tiny = Callable[[str], Path]
 NONE = ["model.weights=None"]
@@ -57,6 +60,46 @@ def test_every_model_is_written_and_builds(model: str, tiny: Tiny, tmp_path: Pat
     assert built.resize.image_size == (96, 96) and built.class_names == own.class_names
     assert data.batch_size == recipe.batch_size == 2 and experiment.trainer["max_steps"] == recipe.num_steps
     assert recipe == derive_recipe(4, len(own.class_names), 2, own.found.task, pretrained=False)
+
+
+@pytest.mark.parametrize("layout", ["voc", "masks", "image_folder"])
+def test_the_file_defines_what_was_measured(layout: str, tiny: Tiny, tmp_path: Path) -> None:
+    """Minutes are measured with values, the run is made from the text."""
+    own = look_at(tiny(layout), None, None, NONE)
+    file, recipe = write_config(own, tmp_path, NONE, "train")
+    experiment, _ = load_experiment(file, ())
+    assert describe(experiment) == describe(own_experiment(own, recipe, None))
+
+
+def test_what_was_read_is_not_read_again(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    split_reads, configs = list[str](), list[Path]()
+    own_read, own_write = VocDataModule.read_split, Path.write_text
+
+    def read(self: VocDataModule, split: str) -> DetectionRecords:
+        split_reads.append(split)
+        return own_read(self, split)
+
+    def write(self: Path, *arguments: Any, **options: Any) -> int:
+        configs.append(self)
+        return own_write(self, *arguments, **options)
+
+    def offline(backbone: object) -> Path:
+        raise InputError("it could not be downloaded.")
+
+    monkeypatch.setattr(VocDataModule, "read_split", read)
+    monkeypatch.setattr(Path, "write_text", write)
+    monkeypatch.setattr(
+        own_data, "imagenet_file", lambda backbone: (_ for _ in ()).throw(InputError("gone."))
+    )
+    small = ["model.image_size=(96,96)", "data.num_workers=0", "data.batch_size=1"]
+    own = look_at(tiny("voc"), None, None, small)
+    file, _ = write_config(own, tmp_path, small, "train", minutes=1.0)
+    experiment, _ = load_experiment(file, small)
+    _, data = build(experiment, pretrained=True, read=own.data)
+    assert len(data.records("train")) == 4 and data.records("val").class_names == own.class_names
+    assert split_reads == ["train", "val"] and configs == [file]
+    _, other = build(override(experiment, ["data.divide='train'"]), pretrained=True, read=own.data)
+    assert len(other.records("train")) < 4 and split_reads[2:] == ["train"], "other splits are read"
 
 
 def test_what_was_found_is_said_and_kept(tiny: Tiny, tmp_path: Path) -> None:

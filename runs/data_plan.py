@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from pocketvision.core.config import Experiment, parameters
 from pocketvision.core.errors import InputError
+from pocketvision.doctor.anchors.reach import AnchorLayout
+from pocketvision.doctor.check import Plan
+from pocketvision.doctor.raw.layouts import Layout, find_layout
+from pocketvision.models import Classifier, Detector, VisionModel
+from pocketvision.runs.build import build_model, refusing_bad_values
 
 
-def plan_of(experiment: Experiment) -> tuple[Any, Any]:
+def plan_of(experiment: Experiment) -> tuple[Layout, Plan]:
     """The layout and the plan of an experiment; nothing of the data is read and no weights are loaded.
 
     Raises:
         InputError: the data is generated, or a part refuses a value.
     """
-    from pocketvision.doctor.check import Plan
-    from pocketvision.doctor.raw.layouts import find_layout
-    from pocketvision.runs.build import build_model, refusing_bad_values
-
     settings = parameters(experiment.data)
     root = settings.get("root")
     if root is None:
@@ -28,8 +28,7 @@ def plan_of(experiment: Experiment) -> tuple[Any, Any]:
     with refusing_bad_values():
         # A number of classes is needed to build the model, whose anchors do not depend on it.
         model = build_model(experiment, known or ("object",))
-    task = {"Detector": "detection", "Segmenter": "segmentation", "Classifier": "classification"}
-    layout = find_layout(Path(str(root)).expanduser(), task.get(type(model).__name__))
+    layout = find_layout(Path(str(root)).expanduser(), _task_of(model))
     return layout, Plan(
         class_names=tuple(settings["class_names"]) if settings.get("class_names") else known,
         ignore_ids=tuple(settings.get("ignore_ids") or ()),
@@ -39,10 +38,13 @@ def plan_of(experiment: Experiment) -> tuple[Any, Any]:
     )
 
 
-def _anchors(model: Any) -> Any:
-    from pocketvision.doctor.anchors.reach import AnchorLayout
-    from pocketvision.models import Detector
+def _task_of(model: VisionModel) -> str:
+    if isinstance(model, Detector):
+        return "detection"
+    return "classification" if isinstance(model, Classifier) else "segmentation"
 
+
+def _anchors(model: VisionModel) -> AnchorLayout | None:
     if not isinstance(model, Detector):
         return None
     strides = tuple(info.stride for info in model.backbone.feature_info.values())
