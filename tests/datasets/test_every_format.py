@@ -1,4 +1,4 @@
-"""Covers datasets/readers/coco.py, datasets/readers/coco_repair.py, datasets/readers/counted.py,
+"""Covers datasets/coco/boxes.py, datasets/coco/repair.py, datasets/readers/counted.py,
 datasets/readers/csv_boxes.py, datasets/readers/image_names.py, datasets/readers/voc.py,
 datasets/readers/voc_xml.py, datasets/readers/yolo.py, datasets/readers/yolo_labels.py.
 

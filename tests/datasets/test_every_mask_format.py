@@ -1,5 +1,5 @@
-"""Covers datasets/readers/cityscapes.py, datasets/readers/coco_segmentation.py,
-datasets/readers/mask_folder.py, datasets/readers/voc_segmentation.py.
+"""Covers datasets/coco/segmentation.py, datasets/masks/cityscapes.py, datasets/masks/folders.py,
+datasets/masks/voc.py.
 
 One tiny segmentation data set, written by hand in every format: all readers give the same masks.
 """

@@ -1,4 +1,4 @@
-"""Covers datasets/readers/coco.py, datasets/readers/csv_boxes.py, datasets/readers/voc.py,
+"""Covers datasets/coco/boxes.py, datasets/readers/csv_boxes.py, datasets/readers/voc.py,
 datasets/readers/yolo.py.
 
 Whatever a file holds: records or one sentence, never another error.

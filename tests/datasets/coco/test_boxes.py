@@ -1,4 +1,4 @@
-"""Covers datasets/readers/coco_ground_truth.py."""
+"""Covers datasets/coco/ground_truth.py."""
 
 from __future__ import annotations
 

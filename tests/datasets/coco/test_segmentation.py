@@ -1,4 +1,4 @@
-"""Covers datasets/readers/coco_masks.py, datasets/readers/mask_cache.py.
+"""Covers datasets/coco/run_lengths.py, datasets/masks/cache.py.
 
 Polygons and run lengths: drawn as pycocotools draws them, checked before it sees them.
 """

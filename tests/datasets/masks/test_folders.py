@@ -1,4 +1,4 @@
-"""Covers datasets/readers/mask_colors.py, datasets/readers/mask_values.py.
+"""Covers datasets/masks/colors.py, datasets/masks/values.py.
 
 Colour tables, lists and wide masks; the plain layouts are in test_segmentation.py.
 """
