@@ -90,7 +90,7 @@ def main() -> int:
     here = sources()
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder)
-        subprocess.run(["uv", "build", "--quiet", "--wheel", "--out-dir", folder, str(ROOT)], check=True)
+        subprocess.run(["uv", "build", "--quiet", "--out-dir", folder, str(ROOT)], check=True)
         wheel = next(made.glob("*.whl"))
         pythons = [install(["--editable", str(ROOT)], made / "a"), install([str(wheel)], made / "b")]
         (package,) = made.glob(f"b/**/site-packages/{NAME}")

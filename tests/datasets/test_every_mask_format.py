@@ -1,5 +1,5 @@
-"""Covers datasets/masks/cityscapes.py, datasets/coco/segmentation.py,
-datasets/masks/folders.py, datasets/masks/voc.py.
+"""Covers datasets/coco/segmentation.py, datasets/masks/cityscapes.py, datasets/masks/folders.py,
+datasets/masks/voc.py.
 
 One tiny segmentation data set, written by hand in every format: all readers give the same masks.
 """

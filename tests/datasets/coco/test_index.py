@@ -1,4 +1,4 @@
-"""Covers datasets/readers/assemble.py, datasets/coco/json_file.py, datasets/coco/rows.py,
+"""Covers datasets/coco/json_file.py, datasets/coco/rows.py, datasets/readers/assemble.py,
 datasets/records/stored.py."""
 
 from __future__ import annotations
