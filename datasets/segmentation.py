@@ -28,7 +28,8 @@ class SegmentationDataset(SampleDataset[SegmentationRecords, SegmentationAugment
     """Images (3, H, W) uint8 RGB and masks of class indices, 255 where ignored.
 
     With ``augmentation`` both have its crop size; without, the image has the input's size and the
-    mask (h, w) uint8 that of the file, as evaluation needs it, with ``OTHER_INDEX`` where the records have it. Index it as :class:`DetectionDataset`.
+    mask (h, w) uint8 that of the file, as evaluation needs it, with ``OTHER_INDEX`` where
+    the records have it. Index it as :class:`DetectionDataset`.
     """
 
     def __init__(

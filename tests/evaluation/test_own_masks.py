@@ -1,6 +1,6 @@
 """Covers evaluation/segmentation_evaluator.py, evaluation/report/segmentation.py.
 
-Every image has a mask of its own, and classes that a model does not know are not scored as if they were right.
+Every image has a mask of its own, and classes that a model does not know are not scored as right.
 """
 
 from __future__ import annotations
