@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pocketvision.core.files import replacing
 from pocketvision.core.resize import Image
-from pocketvision.core.structures import IGNORE_INDEX, Size
+from pocketvision.core.structures import IGNORE_INDEX, OTHER_INDEX, Size
 from pocketvision.core.text_labels import (
     Color as Color,
 )
@@ -169,9 +169,10 @@ def palette_for(class_names: Sequence[str | None]) -> tuple[Color, ...]:
 
 
 def color_mask(mask: Image, palette: Sequence[Color] = PALETTE) -> Image:
-    """Class indices (H, W) uint8 as colours (H, W, 3); ignored pixels (255) are dark grey."""
+    """Class indices (H, W) uint8 as colours (H, W, 3); ignored pixels (255) and those of
+    classes that the model does not know are dark grey."""
     table = np.array([palette[index % len(palette)] for index in range(256)], np.uint8)
-    table[IGNORE_INDEX] = IGNORED_COLOR
+    table[[OTHER_INDEX, IGNORE_INDEX]] = IGNORED_COLOR
     return table[mask]
 
 

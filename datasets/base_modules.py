@@ -264,7 +264,7 @@ class SegmentationDataModule(BaseDataModule[SegmentationRecords, SegmentationSam
     augmentation: SegmentationAugmentation | None = _SEGMENTATION
 
     def select(self, records: SegmentationRecords, split: str) -> SegmentationRecords:
-        return records.select(self.model_class_names or ())
+        return records.select(self.model_class_names or (), unknown="other")
 
     def dataset(self, split: str, *, train: bool) -> SegmentationDataset:
         augmentation = (self.augmentation or _UNCHANGED) if train else None

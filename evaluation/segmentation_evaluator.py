@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pocketvision.core.drawing import palette_for
 from pocketvision.core.files import replacing, write_json
+from pocketvision.core.new_files import unique_names
 from pocketvision.core.resize import Image
 from pocketvision.core.structures import SegmentationSamples, Size
 from pocketvision.datasets.records.annotations import SegmentationRecords
@@ -49,7 +50,9 @@ class SegmentationEvaluator:
     ) -> None:
         self.model, self.records, self.folder = model, records, folder
         self.metric = IoUMetric(model.class_names)
-        self.paths = dict(zip(records.image_ids.tolist(), records.image_paths, strict=True))
+        ids = records.image_ids.tolist()
+        self.paths = dict(zip(ids, records.image_paths, strict=True))
+        self.masks = dict(zip(ids, mask_names(records.image_paths), strict=True))
         self.shown: list[tuple[Tensor, Tensor, Tensor]] = []
         self.boundary: BoundaryIoUMetric | None = None
         self.cityscapes: CityscapesResults | None = None
@@ -117,7 +120,8 @@ class SegmentationEvaluator:
     def sections(self, metrics: dict[str, Any], samples: Samples) -> list[Section]:
         """Classes, confusion, and the worst and best images."""
         assert self.folder is not None
-        return segmentation_sections(self.metric, samples, metrics, self.images, self.folder / "masks")
+        files = {image_id: self.folder / "masks" / name for image_id, name in self.masks.items()}
+        return segmentation_sections(self.metric, samples, metrics, self.images, files)
 
     def _look_deeper(self, image_id: int, prediction: Tensor, truth: Tensor) -> None:
         assert self.boundary is not None
@@ -132,10 +136,11 @@ class SegmentationEvaluator:
         picture = PILImage.fromarray(prediction.numpy(), mode="P")
         palette = np.array(palette_for(self.model.class_names), dtype=np.uint8)
         picture.putpalette(palette.flatten().tolist())
-        with replacing(self.folder / "masks" / mask_name(self.paths[image_id])) as temporary:
+        with replacing(self.folder / "masks" / self.masks[image_id]) as temporary:
             picture.save(temporary, format="PNG")
 
 
-def mask_name(image_path: str) -> str:
-    """File name of the predicted mask of an image."""
-    return f"{Path(image_path).stem}.png"
+def mask_names(image_paths: Sequence[str]) -> list[str]:
+    """File names of the predicted masks of images: as the images, and no two the same."""
+    paths = map(Path, image_paths)
+    return [f"{name}.png" for name in unique_names((path.stem, path.parent.name) for path in paths)]

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvision.core.errors import InputError
-from pocketvision.core.structures import IGNORE_INDEX
+from pocketvision.core.structures import IGNORE_INDEX, OTHER_INDEX
 
 Boxes = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -136,7 +136,8 @@ class SegmentationRecords:
         mask_paths: N single-channel files.
         image_ids: (N,) int64.
         class_names: a None is a reserved slot that no pixel has.
-        lookup: (256,) uint8, mask value -> class index, 255 for ignored, 254 for unexpected values.
+        lookup: (256,) uint8, mask value -> class index, 255 for ignored, 253 for classes
+            that the model does not know, 254 for unexpected values.
         notes: counted warnings.
     """
 
@@ -150,8 +151,11 @@ class SegmentationRecords:
     def __len__(self) -> int:
         return len(self.image_paths)
 
-    def select(self, class_names: Sequence[str | None]) -> SegmentationRecords:
-        """The same masks as indices into ``class_names``; other classes of the data become 255.
+    def select(
+        self, class_names: Sequence[str | None], *, unknown: Literal["ignore", "other"] = "ignore"
+    ) -> SegmentationRecords:
+        """The same masks as indices into ``class_names``; other classes of the data become 255, or
+        ``OTHER_INDEX``, and a note names them.
 
         Raises:
             InputError: none of the names is a class of the data.
@@ -159,9 +163,20 @@ class SegmentationRecords:
         where = str(Path(self.mask_paths[0]).parent) if self.mask_paths else "The data"
         table = _new_labels(self.class_names, class_names, where)
         values = np.arange(256)
-        values[: len(table)] = np.where(table >= 0, table, IGNORE_INDEX)
+        is_other = np.array([name is not None for name in self.class_names]) & (table < 0)
+        has_room = len(class_names) <= OTHER_INDEX
+        beyond = OTHER_INDEX if unknown == "other" and has_room else IGNORE_INDEX
+        values[: len(table)] = np.where(table >= 0, table, np.where(is_other, beyond, IGNORE_INDEX))
         lookup = values[self.lookup].astype(np.uint8)
-        return replace(self, class_names=tuple(class_names), lookup=lookup)
+        notes = self.notes
+        if is_other.any():
+            names = [name for name, is_left in zip(self.class_names, is_other, strict=True) if is_left]
+            notes = (
+                *notes,
+                f"{len(names)} of the {len(table)} classes of the data are not among the model's: "
+                f"{_list(names)}. Their pixels are not learned, and in scores they are of no class.",
+            )
+        return replace(self, class_names=tuple(class_names), lookup=lookup, notes=notes)
 
     def to_classes(self, mask: Mask, path: str) -> Mask:
         """Class indices (H, W) of the raw mask (H, W) read from ``path``.

@@ -118,7 +118,11 @@ def find_images(data: Path, artifact: Artifact, limit: int = MAX_IMAGES) -> Imag
         if "class_names" in found.arguments:  # the masks have numbers only: take them for the model's
             found = replace(found, arguments={**found.arguments, "class_names": artifact.class_names})
         split = next((name for name in _SPLITS if name in found.splits), found.splits[0])
-        records = found.read(split).select(artifact.class_names)
+        raw = found.read(split)
+        if isinstance(raw, SegmentationRecords):
+            records: AnyRecords = raw.select(artifact.class_names, unknown="other")
+        else:
+            records = raw.select(artifact.class_names)
     except InputError as error:
         return _without_truth(data, limit, str(error))
     return images_of(records, f"{data}, split {split}", limit)
