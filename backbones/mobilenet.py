@@ -23,7 +23,7 @@ from pocketvision.core.structures import FeatureInfo, Features
 
 
 class MobileNet(nn.Module):
-    """(N, in_channels, H, W) normalised images -> :data:`Features`, finest first.
+    """(N, in_channels, H, W) normalized images -> :data:`Features`, finest first.
 
     ``c1``..``c5`` are the outputs of the last block at nominal stride 2..32; ``c4_expand`` the
     expanded tensor of the block after c4; ``c3_depthwise`` the last block of c3 after its depthwise

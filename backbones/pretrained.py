@@ -94,7 +94,7 @@ def rename_modules(state: StateDict, names: Mapping[str, str]) -> StateDict:
 def adapt_stem(weight: Tensor, in_channels: int) -> Tensor:
     """An RGB stem's weight (C, 3, k, k) for images of ``in_channels``: (C, in_channels, k, k).
 
-    One channel takes the sum over RGB, so a grey image gives what it gave as RGB. Others repeat R, G, B
+    One channel takes the sum over RGB, so a gray image gives what it gave as RGB. Others repeat R, G, B
     cyclically, scaled by 3 / in_channels: the same response to equal channels where their number is a
     multiple of three, about the same elsewhere. timm does likewise.
     """

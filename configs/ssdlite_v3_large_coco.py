@@ -34,7 +34,7 @@ def model(
     width_mult: float = 1.0,
     weights: str | Path | None = None,
 ) -> Detector:
-    """SSDLite on the reduced backbone, with anchors and normalisation as in torchvision."""
+    """SSDLite on the reduced backbone, with anchors and normalization as in torchvision."""
     backbone = mobilenet_v3_large(
         width_mult=width_mult,
         reduced_tail="detection",

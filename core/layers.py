@@ -140,7 +140,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class Normalize(nn.Module):
-    """uint8 or 0..255 float RGB images -> normalised float32: ``(x / 255 - mean) / std``."""
+    """uint8 or 0..255 float RGB images -> normalized float32: ``(x / 255 - mean) / std``."""
 
     mean: Tensor
     std: Tensor
@@ -160,7 +160,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def initialize(module: nn.Module, mode: Literal["kaiming", "normal"], std: float = 0.03) -> None:
-    """Initialise convolutions in place; BatchNorm starts as the identity and biases at 0.
+    """Initialize convolutions in place; BatchNorm starts as the identity and biases at 0.
 
     ``kaiming`` (fan out) is what torchvision's classifiers use, ``normal`` with ``std`` 0.03 what
     SSDLite's heads and extra blocks use, in TensorFlow and torchvision alike.

@@ -23,7 +23,7 @@ Library = Literal["torchvision", "timm"]
 
 
 class Backbone(Protocol):
-    """(N, 3, H, W) normalised float images -> features, declared beforehand in ``feature_info``.
+    """(N, 3, H, W) normalized float images -> features, declared beforehand in ``feature_info``.
 
     A pyramid is a backbone around another one, which it keeps as ``backbone``: weights that start a
     training and a learning rate of their own are for the innermost, see :func:`body_of`.
@@ -69,19 +69,19 @@ class BoxCoder(Protocol):
 
 
 class DetectionLoss(Protocol):
-    """Predictions and truth -> named scalars whose sum is minimised."""
+    """Predictions and truth -> named scalars whose sum is minimized."""
 
     def __call__(self, output: DetectionOutput, targets: list[BoxTarget]) -> dict[str, Tensor]: ...
 
 
 class SegmentationLoss(Protocol):
-    """Logits at the size of the masks and truth -> named scalars whose sum is minimised."""
+    """Logits at the size of the masks and truth -> named scalars whose sum is minimized."""
 
     def __call__(self, logits: Tensor, targets: list[MaskTarget]) -> dict[str, Tensor]: ...
 
 
 class ClassificationLoss(Protocol):
-    """class_logits (N, K) and truth -> named scalars whose sum is minimised."""
+    """class_logits (N, K) and truth -> named scalars whose sum is minimized."""
 
     def __call__(self, class_logits: Tensor, targets: list[ClassTarget]) -> dict[str, Tensor]: ...
 

@@ -174,7 +174,7 @@ def _count(model: str, image_size: Size) -> Cost:
 def _params(model: str, convention: CountingConvention) -> float:
     """Parameters as the source counts; the conventions are described beside their type."""
     parts = PARTS.get(convention, ("",))
-    counts = {True: 0, False: 0}  # of normalisation or not
+    counts = {True: 0, False: 0}  # of normalization or not
     for name, module in _reference(model).model.named_modules():
         if name.startswith(parts):
             own = sum(p.numel() for p in module.parameters(recurse=False))

@@ -144,7 +144,7 @@ def _deepest(backbone: BackboneChoice) -> str:
 
 
 class _WithoutValues(TorchFunctionMode):
-    """Leaves out random initialisation: without values it does nothing, but imports torch's compiler."""
+    """Leaves out random initialization: without values it does nothing, but imports torch's compiler."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(func, "__name__", "") in RANDOM:

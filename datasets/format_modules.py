@@ -43,7 +43,7 @@ class CocoDataModule(DetectionDataModule):
 
 
 class VocDataModule(DetectionDataModule):
-    """Pascal VOC; a training object with an unknown name is an error, as the name is probably misspelt."""
+    """Pascal VOC; a training object with an unknown name is an error, as the name is probably misspelled."""
 
     unknown_in_training: ClassVar[Literal["drop", "error"]] = "error"
 

@@ -55,7 +55,7 @@ def data_sheet(data: Any, num_images: int) -> Image:
 
 
 def tile(image: Tensor, target: _Target, class_names: tuple[str | None, ...]) -> Image:
-    """One sample (3, H, W) uint8 at the width of a tile with its boxes or mask; void is dark grey."""
+    """One sample (3, H, W) uint8 at the width of a tile with its boxes or mask; void is dark gray."""
     picture, scale = _enlarge(image, _TILE)
     if isinstance(target, BoxTarget):
         return draw_boxes(picture, target.boxes * scale, target.labels, class_names)
@@ -70,7 +70,7 @@ def tile(image: Tensor, target: _Target, class_names: tuple[str | None, ...]) ->
 def anchor_sheet(model: Detector, data: Any, loss: Any) -> tuple[Image, str]:
     """The first training image with boxes, with the anchors that learn its boxes, and a line about them.
 
-    Each box and its anchors have one colour: the truth is thick, its best anchor has its IoU written
+    Each box and its anchors have one color: the truth is thick, its best anchor has its IoU written
     beside it, the other positive ones are thin.
 
     Raises:

@@ -24,7 +24,7 @@ KINDS: dict[str, Kind] = {
     "image_rotated": Kind("warning", "EXIF turns the image", "rewritten upright, without the EXIF entry"),
     "image_cmyk": Kind("warning", "Image is CMYK", "rewritten as 8-bit RGB"),
     "image_16bit": Kind("warning", "Image has 16 bits a channel", "rewritten with 8 bits"),
-    "image_grey": Kind("info", "Image is grey"),
+    "image_grey": Kind("info", "Image is gray"),
     "image_format": Kind("warning", "Another format than the suffix says", "given the suffix of its format"),
     "image_unused": Kind("warning", "Image is in no annotation or list", "left out"),
     "size_differs": Kind(
@@ -70,7 +70,7 @@ KINDS: dict[str, Kind] = {
         "error", "Mask has another size than its image", "resized if its aspect ratio is right, else left out"
     ),
     "mask_jpeg": Kind("error", "Mask is a JPEG, whose values are smeared", "left out with its image"),
-    "mask_colors": Kind("error", "Mask has colours instead of class ids", "left out with its image"),
+    "mask_colors": Kind("error", "Mask has colors instead of class ids", "left out with its image"),
     "mask_unexpected": Kind("error", "Mask has unexpected ids", "these pixels become 255 (ignored)"),
     "mask_binary": Kind("warning", "Mask is 0/255, where 255 usually means ignored", "255 becomes class 1"),
     "mask_label_ids": Kind("error", "Mask has Cityscapes' label ids", "mapped to train ids"),

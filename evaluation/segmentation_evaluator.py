@@ -131,7 +131,7 @@ class SegmentationEvaluator:
             self.cityscapes.update(image_id, prediction.numpy())
 
     def _write_mask(self, image_id: int, prediction: Tensor) -> None:
-        """A PNG of class indices with a palette, so that it opens coloured everywhere."""
+        """A PNG of class indices with a palette, so that it opens colored everywhere."""
         assert self.folder is not None
         picture = PILImage.fromarray(prediction.numpy(), mode="P")
         palette = np.array(palette_for(self.model.class_names), dtype=np.uint8)

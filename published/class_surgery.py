@@ -25,7 +25,7 @@ class SurgeryReport(NamedTuple):
         heads = f"{self.num_layers} class head{'s' if self.num_layers != 1 else ''}"
         change = f"({self.num_old} -> {self.num_new} classes)"
         if not self.num_kept:
-            return f"{heads} re-initialised {change}"
+            return f"{heads} re-initialized {change}"
         return f"{heads} kept {self.num_kept} classes by name {change}"
 
 

@@ -116,7 +116,7 @@ def _load_whole(
 
 
 def _load_timm(model: VisionModel, state: StateDict, path: Path, facts: Mapping[str, Any]) -> Loaded:
-    """Load a classifier of timm's whole, or its backbone into a model that may normalise otherwise."""
+    """Load a classifier of timm's whole, or its backbone into a model that may normalize otherwise."""
     inputs = {key: facts[key] for key in PREPROCESSING if key in facts}
     if isinstance(model, Classifier):
         check_passport(model, inputs, path)

@@ -49,7 +49,7 @@ def parity_report(model: VisionModel, path: Path, nodes: Mapping[str, str]) -> s
 
 
 def _image(model: VisionModel) -> Tensor:
-    """A smooth image of the model's size, normalised."""
+    """A smooth image of the model's size, normalized."""
     coarse = torch.rand(1, 3, 12, 12, generator=torch.Generator().manual_seed(0)) * 255
     image = F.interpolate(coarse, model.resize.image_size, mode="bicubic").clamp(0, 255)
     normalized: Tensor = model.normalize(image.to(next(model.parameters()).device))

@@ -143,7 +143,7 @@ class VisionTask(L.LightningModule, Generic[_Samples]):
 
     @abstractmethod
     def losses(self, samples: _Samples) -> dict[str, Tensor]:
-        """Named scalars of a training batch; their sum is minimised."""
+        """Named scalars of a training batch; their sum is minimized."""
 
     def train(self, mode: bool = True) -> VisionTask[_Samples]:
         super().train(mode)

@@ -40,7 +40,7 @@ _FIXED = {
 
 
 class UnevenDDP(DDPStrategy):
-    """DDP whose validation does not synchronise: processes may score different numbers of batches."""
+    """DDP whose validation does not synchronize: processes may score different numbers of batches."""
 
     def validation_step(self, *args: object, **kwargs: object) -> STEP_OUTPUT:
         assert self.lightning_module is not None

@@ -1,4 +1,4 @@
-"""The part of ``export`` that quantises: where its images and scores come from."""
+"""The part of ``export`` that quantizes: where its images and scores come from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def add_int8_options(parser: argparse.ArgumentParser) -> None:
     """What --int8 and its kin are called."""
     group = parser.add_argument_group("int8")
-    group.add_argument("--int8", action="store_true", help="quantise weights and activations")
+    group.add_argument("--int8", action="store_true", help="quantize weights and activations")
     group.add_argument(
         "--calibration",
         type=Path,
@@ -50,7 +50,7 @@ def check_int8_options(arguments: argparse.Namespace) -> None:
 
 
 def write_int8(arguments: argparse.Namespace, model: VisionModel, options: ExportOptions) -> Path:
-    """Calibrate, quantise and write the file."""
+    """Calibrate, quantize and write the file."""
     from pocketvision.deploy.export.to_int8 import Limit, export_int8
     from pocketvision.deploy.runtimes.exported_models import predictor_of
     from pocketvision.deploy.runtimes.opening import open_runtime

@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     defaults = ", ".join(default_model(task) for task in get_args(TaskName))
     add("--model", help=f"with --data: {', '.join(own_models())} (default: {defaults})")
     add("--minutes", type=float, metavar="M", help="train as many steps as fit into M minutes in all")
-    add("--overfit", type=int, metavar="N", help="self-test: learn N images by heart; PASS, or where to look")
+    add("--overfit", type=int, metavar="N", help="self-test: overfit N images; PASS, or where to look")
     add("--run-dir", type=Path, help="new folder for the run (default: out/CONFIG/TIME)")
     add("--from", dest="source", metavar="RUN|FILE", help="start from these weights (model.weights=...)")
     add("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped")
@@ -179,7 +179,7 @@ def settle(
 
 
 def self_test(experiment: Experiment, num_images: int, read: AnyData | None) -> None:
-    """Learn a few images by heart; exit code 1 if that fails."""
+    """Overfit a few images; exit code 1 if that fails."""
     from pocketvision.tasks.overfit import overfit
 
     result = overfit(experiment, num_images, read)

@@ -125,7 +125,7 @@ def view(
 def _tile_window(
     size: Size, tile: Size, resize: Resize, touches_end: tuple[bool, bool], rng: np.random.Generator
 ) -> tuple[float, float, float, float]:
-    """What a quarter shows; where it is larger than the image, the image touches the mosaic's centre."""
+    """What a quarter shows; where it is larger than the image, the image touches the mosaic's center."""
     factor, content = rng.uniform(*_SCALE), resize.content_size(size)
     ends = []
     for axis, at_end in ((1, touches_end[0]), (0, touches_end[1])):

@@ -1,4 +1,4 @@
-"""SSD's zoom-out and min-IoU crop (arXiv:1512.02325, sec. 2.2 and 3.6), vectorised over the trials."""
+"""SSD's zoom-out and min-IoU crop (arXiv:1512.02325, sec. 2.2 and 3.6), vectorized over the trials."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def crop_window(
     """A random window (4,) inside ``window`` (4,) that keeps enough of some box of ``boxes`` (G, 4).
 
     With ``probability`` one of ``min_ious`` is drawn and ``trials`` windows with sides of at least
-    ``min_side`` are tried; where none holds a box's centre and overlaps such a box by that IoU, it is
+    ``min_side`` are tried; where none holds a box's center and overlaps such a box by that IoU, it is
     drawn again. Otherwise, and for an image without boxes, ``window`` itself is returned.
     """
     if not len(boxes):
@@ -68,7 +68,7 @@ def crop_window(
 
 
 def centers_inside(boxes: Boxes, windows: Windows) -> npt.NDArray[np.bool_]:
-    """Whether the centre of each box (G, 4) lies in each window (T, 4): (T, G)."""
+    """Whether the center of each box (G, 4) lies in each window (T, 4): (T, G)."""
     x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
     left, top, right, bottom = windows.T[:, :, None]
     inside: npt.NDArray[np.bool_] = (x > left) & (x < right) & (y > top) & (y < bottom)

@@ -32,7 +32,7 @@ _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _ENDS, _TAIL = ((_JPEG[:2], b"\xff\xd9"), (_PNG, b"IEND")), 64
 _NO_SIZE = (0xC4, 0xC8, 0xCC)
 _OPAQUE = (0, 2, 3)
-"""PNG's color types without alpha: grey, RGB and palette."""
+"""PNG's color types without alpha: gray, RGB and palette."""
 _MAKES_SPECIAL = (b"tRNS", b"acTL")
 _MAY_TURN = (b"eXIf", b"Raw profile type exif", b"tiff:Orientation")
 """Where a PNG may say how to turn it."""
@@ -53,7 +53,7 @@ class Header(NamedTuple):
     """What a file says.
 
     ``size`` is (height, width) as stored, before ``orientation`` turns it; ``is_plain`` tells that OpenCV
-    alone decodes it to what a person sees: 8 bits, opaque, grey or RGB.
+    alone decodes it to what a person sees: 8 bits, opaque, gray or RGB.
     """
 
     format: str

@@ -173,7 +173,7 @@ def _decode_plain(data: bytes, name: str, factor: int) -> Array:
     if image is None:
         raise InputError(why_unreadable(data, name))
     if not has_end(data):
-        # OpenCV fills the missing part of a truncated file with grey and says nothing.
+        # OpenCV fills the missing part of a truncated file with gray and says nothing.
         with opened(data, name) as whole:
             whole.load()
     return np.asarray(image if _RGB else cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Masks as colours, or with more than 8 bits -> masks of class ids."""
+"""Masks as colors, or with more than 8 bits -> masks of class ids."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class ClassTable:
 
 
 def class_table(root: Path) -> ClassTable | None:
-    """``classes.txt``, ``classes.csv`` or ``class_dict.csv``: a name a line, with or without its colour.
+    """``classes.txt``, ``classes.csv`` or ``class_dict.csv``: a name a line, with or without its color.
 
     Raises:
-        InputError: a line is wrong, or a name or colour is there twice.
+        InputError: a line is wrong, or a name or color is there twice.
     """
     file = next((root / name for name in _CLASS_FILES if is_file(root / name)), None)
     if file is None:
@@ -49,15 +49,15 @@ def class_table(root: Path) -> ClassTable | None:
         raise InputError(f"{file} must have one name a line, each once.")
     if colors and (len(colors) < len(names) or len(set(colors)) < len(names)):
         raise InputError(
-            f"{file} must have a colour of its own for every class (name,red,green,blue), or none."
+            f"{file} must have a color of its own for every class (name,red,green,blue), or none."
         )
     if any(not 0 <= value <= 255 for color in colors for value in color):
-        raise InputError(f"{file} has a colour that is not between 0 and 255: correct it.")
+        raise InputError(f"{file} has a color that is not between 0 and 255: correct it.")
     return ClassTable(file, names, tuple(colors))
 
 
 def _row(line: str) -> tuple[str, MaskColor | None]:
-    """Name and colour of ``name,r,g,b`` or ``name r g b``; a name may have spaces."""
+    """Name and color of ``name,r,g,b`` or ``name r g b``; a name may have spaces."""
     fields = next(csv.reader([line])) if "," in line else line.rsplit(maxsplit=3)
     values = [field.strip() for field in fields[1:4]]
     if len(values) < 3 or not all(
@@ -74,13 +74,13 @@ def as_class_ids(mask_paths: list[str], table: ClassTable | None) -> list[str]:
     Masks with one 8-bit channel stay, palettes too. What the first mask is holds for all.
 
     Raises:
-        InputError: a mask is broken, has a colour that is not in the table, or values above 255.
+        InputError: a mask is broken, has a color that is not in the table, or values above 255.
     """
     mode = _mode(mask_paths[0])
     colors = table.colors if table else ()
     if mode in _COLORED and not colors:
         raise InputError(
-            f"{mask_paths[0]} has colours: list them beside the names of the classes, as classes.csv in the "
+            f"{mask_paths[0]} has colors: list them beside the names of the classes, as classes.csv in the "
             "data folder with lines of name,red,green,blue, or convert the masks to class ids."
         )
     if mode not in (*_WIDE, *_COLORED):
@@ -97,7 +97,7 @@ def as_class_ids(mask_paths: list[str], table: ClassTable | None) -> list[str]:
 
 
 def _by_color(pixels: npt.NDArray[np.int64], table: ClassTable, path: str) -> Mask:
-    """(H, W, 3 or more) colours -> (H, W) indices into the table."""
+    """(H, W, 3 or more) colors -> (H, W) indices into the table."""
     codes = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
     known = np.array([red << 16 | green << 8 | blue for red, green, blue in table.colors])
     order = np.argsort(known)
@@ -107,8 +107,8 @@ def _by_color(pixels: npt.NDArray[np.int64], table: ClassTable, path: str) -> Ma
         row, column = np.argwhere(wrong)[0].tolist()
         color = ", ".join(str(value) for value in pixels[row, column, :3].tolist())
         raise InputError(
-            f"{path} has the colour ({color}) in {int(wrong.sum())} pixels, which {table.file} does not "
-            "list: add the colour, or correct the mask."
+            f"{path} has the color ({color}) in {int(wrong.sum())} pixels, which {table.file} does not "
+            "list: add the color, or correct the mask."
         )
     return order[place].astype(np.uint8)
 

@@ -1,6 +1,6 @@
 """A folder of images and a folder of masks (PNGs, same stem), with or without splits.
 
-Masks hold class ids, with or without a palette, colours of a table, or 0 and 255 for two classes.
+Masks hold class ids, with or without a palette, colors of a table, or 0 and 255 for two classes.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ def read_mask_folder(
 
     ``images`` + ``masks`` without splits go by lists ``{split}.txt`` of names, else the only split is
     ``all``. Class i has mask value i; 255 and ``ignore_ids`` are ignored. ``class_names`` None means:
-    the lines of ``classes.txt`` in ``root``. If these lines have colours (``name r g b`` or
-    ``name,r,g,b``, also as ``classes.csv``), colour masks are converted once, into the cache folder.
+    the lines of ``classes.txt`` in ``root``. If these lines have colors (``name r g b`` or
+    ``name,r,g,b``, also as ``classes.csv``), color masks are converted once, into the cache folder.
     With ``binary`` 255 is class 1; None looks at the masks if there are two classes. An image id is
     the rank of the image in its split, from 1.
 
     Raises:
-        InputError: the split, a mask or the class names are missing, or a colour is unknown.
+        InputError: the split, a mask or the class names are missing, or a color is unknown.
     """
     folder = existing_root(root)
     splits = mask_folder_splits(folder)

@@ -19,7 +19,7 @@ from pocketvision.deploy.runtimes.artifact import Artifact
 
 OPERATORS = ("Conv", "Gemm", "MatMul", "Add", "Mul", "Clip", "Relu", "HardSigmoid", "HardSwish", "ReduceMean")
 """What becomes int8. Not Concat and Reshape: what joins the levels of a detector would give its scores and
-boxes one scale. Not Sub and Div, which normalise the input."""
+boxes one scale. Not Sub and Div, which normalize the input."""
 
 
 class OnnxQuantizer:

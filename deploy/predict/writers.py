@@ -67,7 +67,7 @@ class PictureWriter:
 
 
 class MaskWriter:
-    """``masks/NAME.png``: class indices with a palette, which viewers show as colours."""
+    """``masks/NAME.png``: class indices with a palette, which viewers show as colors."""
 
     def __init__(self, names: OutputNames, class_names: Sequence[str | None]) -> None:
         self.names = names

@@ -44,7 +44,7 @@ class Artifact:
     """The metadata of an exported model, as JSON inside the file under the key ``pocketvision``.
 
     The graph takes ``images`` (N, 3, H, W) RGB, ``input_type`` uint8 or float32 in 0..255, and
-    normalises them itself: ``mean`` and ``std``, relative to 0..1, are for the reader. ``outputs`` are
+    normalizes them itself: ``mean`` and ``std``, relative to 0..1, are for the reader. ``outputs`` are
     its outputs in order. ``batch`` is the number of images that it takes, None for any. With
     ``has_dynamic_size`` it takes other sizes than ``resize.image_size`` too.
 

@@ -40,14 +40,14 @@ def check_content(facts: ImageFacts, findings: Findings, where: str = "") -> Non
         findings.add(facts.problem, path, sentence, where)
         return
     if facts.mode == "CMYK":
-        sentence = f"{path} is CMYK, whose colours differ from program to program: convert it to RGB."
+        sentence = f"{path} is CMYK, whose colors differ from program to program: convert it to RGB."
         findings.add("image_cmyk", path, sentence, where, path)
     if facts.bits > 8:
         sentence = f"{path} has {facts.bits} bits a channel, of which training uses the upper 8: convert it."
         findings.add("image_16bit", path, sentence, where, path)
     elif facts.mode in ("L", "LA", "1"):
         findings.add(
-            "image_grey", path, f"{path} is grey; it is read as RGB with equal channels.", where, path
+            "image_grey", path, f"{path} is gray; it is read as RGB with equal channels.", where, path
         )
     expected = facts.expected_format
     if expected and facts.format != expected:

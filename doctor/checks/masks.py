@@ -27,7 +27,7 @@ MANY_VOID_CROPS = 0.5
 class MaskFacts(NamedTuple):
     """What is known of a mask.
 
-    ``counts`` (256,) are pixels by value, None for colours; ``strange`` are colours, of those that
+    ``counts`` (256,) are pixels by value, None for colors; ``strange`` are colors, of those that
     no table has; ``void_crops`` is a share, 0 where nothing is void.
     """
 
@@ -70,7 +70,7 @@ def inspect_mask(
 def _strange_colors(
     pixels: npt.NDArray[np.uint8], colors: frozenset[tuple[int, int, int]]
 ) -> tuple[str, ...]:
-    """Colours of (H, W, 3) that are not among ``colors``."""
+    """Colors of (H, W, 3) that are not among ``colors``."""
     weights = np.array([1 << 16, 1 << 8, 1], dtype=np.int64)
     known = [red << 16 | green << 8 | blue for red, green, blue in colors]
     found = np.setdiff1d((pixels.astype(np.int64) * weights).sum(axis=-1), known)
@@ -129,14 +129,14 @@ def _of_pixels(facts: MaskFacts, data: RawSegmentation) -> list[tuple[str, bool,
         (
             "mask_unexpected",
             is_colored and bool(data.colors and strange),
-            f"has {len(facts.strange)} colours that the table of classes does not have, such as {strange}: "
+            f"has {len(facts.strange)} colors that the table of classes does not have, such as {strange}: "
             "correct them, or add the class.",
         ),
         (
             "mask_colors",
             is_colored and not data.colors,
             f"has pixels of type {facts.mode}, but a mask has one 8-bit channel with the class ids: "
-            "convert it, or write the colours into classes.txt (name r g b).",
+            "convert it, or write the colors into classes.txt (name r g b).",
         ),
     ]
 

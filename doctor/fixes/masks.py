@@ -73,7 +73,7 @@ def lookup_of(cause: str, data: RawSegmentation) -> IdTable:
 
 
 def _is_usable(mask: MaskFacts, data: RawSegmentation) -> bool:
-    """Ids, or colours of a table; not void all over."""
+    """Ids, or colors of a table; not void all over."""
     return (
         bool(data.colors and not mask.strange)
         if mask.counts is None

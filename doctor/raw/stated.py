@@ -125,7 +125,7 @@ class RawSegmentation:
     """A segmentation data set of image and mask files.
 
     ``values`` are the mask values that mean a class, ``ignored`` those that mean void; ``values`` None
-    means that nothing says how many classes there are. ``colors`` are those of a colour table, empty if
+    means that nothing says how many classes there are. ``colors`` are those of a color table, empty if
     there is none, and ``listings`` the files that list the images of a split.
     """
 

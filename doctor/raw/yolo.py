@@ -1,4 +1,4 @@
-"""YOLO's text files, line by line: class, centre and size as shares of the image."""
+"""YOLO's text files, line by line: class, center and size as shares of the image."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _box(
 
 
 def _values(fields: list[str]) -> StatedValues | None:
-    """Centre and size; of a polygon, those of the box around it."""
+    """Center and size; of a polygon, those of the box around it."""
     numbers = [number for number in map(parse_number, fields) if number is not None]
     if len(numbers) < len(fields) or not (len(fields) == 4 or (len(fields) >= 6 and len(fields) % 2 == 0)):
         return None

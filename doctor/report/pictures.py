@@ -66,7 +66,7 @@ def _with_boxes(image: Image.Image, scale: float, boxes: Sequence[FoundBox]) -> 
 
 
 def _with_mask(image: Image.Image, scale: float, file: str, path: str) -> tuple[Image.Image, float]:
-    """The image under the colours of its mask; as it is where the mask can't be read."""
+    """The image under the colors of its mask; as it is where the mask can't be read."""
     try:
         mask = match_mask(read_mask(file), path)
     except InputError:  # as above, or colors

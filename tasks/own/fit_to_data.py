@@ -61,7 +61,7 @@ def fit_anchors(train: DetectionRecords, image_size: Size) -> tuple[ExplicitAnch
 
 
 def _shape_iou(a: Shape, b: Shape) -> float:
-    """IoU of two shapes with the same centre."""
+    """IoU of two shapes with the same center."""
     overlap = min(a[0], b[0]) * min(a[1], b[1])
     return overlap / (a[0] * a[1] + b[0] * b[1] - overlap)
 

@@ -1,4 +1,4 @@
-"""Covers datasets/readers/detect_format.py: data sets as labelling tools and people leave them."""
+"""Covers datasets/readers/detect_format.py: data sets as labeling tools and people leave them."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from pocketvision.datasets import CocoDataModule, DetectionAugmentation
 from pocketvision.datasets.cores import default_num_workers, num_cores
 from pocketvision.datasets.sampling import use_one_thread
 
-# No flips and colours: a fresh process would need seconds to import albumentations.
+# No flips and colors: a fresh process would need seconds to import albumentations.
 GEOMETRY = DetectionAugmentation(horizontal_flip=0.0, photometric=False, mosaic=0.3)
 
 

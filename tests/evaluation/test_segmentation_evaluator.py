@@ -163,7 +163,7 @@ def test_other_masks_are_scored_compared_and_reported(tmp_path: Path, tiny: Call
 
 
 class Identity(nn.Module):
-    """A backbone that gives half-size colours."""
+    """A backbone that gives half-size colors."""
 
     feature_info: ClassVar = {"c1": FeatureInfo(3, 2)}
 
@@ -172,7 +172,7 @@ class Identity(nn.Module):
 
 
 class ColorHead(nn.Module):
-    """One convolution over the colours."""
+    """One convolution over the colors."""
 
     def __init__(self, feature_info: dict[str, FeatureInfo], num_classes: int) -> None:
         super().__init__()

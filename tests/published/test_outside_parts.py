@@ -79,9 +79,9 @@ def test_a_backbone_that_knows_its_names_takes_a_library_s_file(file: tuple[Path
 
 def test_its_stem_is_adapted_to_other_images(file: tuple[Path, dict[str, Tensor]]) -> None:
     path, theirs = file
-    grey = v4(NamedBackbone, in_chans=1)
-    load_pretrained(grey, path)
-    torch.testing.assert_close(grey.model.conv_stem.weight, theirs["conv_stem.weight"].sum(1, keepdim=True))
+    gray = v4(NamedBackbone, in_chans=1)
+    load_pretrained(gray, path)
+    torch.testing.assert_close(gray.model.conv_stem.weight, theirs["conv_stem.weight"].sum(1, keepdim=True))
 
 
 def test_one_that_does_not_is_refused_in_a_sentence(file: tuple[Path, dict[str, Tensor]]) -> None:

@@ -68,7 +68,7 @@ def test_boxes_of_a_mosaic_are_on_their_objects() -> None:
         assert image.shape == (96, 120, 3) and boxes.dtype == np.float32
         assert (boxes >= 0).all() and (boxes <= (120, 96, 120, 96)).all()
         assert_boxes_are_filled(image, boxes, labels)
-        total = (image[..., 0] > 60).sum()  # objects whose centre is outside their quarter have no box
+        total = (image[..., 0] > 60).sum()  # objects whose center is outside their quarter have no box
         assert total >= 0.7 * ((boxes[:, 2:] - boxes[:, :2]).prod(axis=1)).sum()
         seen |= set(labels.tolist())
         filled += (image == GREEN).all(axis=2).any()

@@ -1,6 +1,6 @@
 """Covers datasets/masks/colors.py, datasets/masks/values.py.
 
-Colour tables, lists and wide masks; the plain layouts are in test_segmentation.py.
+Color tables, lists and wide masks; the plain layouts are in test_segmentation.py.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def test_unknown_colour(colors: Path, write_mask: Write) -> None:
     pixels[..., 2], pixels[5, 7] = 200, (3, 2, 1)
     write_mask(colors / "masks" / "b.png", pixels)
     with pytest.raises(
-        InputError, match=r"b\.png has the colour \(1, 2, 3\) in 1 pixels, which .*classes\.txt"
+        InputError, match=r"b\.png has the color \(1, 2, 3\) in 1 pixels, which .*classes\.txt"
     ):
         read_mask_folder(colors, "all")
 
@@ -77,8 +77,8 @@ def test_unknown_colour(colors: Path, write_mask: Write) -> None:
     ("text", "words"),
     [
         ("sky 0 0 255\nsky 200 0 0", "one name a line, each once"),
-        ("sky 0 0 255\nroad 0 0 255", "a colour of its own"),
-        ("sky 0 0 255\nroad", "a colour of its own"),
+        ("sky 0 0 255\nroad 0 0 255", "a color of its own"),
+        ("sky 0 0 255\nroad", "a color of its own"),
         ("sky 0 0 256\nroad 1 1 1", "not between 0 and 255"),
         ("", "one name a line"),
     ],
@@ -91,7 +91,7 @@ def test_bad_table(colors: Path, text: str, words: str) -> None:
 
 def test_colours_without_table(colors: Path, write_mask: Write) -> None:
     (colors / "classes.txt").write_text("sky\nroad\n")
-    with pytest.raises(InputError, match=r"a\.png has colours: list them beside the names"):
+    with pytest.raises(InputError, match=r"a\.png has colors: list them beside the names"):
         read_mask_folder(colors, "all")
     (colors / "classes.txt").write_text("sky 0 0 255\nroad 200 0 0\n")
     write_mask(colors / "masks" / "b.png", np.zeros((40, 60), dtype=np.uint8))

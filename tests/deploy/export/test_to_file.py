@@ -62,7 +62,7 @@ def test_onnx_holds_weights_and_metadata_and_little_else(
 
 
 def test_padding_is_zero_after_the_mean(models: dict[str, VisionModel], exported: Exported) -> None:
-    """The first convolution's input is normalised in the graph: a black border differs from the padding."""
+    """The first convolution's input is normalized in the graph: a black border differs from the padding."""
     model = onnx.load(exported("segmentation", "onnx"))
     order = [node.op_type for node in model.graph.node][:5]
     assert order[:3] == ["Cast", "Sub", "Div"] and order[3] in ("Pad", "Conv")

@@ -133,11 +133,11 @@ def test_pillow_images_of_sixteen_bits_are_scaled_as_files_are(
 ) -> None:
     """Pillow itself would clip them: all white."""
     predictor = Predictor(TorchRuntime(models["classification"]))
-    grey = pictures[0][..., 0]
-    PillowImage.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    gray = pictures[0][..., 0]
+    PillowImage.fromarray(gray.astype(np.uint16) * 257).save(tmp_path / "deep.png")
     for image in (tmp_path / "deep.png", PillowImage.open(tmp_path / "deep.png")):
         seen = predictor(image).image
-        assert np.abs(seen.astype(int) - grey[..., None]).max() <= 1, image
+        assert np.abs(seen.astype(int) - gray[..., None]).max() <= 1, image
 
 
 def test_predictions_draw_save_and_become_plain_values(

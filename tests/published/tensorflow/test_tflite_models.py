@@ -36,7 +36,7 @@ STORED = {"float32": np.float32, "float16": np.float16, "uint8": np.uint8, "int8
 
 
 class Converter:
-    """Does to a graph what TensorFlow's converter does: folds BatchNorms, fuses activations, quantises.
+    """Does to a graph what TensorFlow's converter does: folds BatchNorms, fuses activations, quantizes.
 
     uint8 is the old kind: one scale a tensor, and no ReLU6 but outputs that can hold 0..6 only. int8 has
     a scale for each channel of a kernel, activations are fused.
