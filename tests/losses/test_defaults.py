@@ -1,4 +1,7 @@
-"""What losses are without arguments: as the papers have it, or as docs/results.md was measured."""
+"""Covers losses/cross_entropy.py, losses/focal.py, losses/matcher.py, losses/ssd.py.
+
+What losses are without arguments: as the papers have it, or as docs/results.md was measured.
+"""
 
 from __future__ import annotations
 

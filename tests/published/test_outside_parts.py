@@ -1,4 +1,7 @@
-"""Weights for parts from outside: their own names are asked for, and what they don't say is refused."""
+"""Covers published/convert.py, published/load.py.
+
+Weights for parts from outside: their own names are asked for, and what they don't say is refused.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Covers tools/check_plan.py.
+"""Covers runs/data_plan.py.
 
 The check-data command: reports, exit codes, configs, bad input; and that its cleaned copy trains.
 """

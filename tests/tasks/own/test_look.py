@@ -1,4 +1,4 @@
-"""Covers tasks/own/config_text.py, tasks/own/fit_to_data.py, tasks/own/found.py, tasks/own/models.py.
+"""Covers tasks/own/config_text.py, tasks/own/fit_to_data.py, tasks/own/found.py, tasks/own/settings.py.
 
 Training on a data set without a config: what is found, chosen and written.
 """
