@@ -8,6 +8,7 @@ Objects marked ``difficult`` are trained on, but evaluation ignores them, as the
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,16 +54,8 @@ def read_voc(root: str | Path, split: str) -> DetectionRecords:
     names = ordered_names(folder, labels)
     rank = {file: i for i, file in enumerate(all_files, start=1)}
     paths = [str(images[stem]) for stem in stems]
-    found, where, done = FoundBoxes(), [], Counted()
-    for owner, stem in enumerate(stems):
-        for number, item in enumerate(trees[files[stem]].iter("object"), start=1):
-            found.owners.append(owner)
-            found.boxes.append(object_box(item, files[stem], done))
-            found.labels.append(names.index(object_name(item, files[stem])))
-            found.crowd.append(False)
-            found.difficult.append((item.findtext("difficult") or "0").strip() == "1")
-            found.areas.append(None)
-            where.append(f"{files[stem]}, object {number}")
+    done = Counted()
+    found, where = _boxes([(files[stem], trees[files[stem]]) for stem in stems], names, done)
     records = assemble(
         found,
         where.__getitem__,
@@ -74,6 +67,23 @@ def read_voc(root: str | Path, split: str) -> DetectionRecords:
         category_ids=tuple(range(1, len(names) + 1)),
     )
     return replace(records, notes=(*done.lines(), *records.notes))
+
+
+def _boxes(
+    parsed: Sequence[tuple[Path, ET.Element]], names: tuple[str, ...], done: Counted
+) -> tuple[FoundBoxes, list[str]]:
+    """The objects of all images, and where each of them is written."""
+    found, where = FoundBoxes(), []
+    for owner, (file, tree) in enumerate(parsed):
+        for number, item in enumerate(tree.iter("object"), start=1):
+            found.owners.append(owner)
+            found.boxes.append(object_box(item, file, done))
+            found.labels.append(names.index(object_name(item, file)))
+            found.crowd.append(False)
+            found.difficult.append((item.findtext("difficult") or "0").strip() == "1")
+            found.areas.append(None)
+            where.append(f"{file}, object {number}")
+    return found, where
 
 
 def _size(tree: ET.Element, image_path: str) -> tuple[int, int]:

@@ -38,15 +38,7 @@ def read_yolo(root: str | Path, split: str) -> DetectionRecords:
     Raises:
         InputError: a file is missing or a line is wrong; the sentence names it.
     """
-    place = Path(root).expanduser()
-    layout = find_yolo(place)
-    if layout is None:
-        raise InputError(f"{place} is no YOLO data set: it needs a data.yaml, or folders images and labels.")
-    name = find_split(layout.sources, split)
-    if name is None and split in layout.broken:
-        raise InputError(layout.broken[split])
-    if name is None:
-        raise missing_split(layout.file, split, layout.sources)
+    layout, name = _find(Path(root).expanduser(), split)
     images = layout.images(name)
     if not images:
         raise empty_split(layout.sources[name][0], split)
@@ -69,6 +61,19 @@ def read_yolo(root: str | Path, split: str) -> DetectionRecords:
         category_ids=tuple(-1 if name is None else i for i, name in enumerate(layout.class_names)),
     )
     return replace(records, notes=(*done.lines(), *records.notes))
+
+
+def _find(place: Path, split: str) -> tuple[YoloLayout, str]:
+    """The layout of a data set, and its own name of a split."""
+    layout = find_yolo(place)
+    if layout is None:
+        raise InputError(f"{place} is no YOLO data set: it needs a data.yaml, or folders images and labels.")
+    name = find_split(layout.sources, split)
+    if name is None and split in layout.broken:
+        raise InputError(layout.broken[split])
+    if name is None:
+        raise missing_split(layout.file, split, layout.sources)
+    return layout, name
 
 
 def _boxes(

@@ -68,11 +68,7 @@ def auto_recipe(experiment: Experiment, minutes: float | None, read: AnyData | N
     recipe = derive(minutes=seconds / 60, seconds_per_step=speed.seconds_per_step)
     epochs = recipe.num_steps // speed.steps_per_epoch
     between = 0 if min(scorings, epochs) == 0 else math.ceil(epochs / scorings)
-    times = epochs // between if between else 0
-    line = (
-        f"scoring takes {speed.seconds_per_scoring:.3g} s: "
-        f"{f'{times} times' if times > 1 else 'once' if times else 'not'} while training, and once at the end"
-    )
+    line = _scoring_line(speed, epochs // between if between else 0)
     ending = f"training ends in time for {minutes:g} min in all: where steps take longer, there are fewer"
     return replace(
         recipe,
@@ -80,6 +76,11 @@ def auto_recipe(experiment: Experiment, minutes: float | None, read: AnyData | N
         derivation=(*recipe.derivation, line, ending),
         minutes=minutes_of_training(minutes, speed),
     )
+
+
+def _scoring_line(speed: Speed, times: int) -> str:
+    said = f"{times} times" if times > 1 else "once" if times else "not"
+    return f"scoring takes {speed.seconds_per_scoring:.3g} s: {said} while training, and once at the end"
 
 
 def auto_overrides(experiment: Experiment, recipe: TrainingRecipe) -> list[str]:
