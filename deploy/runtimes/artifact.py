@@ -17,9 +17,11 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.deploy.formats import InputType
+from pocketvision.deploy.runtimes.metadata import check_metadata
 from pocketvision.models import Detector, SSDPostprocess, VisionModel
 
 METADATA_KEY = "pocketvision"
+_MAX_REASON = 200
 FORMAT_VERSION = 1
 Box = tuple[float, float, float, float]
 OUTPUTS = {
@@ -116,11 +118,15 @@ class Artifact:
                 raise InputError(
                     f"{source} was exported by another version of pocketvision: export it again."
                 )
+            check_metadata(values)
             return _parse(values)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"{source} has broken metadata ({error}): export it again.") from error
+        except InputError:
+            raise
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError, ArithmeticError) as error:
+            reason = " ".join(str(error).split())[:_MAX_REASON] or type(error).__name__
+            if isinstance(error, KeyError):
+                reason = f"it lacks {reason}"
+            raise InputError(f"{source} has broken metadata ({reason}): export it again.") from error
 
 
 def _parse(values: dict[str, Any]) -> Artifact:
