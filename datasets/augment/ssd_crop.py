@@ -76,22 +76,30 @@ def centers_inside(boxes: Boxes, windows: Windows) -> npt.NDArray[np.bool_]:
 
 
 def boxes_in(boxes: Boxes, labels: Labels, window: Sequence[float]) -> tuple[Boxes, Labels]:
-    """Boxes (G, 4) whose centre is in ``window`` (4,), cut to it, but none with a side below one pixel."""
-    inside = centers_inside(boxes, np.array([window]))[0]
-    return _cut(boxes[inside], labels[inside], window)
+    """Boxes (G, 4) whose center is in ``window`` (4,), uncut; none that shows less than a pixel of a side there."""
+    chosen = centers_inside(boxes, np.array([window]))[0]
+    chosen &= _shown(_cut(boxes, window))
+    return boxes[chosen], labels[chosen]
 
 
 def clean_boxes(boxes: Boxes, labels: Labels, size: Size) -> tuple[Boxes, Labels]:
     """Clip boxes (G, 4) to an image of ``size`` and drop those with a side below one pixel."""
-    return _cut(boxes, labels, (0, 0, size[1], size[0]))
+    cut = _cut(boxes, (0, 0, size[1], size[0]))
+    keep = _shown(cut)
+    return cut[keep].astype(np.float32, copy=False), labels[keep]
 
 
-def _cut(boxes: Boxes, labels: Labels, window: Sequence[float]) -> tuple[Boxes, Labels]:
+def _cut(boxes: Boxes, window: Sequence[float]) -> Boxes:
     left, top, right, bottom = window
     low = np.array([left, top, left, top], dtype=np.float32)
-    cut = np.minimum(np.maximum(boxes, low), np.array([right, bottom, right, bottom], dtype=np.float32))
-    keep = (cut[:, 2] - cut[:, 0] >= 1) & (cut[:, 3] - cut[:, 1] >= 1)
-    return cut[keep].astype(np.float32, copy=False), labels[keep]
+    cut: Boxes = np.minimum(np.maximum(boxes, low), np.array([right, bottom, right, bottom], dtype=np.float32))
+    return cut
+
+
+def _shown(boxes: Boxes) -> npt.NDArray[np.bool_]:
+    """Which boxes (G, 4) have sides of at least one pixel."""
+    shown: npt.NDArray[np.bool_] = (boxes[:, 2:] - boxes[:, :2] >= 1).all(axis=1)
+    return shown
 
 
 def _draw(
