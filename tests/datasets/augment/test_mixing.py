@@ -16,6 +16,7 @@ from pocketvision.datasets.augment.mixing import (
     copy_paste,
     mixup,
     mosaic,
+    view,
 )
 from pocketvision.datasets.images.picture import Pixels
 
@@ -38,6 +39,23 @@ def assert_boxes_are_filled(image: np.ndarray, boxes: np.ndarray, labels: np.nda
         assert inside.size == 0 or (
             np.abs(np.median(inside[..., 0]) - 50 * label) <= 6 and inside[..., 1].max() < 20
         )
+
+
+@pytest.mark.parametrize("mode", ["stretch", "letterbox"])
+def test_boxes_cut_by_a_fractional_window_reach_as_far_as_what_is_shown(mode: str) -> None:
+    """Windows of a few pixels, enlarged twenty times: half a source pixel is ten pixels of the view."""
+    resize, rng = Resize((96, 120), mode=mode, interpolation="nearest"), np.random.default_rng(0)  # type: ignore[arg-type]
+    num_cut = 0
+    for _ in range(60):
+        left, top = rng.uniform(46, 50), rng.uniform(46, 50)
+        window = left, top, left + rng.uniform(4, 9), top + rng.uniform(4, 9)
+        image, boxes, _ = view(scene(250), window, resize, GREEN)
+        for box in boxes:
+            rows, columns = np.nonzero(image[..., 0] > 127)
+            shown = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+            np.testing.assert_allclose(box, shown, atol=0.51)
+            num_cut += 1
+    assert num_cut == 60
 
 
 def test_boxes_of_a_mosaic_are_on_their_objects() -> None:
