@@ -41,8 +41,13 @@ class DataModule(Protocol[_RecordsT]):
     def dataset(self, split: str, *, train: bool) -> SampleDataset[Any, Any, Any]:
         """The samples of a split, augmented if ``train``."""
 
-    def train_dataloader(self, max_epochs: int | None = None) -> DataLoader[Any]:
-        """Shuffled, augmented batches of a run of ``max_epochs``."""
+    def train_dataloader(
+        self, accumulated: int = 1, *, max_epochs: int | None = None, max_steps: int | None = None
+    ) -> DataLoader[Any]:
+        """Shuffled, augmented batches of ``accumulated`` times the batch size.
+
+        A run ends after ``max_epochs`` or ``max_steps``, whichever is first; None and -1 are no limit.
+        """
 
     def val_dataloader(self) -> DataLoader[Any]:
         """This process's share of the validation split."""

@@ -30,6 +30,7 @@ from pocketvision.core.protocols import HasLayers, body_of
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.evaluation.evaluate import Evaluator, make_evaluator
 from pocketvision.models import VisionModel
+from pocketvision.tasks.accumulation import losses_in_parts, split_batch
 from pocketvision.tasks.learning_rates import Schedule, lr_factor, parameter_groups
 from pocketvision.tasks.lightning_data import LightningData
 from pocketvision.tasks.quantization_aware import make_quantization_aware
@@ -148,8 +149,16 @@ class VisionTask(L.LightningModule):
         """Raise :class:`ValueError` where loss and model don't fit together."""
 
     @abstractmethod
+    def outputs(self, images: Tensor) -> Any:
+        """What the model makes of images (N, 3, H, W), for the loss."""
+
+    @abstractmethod
+    def losses_of(self, outputs: Any, targets: list[Any]) -> dict[str, Tensor]:
+        """Named scalars of outputs and truth; their sum is minimized."""
+
     def losses(self, samples: Any) -> dict[str, Tensor]:
-        """Named scalars of a training batch; their sum is minimised."""
+        """Named scalars of a training batch."""
+        return self.losses_of(self.outputs(samples.images), samples.targets)
 
     def setup(self, stage: str) -> None:
         # Before DDP lays out its buckets: gradients of other strides are rounded otherwise.
@@ -184,9 +193,13 @@ class VisionTask(L.LightningModule):
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))
 
     def training_step(self, samples: Any, batch_index: int) -> Tensor | None:
-        losses = self.losses(samples)
+        optimizer: Optimizer = self.trainer.optimizers[0]
+        optimizer.zero_grad()
+        parts = split_batch(samples, self.data_module.batch_size)
+        losses, last = losses_in_parts(self, parts, lambda loss: self.trainer.strategy.backward(loss, None))
         total = torch.stack(list(losses.values())).sum()
         if any_process(not bool(torch.isfinite(total)), total.device):
+            optimizer.zero_grad()
             self._skip(total, samples)
             return None
         self.num_skipped = 0
@@ -198,7 +211,10 @@ class VisionTask(L.LightningModule):
         row = dict(zip(names, values, strict=True)) | {"lr": rate, "epoch": self.current_epoch}
         for table in self.loggers:
             table.log_metrics(row, step=self.global_step)
-        return total
+        return last
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Any) -> None:
+        """Nothing: the gradients of a batch's first parts are there by now."""
 
     def _skip(self, total: Tensor, samples: Any) -> None:
         """Say which images a step was skipped for; raise where training can't go on so."""
@@ -271,14 +287,13 @@ class VisionTask(L.LightningModule):
         return {"fused": False} if is_fused and clips else {}
 
     def _total_batch(self) -> int:
-        trainer = self.trainer
-        return self.data_module.batch_size * trainer.world_size * trainer.accumulate_grad_batches
+        data: LightningData = self.trainer.datamodule  # type: ignore[attr-defined]
+        return data.loader_batch_size * self.trainer.world_size
 
     def _decay_steps(self) -> int:
         """Optimizer steps between two decays of the ``step`` schedule."""
         self.trainer.fit_loop.setup_data()  # else the number of batches is unknown where max_steps is given
-        steps_per_epoch = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
-        return max(1, round(self.decay_epochs * steps_per_epoch))
+        return max(1, round(self.decay_epochs * self.trainer.num_training_batches))
 
 
 def freeze(model: VisionModel, feature: str) -> None:

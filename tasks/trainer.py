@@ -71,6 +71,7 @@ def make_trainer(
         InputError: the machine does not have what ``trainer`` asks for.
     """
     options = dict(experiment.trainer)
+    options.pop("accumulate_grad_batches", None)  # the task splits larger batches itself
     if options.get("precision", "auto") == "auto":
         options["precision"] = "16-mixed" if torch.cuda.is_available() else "32-true"
     scored_share = options.get("limit_val_batches", 1.0)

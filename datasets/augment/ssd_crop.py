@@ -76,7 +76,7 @@ def centers_inside(boxes: Boxes, windows: Windows) -> npt.NDArray[np.bool_]:
 
 
 def boxes_in(boxes: Boxes, labels: Labels, window: Sequence[float]) -> tuple[Boxes, Labels]:
-    """Boxes (G, 4) whose center is in ``window`` (4,), uncut; none that shows less than a pixel of a side there."""
+    """Boxes (G, 4) whose center is in ``window`` (4,), uncut, if a pixel or more of each side is in it."""
     chosen = centers_inside(boxes, np.array([window]))[0]
     chosen &= _shown(_cut(boxes, window))
     return boxes[chosen], labels[chosen]
@@ -92,13 +92,15 @@ def clean_boxes(boxes: Boxes, labels: Labels, size: Size) -> tuple[Boxes, Labels
 def _cut(boxes: Boxes, window: Sequence[float]) -> Boxes:
     left, top, right, bottom = window
     low = np.array([left, top, left, top], dtype=np.float32)
-    cut: Boxes = np.minimum(np.maximum(boxes, low), np.array([right, bottom, right, bottom], dtype=np.float32))
+    high = np.array([right, bottom, right, bottom], dtype=np.float32)
+    cut: Boxes = np.minimum(np.maximum(boxes, low), high)
     return cut
 
 
 def _shown(boxes: Boxes) -> npt.NDArray[np.bool_]:
     """Which boxes (G, 4) have sides of at least one pixel."""
-    shown: npt.NDArray[np.bool_] = (boxes[:, 2:] - boxes[:, :2] >= 1).all(axis=1)
+    width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    shown: npt.NDArray[np.bool_] = (width >= 1) & (height >= 1)
     return shown
 
 
