@@ -89,7 +89,7 @@ def derive_recipe(
         "published weights" if pretrained else f"random weights, {RANDOM_FACTOR} times that on published ones"
     )
     lines += [
-        f"learning rate {lr:g} for AdamW: {LR:g} for {LR_BATCH} images, by the root of the batch, on {start}, "
+        f"learning rate {lr:g} for AdamW: {LR:g} for {LR_BATCH} images, by its root, on {start}, "
         f"{MAX_LR:g} at most",
         f"warm-up {warmup} steps: {_share(warmup, num_steps, 10, 'a tenth')}",
         f"weights are averaged over about {horizon} steps: {_share(horizon, num_steps, 20, 'a twentieth')}",
