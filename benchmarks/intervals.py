@@ -2,7 +2,7 @@
 
     python benchmarks/intervals.py [--repetitions 400] [--images 20 60 240]
 
-Detections of 24,000 pictures are simulated: boxes differ in how hard they are, and pictures too; scores
+Detections of 96,000 pictures are simulated: boxes differ in how hard they are, and pictures too; scores
 follow the IoU with noise, and false positives come with lower scores. Splits of it get the intervals that
 ``eval`` writes.
 """
@@ -20,7 +20,7 @@ from pocketvision.metrics.bootstrap import intervals
 from pocketvision.metrics.coco_arrays import IOU_THRESHOLDS
 from pocketvision.metrics.coco_resampled import MatchTable, ResampledAP
 
-POPULATION, BOXES_PER_IMAGE = 24_000, 3.0
+POPULATION, BOXES_PER_IMAGE = 96_000, 3.0
 SKILLS = (-0.45, 0.15, 0.8, 1.3, 1.7)
 """Mean log-odds of a detection's IoU: AP of about .11, .21, .36, .5 and .6."""
 

@@ -26,11 +26,11 @@ from pocketvision.core.distributed import (
     share_buffers,
 )
 from pocketvision.core.errors import InputError
-from pocketvision.core.protocols import HasLayers, body_of
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.evaluation.evaluate import Evaluator, make_evaluator
 from pocketvision.models import VisionModel
 from pocketvision.tasks.accumulation import losses_in_parts, split_batch
+from pocketvision.tasks.freezing import body_module, freeze
 from pocketvision.tasks.learning_rates import Schedule, lr_factor, parameter_groups
 from pocketvision.tasks.lightning_data import LightningData
 from pocketvision.tasks.quantization_aware import make_quantization_aware
@@ -122,7 +122,7 @@ class VisionTask(L.LightningModule):
         if freeze_until is not None:
             freeze(model, freeze_until)
         if freeze_norms:
-            layers.freeze_norms(_body(model))
+            layers.freeze_norms(body_module(model))
         self._check_values()
         self.check()
 
@@ -294,21 +294,3 @@ class VisionTask(L.LightningModule):
         """Optimizer steps between two decays of the ``step`` schedule."""
         self.trainer.fit_loop.setup_data()  # else the number of batches is unknown where max_steps is given
         return max(1, round(self.decay_epochs * self.trainer.num_training_batches))
-
-
-def freeze(model: VisionModel, feature: str) -> None:
-    """Stop what ``feature`` of the model's backbone is computed by from learning, statistics included."""
-    body = _body(model)
-    if not isinstance(body, HasLayers):
-        raise ValueError(
-            f"freeze_until is {feature!r}, but a {type(body).__name__} has no layers_until(): leave it out."
-        )
-    for layer in body.layers_until(feature):
-        layer.requires_grad_(False)
-        layers.freeze_norms(layer)
-
-
-def _body(model: VisionModel) -> nn.Module:
-    body = body_of(model.backbone)
-    assert isinstance(body, nn.Module)
-    return body
