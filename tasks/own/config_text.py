@@ -91,6 +91,8 @@ def _model(own: OwnData, recipe: TrainingRecipe, weights: str | None) -> dict[st
     values: dict[str, Any] = {"backbone": backbone, "image_size": own.image_size}
     if own.found.task == "segmentation":
         values |= {"head": family, "mode": own.fitted["mode"]}
+    if own.found.task == "detection":
+        values["max_detections"] = own.fitted["max_detections"]
     values |= {"norm_momentum": recipe.norm_momentum, "weights": weights}
     written = {key: _literal(value) for key, value in values.items()}
     return written | ({"anchors": "ANCHORS"} if "anchors" in own.fitted else {})

@@ -23,8 +23,8 @@ class OwnData:
         num_images: of each split that can be read, training and validation first.
         batch_size: chosen, or given.
         image_size: (height, width) of the model's input.
-        fitted: what is taken from the data: ``anchors`` and their ``ceiling`` for boxes; for masks
-            ``class_weights``, the ``mode`` of resizing and the ``crop_size`` of training.
+        fitted: what is taken from the data: ``anchors``, their ``ceiling`` and ``max_detections`` for
+            boxes; for masks ``class_weights``, the ``mode`` of resizing and the ``crop_size`` of training.
     """
 
     found: FoundData
@@ -52,4 +52,5 @@ class OwnData:
             ceiling = self.fitted["ceiling"]
             hint = "" if ceiling >= _GOOD_CEILING else "; a larger model.image_size would reach more"
             lines.append(f"anchors: fitted to the boxes; one reaches {ceiling:.1%} of them at IoU 0.5{hint}")
+            lines.append(f"at most {self.fitted['max_detections']} boxes a picture: model.max_detections")
         return [printable(line) for line in lines]
