@@ -89,7 +89,7 @@ def test_metrics_hold_intervals_and_the_best_thresholds(results: Path) -> None:
 def test_caps_that_cut_are_said(
     tiny: Callable[[str], Path], caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    """Two pictures of the split have two boxes; then one has 101 of a class."""
+    """The model gives one box a picture, where some have two; then one picture has 101 of a class."""
 
     class Limited(Canned):
         postprocess = SSDPostprocess(max_detections=1)
