@@ -210,6 +210,16 @@ def test_pairs_find_what_intervals_alone_do_not() -> None:
     assert (same.value, same.low, same.high, same.p_value) == (0, 0, 0, 1)
 
 
+@pytest.mark.parametrize(("gain", "expected"), [(1.0, 0.317), (2.0, 0.0455), (-1.5, 0.134)])
+def test_p_values_are_two_sided(gain: float, expected: float) -> None:
+    """Of a mean difference of some standard errors, as of the normal distribution."""
+    values = np.random.default_rng(0).normal(0, 1, 300)
+    values = (values - values.mean()) / values.std() + gain / np.sqrt(300)
+    found = differences(Mean(np.zeros(300)), Mean(values), 4000)["mean"]
+    assert found.p_value == pytest.approx(expected, rel=0.12)
+    assert found.high - found.low == pytest.approx(2 * 1.96 / np.sqrt(300), rel=0.06)
+
+
 def test_p_values_are_small_as_often_as_they_say() -> None:
     """Two models of the same quality differ significantly in about a twentieth of the cases."""
     random = np.random.default_rng(3)

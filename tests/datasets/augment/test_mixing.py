@@ -12,6 +12,7 @@ from pocketvision.datasets import CocoDataModule, DetectionAugmentation, Detecti
 from pocketvision.datasets.augment.mixing import (
     Annotated,
     MixedSample,
+    _free_place,
     _tile_window,
     copy_paste,
     mixup,
@@ -72,6 +73,36 @@ def test_boxes_of_a_mosaic_are_on_their_objects() -> None:
         seen |= set(labels.tolist())
         filled += (image == GREEN).all(axis=2).any()
     assert seen == {2, 3, 4, 5} and filled > 0
+
+
+def test_images_smaller_than_their_quarters_meet_in_the_middle() -> None:
+    """What is filled up lies at the outside: around the point where four images meet there is no green."""
+    resize = Resize((96, 120))
+    rng = np.random.default_rng(0)
+    filled = np.zeros(4)
+    for _ in range(60):
+        image, _, _ = mosaic([scene(level) for level in (100, 150, 200, 250)], resize, GREEN, rng)
+        green = (image == GREEN).all(axis=2)
+        # Centers lie between .3 and .7, and images have half their size at least.
+        inner = green[22:74, 28:92]
+        assert not inner.any()
+        filled += [green[:2].any(), green[-2:].any(), green[:, :2].any(), green[:, -2:].any()]
+    assert (filled > 5).all()
+
+
+def test_boxes_far_from_a_place_do_not_count_as_hidden() -> None:
+    """Apart in both directions, the product of the two distances is no area."""
+    boxes = np.array([[0, 0, 10, 10]], dtype=np.float32)
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        place = _free_place(boxes + 200, (20, 20), (100, 100), rng)
+        assert place is not None
+        expected = np.random.default_rng(seed)
+        top, left = (int(expected.integers(81)) for _ in range(2))
+        assert place == (left, top, left + 20, top + 20), "the first place is free"
+    crowded = np.array([[0, 0, 100, 100]], dtype=np.float32)
+    assert _free_place(crowded, (60, 60), (100, 100), np.random.default_rng(0)) is None
+    assert _free_place(crowded, (54, 54), (100, 100), np.random.default_rng(0)) is not None
 
 
 @pytest.mark.parametrize("mode", ["stretch", "letterbox"])
