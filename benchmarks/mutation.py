@@ -75,8 +75,8 @@ _OPERATORS = {
 }  # fmt: skip
 _NAMES = {
     "min": "max", "max": "min", "floor": "ceil", "ceil": "floor", "round": "int", "rint": "floor",
-    "any": "all", "all": "any", "minimum": "maximum", "maximum": "minimum", "argmax": "argmin", "amax": "amin",
-    "erode": "dilate", "dilate": "erode",
+    "any": "all", "all": "any", "minimum": "maximum", "maximum": "minimum", "argmax": "argmin",
+    "amax": "amin", "erode": "dilate", "dilate": "erode",
 }  # fmt: skip
 _LEFT_OUT = ("clamp", "clamp_", "clip", "abs", "square", "sqrt", "detach", "copy", "clone")
 """Methods whose call a mutant replaces by what they are called on."""

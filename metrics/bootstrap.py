@@ -5,9 +5,9 @@ so nothing is predicted or matched again. Two models are compared on the same re
 
 AP of a resample is higher than that of its images more often than not: precision is a running maximum, and
 a lucky image that is drawn twice counts at twice as many recalls. And quantiles of resamples lie too close
-together for few images. Intervals are therefore built from the resamples' bias and the jackknife's standard
-error (B. Efron, 1981), on the logit scale, with Student's t: benchmarks/intervals.py counts how often they
-hold the AP of the population.
+together for few images. Intervals are therefore built from the resamples' bias and the larger standard error
+of theirs and the jackknife's (B. Efron, 1981), on the logit scale, with Student's t: benchmarks/intervals.py
+counts how often they hold the AP of the population.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def intervals(score: Resampled, num_resamples: int = NUM_RESAMPLES, seed: int = 
     whole = score(np.ones(score.num_images, dtype=np.int64))
     samples, without = resample(score, num_resamples, seed), _jackknife(score, seed)
     return {
-        name: _interval(value, samples[name], without[name])
+        name: _interval(value, samples[name], without[name], score.num_images)
         for name, value in whole.items()
         if not np.isnan(value)
     }
@@ -117,13 +117,18 @@ def _jackknife(score: Resampled, seed: int) -> dict[str, NDArray[np.float64]]:
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
-def _interval(value: float, samples: NDArray[np.float64], without: NDArray[np.float64]) -> Interval:
+def _interval(
+    value: float, samples: NDArray[np.float64], without: NDArray[np.float64], num_images: int
+) -> Interval:
     """Of a metric, its resamples and its values without a group of images; both may hold NaN."""
     samples, without = samples[~np.isnan(samples)], without[~np.isnan(without)]
     if not 0 < value < 1 or len(without) < 2:
         return Interval(min(value, float(samples.min())), max(value, float(samples.max())))
     center = min(max(2 * value - float(samples.mean()), value / 2), (1 + value) / 2)
-    error = float(without.std()) * math.sqrt(len(without) - 1)
+    error = max(
+        float(without.std()) * math.sqrt(len(without) - 1),
+        float(samples.std()) * math.sqrt(num_images / (num_images - 1)),
+    )
     from scipy.special import stdtrit  # type: ignore[import-untyped]  # late: it takes as long as torch
 
     quantile = float(stdtrit(len(without) - 1, (1 + LEVEL) / 2))  # Student's t
