@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import ast
 import copy
+import importlib
 import importlib.machinery
 import json
 import os
@@ -188,11 +189,8 @@ def _run_tests(file: Path, tree: ast.Module, tests: Sequence[str]) -> None:
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 1)
     os.dup2(silent, 2)
-    options = ["-x", "-q", "-n", "0", "--tb=no", "-p", "no:cacheprovider"]
-    options += [
-        "-W",
-        "ignore::pytest.PytestAssertRewriteWarning",
-    ]  # libraries came before pytest
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    options = ["-o", "addopts=--import-mode=importlib", "-x", "-q", "--tb=no", "-p", "no:cacheprovider"]
     os._exit(int(pytest.main([*options, *(str(ROOT / test) for test in tests)])))
 
 
@@ -203,14 +201,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, help="survivors as JSON")
     arguments: Any = parser.parse_args(argv)
     sys.dont_write_bytecode = True
-    import cv2  # noqa: F401
-    import hypothesis  # noqa: F401
-    import pytest  # noqa: F401
-    import scipy.special  # noqa: F401
-    import torch
-    import torchvision  # noqa: F401
-
-    torch.set_num_threads(1)
+    for library in ("cv2", "hypothesis", "lightning", "pycocotools.cocoeval", "pytest", "torchvision"):
+        importlib.import_module(library)
     report: dict[str, Any] = {}
     for name in arguments.files:
         file, begin = (ROOT / name).resolve(), time.monotonic()

@@ -57,6 +57,10 @@ def test_an_overlap_of_exactly_the_threshold_matches(width: float, expected: int
     assert IoUMatcher(0.5)(*pad([boxes]), anchors).tolist() == [[0, expected]]
 
 
+def test_the_threshold_is_that_of_the_paper() -> None:
+    assert IoUMatcher() == IoUMatcher(0.5)
+
+
 def test_several_boxes_that_share_their_best_anchor() -> None:
     anchors = torch.tensor([[0.0, 0, 10, 10], [50, 50, 60, 60]])
     boxes = torch.tensor([[0.0, 0, 10, 9], [0, 0, 10, 10], [0, 0, 9, 9], [49, 49, 60, 60]])

@@ -108,6 +108,20 @@ def test_parts_train_what_the_whole_batch_does(case: str, size: int) -> None:
     assert error**0.5 < 1e-6 * sum(float(b.square().sum()) for b in whole) ** 0.5
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_one_image_is_enough_for_counting_the_truth(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, samples = CASES[case]()
+    seen, original = [], task.outputs
+
+    def outputs(images: Tensor) -> Any:
+        seen.append(len(images))
+        return original(images)
+
+    monkeypatch.setattr(task, "outputs", outputs)
+    losses_in_parts(task.train(), split_batch(samples, 3), Tensor.backward)
+    assert seen == ([3, 3, 1] if case == "hard" else [1, 1, 1]) + [3, 3, 1]
+
+
 def test_batch_norm_sees_every_part_once() -> None:
     torch.manual_seed(0)
     task, samples = CASES["hard"]()
