@@ -24,20 +24,23 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+DEFAULTS = "tests/losses/test_defaults.py"
 AUGMENT = ("tests/datasets/augment", "tests/datasets/test_detection.py")
 METRIC = ("tests/metrics/test_coco.py", "tests/metrics/test_coco_engine.py")
 TESTS: dict[str, Sequence[str]] = {
-    "core/boxes.py": ("tests/core/test_boxes.py",),
+    "core/boxes.py": ("tests/core/test_boxes.py", DEFAULTS),
     "core/anchors.py": ("tests/core/test_anchors.py",),
     "core/resize.py": ("tests/core/test_resize.py", "tests/core/test_label_map.py"),
     "core/label_map.py": ("tests/core/test_label_map.py",),
     "core/distributed.py": ("tests/core/test_distributed.py", "tests/tasks/test_accumulation.py"),
-    "losses/matcher.py": ("tests/losses/test_matcher.py",),
-    "losses/ssd.py": ("tests/losses/test_ssd.py",),
-    "losses/focal.py": ("tests/losses/test_focal.py",),
+    "losses/matcher.py": ("tests/losses/test_matcher.py", DEFAULTS),
+    "losses/ssd.py": ("tests/losses/test_ssd.py", DEFAULTS),
+    "losses/focal.py": ("tests/losses/test_focal.py", DEFAULTS),
     "losses/box_regression.py": ("tests/losses/test_box_regression.py",),
-    "losses/cross_entropy.py": ("tests/losses/test_cross_entropy.py",),
-    "losses/classification.py": ("tests/losses/test_classification.py",),
+    "losses/cross_entropy.py": (
+        "tests/losses/test_cross_entropy.py", "tests/losses/test_regions.py", DEFAULTS,
+    ),
+    "losses/classification.py": ("tests/losses/test_classification.py", DEFAULTS),
     "losses/regions.py": ("tests/losses/test_regions.py",),
     "metrics/accuracy.py": ("tests/metrics/test_accuracy.py",),
     "metrics/bootstrap.py": ("tests/metrics/test_bootstrap.py",),

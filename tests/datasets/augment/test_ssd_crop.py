@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pocketvision.datasets.augment.ssd_crop import boxes_in, crop_window, expand_window, jitter_window
+from pocketvision.datasets.augment.ssd_crop import (
+    boxes_in,
+    clean_boxes,
+    crop_window,
+    expand_window,
+    jitter_window,
+)
 
 WHOLE = np.array([0.0, 0.0, 401.0, 303.0])
 OPTIONS = {"probability": 1.0, "min_side": 0.3, "max_aspect_ratio": 2.0, "trials": 100}
@@ -69,6 +75,7 @@ def test_drawn_windows_spread_over_the_whole_image() -> None:
     sides = windows[:, 2:] - windows[:, :2]
     assert (windows[:, :2] >= 0).all() and (windows[:, 2:] <= (401, 303)).all()
     assert 0.28 < (sides / (401, 303)).min() < 0.33 and (sides / (401, 303)).max() > 0.97
+    assert (windows[:, :2].min(axis=0) == 0).all()
     ratios = sides[:, 0] / sides[:, 1]
     assert 1 / 1.55 < ratios.min() < 0.72 and 1.4 < ratios.max() < 1.55
 
@@ -81,3 +88,20 @@ def test_boxes_of_a_window() -> None:
     kept, labels = boxes_in(boxes, np.arange(5), (8, 8, 21, 21))
     assert labels.tolist() == [1, 4], "3 has its center on the border, 2 has half a pixel of width"
     assert (kept == boxes[labels]).all(), "uncut: what is shown decides where they end"
+
+
+def test_a_center_on_the_border_is_outside_and_a_side_of_one_pixel_is_enough() -> None:
+    window = (8, 8, 20, 20)
+    on_border = [[4, 10, 12, 14], [16, 10, 24, 14], [10, 4, 14, 12], [10, 16, 14, 24]]
+    assert len(boxes_in(np.array(on_border, dtype=np.float32), np.arange(4), window)[1]) == 0
+    sides = [[10, 10, 11, 14], [10, 10, 10.9, 14], [10, 10, 14, 11], [10, 10, 14, 10.9]]
+    assert boxes_in(np.array(sides, dtype=np.float32), np.arange(4), window)[1].tolist() == [0, 2]
+    assert clean_boxes(np.array(sides, dtype=np.float32), np.arange(4), (30, 30))[1].tolist() == [0, 2]
+
+
+def test_windows_of_the_smallest_images_have_an_area() -> None:
+    boxes = np.array([[0, 0, 2, 2]], dtype=np.float32)
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        window = crop_window(boxes, np.array([0.0, 0, 2, 2]), min_ious=(0.0,), rng=rng, **OPTIONS)  # type: ignore[arg-type]
+        assert (window[2:] > window[:2]).all()
