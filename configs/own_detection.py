@@ -48,10 +48,12 @@ def model(
     anchors: Anchors = ANCHORS,
     norm_momentum: float = 0.03,
     weights: str | Path | None = "imagenet",
+    max_detections: int = 100,
 ) -> Detector:
     """Taps at stride 8 (for small objects), 16 and 32, and one extra block at 64.
 
-    The backbone's last blocks are whole, not halved as in the paper: published ImageNet weights fit.
+    The backbone's last blocks are whole, not halved as in the paper: published ImageNet weights fit. Of
+    crowded pictures more than ``max_detections`` candidates of a class must enter NMS.
     """
     body = build_with(find_builder(backbone), TAPS, PLAIN_TAPS, weights=weights, norm_momentum=norm_momentum)
     return Detector(
@@ -60,7 +62,11 @@ def model(
         class_names=class_names,
         resize=Resize(image_size),
         anchors=anchors,
-        postprocess=SSDPostprocess(iou_threshold=0.5, max_detections=100),
+        postprocess=SSDPostprocess(
+            iou_threshold=0.5,
+            max_detections=max_detections,
+            candidates_per_class=max(300, 3 * max_detections),
+        ),
     )
 
 

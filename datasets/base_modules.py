@@ -34,7 +34,7 @@ from pocketvision.datasets.records.annotations import (
 from pocketvision.datasets.records.splits import SplitRecords, divide
 from pocketvision.datasets.records.stored import is_large, store
 from pocketvision.datasets.samples import SampleDataset
-from pocketvision.datasets.sampling import EpochSampler, ProcessShare, use_one_thread
+from pocketvision.datasets.sampling import EpochSampler, ProcessShare, num_epochs, use_one_thread
 from pocketvision.datasets.segmentation import SegmentationDataset, collate_segmentation
 
 ClassNames = Sequence[str | None]
@@ -180,10 +180,14 @@ class BaseDataModule(Generic[SplitRecords, _Samples]):
             self._selected[split] = selected
         return self._selected[split]
 
-    def train_dataloader(self, max_epochs: int | None = None) -> DataLoader[Any]:
-        """Shuffled, augmented batches of a run of ``max_epochs``; a last incomplete one is left out."""
+    def train_dataloader(
+        self, accumulated: int = 1, *, max_epochs: int | None = None, max_steps: int | None = None
+    ) -> DataLoader[Any]:
+        """Shuffled, augmented batches of ``accumulated`` times the batch size, the last one only if complete.
+
+        A run ends after ``max_epochs`` or ``max_steps``, whichever is first; None and -1 are no limit.
+        """
         dataset = self.dataset(self.train_split, train=True)
-        self.limit(dataset, max_epochs)
         self.loading.prepare(dataset, owner=self)
         if self.num_workers:
             # Forked workers inherit the import; each of them would pay the seconds otherwise.
@@ -191,10 +195,11 @@ class BaseDataModule(Generic[SplitRecords, _Samples]):
         sampler = EpochSampler(dataset, self.seed)
         # The loader is asked for before the epoch of a run that goes on is known.
         sampler.epoch, sampler.start = self._position
-        drop_last = len(sampler) >= self.batch_size
-        return DataLoader(
-            dataset, self.batch_size, sampler=sampler, drop_last=drop_last, **self._loader_options()
-        )
+        size = self.batch_size * accumulated
+        drop_last = len(sampler) >= size
+        steps_per_epoch = len(sampler) // size if drop_last else 1
+        self.limit(dataset, num_epochs(steps_per_epoch, max_epochs, max_steps))
+        return DataLoader(dataset, size, sampler=sampler, drop_last=drop_last, **self._loader_options())
 
     def val_dataloader(self) -> DataLoader[Any]:
         """This process's share of the validation split, in order."""
@@ -206,8 +211,8 @@ class BaseDataModule(Generic[SplitRecords, _Samples]):
         """All of a split in order, not augmented."""
         return DataLoader(self.dataset(split, train=False), self.eval_batch_size, **self._loader_options())
 
-    def limit(self, dataset: SampleDataset[Any, Any, Any], max_epochs: int | None) -> None:
-        """Tell training samples how long the run is; for augmentation that ends before it."""
+    def limit(self, dataset: SampleDataset[Any, Any, Any], num_epochs: int | None) -> None:
+        """Tell training samples how many epochs the run begins; for augmentation that ends before it."""
 
     def start_at(self, epoch: int, num_samples: int) -> None:
         """Let the next training loader begin after ``num_samples`` of the epoch, counted in each process."""
@@ -247,11 +252,14 @@ class DetectionDataModule(BaseDataModule[DetectionRecords, DetectionSamples]):
         augmentation = self.augmentation if train else None
         return DetectionDataset(self.records(split), self.connected_resize(), augmentation, seed=self.seed)
 
-    def limit(self, dataset: SampleDataset[Any, Any, Any], max_epochs: int | None) -> None:
-        if self.augmentation is None or max_epochs is None or max_epochs < 1:
+    def limit(self, dataset: SampleDataset[Any, Any, Any], num_epochs: int | None) -> None:
+        if self.augmentation is None or not self.augmentation.mixes or num_epochs is None:
             return
         if isinstance(dataset, DetectionDataset):
-            dataset.close_from = max_epochs - self.augmentation.close_epochs
+            dataset.close_from = num_epochs - self.augmentation.num_closed(num_epochs)
+            _log.info(
+                "mosaic, mixup and copy-paste are used in %d of %d epochs", dataset.close_from, num_epochs
+            )
 
 
 @dataclass(eq=False)

@@ -51,8 +51,13 @@ class DataModule(Protocol[_RecordsT, _SamplesT]):
     def batch(self, split: str, indices: Sequence[int], *, train: bool = False) -> _SamplesT:
         """Samples of a split by index, without a loader."""
 
-    def train_dataloader(self, max_epochs: int | None = None) -> Loader:
-        """Shuffled, augmented batches of a run of ``max_epochs``."""
+    def train_dataloader(
+        self, accumulated: int = 1, *, max_epochs: int | None = None, max_steps: int | None = None
+    ) -> Loader:
+        """Shuffled, augmented batches of ``accumulated`` times the batch size.
+
+        A run ends after ``max_epochs`` or ``max_steps``, whichever is first; None and -1 are no limit.
+        """
 
     def val_dataloader(self) -> Loader:
         """This process's share of the validation split."""

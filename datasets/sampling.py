@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,6 +37,12 @@ class EpochSampler(DistributedSampler[Any]):
         self.epoch += 1
         self.start = 0
         return ((epoch, index) for index in indices)
+
+
+def num_epochs(steps_per_epoch: int, max_epochs: int | None, max_steps: int | None) -> int | None:
+    """Epochs that a run begins; None if nothing limits it. None and -1 are no limit."""
+    limits = [max_epochs or -1, math.ceil((max_steps or -1) / steps_per_epoch)]
+    return min((limit for limit in limits if limit > 0), default=None)
 
 
 class ProcessShare(Sampler[int]):

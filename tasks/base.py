@@ -27,12 +27,13 @@ from pocketvision.core.distributed import (
     share_buffers,
 )
 from pocketvision.core.errors import InputError
-from pocketvision.core.protocols import body_of
 from pocketvision.core.structures import AnySamples
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.evaluation.evaluate import Evaluator, make_evaluator
 from pocketvision.models import VisionModel
-from pocketvision.tasks.learning_rates import Schedule, layers_until, lr_factor, parameter_groups
+from pocketvision.tasks.accumulation import losses_in_parts, split_batch
+from pocketvision.tasks.freezing import body_module, freeze
+from pocketvision.tasks.learning_rates import Schedule, lr_factor, parameter_groups
 from pocketvision.tasks.lightning_data import LightningData
 from pocketvision.tasks.options import check_options
 from pocketvision.tasks.quantization_aware import make_quantization_aware
@@ -130,7 +131,7 @@ class VisionTask(L.LightningModule, Generic[_Samples]):
         if feature is not None:
             freeze(self.model, feature)
         if norms:
-            layers.freeze_norms(body_of(self.model.backbone))
+            layers.freeze_norms(body_module(self.model))
 
     @property
     def data_module(self) -> AnyData:
@@ -142,13 +143,17 @@ class VisionTask(L.LightningModule, Generic[_Samples]):
         """Raise :class:`ValueError` where loss and model don't fit together."""
 
     @abstractmethod
-    def losses(self, samples: _Samples) -> dict[str, Tensor]:
-        """Named scalars of a training batch; their sum is minimized."""
+    def outputs(self, images: Tensor) -> Any:
+        """What the model makes of images (N, 3, H, W), for the loss."""
 
-    def train(self, mode: bool = True) -> VisionTask[_Samples]:
-        super().train(mode)
-        layers.settle_frozen_norms(self.model)
-        return self
+    @abstractmethod
+    def losses_of(self, outputs: Any, targets: list[Any]) -> dict[str, Tensor]:
+        """Named scalars of outputs and truth; their sum is minimized."""
+
+    def losses(self, samples: _Samples) -> dict[str, Tensor]:
+        """Named scalars of a training batch."""
+        batch: Any = samples
+        return self.losses_of(self.outputs(batch.images), batch.targets)
 
     def setup(self, stage: str) -> None:
         # Before DDP lays out its buckets: gradients of other strides are rounded otherwise.
@@ -183,9 +188,13 @@ class VisionTask(L.LightningModule, Generic[_Samples]):
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))
 
     def training_step(self, samples: _Samples, batch_index: int) -> Tensor | None:
-        losses = self.losses(samples)
+        optimizer: Optimizer = self.trainer.optimizers[0]
+        optimizer.zero_grad()
+        parts = split_batch(samples, self.data_module.batch_size)
+        losses, last = losses_in_parts(self, parts, lambda loss: self.trainer.strategy.backward(loss, None))
         total = torch.stack(list(losses.values())).sum()
         if any_process(not bool(torch.isfinite(total)), total.device):
+            optimizer.zero_grad()
             self._skip(total, samples)
             return None
         self.num_skipped = 0
@@ -197,7 +206,10 @@ class VisionTask(L.LightningModule, Generic[_Samples]):
         row = dict(zip(names, values, strict=True)) | {"lr": rate, "epoch": self.current_epoch}
         for table in self.loggers:
             table.log_metrics(row, step=self.global_step)
-        return total
+        return last
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Any) -> None:
+        """Nothing: the gradients of a batch's first parts are there by now."""
 
     def _skip(self, total: Tensor, samples: _Samples) -> None:
         """Say which images a step was skipped for; raise where training can't go on so."""
@@ -270,22 +282,14 @@ class VisionTask(L.LightningModule, Generic[_Samples]):
         return {"fused": False} if is_fused and clips else {}
 
     def _total_batch(self) -> int:
-        trainer = self.trainer
-        return self.data_module.batch_size * trainer.world_size * trainer.accumulate_grad_batches
+        data: LightningData = self.trainer.datamodule  # type: ignore[attr-defined]
+        return data.loader_batch_size * self.trainer.world_size
 
     def _decay_steps(self) -> int:
         """Optimizer steps between two decays of the ``step`` schedule."""
         self.trainer.fit_loop.setup_data()  # else the number of batches is unknown where max_steps is given
-        steps_per_epoch = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
-        return max(1, round(self.decay_epochs * steps_per_epoch))
+        return max(1, round(self.decay_epochs * self.trainer.num_training_batches))
 
 
 AnyTask = VisionTask[Any]
 """Of whichever samples."""
-
-
-def freeze(model: VisionModel, feature: str) -> None:
-    """Stop what ``feature`` of the model's backbone is computed by from learning, statistics included."""
-    for layer in layers_until(model, feature):
-        layer.requires_grad_(False)
-        layers.freeze_norms(layer)

@@ -116,8 +116,7 @@ class KeepLast(Checkpoint):
     the one for the best weights, what it keeps at the end of an epoch knows this epoch's score.
 
     The last step of an epoch is left to the epoch's end: a run that went on from there would skip the
-    epoch's validation. Between two optimizer steps, and while steps are skipped, there is nothing to
-    go on from either.
+    epoch's validation. While steps are skipped, there is nothing to go on from either.
     """
 
     def __init__(self, folder: Path, minutes: float, stopping: Stopping | None = None) -> None:
@@ -141,7 +140,7 @@ class KeepLast(Checkpoint):
         self.stopping.step_seconds, self.stepped_at = now - self.stepped_at, now
         done = batch_idx + 1
         is_last = done >= trainer.num_training_batches or trainer.global_step == trainer.max_steps
-        if is_last or done % trainer.accumulate_grad_batches or pl_module.num_skipped:
+        if is_last or pl_module.num_skipped:
             return
         is_due = now - self.saved_at >= self.seconds
         vote = max_over_processes(self.stopping.number or int(is_due), pl_module.device)

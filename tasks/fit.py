@@ -24,6 +24,7 @@ from pocketvision.models import VisionModel
 from pocketvision.runs.build import build, refusing_bad_values
 from pocketvision.runs.folder import Run, check_free, check_trainer
 from pocketvision.runs.passport import make_passport, training_facts
+from pocketvision.tasks.accumulation import num_accumulated
 from pocketvision.tasks.base import AnyTask
 from pocketvision.tasks.checkpoints import LAST, PREVIOUS, KeepBest, is_intact, newest_intact, step_of
 from pocketvision.tasks.curves import plot_curves
@@ -74,7 +75,8 @@ def fit(
         task: AnyTask = experiment.task(model=model)
         task.optimizer(task.parameter_groups())
         # Bad data and values are reported before a folder is made.
-        data.records(data.val_split), data.eval_dataloader(data.val_split), data.train_dataloader()
+        data.records(data.val_split), data.eval_dataloader(data.val_split)
+        data.train_dataloader(num_accumulated(experiment.trainer))
         make_trainer(experiment, task, folder)
     if is_first_process():
         write_fingerprint(Run.create(folder, config_files, overrides, model.class_names), data)
@@ -165,9 +167,8 @@ def attempt_until_done(
             )
         stopping.partners = partial(getattr, trainer.strategy.launcher, "procs", ())
         try:
-            trainer.fit(
-                task, datamodule=for_lightning(data), ckpt_path=recovery.checkpoint, weights_only=True
-            )
+            lightning_data = for_lightning(data, num_accumulated(recovery.experiment.trainer))
+            trainer.fit(task, datamodule=lightning_data, ckpt_path=recovery.checkpoint, weights_only=True)
             return finish(recovery.experiment, folder, model, data, trainer, task, best)
         except Exception as error:
             try:
@@ -234,7 +235,7 @@ def last_is_better(trainer: L.Trainer, task: AnyTask, data: AnyData, best: KeepB
     """Score the last weights if they were not scored; they become the best if they are."""
     if best.best_model_score is None or best.scored_step == trainer.global_step:
         return False
-    scores = trainer.validate(task, datamodule=for_lightning(data), verbose=False)[0]
+    scores = trainer.validate(task, datamodule=for_lightning(data, 1), verbose=False)[0]
     if scores[f"val/{task.metric}"] <= float(best.best_model_score):
         return False
     trainer.save_checkpoint(best.best_model_path)

@@ -32,7 +32,7 @@ class ShowProgress(L.Callback):
         score = trainer.callback_metrics.get(f"val/{pl_module.metric}")
         if score is not None:
             note += f", {pl_module.metric} {score:.3f}"
-        self.progress.factor = len(batch.targets) * trainer.world_size * trainer.accumulate_grad_batches
+        self.progress.factor = len(batch.targets) * trainer.world_size
         self.progress.advance(trainer.global_step - self.progress.done, note)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

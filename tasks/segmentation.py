@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from pocketvision.core.protocols import SegmentationLoss
-from pocketvision.core.structures import SegmentationSamples
+from pocketvision.core.structures import MaskTarget, SegmentationSamples
 from pocketvision.models import Segmenter
 from pocketvision.tasks.base import VisionTask
 
@@ -52,12 +52,15 @@ class SegmentationTask(VisionTask[SegmentationSamples]):
                 f"{len(self.model.class_names)} classes: give one a class, or None."
             )
 
-    def losses(self, samples: SegmentationSamples) -> dict[str, Tensor]:
-        images = samples.images.to(memory_format=torch.channels_last)
+    def outputs(self, images: Tensor) -> dict[str, Tensor]:
+        return self.model.forward_all(images.to(memory_format=torch.channels_last))
+
+    def losses_of(self, outputs: dict[str, Tensor], targets: list[MaskTarget]) -> dict[str, Tensor]:
         losses: dict[str, Tensor] = {}
-        for output, logits in self.model.forward_all(images).items():
-            logits = F.interpolate(logits, images.shape[-2:], mode="bilinear", align_corners=False)
-            named = self.loss(logits, samples.targets)
+        for output, logits in outputs.items():
+            size = targets[0].mask.shape[-2:]
+            logits = F.interpolate(logits, size, mode="bilinear", align_corners=False)
+            named = self.loss(logits, targets)
             if output == "auxiliary":
                 named = {f"auxiliary_{k}": v * self.auxiliary_weight for k, v in named.items()}
             losses |= named

@@ -81,6 +81,7 @@ def make_trainer(
         InputError: the machine does not have what ``trainer`` asks for.
     """
     options = checked_options(experiment.trainer)
+    options.pop("accumulate_grad_batches", None)  # the task splits larger batches itself
     if budget is not None:
         if _is_parallel(options):
             raise InputError("minutes is for one process: give trainer.max_steps instead for several.")

@@ -52,7 +52,8 @@ class DetectionAugmentation:
             instead of the zoom out; (1, 1) leaves it out.
         mosaic, mixup, copy_paste: probabilities of mixing in other images, for small data sets; see
             :mod:`pocketvision.datasets.augment.mixing`. A mosaic takes the place of zoom and crop.
-        close_epochs: the last epochs of a training do without mixing, so that it ends on real images.
+        close_epochs: the last epochs of a training do without mixing, so that it ends on real images; at
+            most half of them.
     """
 
     expand_probability: float = 0.5
@@ -82,6 +83,10 @@ class DetectionAugmentation:
     def mixes(self) -> bool:
         """Whether other images are needed."""
         return max(self.mosaic, self.mixup, self.copy_paste) > 0
+
+    def num_closed(self, num_epochs: int) -> int:
+        """How many of the epochs of a run do without mixing."""
+        return min(self.close_epochs, num_epochs // 2)
 
     def kept_size(self, resize: Resize) -> Size:
         """Size (height, width) of an image beyond which nothing that is drawn gains from more pixels."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from pocketvision.core.anchors import ExplicitAnchors, Shape
@@ -26,6 +28,7 @@ from pocketvision.doctor.anchors.suggested import assign, cluster_shapes, sugges
 STRIDES = (8, 16, 32, 64)
 """Of the maps of ``own_detection``."""
 
+MIN_DETECTIONS, _CROWDED_MARGIN = 100, 1.5
 _MAX_PIXELS, _SIDE_STEP, _CROP_SHARE = 512 * 768, 8, 0.8
 _MAX_LOOKED_AT, _MAX_BOXES = 100, 50_000
 _NUM_CLUSTERS, _MAX_LIKENESS = 12, 0.75
@@ -58,6 +61,13 @@ def fit_anchors(train: DetectionRecords, image_size: Size) -> tuple[ExplicitAnch
     layout = AnchorLayout("own", assign(in_order, image_size, STRIDES), STRIDES)
     assert isinstance(layout.anchors, ExplicitAnchors)
     return layout.anchors, float((best_iou(resized, layout, image_size) >= IOU_THRESHOLD).mean())
+
+
+def fit_max_detections(train: DetectionRecords) -> int:
+    """Boxes that a model may give a picture: half as many again as any training picture has, at least 100."""
+    owners = np.repeat(np.arange(len(train)), np.diff(train.offsets))[~np.asarray(train.crowd)]
+    most = int(np.bincount(owners, minlength=1).max())
+    return max(MIN_DETECTIONS, math.ceil(most * _CROWDED_MARGIN / 10) * 10)
 
 
 def _shape_iou(a: Shape, b: Shape) -> float:

@@ -23,6 +23,7 @@ class Fitted:
         ceiling: share of the boxes that an anchor overlaps by 0.5.
         class_weights: for masks, of mean 1.
         mode: of resizing images with masks.
+        max_detections: boxes that a picture may get.
         crop_size: (height, width) of training crops of images with masks.
     """
 
@@ -30,6 +31,7 @@ class Fitted:
     ceiling: float | None = None
     class_weights: tuple[float, ...] | None = None
     mode: str | None = None
+    max_detections: int | None = None
     crop_size: Size | None = None
 
 
@@ -73,4 +75,5 @@ class OwnData:
         if ceiling is not None:
             hint = "" if ceiling >= _GOOD_CEILING else "; a larger model.image_size would reach more"
             lines.append(f"anchors: fitted to the boxes; one reaches {ceiling:.1%} of them at IoU 0.5{hint}")
+            lines.append(f"at most {self.fitted.max_detections} boxes a picture: model.max_detections")
         return [printable(line) for line in lines]

@@ -21,7 +21,13 @@ from pocketvision.datasets.records.annotations import AnyRecords, DetectionRecor
 from pocketvision.runs.build import build, build_model, refusing_bad_values
 from pocketvision.runs.folder import override
 from pocketvision.tasks.own.config_text import config_text
-from pocketvision.tasks.own.fit_to_data import class_weights, crop_size, fit_anchors, fit_size
+from pocketvision.tasks.own.fit_to_data import (
+    class_weights,
+    crop_size,
+    fit_anchors,
+    fit_max_detections,
+    fit_size,
+)
 from pocketvision.tasks.own.found import Fitted, OwnData
 from pocketvision.tasks.own.recipe import TrainingRecipe, choose_batch_size, derive_recipe
 from pocketvision.tasks.own.settings import own_experiment
@@ -143,7 +149,8 @@ def _fit(train: AnyRecords, image_size: Size | None) -> tuple[Size, Fitted]:
     if isinstance(train, DetectionRecords):
         size = image_size or (320, 320)
         anchors, ceiling = fit_anchors(train, size)
-        return size, Fitted(anchors=anchors, ceiling=ceiling)
+        most = fit_max_detections(train)
+        return size, Fitted(anchors=anchors, ceiling=ceiling, max_detections=most)
     if isinstance(train, SegmentationRecords):
         size, mode = fit_size(train)
         size = image_size or size

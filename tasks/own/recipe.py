@@ -8,11 +8,14 @@ from typing import get_args
 
 from pocketvision.core.registered import TaskName
 
-EPOCHS, FEW_IMAGES, MAX_EPOCHS, MIN_STEPS = 60, 1000, 300, 300
-"""Epochs for ``FEW_IMAGES`` or more; fewer images are seen more often, as the square root of their number."""
+EPOCHS, FEW_IMAGES, MANY_IMAGES, MAX_EPOCHS, MIN_STEPS = 60, 1000, 5000, 300, 300
+"""Epochs from ``FEW_IMAGES`` to ``MANY_IMAGES``; fewer images are seen more often, as the square root of
+their number, up to ``MAX_EPOCHS``, and more of them less often, unless the weights are random."""
 
-LR, LR_BATCH = 1e-3, 8
+LR, LR_BATCH, MAX_LR = 1e-3, 8, 4e-3
 """AdamW's rate for a batch of 8 on published weights, as in ``ssdlite_v2_bccd`` and ``lraspp_v2_camvid``."""
+RANDOM_FACTOR = 2
+"""On the rate for random weights: between what was tried, 1e-3 for 8 and, in ``quickstart``, 4e-3 for 16."""
 
 BATCH_LIMITS: dict[TaskName, int] = {"detection": 32, "segmentation": 8, "classification": 64}
 FREEZE_FEATURES = ("c2", "c3")
@@ -107,18 +110,20 @@ def _check(
 
 
 def _learning_rate(batch_size: int, pretrained: bool) -> float:
-    lr = LR * math.sqrt(batch_size / LR_BATCH) * (1 if pretrained else 4)
-    return float(f"{min(max(lr, 2.5e-4), 1e-2):.2g}")
+    lr = LR * math.sqrt(batch_size / LR_BATCH) * (1 if pretrained else RANDOM_FACTOR)
+    return float(f"{min(max(lr, 2.5e-4), MAX_LR):.2g}")
 
 
 def _reasons(recipe: TrainingRecipe, horizon: int, num_images: int, pretrained: bool) -> list[str]:
     """One line for a person for every value but the number of steps."""
-    start = "published weights" if pretrained else "random weights, four times that on published ones"
+    factor = f"random weights, {RANDOM_FACTOR} times that on published ones"
+    start = "published weights" if pretrained else factor
+    steps, warmup = recipe.num_steps, recipe.warmup_steps
     return [
-        f"learning rate {recipe.lr:g} for AdamW: {LR:g} for {LR_BATCH} images, by the root of the batch, "
-        f"on {start}",
-        f"warm-up {recipe.warmup_steps} steps: a tenth of the run, 1000 at most",
-        f"weights are averaged over about {horizon} steps: a twentieth of the run",
+        f"learning rate {recipe.lr:g} for AdamW: {LR:g} for {LR_BATCH} images, by its root, on {start}, "
+        f"{MAX_LR:g} at most",
+        f"warm-up {warmup} steps: {_share(warmup, steps, 10, 'a tenth')}",
+        f"weights are averaged over about {horizon} steps: {_share(horizon, steps, 20, 'a twentieth')}",
         f"BatchNorm momentum {recipe.norm_momentum:g}: statistics must keep up with a run of "
         f"{recipe.num_steps} steps",
         f"frozen: {_frozen(recipe, num_images, pretrained)}",
@@ -135,14 +140,25 @@ def _num_steps(
     num_images: int, num_classes: int, steps_per_epoch: int, pretrained: bool
 ) -> tuple[int, list[str]]:
     """Whole epochs, and how they were found."""
-    epochs = EPOCHS * max(1.0, math.sqrt(FEW_IMAGES / num_images))
-    epochs *= 1 + 0.1 * max(0.0, math.log2(num_classes / 20))
-    epochs = min(MAX_EPOCHS, round(epochs * (1 if pretrained else 2)))
-    wanted = max(epochs, math.ceil(MIN_STEPS / steps_per_epoch))
+    epochs = min(MAX_EPOCHS, EPOCHS * max(1.0, math.sqrt(FEW_IMAGES / num_images)))
+    if pretrained:
+        epochs *= min(1.0, math.sqrt(MANY_IMAGES / num_images))
+    longer = (1 + 0.1 * max(0.0, math.log2(num_classes / 20))) * (1 if pretrained else 2)
+    wanted = math.ceil(max(epochs * longer, MIN_STEPS * longer / steps_per_epoch))
     reason = f"{EPOCHS} epochs, more for less than {FEW_IMAGES} images, many classes or random weights"
+    if pretrained:
+        reason += f", less for more than {MANY_IMAGES} images"
     return wanted * steps_per_epoch, [
         f"{wanted * steps_per_epoch} steps = {wanted} epochs of {steps_per_epoch}: {reason}"
     ]
+
+
+def _share(steps: int, num_steps: int, divisor: int, name: str) -> str:
+    """How a number of steps came about that is a share of the run within limits."""
+    if steps == num_steps // divisor:
+        return f"{name} of the run"
+    bound = "the least" if steps > num_steps / divisor else "the most"
+    return f"{bound}, {name} of the run is {num_steps / divisor:.3g}"
 
 
 def _fit_time(

@@ -40,6 +40,8 @@ def own_settings(own: OwnData, recipe: TrainingRecipe, weights: str | None) -> O
     if own.fitted.mode is not None:
         model["mode"] = own.fitted.mode
     model |= {"norm_momentum": recipe.norm_momentum, "weights": weights}
+    if own.fitted.max_detections is not None:
+        model["max_detections"] = own.fitted.max_detections
     if own.fitted.anchors is not None:
         model["anchors"] = own.fitted.anchors
     decay = _WEIGHT_DECAY[own.found.task]

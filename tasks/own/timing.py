@@ -21,6 +21,7 @@ from pocketvision.datasets.data_module import AnyData
 from pocketvision.evaluation.evaluate import make_evaluator
 from pocketvision.models import Classifier, Detector, VisionModel
 from pocketvision.runs.build import build, refusing_bad_values
+from pocketvision.tasks.accumulation import losses_in_parts, num_accumulated, split_batch
 from pocketvision.tasks.base import AnyTask
 from pocketvision.tasks.learning_rates import can_freeze
 from pocketvision.tasks.own.recipe import FREEZE_FEATURES, SPARE_TIME, TrainingRecipe, derive_recipe
@@ -170,21 +171,21 @@ def measure(experiment: Experiment, model: VisionModel, data: AnyData) -> Speed:
 
     def step(samples: Any) -> None:
         with torch.autocast(device.type, torch.float16, enabled=device.type == "cuda"):
-            loss = torch.stack(list(task.losses(move_data_to_device(samples, device)).values())).sum()
+            parts = split_batch(move_data_to_device(samples, device), data.batch_size)
+            _, loss = losses_in_parts(task, parts, torch.Tensor.backward)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
         loss.item()  # waits for the device
 
-    loader = data.train_dataloader()
-    accumulated = options.get("accumulate_grad_batches", 1)
+    loader = data.train_dataloader(num_accumulated(options))
     endless = itertools.chain.from_iterable(itertools.repeat(loader))
-    per_batch = _time(step, endless, _WARM_UP, _MEASURED)
+    per_step = _time(step, endless, _WARM_UP, _MEASURED)
     model.eval()
     evaluator = make_evaluator(model, data.records(data.val_split))
     val_loader = data.eval_dataloader(data.val_split)
     per_val_batch = _time(lambda x: evaluator.update(move_data_to_device(x, device)), val_loader, 1, 3)
-    return Speed(per_batch * accumulated, per_val_batch * len(val_loader), max(1, len(loader) // accumulated))
+    return Speed(per_step, per_val_batch * len(val_loader), len(loader))
 
 
 def _time(work: Callable[[Any], None], batches: Iterable[Any], warm_up: int, count: int) -> float:

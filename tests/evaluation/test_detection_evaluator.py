@@ -8,7 +8,9 @@ from __future__ import annotations
 import base64
 import io
 import json
+import logging
 import re
+import shutil
 from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
@@ -26,6 +28,7 @@ from pocketvision.core.structures import DetectionBatch, Detections, Size, stack
 from pocketvision.datasets import CocoDataModule
 from pocketvision.evaluation.compare import compare, comparison_text
 from pocketvision.evaluation.evaluate import evaluate, metrics_table
+from pocketvision.models import SSDPostprocess
 from pocketvision.tools.compare import main as compare_tool
 
 NAMES = ("cat", "owl")
@@ -81,6 +84,40 @@ def test_metrics_hold_intervals_and_the_best_thresholds(results: Path) -> None:
     text = metrics_table(metrics)
     assert re.search(r"^AP  +0\.\d{4}  \(0\.\d{4} to 0\.\d{4}\)$", text, re.MULTILINE)
     assert "1000 resamples" in text and "ci_low" not in text
+
+
+def test_caps_that_cut_are_said(
+    tiny: Callable[[str], Path], caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """The model gives one box a picture, where some have two; then one picture has 101 of a class."""
+
+    class Limited(Canned):
+        postprocess = SSDPostprocess(max_detections=1)
+
+    def said(data: CocoDataModule, model: type[Canned], name: str) -> str:
+        caplog.clear()
+        data.connect(NAMES, Resize((64, 64)))
+        with caplog.at_level(logging.WARNING, "pocketvision"):
+            evaluate(model(data, 0.0), data, "val", tmp_path / name, torch.device("cpu"))
+        return caplog.text
+
+    data = CocoDataModule(tiny("coco"), batch_size=3, num_workers=0)
+    counts = np.diff(data.read("val").offsets)
+    assert said(data, Canned, "free") == ""
+    text = said(data, Limited, "limited")
+    assert (
+        f"{(counts > 1).sum()} of 4 pictures have more boxes than the 1 that the model gives, up to 2" in text
+    )
+    assert "raise model.max_detections" in text and "as COCO's do" not in text
+
+    root = tmp_path / "crowded"
+    shutil.copytree(tiny("coco"), root)
+    content = json.loads((root / "instances_val.json").read_text())
+    first = content["annotations"][0]
+    content["annotations"] += [{**first, "id": 1000 + i} for i in range(100)]
+    (root / "instances_val.json").write_text(json.dumps(content))
+    crowded = CocoDataModule(root, batch_size=3, num_workers=0)
+    assert "A class has more than 100 boxes in a picture, 1 times" in said(crowded, Canned, "crowded")
 
 
 def test_analysis_says_what_is_wrong(results: Path) -> None:

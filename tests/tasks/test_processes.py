@@ -54,11 +54,15 @@ def test_two_processes_are_one_with_the_joint_batch(tmp_path: Path) -> None:
     train = [sys.executable, str(ROOT / "tools" / "train.py"), str(config), *OPTIONS]
     run([*train, "data.batch_size=4", "--run-dir", "one"], tmp_path)
     run([*train, "data.batch_size=2", "trainer.devices=2", "--run-dir", "two"], tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} - {"__pycache__"} == {"config.py", "one", "two"}
+    parts = ["data.batch_size=1", "trainer.devices=2", "trainer.accumulate_grad_batches=2"]
+    run([*train, *parts, "--run-dir", "parts"], tmp_path)
+    made = {path.name for path in tmp_path.iterdir()} - {"__pycache__"}
+    assert made == {"config.py", "one", "parts", "two"}
     one, two = tmp_path / "one", tmp_path / "two"
     assert len(column(one, "train/loss")) == 8
     for name in ("train/loss", "train/class_loss", "train/box_loss", "lr"):
         assert column(two, name) == pytest.approx(column(one, name), rel=1e-4)
+        assert column(tmp_path / "parts", name) == pytest.approx(column(one, name), rel=1e-4)
     assert column(two, "val/AP") == pytest.approx(column(one, "val/AP"), abs=1e-3)
     assert json.loads((two / "metrics.json").read_text())["num_images"] == 5
 

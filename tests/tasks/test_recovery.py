@@ -109,7 +109,7 @@ def test_a_loss_that_never_is_finite_ends_with_a_sentence(tmp_path: Path) -> Non
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
 
 
-def test_out_of_memory_halves_the_batch(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_out_of_memory_splits_the_batches(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     experiment, calls = disturbed(lambda call, losses: None)
 
     def disturb(call: int, losses: dict[str, Tensor]) -> None:
@@ -119,9 +119,12 @@ def test_out_of_memory_halves_the_batch(tmp_path: Path, caplog: pytest.LogCaptur
     loss = replace(experiment.task.keywords["loss"], disturb=disturb)  # type: ignore[attr-defined]
     with caplog.at_level(logging.WARNING, "pocketvision"):
         train(replace(experiment, task=partial(experiment.task, loss=loss)), tmp_path / "run")
-    assert "half the batch" in caplog.text
-    assert calls == [2, 2, 2, 2, *[1] * 6]  # three steps of two images, then three of one and one
-    assert "data.batch_size=1" in Run.open(tmp_path / "run").record["overrides"]
+    assert "each batch in smaller parts" in caplog.text
+    # Three steps of two images, then three of one and one, which are counted before they are trained on.
+    assert calls == [2, 2, 2, 2, *[1] * 12]
+    overrides = Run.open(tmp_path / "run").record["overrides"]
+    assert {"data.batch_size=1", "trainer.accumulate_grad_batches=2"} <= set(overrides)
+    assert steps(tmp_path / "run") == list(range(6))
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

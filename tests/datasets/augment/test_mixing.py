@@ -155,7 +155,7 @@ def module(root: Path, **options: Any) -> CocoDataModule:
 def test_mixing_ends_before_the_training_does(coco: Callable[..., Path]) -> None:
     root = coco()
     plain, mixed = module(root), module(root, mosaic=1.0, mixup=0.5, copy_paste=0.5, close_epochs=2)
-    one, two = plain.train_dataloader(5).dataset, mixed.train_dataloader(5).dataset
+    one, two = (x.train_dataloader(max_epochs=5).dataset for x in (plain, mixed))
     same = [all((one[epoch, i][0] == two[epoch, i][0]).all() for i in range(4)) for epoch in range(5)]
     assert same == [False, False, False, True, True]
     image, target = two[0, 3]
@@ -175,3 +175,25 @@ def test_background_images_can_be_mixed(coco: Callable[..., Path], option: str) 
     dataset = module(root, **{option: 1.0}).train_dataloader().dataset
     image, target = dataset[0, 0]
     assert image.shape == (3, 64, 64) and target.boxes.shape == (0, 4) and target.labels.shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("limits", "close_from"),
+    [
+        ({"max_epochs": 30}, 20),
+        ({"max_epochs": 12}, 6),
+        ({"max_epochs": 1}, 1),
+        ({"max_steps": 30}, 20),
+        ({"max_steps": 24, "max_epochs": -1}, 14),
+        ({"max_steps": 7, "max_epochs": 30}, 4),
+        ({"max_steps": -1, "max_epochs": None}, None),
+    ],
+)
+def test_mixing_is_used_in_short_runs_and_ends_in_those_limited_by_steps(
+    coco: Callable[..., Path], limits: dict[str, Any], close_from: int | None
+) -> None:
+    """Four images are an epoch of one step; a run never closes more than half of its epochs."""
+    data = module(coco(), mosaic=1.0)
+    assert data.train_dataloader(**limits).dataset.close_from == close_from
+    data.batch_size = 2
+    assert data.train_dataloader(2, **limits).dataset.close_from == close_from

@@ -102,6 +102,30 @@ def test_what_was_read_is_not_read_again(tiny: Tiny, tmp_path: Path, monkeypatch
     assert len(other.records("train")) < 4 and split_reads[2:] == ["train"], "other splits are read"
 
 
+@pytest.mark.parametrize(("most", "expected"), [(3, 100), (67, 110), (400, 600)])
+def test_the_cap_on_boxes_follows_the_data_and_overrides_reach_it(
+    most: int, expected: int, tiny: Tiny, tmp_path: Path
+) -> None:
+    """A picture of one class with more boxes than the cap of old: all of them can be found."""
+    root = tmp_path / "crowded"
+    shutil.copytree(tiny("coco"), root)
+    file = root / "instances_train.json"
+    content = json.loads(file.read_text())
+    first = content["annotations"][0]
+    content["annotations"] = [
+        {**first, "id": i + 1, "bbox": [i % 60, i % 30, 10, 10], "iscrowd": 0} for i in range(most)
+    ] + [{**first, "id": most + 1 + i, "iscrowd": 1} for i in range(200)]
+    file.write_text(json.dumps(content))
+    own = look_at(root, None, None, [])
+    assert own.fitted.max_detections == expected
+    assert f"at most {expected} boxes a picture" in "\n".join(own.lines())
+    written, _ = write_config(own, tmp_path, NONE, "train --data x")
+    for overrides, cap in (([], expected), (["model.max_detections=7"], 7)):
+        model, _ = build(load_experiment(written, [*NONE, *overrides])[0], pretrained=False)
+        assert model.postprocess.max_detections == cap  # type: ignore[union-attr]
+        assert model.postprocess.candidates_per_class >= cap  # type: ignore[union-attr]
+
+
 def test_what_was_found_is_said_and_kept(tiny: Tiny, tmp_path: Path) -> None:
     root = tmp_path / 'my "odd" \\ dätä'
     shutil.copytree(tiny("voc"), root)
