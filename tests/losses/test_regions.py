@@ -124,7 +124,9 @@ def test_region_losses_are_added_by_weight() -> None:
     torch.testing.assert_close(losses["lovasz"], 2 * LovaszLoss()(logits, targets)["lovasz"])
 
 
-@pytest.mark.parametrize("options", [{"hard_share": 0.0}, {"dice_weight": -1.0}, {"label_smoothing": 1.0}])
+@pytest.mark.parametrize(
+    "options", [{"hard_share": 0.0}, {"hard_share": 1.5}, {"dice_weight": -1.0}, {"label_smoothing": 1.0}]
+)
 def test_values_out_of_range(options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         SegmentationCrossEntropy(**options)  # type: ignore[arg-type]
