@@ -22,9 +22,9 @@ from pocketvision.core.drawing import (
     stack,
 )
 from pocketvision.core.errors import InputError
-from pocketvision.core.even_choice import spread
 from pocketvision.core.resize import Image
 from pocketvision.core.structures import BoxTarget, ClassTarget, MaskTarget
+from pocketvision.datasets.even_choice import spread
 from pocketvision.models import Detector
 
 _TILE, _LARGE_TILE, _COLUMNS = 360, 960, 4

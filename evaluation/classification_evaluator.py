@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pocketvision.core.even_choice import first_to_last
 from pocketvision.core.files import replacing
 from pocketvision.core.resize import Image
 from pocketvision.core.structures import ClassificationSamples
+from pocketvision.datasets.even_choice import first_to_last
 from pocketvision.datasets.records.annotations import ClassificationRecords
 from pocketvision.evaluation.originals import Samples, original_image
 from pocketvision.evaluation.per_image_results import ClassificationImages

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from pocketvision.core.errors import InputError
-from pocketvision.core.even_choice import spread
 from pocketvision.core.progress import track
+from pocketvision.datasets.even_choice import spread
 from pocketvision.datasets.records.annotations import AnyRecords, DetectionRecords
 from pocketvision.evaluation.evaluate import AnyPredictor, make_evaluator
 from pocketvision.evaluation.evaluate_run import connected_data

@@ -15,10 +15,10 @@ from torch.optim import AdamW
 
 from pocketvision.core.config import Experiment, apply_overrides
 from pocketvision.core.errors import InputError
-from pocketvision.core.even_choice import spread
 from pocketvision.core.progress import Progress
 from pocketvision.core.structures import AnySamples
 from pocketvision.datasets.data_module import AnyData
+from pocketvision.datasets.even_choice import spread
 from pocketvision.datasets.records.annotations import AnyRecords, DetectionRecords
 from pocketvision.datasets.records.splits import take
 from pocketvision.evaluation.evaluate import make_evaluator

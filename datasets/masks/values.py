@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pocketvision.core.even_choice import first_to_last
+from pocketvision.datasets.even_choice import first_to_last
 from pocketvision.datasets.images.read import read_mask
 
 _MOST = 200

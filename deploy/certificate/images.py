@@ -11,10 +11,10 @@ from typing import NamedTuple
 from torch import Tensor
 
 from pocketvision.core.errors import InputError
-from pocketvision.core.even_choice import spread_at_random
 from pocketvision.core.resize import Image
 from pocketvision.core.structures import Detections
 from pocketvision.datasets.coco.ground_truth import coco_dataset
+from pocketvision.datasets.even_choice import spread_at_random
 from pocketvision.datasets.images.read import match_mask, read_image, read_mask
 from pocketvision.datasets.readers.detect_format import detect_format
 from pocketvision.datasets.records.annotations import (

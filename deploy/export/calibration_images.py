@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from pocketvision.core.errors import InputError
-from pocketvision.core.even_choice import spread
 from pocketvision.core.resize import Resize
+from pocketvision.datasets.even_choice import spread
 from pocketvision.datasets.images.read import read_image
 from pocketvision.deploy.predict.sources import find_sources
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pocketvision.core.even_choice import spread
+from pocketvision.datasets.even_choice import spread
 from pocketvision.doctor.checks.boxes import CleanBoxes
 from pocketvision.doctor.checks.images import ImageFacts
 from pocketvision.doctor.checks.masks import MaskFacts

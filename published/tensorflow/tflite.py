@@ -247,7 +247,7 @@ class _Reader:
 
     def _quantisation(self, index: int) -> TensorQuantization | None:
         tensor = self.subgraph.Tensors(index)
-        parameters, dtype = tensor.TensorQuantization(), _TYPES.get(self.types.get(tensor.Type(), ""))
+        parameters, dtype = tensor.Quantization(), _TYPES.get(self.types.get(tensor.Type(), ""))
         if parameters is None or not parameters.ScaleLength() or dtype is None or np.dtype(dtype).kind == "f":
             return None
         scale = parameters.ScaleAsNumpy().astype(np.float64)

@@ -8,10 +8,10 @@ import numpy as np
 
 from pocketvision.core.anchors import ExplicitAnchors, Shape
 from pocketvision.core.errors import InputError
-from pocketvision.core.even_choice import first_to_last
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets import read_mask
+from pocketvision.datasets.even_choice import first_to_last
 from pocketvision.datasets.images.read import read_size
 from pocketvision.datasets.records.annotations import DetectionRecords, SegmentationRecords
 from pocketvision.doctor.anchors.reach import (

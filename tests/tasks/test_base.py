@@ -1,4 +1,4 @@
-"""Covers tasks/detection.py, tasks/learning_rates.py.
+"""Covers tasks/detection.py, tasks/freezing.py, tasks/learning_rates.py.
 
 Learning rate, parameter groups and the match of loss and model.
 """

@@ -119,7 +119,7 @@ def test_workers_get_the_place_of_the_data(coco: Coco, indexed: Path) -> None:
     data = CocoDataModule(root, num_workers=1)
     data.connect(("dog", "cat", "owl"), None)  # type: ignore[arg-type]
     unchanged = data.records("train")
-    assert unchanged.labels is data._read_once("train").labels
+    assert unchanged.labels is data._read["train"].labels
     data.connect(("owl", "dog"), None)  # type: ignore[arg-type]
     for records in (unchanged, data.records("train")):
         pickled = pickle.dumps(records)

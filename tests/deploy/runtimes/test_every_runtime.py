@@ -1,6 +1,6 @@
-"""Covers deploy/runtimes/graphs.py, deploy/runtimes/onnx_session.py, deploy/runtimes/opening.py,
-deploy/runtimes/openvino_model.py, deploy/runtimes/protocol.py, deploy/runtimes/pt2_program.py,
-deploy/runtimes/results.py, deploy/runtimes/torch_module.py.
+"""Covers deploy/runtimes/answers.py, deploy/runtimes/graphs.py, deploy/runtimes/onnx_session.py,
+deploy/runtimes/opening.py, deploy/runtimes/openvino_model.py, deploy/runtimes/protocol.py,
+deploy/runtimes/pt2_program.py, deploy/runtimes/results.py, deploy/runtimes/torch_module.py.
 
 Every runtime says what the model says, for one image and for four.
 """

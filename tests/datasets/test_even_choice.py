@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pocketvision.core.even_choice import first_to_last, spread, spread_at_random
+from pocketvision.datasets.even_choice import first_to_last, spread, spread_at_random
 
 
 def test_spread() -> None:
