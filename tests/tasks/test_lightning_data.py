@@ -23,13 +23,13 @@ def order(data: Any) -> list[int]:
 
 
 def test_another_process_goes_on_where_one_stopped() -> None:
-    whole = for_lightning(ShapesDetectionDataModule(6, 2, 64, batch_size=2, num_workers=0))
+    whole = for_lightning(ShapesDetectionDataModule(6, 2, 64, batch_size=2, num_workers=0), 1)
     whole.data.start_at(1, 0)
     images = order(whole.data)
     for done in (1, 2):
         whole.trainer = trainer(done)
         state = whole.state_dict()
-        other = for_lightning(ShapesDetectionDataModule(6, 2, 64, batch_size=1, num_workers=0))
+        other = for_lightning(ShapesDetectionDataModule(6, 2, 64, batch_size=1, num_workers=0), 1)
         other.load_state_dict(state)
         assert state == {"epoch": 1, "num_samples": 2 * done} and order(other.data) == images[2 * done :]
     whole.trainer = trainer(3)
@@ -39,4 +39,4 @@ def test_another_process_goes_on_where_one_stopped() -> None:
 def test_checkpoints_of_version_0_1_have_its_name() -> None:
     """Lightning keeps and finds the state under the name of the object's class."""
     data = ShapesDetectionDataModule(2, 2, 64, num_workers=0)
-    assert type(for_lightning(data)).__qualname__ == "ShapesDetectionDataModule"
+    assert type(for_lightning(data, 1)).__qualname__ == "ShapesDetectionDataModule"
