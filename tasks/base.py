@@ -155,6 +155,11 @@ class VisionTask(L.LightningModule, Generic[_Samples]):
         batch: Any = samples
         return self.losses_of(self.outputs(batch.images), batch.targets)
 
+    def train(self, mode: bool = True) -> VisionTask[_Samples]:
+        super().train(mode)
+        layers.settle_frozen_norms(self.model)
+        return self
+
     def setup(self, stage: str) -> None:
         # Before DDP lays out its buckets: gradients of other strides are rounded otherwise.
         self.model.to(memory_format=torch.channels_last)
