@@ -184,7 +184,9 @@ def test_tiles_find_what_a_small_input_misses(models: Models, pictures: Pictures
     known = np.vstack([np.hstack((v.boxes + np.tile(corner, 2), v.scores[:, None])) for v, corner in views])
     found = tiled(mosaic)
     rows = np.hstack((found.boxes, found.scores[:, None]))
-    origin = np.abs(rows[:, None] - known[None]).max(axis=2)
+    # A kept box may take the better score of one that it suppressed.
+    assert np.abs(rows[:, None, 4] - known[None, :, 4]).min(axis=1).max() < 1e-3
+    origin = np.abs(rows[:, None, :4] - known[None, :, :4]).max(axis=2)
     assert origin.min(axis=1).max() < 0.01, "each was found in a tile or in the whole"
     counts = np.cumsum([len(view.scores) for view, _ in views])
     assert set(np.searchsorted(counts, origin.argmin(axis=1), side="right")) == {0, 1, 2, 3, 4}
