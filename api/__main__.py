@@ -40,6 +40,10 @@ def main() -> int:
         return 2
     tool = importlib.import_module(f"pocketvision.tools.{name.replace('-', '_')}")
     code: int = tool.main(sys.argv[2:])
+    if name == "train":
+        from pocketvision.core.processes import leave
+
+        leave(code)
     return code
 
 

@@ -23,7 +23,7 @@ from pocketvision.core.structures import FeatureInfo, Features
 
 
 class MobileNet(nn.Module):
-    """(N, in_channels, H, W) normalised images -> :data:`Features`, finest first.
+    """(N, in_channels, H, W) normalized images -> :data:`Features`, finest first.
 
     ``c1``..``c5`` are the outputs of the last block at nominal stride 2..32; ``c4_expand`` the
     expanded tensor of the block after c4; ``c3_depthwise`` the last block of c3 after its depthwise
@@ -98,6 +98,11 @@ class MobileNet(nn.Module):
         if self.last is not None:
             parts[Tap(len(self.blocks), "output")] = self.last(x)
         return {name: parts[tap] for name, tap in self._taps.items()}
+
+    @property
+    def imagenet_url(self) -> str | None:
+        """torchvision's file of the classifier; None where it has none."""
+        return self.architecture.imagenet_url
 
     def layers_until(self, feature: str) -> list[nn.Module]:
         """The layers that ``feature`` is computed by, in order: what freezing up to it freezes.

@@ -57,13 +57,15 @@ STEM, NUM_C5_ROWS, LAST_EXPANSION = 16, 3, 6
 class MobileNetV3:
     """Builds backbones from a table of the paper: ``mobilenet_v3_large`` and ``mobilenet_v3_small``.
 
-    ``stage_sizes`` counts the rows with equal channels, as timm groups them.
+    ``stage_sizes`` counts the rows with equal channels, as timm groups them; ``hidden_channels`` is the width
+    of the classifier's hidden layer ("NBN").
     """
 
     name: str
     rows: Sequence[_Row] = field(repr=False)
     stage_sizes: Sequence[int] = field(repr=False)
     imagenet_url: str = field(repr=False)
+    hidden_channels: int = field(repr=False)
 
     def __call__(
         self,
@@ -157,10 +159,12 @@ mobilenet_v3_large = MobileNetV3(
     rows=LARGE_ROWS,
     stage_sizes=(1, 2, 3, 4, 2, 3),
     imagenet_url="https://download.pytorch.org/models/mobilenet_v3_large-5c1a4163.pth",
+    hidden_channels=1280,
 )
 mobilenet_v3_small = MobileNetV3(
     name="mobilenet_v3_small",
     rows=SMALL_ROWS,
     stage_sizes=(1, 2, 3, 2, 3),
     imagenet_url="https://download.pytorch.org/models/mobilenet_v3_small-047dcff4.pth",
+    hidden_channels=1024,
 )

@@ -6,50 +6,57 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from pocketvision.backbones.mobilenet import MobileNet
 from pocketvision.core.download import download
 from pocketvision.core.errors import InputError
-from pocketvision.core.protocols import Library
+from pocketvision.core.protocols import HasImagenetFile, HasPublishedNames, Library
 from pocketvision.core.weights import MatchReport, StateDict, load_state_dict, read_state_dict
 
 logger = logging.getLogger("pocketvision")
 
 LIBRARY_STEMS: dict[str, Library] = {"features.0.0.weight": "torchvision", "conv_stem.weight": "timm"}
-_OWN_STEM = "stem.conv.weight"
 
 
-def load_pretrained(backbone: MobileNet, weights: str | Path) -> MatchReport:
+def load_pretrained(backbone: nn.Module, weights: str | Path) -> MatchReport:
     """Load ``"imagenet"`` (torchvision's published file) or a local file into ``backbone``; log what matched.
 
     A file may have torchvision's, timm's or this project's names, and images of three channels
     where the backbone has others (:func:`adapt_stem`).
 
     Raises:
-        InputError: no connection, a broken file, a file of another architecture, or no published file.
+        InputError: no connection, a broken file, a file of another architecture, no published file, or
+            names of a library that the backbone does not know (:class:`HasPublishedNames`).
     """
     path = imagenet_file(backbone) if weights == "imagenet" else Path(weights)
     state = read_state_dict(path)
-    for stem, library in LIBRARY_STEMS.items():
-        if stem in state:
+    for key, library in LIBRARY_STEMS.items():
+        if key in state:
             names = _names_for_file(backbone, library, path)
             state = rename_modules(state, {theirs: ours for ours, theirs in names.items()})
-    in_channels = backbone.stem.conv.in_channels
-    if _OWN_STEM in state and state[_OWN_STEM].dim() == 4 and state[_OWN_STEM].shape[1] == 3 != in_channels:
-        state[_OWN_STEM] = adapt_stem(state[_OWN_STEM], in_channels)
+    stem, in_channels = _first_convolution(backbone)
+    if stem in state and state[stem].dim() == 4 and state[stem].shape[1] == 3 != in_channels:
+        state[stem] = adapt_stem(state[stem], in_channels)
     report = load_state_dict(backbone, state, str(path))
     logger.info("%s", report)
     return report
 
 
-def imagenet_file(backbone: MobileNet) -> Path:
+def _first_convolution(backbone: nn.Module) -> tuple[str, int]:
+    """The name of the weight of the first convolution, which sees the images, and their channels."""
+    for name, module in backbone.named_modules():
+        if isinstance(module, nn.Conv2d):
+            return f"{name}.weight", module.in_channels
+    return "", 0
+
+
+def imagenet_file(backbone: nn.Module) -> Path:
     """torchvision's published file for this architecture, downloaded once.
 
     Raises:
         InputError: there is none, or it can't be had.
     """
-    url = backbone.architecture.imagenet_url
+    url = backbone.imagenet_url if isinstance(backbone, HasImagenetFile) else None
     if url is None:
         raise InputError(
             "weights='imagenet' is torchvision's file, and torchvision has none for this architecture: "
@@ -58,7 +65,12 @@ def imagenet_file(backbone: MobileNet) -> Path:
     return download(url)
 
 
-def _names_for_file(backbone: MobileNet, library: Library, path: Path) -> dict[str, str]:
+def _names_for_file(backbone: nn.Module, library: Library, path: Path) -> dict[str, str]:
+    if not isinstance(backbone, HasPublishedNames):
+        raise InputError(
+            f"{path} has {library}'s names, but a {type(backbone).__name__} has no published_names(): "
+            "load them into it before the model is built, or give weights of the whole model."
+        )
     try:
         return backbone.published_names(library)
     except ValueError as error:
@@ -82,7 +94,7 @@ def rename_modules(state: StateDict, names: Mapping[str, str]) -> StateDict:
 def adapt_stem(weight: Tensor, in_channels: int) -> Tensor:
     """An RGB stem's weight (C, 3, k, k) for images of ``in_channels``: (C, in_channels, k, k).
 
-    One channel takes the sum over RGB, so a grey image gives what it gave as RGB. Others repeat R, G, B
+    One channel takes the sum over RGB, so a gray image gives what it gave as RGB. Others repeat R, G, B
     cyclically, scaled by 3 / in_channels: the same response to equal channels where their number is a
     multiple of three, about the same elsewhere. timm does likewise.
     """

@@ -16,7 +16,7 @@ uv sync --quiet
 echo "install: $((SECONDS - started)) s"
 for config in "${@:-quickstart}"; do
     started=$SECONDS
-    uv run tools/train.py "configs/$config.py" --run-dir "runs/$config"
+    uv run pocketvision train "$config" --run-dir "out/$config"
     echo "$config: $((SECONDS - started)) s of wall time, commit $(git rev-parse --short HEAD)"
 done
-echo "pictures: $folder/clone/runs/*/predictions.png"
+echo "pictures: $folder/clone/out/*/predictions.png"

@@ -5,8 +5,8 @@
 The images of a COCO set are first written as 640x480 JPEGs. torchvision's side is its reference training
 of ssdlite320_mobilenet_v3_large: PIL, the preset "ssdlite" of pytorch/vision:references/detection/presets.py
 in transforms v2 (RandomIoUCrop, RandomHorizontalFlip, float), and the model's own GeneralizedRCNNTransform,
-which normalises and resizes image by image. Ours ends with the uint8 batch that goes to the model, which
-normalises it where it is; a row of its own says what that costs where this is the same core.
+which normalizes and resizes image by image. Ours ends with the uint8 batch that goes to the model, which
+normalizes it where it is; a row of its own says what that costs where this is the same core.
 Rounds are interleaved; a figure is the median of the rounds, in seconds of this process's CPU time, which
 other programs disturb less than the clock.
 """
@@ -123,7 +123,7 @@ def main() -> None:
         rows = {
             "torchvision, ssdlite preset": torchvision_batches(records),
             "ours, the same recipe": our_batches(records, SSDLITE),
-            "ours, the same recipe, normalised": our_batches(records, SSDLITE, normalized=True),
+            "ours, the same recipe, normalized": our_batches(records, SSDLITE, normalized=True),
             "ours, the same recipe, warm cache": our_batches(records, SSDLITE, cache),
             "ours, whole SSD recipe": our_batches(records, SSD),
             "ours, whole SSD recipe, warm cache": our_batches(records, SSD, cache),

@@ -1,17 +1,23 @@
-"""kill -9 at random moments of a training, resumed each time, against the same training undisturbed.
+"""Trainings killed at random moments, moved or copied and resumed, against the same training undisturbed.
 
-    python benchmarks/kill.py --kills 10 --processes 1 --output /tmp/kill
+    python benchmarks/kill.py --kills 10 --processes 1 2 --output /tmp/kill
 
-Losses, learning rates and scores of every step and the final weights must be bit-identical; the exit
-code is 1 if they are not. Every step writes a checkpoint, so that kills hit writes too.
+For every number of processes, signal and target (one process of the training, or its whole group with its
+data workers): losses, learning rates and scores of every step and the final weights must be bit-identical,
+and 10 s after the signal (--end-seconds) no process may be left. Every step writes a checkpoint, so that
+signals hit writes too. The exit code is 1 where that fails. Called again with the same --output it goes on
+with what is missing.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import itertools
+import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +34,8 @@ CONFIG = [
 ]  # fmt: skip
 PATIENCE = 300.0
 """Seconds until a training that makes no step counts as hanging."""
+SIGNALS = {name: getattr(signal, f"SIG{name}") for name in ("KILL", "TERM", "INT")}
+MOVES = ("stays", "is moved", "is copied")
 
 
 def start(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
@@ -38,29 +46,109 @@ def start(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
         )
 
 
+def living(session: int) -> list[int]:
+    """Processes of a session that have not ended."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, own, *_ = status.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(own) == session and state != "Z":
+            found.append(int(status.parent.name))
+    return found
+
+
+def ranks(main: int) -> list[int]:
+    """The processes that train: the first, and those that it started with another rank."""
+    found = [main]
+    for pid in living(main):
+        try:
+            parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+            environment = Path(f"/proc/{pid}/environ").read_bytes()
+        except OSError:
+            continue
+        if parent == main and b"\0LOCAL_RANK=" in environment:
+            found.append(pid)
+    return found
+
+
 def num_rows(run: Path) -> int:
-    path = run / "metrics.csv"
-    return path.read_text().count("\n") - 1 if path.is_file() else 0
+    try:
+        return (run / "metrics.csv").read_text().count("\n") - 1
+    except FileNotFoundError:  # not written yet, or just being replaced
+        return 0
 
 
-def kill_once(
-    arguments: list[str], run: Path, rng: random.Random, num_steps: int, kills_left: int, log: Path
-) -> bool:
-    """Train until a random step and moment, then kill every process; False if it ended before that.
+class Cell:
+    """One training that is disturbed again and again."""
 
-    The step leaves room for the kills that are to come.
-    """
-    begun = num_rows(run)
-    step = begun + rng.randrange(max(1, 2 * (num_steps - begun) // (kills_left + 1)))
-    process, deadline = start(arguments, log), time.monotonic() + PATIENCE
-    while process.poll() is None and num_rows(run) <= step and time.monotonic() < deadline:
-        time.sleep(0.005)
-    time.sleep(rng.uniform(0, 0.1))
-    if process.poll() is not None:
-        return False
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    return True
+    def __init__(
+        self, folder: Path, processes: int, name: str, target: str, seed: int, end_seconds: float
+    ) -> None:
+        self.end_seconds = end_seconds
+        self.folder, self.processes, self.signal, self.target = folder, processes, SIGNALS[name], target
+        self.rng = random.Random(f"{seed} {folder.name}")
+        self.run, self.log = folder / "run", folder / "log.txt"
+        self.slowest = 0.0
+        folder.mkdir(parents=True)
+
+    def disturb(self, arguments: list[str], num_steps: int, kills_left: int) -> bool:
+        """Train until a random step and moment, then send the signal; False if it ended before that.
+
+        The step leaves room for the signals that are to come.
+        """
+        begun = num_rows(self.run)
+        step = begun + self.rng.randrange(max(1, 2 * (num_steps - begun) // (kills_left + 1)))
+        process, deadline = start(arguments, self.log), time.monotonic() + PATIENCE
+        while process.poll() is None and num_rows(self.run) <= step and time.monotonic() < deadline:
+            time.sleep(0.005)
+        time.sleep(self.rng.uniform(0, 0.1))
+        if process.poll() is not None:
+            if process.returncode:
+                raise RuntimeError("the training could not go on")
+            return False
+        if self.target == "group":
+            os.killpg(process.pid, self.signal)
+        else:
+            os.kill(self.rng.choice(ranks(process.pid)), self.signal)
+        sent = time.monotonic()
+        while process.poll() is None or living(process.pid):
+            if time.monotonic() - sent > self.end_seconds:
+                left = living(process.pid)
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                raise RuntimeError(f"{self.end_seconds:g} s after the signal {len(left)} processes are left")
+            time.sleep(0.02)
+        self.slowest = max(self.slowest, time.monotonic() - sent)
+        return True
+
+    def move(self, number: int) -> str:
+        """Rename the run, copy it, or neither, in turn."""
+        how, there = MOVES[number % len(MOVES)], self.folder / f"run{number}"
+        if how == "is moved":
+            self.run.rename(there)
+        elif how == "is copied":
+            shutil.copytree(self.run, there)
+        else:
+            there = self.run
+        self.run = there
+        return how
+
+    def train(self, config: list[str], num_steps: int, num_kills: int) -> int:
+        """The number of signals that hit a training which then went on to its end."""
+        command, done = [*config, "--run-dir", str(self.run)], 0
+        while done < num_kills and self.disturb(command, num_steps, num_kills - done):
+            done += 1
+            how = "is not there yet"
+            if (self.run / "checkpoints").is_dir():
+                how = self.move(done)
+                command = ["--resume", str(self.run)]
+            print(f"  signal {done}: {num_rows(self.run)} of {num_steps} rows, the run {how}", flush=True)
+        failed = done == num_kills and start(command, self.log).wait() != 0
+        if failed and b"is finished" not in self.log.read_bytes().splitlines()[-1]:  # hit too late
+            raise RuntimeError("the training could not go on")
+        return done
 
 
 def rows(run: Path) -> list[dict[str, str]]:
@@ -78,36 +166,50 @@ def differences(one: Path, other: Path) -> list[str]:
     return [*found, f"{len(changed)} of {len(weights)} tensors"] if changed else found
 
 
+def undisturbed(output: Path, processes: int) -> tuple[Path, list[str]]:
+    """The run to compare with, and its config."""
+    parallel = [f"trainer.devices={processes}", "trainer.accelerator=cpu"]
+    config = [*CONFIG, *(parallel if processes > 1 else [])]
+    run = output / f"undisturbed{processes}"
+    if not (run / "metrics.json").is_file():
+        shutil.rmtree(run, ignore_errors=True)
+        if start([*config, "--run-dir", str(run)], output / "log.txt").wait() != 0:
+            raise RuntimeError(f"the undisturbed training failed: {output / 'log.txt'}")
+    return run, config
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--signals", nargs="+", choices=SIGNALS, default=list(SIGNALS))
+    parser.add_argument("--targets", nargs="+", choices=("one", "group"), default=["one", "group"])
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, required=True, help="a new folder")
+    parser.add_argument(
+        "--end-seconds", type=float, default=10.0, help="until all must have ended; more where others compute"
+    )
+    parser.add_argument("--output", type=Path, required=True, help="a folder; what is done there counts")
     arguments = parser.parse_args()
-    arguments.output.mkdir(parents=True)
-    parallel = [f"trainer.devices={arguments.processes}", "trainer.accelerator=cpu"]
-    config = [*CONFIG, *(parallel if arguments.processes > 1 else [])]
-    undisturbed, killed = arguments.output / "undisturbed", arguments.output / "killed"
-    log = arguments.output / "log.txt"
-    if start([*config, "--run-dir", str(undisturbed)], log).wait() != 0:
-        print(f"the undisturbed training failed: {log}")
-        return 1
-    num_steps, rng = len(rows(undisturbed)), random.Random(arguments.seed)
-    command, num_kills = [*config, "--run-dir", str(killed)], 0
-    while num_kills < arguments.kills and kill_once(
-        command, killed, rng, num_steps, arguments.kills - num_kills, log
-    ):
-        num_kills += 1
-        print(f"kill {num_kills}: {num_rows(killed)} of {num_steps} rows were written", flush=True)
-        if (killed / "checkpoints").is_dir():
-            command = ["--resume", str(killed)]
-    if not (killed / "metrics.json").is_file() and start(command, log).wait() != 0:
-        print(f"the killed training could not go on: {log}")
-        return 1
-    found = differences(undisturbed, killed)
-    print(f"{num_kills} kills, {arguments.processes} processes: {found or 'identical'}")
-    return 1 if found or num_kills == 0 else 0
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    file = arguments.output / "results.json"
+    results: dict[str, str] = json.loads(file.read_text()) if file.is_file() else {}
+    for cell in itertools.product(arguments.processes, arguments.signals, arguments.targets):
+        name = f"{cell[0]} {'process' if cell[0] == 1 else 'processes'}, {cell[1]}, {cell[2]}"
+        if results.get(name, "").endswith("identical"):
+            continue
+        folder = arguments.output / "-".join(map(str, cell))
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            whole, config = undisturbed(arguments.output, cell[0])
+            trial = Cell(folder, *cell, arguments.seed, arguments.end_seconds)
+            count = trial.train(config, len(rows(whole)), arguments.kills)
+            found = differences(whole, trial.run) or (["nothing was hit"] if count == 0 else [])
+            results[name] = f"{count} signals, ended in {trial.slowest:.1f} s: {found or 'identical'}"
+        except RuntimeError as error:
+            results[name] = f"FAILED: {error} ({folder})"
+        print(f"{name}: {results[name]}", flush=True)
+        file.write_text(json.dumps(results, indent=2))
+    return 0 if all(result.endswith("identical") for result in results.values()) else 1
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Untrained models whose outputs are as large as a trained one's.
 
-As initialised, activations shrink from layer to layer and outputs are around 1e-8: every runtime would agree.
+As initialized, activations shrink from layer to layer and outputs are around 1e-8: every runtime would agree.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def settle(model: VisionModel, images: Tensor) -> None:
     """Statistics of real images in every BatchNorm, and outputs that differ from class to class."""
     for norm in model.modules():
         if isinstance(norm, torch.nn.BatchNorm2d):
-            if (norm.weight == 1).all() and (norm.bias == 0).all():  # as initialised, not published
+            if (norm.weight == 1).all() and (norm.bias == 0).all():  # as initialized, not published
                 norm.weight.uniform_(0.8, 1.2)
                 norm.bias.normal_(0, 0.1)
             norm.momentum = None  # the mean over all batches

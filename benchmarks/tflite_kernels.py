@@ -1,8 +1,8 @@
-"""How often the kernels of TFLite's runtime agree with each other on a quantised file, and ours with them.
+"""How often the kernels of TFLite's runtime agree with each other on a quantized file, and ours with them.
 
     python benchmarks/tflite_kernels.py SHARED
 
-Google's quantised MobileNetV3-Small on ``imagenet_samples``; every kernel and our model, whose weights are
+Google's quantized MobileNetV3-Small on ``imagenet_samples``; every kernel and our model, whose weights are
 the file's real numbers, see the same pixels. Other ways to crop and resize go to the default kernels only.
 """
 

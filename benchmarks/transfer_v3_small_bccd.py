@@ -1,7 +1,7 @@
 """SSDLite, MobileNetV3-Small, BCCD: what weights imported from Google's TFLite file are worth.
 
 Run by benchmarks/transfer.sh. The recipe and anchors are those of ``ssdlite_v2_bccd``; padding and
-normalisation are the file's.
+normalization are the file's.
 """
 
 from __future__ import annotations

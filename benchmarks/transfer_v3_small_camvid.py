@@ -1,6 +1,6 @@
 """LR-ASPP, MobileNetV3-Small, CamVid: what weights imported from Google's TFLite file are worth.
 
-Run by benchmarks/transfer.sh. The recipe is that of ``lraspp_v2_camvid``; padding and normalisation
+Run by benchmarks/transfer.sh. The recipe is that of ``lraspp_v2_camvid``; padding and normalization
 are the file's.
 """
 

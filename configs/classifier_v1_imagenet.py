@@ -8,11 +8,11 @@ one GPU.
 The paper trains with "RMSprop with asynchronous gradient descent similar to Inception V3", which is
 a decay of 0.9, an epsilon of 1.0 and a rate of 0.045 (arXiv:1512.00567, sec. 8); slim's script has
 the same rate for 64 images, x0.94 every 2.5 epochs, but plain SGD. As in the paper: no label
-smoothing, no decay of depthwise weights, milder crops and colours (how mild is not said: parts of a
-quarter of the area and more, half the changes of colour). Neither says how long; 250 epochs bring
+smoothing, no decay of depthwise weights, milder crops and colors (how mild is not said: parts of a
+quarter of the area and more, half the changes of color). Neither says how long; 250 epochs bring
 the rate to 0.2 %.
 BatchNorm and a dropout of 0.001 are slim's. Slim evaluates 87.5 % of each side, stretched; here the
-centre is cut out without stretching, as in torchvision.
+center is cut out without stretching, as in torchvision.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ parameters that achieves 72.0%": RMSProp with decay and momentum 0.9 and slim's 
 rate of 0.045 for 96 images, label smoothing 0.1, an average of the weights with 0.9999, and 700k
 steps of 768 images, which are 420 epochs. The paper and slim differ about the rate: x0.98 "per
 epoch", with 16 asynchronous workers, against every 2.5 epochs. For the paper's word set
-task.decay_epochs=1. Normalisation, BatchNorm's epsilon (TensorFlow: 0.001) and the evaluation's crop
+task.decay_epochs=1. Normalization, BatchNorm's epsilon (TensorFlow: 0.001) and the evaluation's crop
 are torchvision's, so that its published file can be scored.
 """
 

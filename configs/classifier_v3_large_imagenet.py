@@ -11,7 +11,7 @@ every 3 epochs" is read as x0.99, as x0.01 would end training after 6 epochs; it
 how long, and after 600 epochs (torchvision's) x0.99 leaves 13 % of the rate. torchvision's recipe,
 which gives the second number, has lr 0.064 for 1024 images and x0.973 every 2 epochs.
 RMSProp's decay 0.9 and epsilon are torchvision's, whose 0.0316 outside the root is 0.001 inside.
-The paper doesn't mention label smoothing, so there is none. Normalisation and the evaluation's crop
+The paper doesn't mention label smoothing, so there is none. Normalization and the evaluation's crop
 are torchvision's, so that its published file can be scored.
 """
 

@@ -13,14 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from torch import nn
 from torch.optim import AdamW
 
-from pocketvision.backbones import mobilenet_v1, mobilenet_v2, mobilenet_v3_large, mobilenet_v3_small
+from pocketvision.backbones.by_name import build_with, find_builder, hidden_channels
 from pocketvision.core.config import Experiment
-from pocketvision.core.protocols import Backbone
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets import ClassificationAugmentation, ImageFolderDataModule
@@ -29,28 +27,26 @@ from pocketvision.losses import ClassificationCrossEntropy
 from pocketvision.models import Classifier
 from pocketvision.tasks import ClassificationTask
 
-BACKBONES: dict[str, Callable[..., Backbone]] = {
-    "v1": mobilenet_v1, "v2": mobilenet_v2, "v3_large": mobilenet_v3_large, "v3_small": mobilenet_v3_small,
-}  # fmt: skip
 FAMILIES: dict[str, Callable[..., nn.Module]] = {"classifier": ClassifierHead}
-HIDDEN_CHANNELS = {"v1": None, "v2": None, "v3_large": 1280, "v3_small": 1024}
 
 AUGMENTATION = ClassificationAugmentation(crop_scale=(0.35, 1.0), hue=0.05)
 
 
 def model(
     class_names: Sequence[str | None],
-    backbone: Literal["v1", "v2", "v3_large", "v3_small"] = "v3_small",
+    backbone: str = "v3_small",
     image_size: Size = (224, 224),
     norm_momentum: float = 0.03,
     weights: str | Path | None = "imagenet",
 ) -> Classifier:
     """The published classifier with a new last layer; torchvision has no file for V1."""
-    feature = "c5" if backbone == "v1" else "last"
-    body = BACKBONES[backbone](out_features=(feature,), weights=weights, norm_momentum=norm_momentum)
+    builder = find_builder(backbone)
+    body = build_with(builder, ("last",), ("c5",), weights=weights, norm_momentum=norm_momentum)
+    (feature,) = body.feature_info
+    head = partial(FAMILIES["classifier"], feature=feature, hidden_channels=hidden_channels(builder))
     return Classifier(
         backbone=body,
-        head=partial(ClassifierHead, feature=feature, hidden_channels=HIDDEN_CHANNELS[backbone]),
+        head=head,
         class_names=class_names,
         resize=Resize(image_size, mode="crop", crop_share=0.875, antialias=True),
     )

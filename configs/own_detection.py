@@ -14,15 +14,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from torch import nn
 from torch.optim import AdamW
 
-from pocketvision.backbones import WithExtraBlocks, mobilenet_v2, mobilenet_v3_large, mobilenet_v3_small
+from pocketvision.backbones import WithExtraBlocks
+from pocketvision.backbones.by_name import build_with, find_builder
 from pocketvision.core.anchors import TorchvisionAnchors
 from pocketvision.core.config import Experiment
-from pocketvision.core.protocols import Anchors, Backbone
+from pocketvision.core.protocols import Anchors
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets import CocoDataModule, DetectionAugmentation
@@ -31,12 +31,8 @@ from pocketvision.losses import SSDLoss
 from pocketvision.models import Detector, SSDPostprocess
 from pocketvision.tasks import DetectionTask
 
-BACKBONES: dict[str, Callable[..., Backbone]] = {
-    "v2": mobilenet_v2,
-    "v3_large": mobilenet_v3_large,
-    "v3_small": mobilenet_v3_small,
-}
 FAMILIES: dict[str, Callable[..., nn.Module]] = {"ssdlite": SSDLiteHead}
+TAPS, PLAIN_TAPS = ("c3_expand", "c4_expand", "last"), ("c3", "c4", "c5")
 ANCHORS = TorchvisionAnchors(min_scale=0.08, max_scale=0.8)
 
 # Milder than SSD's own, which is for hundreds of epochs.
@@ -47,26 +43,30 @@ AUGMENTATION = DetectionAugmentation(
 
 def model(
     class_names: Sequence[str | None],
-    backbone: Literal["v2", "v3_large", "v3_small"] = "v3_small",
+    backbone: str = "v3_small",
     image_size: Size = (320, 320),
     anchors: Anchors = ANCHORS,
     norm_momentum: float = 0.03,
     weights: str | Path | None = "imagenet",
+    max_detections: int = 100,
 ) -> Detector:
     """Taps at stride 8 (for small objects), 16 and 32, and one extra block at 64.
 
-    The backbone's last blocks are whole, not halved as in the paper: published ImageNet weights fit.
+    The backbone's last blocks are whole, not halved as in the paper: published ImageNet weights fit. Of
+    crowded pictures more than ``max_detections`` candidates of a class must enter NMS.
     """
-    body = BACKBONES[backbone](
-        out_features=("c3_expand", "c4_expand", "last"), weights=weights, norm_momentum=norm_momentum
-    )
+    body = build_with(find_builder(backbone), TAPS, PLAIN_TAPS, weights=weights, norm_momentum=norm_momentum)
     return Detector(
         backbone=WithExtraBlocks(body, channels=(256,), norm_momentum=norm_momentum),
-        head=partial(SSDLiteHead, norm_momentum=norm_momentum),
+        head=partial(FAMILIES["ssdlite"], norm_momentum=norm_momentum),
         class_names=class_names,
         resize=Resize(image_size),
         anchors=anchors,
-        postprocess=SSDPostprocess(iou_threshold=0.5, max_detections=100),
+        postprocess=SSDPostprocess(
+            iou_threshold=0.5,
+            max_detections=max_detections,
+            candidates_per_class=max(300, 3 * max_detections),
+        ),
     )
 
 

@@ -19,9 +19,8 @@ from typing import Literal
 from torch import nn
 from torch.optim import AdamW
 
-from pocketvision.backbones import mobilenet_v2, mobilenet_v3_large, mobilenet_v3_small
+from pocketvision.backbones.by_name import build_with, find_builder, hidden_channels
 from pocketvision.core.config import Experiment
-from pocketvision.core.protocols import Backbone
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets import SegmentationAugmentation, VocSegmentationDataModule
@@ -30,20 +29,15 @@ from pocketvision.losses import SegmentationCrossEntropy
 from pocketvision.models import Segmenter
 from pocketvision.tasks import SegmentationTask
 
-BACKBONES: dict[str, Callable[..., Backbone]] = {
-    "v2": mobilenet_v2,
-    "v3_large": mobilenet_v3_large,
-    "v3_small": mobilenet_v3_small,
-}
 FAMILIES: dict[str, Callable[..., nn.Module]] = {"lraspp": LRASPPHead, "deeplabv3": DeepLabV3Head}
-LOW = ("c3_depthwise", "c2_depthwise")
+LOW, PLAIN_LOW = ("c2_depthwise", "c3_depthwise"), ("c2", "c3")
 
 AUGMENTATION = SegmentationAugmentation(scale=(0.7, 1.6), crop_size=(320, 320), brightness=0.4)
 
 
 def model(
     class_names: Sequence[str | None],
-    backbone: Literal["v2", "v3_large", "v3_small"] = "v3_small",
+    backbone: str = "v3_small",
     head: Literal["lraspp", "deeplabv3"] = "lraspp",
     image_size: Size = (384, 512),
     mode: Literal["stretch", "letterbox"] = "letterbox",
@@ -55,12 +49,15 @@ def model(
     V2 is read at c5, without its convolution to 1280, V3 at its last one, as the papers do. DeepLabv3 is
     the mobile form, without atrous branches.
     """
-    high = "c5" if backbone == "v2" else "last"
-    low = LOW if head == "lraspp" else ()
-    body = BACKBONES[backbone](
-        output_stride=16, out_features=(*low, high), weights=weights, norm_momentum=norm_momentum
-    )
-    options = {"low": LOW, "high": high} if head == "lraspp" else {"form": "raspp", "feature": high}
+    builder = find_builder(backbone)
+    deepest = "c5" if hidden_channels(builder) is None else "last"
+    low, plain_low = (LOW, PLAIN_LOW) if head == "lraspp" else ((), ())
+    body = build_with(
+        builder, (*low, deepest), (*plain_low, "c5"),
+        output_stride=16, weights=weights, norm_momentum=norm_momentum,
+    )  # fmt: skip
+    *finer, high = body.feature_info
+    options = {"low": finer[::-1], "high": high} if head == "lraspp" else {"form": "raspp", "feature": high}
     return Segmenter(
         backbone=body,
         head=partial(FAMILIES[head], **options),

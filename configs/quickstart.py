@@ -40,6 +40,7 @@ def model(
     image_size: Size = (160, 160),
     width_mult: float = 1.0,
     weights: str | Path | None = None,
+    max_detections: int = 100,
 ) -> Detector:
     """Small images need a map at stride 8 and no map beyond stride 32."""
     backbone = mobilenet_v3_small(
@@ -55,7 +56,7 @@ def model(
         class_names=class_names,
         resize=Resize(image_size),
         anchors=ANCHORS,
-        postprocess=SSDPostprocess(max_detections=100),
+        postprocess=SSDPostprocess(max_detections=max_detections),
     )
 
 

@@ -42,6 +42,7 @@ def model(
     class_names: Sequence[str | None],
     image_size: Size = (320, 320),
     weights: str | Path | None = "imagenet",
+    max_detections: int = 100,
 ) -> Detector:
     """Taps at stride 8 (for platelets), 16 and 32, and one extra block."""
     backbone = mobilenet_v2(out_features=("c3_expand", "c4_expand", "last"), weights=weights)
@@ -51,7 +52,7 @@ def model(
         class_names=class_names,
         resize=Resize(image_size),
         anchors=ANCHORS,
-        postprocess=SSDPostprocess(iou_threshold=0.5, max_detections=100),
+        postprocess=SSDPostprocess(iou_threshold=0.5, max_detections=max_detections),
     )
 
 

@@ -25,7 +25,7 @@ from pocketvision.core.structures import Size
 from pocketvision.datasets import CocoDataModule, DetectionAugmentation
 from pocketvision.heads import SSDLiteHead
 from pocketvision.losses import SSDLoss
-from pocketvision.models import Detector
+from pocketvision.models import Detector, SSDPostprocess
 from pocketvision.tasks import DetectionTask
 
 
@@ -34,6 +34,7 @@ def model(
     image_size: Size = (320, 320),
     width_mult: float = 1.0,
     weights: str | Path | None = "imagenet",
+    max_detections: int = 300,
 ) -> Detector:
     """The first map is the expansion of bottleneck 14, the second the last 1x1 convolution."""
     backbone = mobilenet_v2(width_mult=width_mult, out_features=("c4_expand", "last"), weights=weights)
@@ -43,6 +44,7 @@ def model(
         class_names=class_names,
         resize=Resize(image_size),
         anchors=TensorFlowAnchors(),
+        postprocess=SSDPostprocess(max_detections=max_detections),
     )
 
 

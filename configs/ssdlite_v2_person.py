@@ -36,6 +36,7 @@ def model(
     image_size: Size = (300, 300),
     width_mult: float = 1.0,
     weights: str | Path | None = None,
+    max_detections: int = 100,
 ) -> Detector:
     """As ``ssdlite_v2_coco``, with TensorFlow's padding, epsilon, input and scores."""
     backbone = mobilenet_v2(
@@ -52,7 +53,7 @@ def model(
         class_names=class_names,
         resize=Resize(image_size),
         anchors=TensorFlowAnchors(),
-        postprocess=SSDPostprocess(iou_threshold=0.6, max_detections=100),
+        postprocess=SSDPostprocess(iou_threshold=0.6, max_detections=max_detections),
         score_function="sigmoid",
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),

@@ -24,7 +24,7 @@ from pocketvision.core.structures import Size
 from pocketvision.datasets import CocoDataModule, DetectionAugmentation
 from pocketvision.heads import SSDLiteHead
 from pocketvision.losses import SSDLoss
-from pocketvision.models import Detector
+from pocketvision.models import Detector, SSDPostprocess
 from pocketvision.tasks import DetectionTask
 
 
@@ -33,8 +33,9 @@ def model(
     image_size: Size = (320, 320),
     width_mult: float = 1.0,
     weights: str | Path | None = None,
+    max_detections: int = 300,
 ) -> Detector:
-    """SSDLite on the reduced backbone, with anchors and normalisation as in torchvision."""
+    """SSDLite on the reduced backbone, with anchors and normalization as in torchvision."""
     backbone = mobilenet_v3_large(
         width_mult=width_mult,
         reduced_tail="detection",
@@ -50,6 +51,7 @@ def model(
         anchors=TorchvisionAnchors(),
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),
+        postprocess=SSDPostprocess(max_detections=max_detections),
     )
 
 

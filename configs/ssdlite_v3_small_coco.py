@@ -19,7 +19,7 @@ from pocketvision.core.anchors import TensorFlowAnchors
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.heads import SSDLiteHead
-from pocketvision.models import Detector
+from pocketvision.models import Detector, SSDPostprocess
 
 
 def model(
@@ -27,6 +27,7 @@ def model(
     image_size: Size = (320, 320),
     width_mult: float = 1.0,
     weights: str | Path | None = None,
+    max_detections: int = 300,
 ) -> Detector:
     """SSDLite on the reduced backbone with TensorFlow's anchors, as published."""
     backbone = mobilenet_v3_small(
@@ -44,6 +45,7 @@ def model(
         anchors=TensorFlowAnchors(),
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),
+        postprocess=SSDPostprocess(max_detections=max_detections),
     )
 
 

@@ -15,7 +15,7 @@ Shape = tuple[float, float]
 
 
 def place_anchors(shapes: list[list[Shape]], map_sizes: list[Size], image_size: Size) -> Tensor:
-    """Put every shape at every cell centre: (A, 4) xyxy pixels, in order map, row, column, shape."""
+    """Put every shape at every cell center: (A, 4) xyxy pixels, in order map, row, column, shape."""
     height, width = image_size
     scale = torch.tensor([width, height], dtype=torch.float32)
     anchors = []

@@ -37,14 +37,14 @@ def clip_boxes(boxes: Tensor, size: Size) -> Tensor:
 
 
 def to_center_size(boxes: Tensor) -> tuple[Tensor, Tensor]:
-    """xyxy (..., 4) -> centre (..., 2) as x, y and size (..., 2) as width, height."""
+    """xyxy (..., 4) -> center (..., 2) as x, y and size (..., 2) as width, height."""
     size = boxes[..., 2:] - boxes[..., :2]
     return boxes[..., :2] + size / 2, size
 
 
 @dataclass(frozen=True)
 class SSDBoxCoder:
-    """Centre-size box coder of SSD (arXiv:1512.02325, eq. 2) with its variances.
+    """Center-size box coder of SSD (arXiv:1512.02325, eq. 2) with its variances.
 
     Deltas are (dx, dy, dw, dh). ``center_variance`` 0.1 and ``size_variance`` 0.2 are the scales
     10, 10, 5, 5 of TensorFlow's Object Detection API. ``max_log_size`` bounds exp() while decoding.

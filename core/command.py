@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import difflib
 import importlib.util
 import logging
@@ -12,7 +11,9 @@ from functools import wraps
 from pathlib import Path
 from types import ModuleType
 
-from pocketvision.core.errors import InputError, StoppedError
+from pocketvision.core.errors import InputError, StoppedError, StopSignal
+from pocketvision.core.processes import describe_lost_process, sigterm_raises
+from pocketvision.core.terminal import SafeFormatter, printable
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
@@ -27,36 +28,41 @@ def command(main: Main) -> Callable[..., int]:
         logger = logging.getLogger("pocketvision")
         logger.setLevel(logging.INFO)
         if not logger.handlers:
-            logger.addHandler(logging.StreamHandler())
+            handler = logging.StreamHandler()
+            handler.setFormatter(SafeFormatter())
+            logger.addHandler(handler)
         try:
-            main(argv)
+            with sigterm_raises():
+                main(argv)
         except InputError as error:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {printable(error)}", file=sys.stderr)
             return 1
         except StoppedError as stop:
-            print(stop, file=sys.stderr)
+            if str(stop):
+                print(printable(stop), file=sys.stderr)
             return stop.code
         except OSError as error:
-            place = f"{error.filename}: " if error.filename else ""
+            place = f"{printable(error.filename)}: " if error.filename else ""
             print(
                 f"error: {place}{error.strerror or error}: check the path, its rights and the space.",
                 file=sys.stderr,
             )
             return 1
+        except RuntimeError as error:
+            sentence = describe_lost_process(error)
+            if sentence is None:
+                raise
+            print(f"error: {sentence}", file=sys.stderr)
+            return 1
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return 130
+        except StopSignal as stop:
+            print("stopped by a signal", file=sys.stderr)
+            return stop.code
         return 0
 
     return run
-
-
-def backbone_names() -> tuple[str, ...]:
-    """Functions that build a backbone, from ``backbones.__all__``, read without importing torch."""
-    code = ast.parse((CONFIGS.parent / "backbones" / "__init__.py").read_text(encoding="utf-8"))
-    assigned = next(node for node in reversed(code.body) if isinstance(node, ast.Assign))
-    names: list[str] = ast.literal_eval(assigned.value)
-    return tuple(name for name in names if name.islower())
 
 
 def shipped_configs() -> dict[str, Path]:

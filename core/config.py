@@ -28,6 +28,7 @@ class Experiment:
     means: taken from the data once and frozen into the run folder. A checkpoint to go on from is
     written every ``checkpoint_minutes`` and after every epoch. With ``recipe`` "auto" the train command
     derives steps, rates, averaging and freezing from the data; what the command line states stays.
+    Training ends after ``minutes``, if that is given, with its schedule at its end.
     """
 
     model: Callable[..., Any]
@@ -38,6 +39,7 @@ class Experiment:
     seed: int = 0
     checkpoint_minutes: float = 5.0
     recipe: Literal["fixed", "auto"] = "fixed"
+    minutes: float | None = None
 
 
 def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
@@ -53,7 +55,7 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
             raise InputError(f"'{word}' is not an override: write part.key=value, such as data.batch_size=8.")
         try:
             overrides[key] = ast.literal_eval(text)
-        except (ValueError, SyntaxError, TypeError):
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             overrides[key] = {"true": True, "false": False, "none": None}.get(text.lower(), text)
     return overrides
 
@@ -91,7 +93,7 @@ def _replace(
         return partial(part.func, *part.args, **{**part.keywords, name: value})
     if isinstance(part, Mapping):
         return {**part, name: value}
-    if dataclasses.is_dataclass(part) and not isinstance(part, type):
+    if _is_value(part):
         return dataclasses.replace(part, **{name: value})
     return partial(part, **{name: value})
 
@@ -105,11 +107,16 @@ def _unknown(key: str, name: str, known: list[str], owner: str) -> str:
     return f"Unknown override '{key}':{hint} {where}: {', '.join(known)}."
 
 
+def _is_value(part: Any) -> bool:
+    """Whether it is a dataclass with fields to set, not something that makes one."""
+    return dataclasses.is_dataclass(part) and not isinstance(part, type)
+
+
 def parameters(part: Any) -> dict[str, Any]:
     """Names that can be set in a partial, class, function, dataclass or dict, with their values."""
     if isinstance(part, Mapping):
         return dict(part)
-    if dataclasses.is_dataclass(part) and not isinstance(part, type):
+    if _is_value(part):
         return {f.name: getattr(part, f.name) for f in dataclasses.fields(part) if f.init}
     keywords = part.keywords if isinstance(part, partial) else {}
     function = part.func if isinstance(part, partial) else part
@@ -142,11 +149,11 @@ def _signature(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 def describe(part: Any, indent: int = 0) -> str:
     """An experiment as readable text, one value a line: what ``--print-config`` shows."""
     pad = "    " * indent
-    if isinstance(part, partial) or (callable(part) and not dataclasses.is_dataclass(part)):
+    if isinstance(part, partial) or (callable(part) and not _is_value(part)):
         function = part.func if isinstance(part, partial) else part
         title = getattr(function, "__qualname__", repr(function))
         items = parameters(part).items() if isinstance(part, partial) else ()
-    elif isinstance(part, Mapping) or (dataclasses.is_dataclass(part) and not isinstance(part, type)):
+    elif isinstance(part, Mapping) or _is_value(part):
         title = "dict" if isinstance(part, Mapping) else type(part).__name__
         items = parameters(part).items()
     else:

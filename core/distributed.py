@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -23,11 +26,78 @@ def joint_normalizer(count: Tensor) -> Tensor:
 
     ``count`` () is what this process has summed over; the result is the sum over all processes,
     divided by their number, or 1 where there was nothing anywhere. Every process must call it.
+
+    Where a batch is trained on in parts, :class:`BatchParts` answers for all of it.
     """
-    total = count.detach().float()
+    parts = _PARTS.get()
+    if parts is not None:
+        return parts.normalizer(count.detach().float())
+    total = _joint(count.detach().float())
+    return torch.where(total > 0, total, 1.0)
+
+
+def _joint(count: Tensor) -> Tensor:
+    """Mean of ``count`` over all processes."""
     if num_processes() > 1:
-        distributed.all_reduce(total)
-    return torch.where(total > 0, total / num_processes(), 1.0)
+        count = count.clone()
+        distributed.all_reduce(count)
+    return count / num_processes()
+
+
+class BatchParts:
+    """What the parts of a batch are normalized by, so that together they train what it would as a whole.
+
+    The loss of every part is first computed inside ``counting``, for the sake of what it counts, then
+    inside ``training``, where it is normalized as if the part had its share of the batch's counts: the
+    losses of parts, weighed by their shares, add up to the batch's. A loss that is a mean over images
+    asks for nothing and is right by its weight alone.
+    """
+
+    def __init__(self) -> None:
+        self._counts: list[Tensor] = []
+        self._joint: list[Tensor] | None = None
+        self._share = 0.0
+        self._asked = 0
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Add up what the loss of one part asks for."""
+        with self._answering():
+            yield
+
+    @contextmanager
+    def training(self, share: float) -> Iterator[None]:
+        """Normalize the loss of a part that has ``share`` of the images. Every process must do so alike."""
+        if self._joint is None:
+            self._joint = [_joint(count) for count in self._counts]
+        self._share = share
+        with self._answering():
+            yield
+
+    def normalizer(self, count: Tensor) -> Tensor:
+        """The answer to the next question of a loss; questions come in the same order for every part."""
+        number = self._asked
+        self._asked += 1
+        if self._joint is not None:
+            total = self._joint[number] * self._share
+            return torch.where(total > 0, total, 1.0)
+        if number == len(self._counts):
+            self._counts.append(count)
+        else:
+            self._counts[number] = self._counts[number] + count
+        return torch.ones_like(count)
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        self._asked = 0
+        token = _PARTS.set(self)
+        try:
+            yield
+        finally:
+            _PARTS.reset(token)
+
+
+_PARTS: ContextVar[BatchParts | None] = ContextVar("parts", default=None)
 
 
 def mean_over_processes(values: Tensor) -> Tensor:
@@ -46,6 +116,15 @@ def any_process(flag: bool, device: torch.device) -> bool:
     votes = torch.tensor(float(flag), device=device)
     distributed.all_reduce(votes)
     return bool(votes > 0)
+
+
+def max_over_processes(value: int, device: torch.device) -> int:
+    """The largest ``value`` that a process has. Every process must call it."""
+    if num_processes() == 1:
+        return value
+    largest = torch.tensor(value, device=device)
+    distributed.all_reduce(largest, distributed.ReduceOp.MAX)
+    return int(largest)
 
 
 def share_buffers(model: nn.Module) -> None:

@@ -6,8 +6,6 @@ import hashlib
 import json
 import os
 import re
-import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -20,6 +18,7 @@ import torch
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.files import write_json
+from pocketvision.core.receive import receive
 
 _CHUNK = 1 << 18
 _TIMEOUT_S = 30
@@ -124,7 +123,8 @@ def _fetch(url: str, part: Path) -> str | None:
         if not _is_partial(response):
             have = 0
             _keep_state(part, _state(response, redirects))
-        _receive(response, part, have)
+        with part.open("ab" if have else "wb") as file:
+            receive(response, file, _MAX_BYTES, _MAX_SECONDS, have, part.stem)
     return _state(response, redirects).get(_HASH_NAME)
 
 
@@ -184,28 +184,6 @@ def _continues(response: Any, have: int, begun: dict[str, str], redirects: _Redi
     )
 
 
-def _receive(response: Any, part: Path, have: int) -> None:
-    """
-    Raises:
-        OSError: the connection broke off, or it is too large or takes too long.
-    """
-    length = response.headers.get("Content-Length")
-    total = have + int(length) if length else None
-    with part.open("ab" if have else "wb") as file:
-        progress, start = _Progress(part.stem, have, total), time.monotonic()
-        # read1 gives what has come: read would wait for a whole chunk from a server that sends byte by byte.
-        while chunk := response.read1(_CHUNK):
-            have += len(chunk)
-            if max(have, total or 0) > _MAX_BYTES:
-                raise OSError(f"it is larger than {_MAX_BYTES / 2**30:g} GiB")
-            if time.monotonic() - start > _MAX_SECONDS:
-                raise OSError(f"it took longer than {_MAX_SECONDS} s; what has come is kept")
-            file.write(chunk)
-            progress.add(len(chunk))
-    if total is not None and have < total:
-        raise OSError(f"the connection broke off after {have} of {total} bytes; try again")
-
-
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Notes what the servers say that send on: on the last one an ETag means something else."""
 
@@ -245,28 +223,3 @@ def sha256(path: Path) -> str:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-class _Progress:
-    """A line on a terminal, rewritten as bytes come; lines now and then where output is kept."""
-
-    def __init__(self, name: str, have: int, total: int | None) -> None:
-        self.name, self.have, self.total = name, have, total
-        self.came, self.start = 0, time.monotonic()
-        self.every = 0.2 if sys.stderr.isatty() else 10.0
-        self.last = self.start
-
-    def add(self, count: int) -> None:
-        self.have, self.came = self.have + count, self.came + count
-        now = time.monotonic()
-        if now - self.last < self.every and self.have != self.total:
-            return
-        self.last = now
-        rate = self.came / max(now - self.start, 1e-6)
-        left = "" if self.total is None else f" of {self.total / 1e6:.1f} MB, {self._left(rate)} s left"
-        end = "\r" if sys.stderr.isatty() and self.have != self.total else "\n"
-        print(f"{self.name}: {self.have / 1e6:.1f}{left}, {rate / 1e6:.1f} MB/s", end=end, file=sys.stderr)
-
-    def _left(self, rate: float) -> int:
-        assert self.total is not None
-        return round((self.total - self.have) / max(rate, 1.0))

@@ -1,4 +1,4 @@
-"""Pictures for people: boxes with names, coloured masks, contact sheets. Images are (H, W, 3) uint8 RGB."""
+"""Pictures for people: boxes with names, colored masks, contact sheets. Images are (H, W, 3) uint8 RGB."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pocketvision.core.files import replacing
 from pocketvision.core.resize import Image
-from pocketvision.core.structures import IGNORE_INDEX, Size
+from pocketvision.core.structures import IGNORE_INDEX, OTHER_INDEX, Size
 from pocketvision.core.text_labels import (
     Color as Color,
 )
@@ -32,7 +32,7 @@ from pocketvision.core.text_labels import (
 
 _Values = Tensor | npt.NDArray[Any] | Sequence[Any]
 
-# Okabe and Ito's colours, which people with any kind of colour vision can tell apart.
+# Okabe and Ito's colors, which people with any kind of color vision can tell apart.
 _OKABE_ITO: tuple[Color, ...] = (
     (230, 159, 0),
     (86, 180, 233),
@@ -54,7 +54,7 @@ PALETTE: tuple[Color, ...] = (
     *(_shade(color, 0.45, 0) for color in _OKABE_ITO),
     *(_shade(color, 0.55, 255) for color in _OKABE_ITO),
 )
-"""Class colours: seven safe for colour-blind eyes, then darker and lighter ones; repeated where it ends."""
+"""Class colors: seven safe for color-blind eyes, then darker and lighter ones; repeated where it ends."""
 
 IGNORED_COLOR: Color = (64, 64, 64)
 _MARGIN = 6
@@ -84,7 +84,7 @@ def draw_boxes(
 ) -> Image:
     """A copy of ``image`` with boxes (G, 4) xyxy, their names, and their scores if given.
 
-    Without ``color`` each class has its colour of PALETTE; ``class_names`` None writes nothing, and
+    Without ``color`` each class has its color of PALETTE; ``class_names`` None writes nothing, and
     ``line_width`` 0 writes the names alone. Names stand outside the box at ``label_edge`` where there is
     room, else where they hide the least of other names and boxes; always within the image.
     """
@@ -163,20 +163,21 @@ def _middle(mask: npt.NDArray[np.bool_], step: int) -> tuple[float, float]:
 
 
 def palette_for(class_names: Sequence[str | None]) -> tuple[Color, ...]:
-    """One colour a class; a class called background is black and leaves its colour to the next one."""
+    """One color a class; a class called background is black and leaves its color to the next one."""
     colors = iter(PALETTE * (len(class_names) // len(PALETTE) + 1))
     return tuple((0, 0, 0) if name == "background" else next(colors) for name in class_names)
 
 
 def color_mask(mask: Image, palette: Sequence[Color] = PALETTE) -> Image:
-    """Class indices (H, W) uint8 as colours (H, W, 3); ignored pixels (255) are dark grey."""
+    """Class indices (H, W) uint8 as colors (H, W, 3); ignored pixels (255) and those of
+    classes that the model does not know are dark gray."""
     table = np.array([palette[index % len(palette)] for index in range(256)], np.uint8)
-    table[IGNORE_INDEX] = IGNORED_COLOR
+    table[[OTHER_INDEX, IGNORE_INDEX]] = IGNORED_COLOR
     return table[mask]
 
 
 def overlay_mask(image: Image, mask: Image, palette: Sequence[Color] = PALETTE, alpha: float = 0.55) -> Image:
-    """``image`` seen through the colours of ``mask`` (H, W) uint8; ``alpha`` 1 hides the image."""
+    """``image`` seen through the colors of ``mask`` (H, W) uint8; ``alpha`` 1 hides the image."""
     return np.asarray(cv2.addWeighted(color_mask(mask, palette), alpha, image, 1 - alpha, 0), dtype=np.uint8)
 
 

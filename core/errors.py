@@ -17,8 +17,21 @@ class InputError(ValueError):
 
 
 class StoppedError(Exception):
-    """Somebody stopped a training. The tools print the sentence and exit with ``code``."""
+    """Somebody stopped a training. The tools print the sentence, if any, and exit with ``code``."""
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
         self.code = code
+
+
+class StopSignal(BaseException):
+    """SIGTERM or Ctrl-C. No :class:`Exception`: what a library tries again must not swallow it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"signal {number}")
+        self.number = number
+
+    @property
+    def code(self) -> int:
+        """The exit code, as a shell has it."""
+        return 128 + self.number

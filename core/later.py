@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from dataclasses import dataclass
 from typing import Any
 
 
-@dataclass(frozen=True)
 class Later:
     """Stands for the class ``name`` of ``module`` without importing it.
 
     It can be called, subclassed, inspected and used in ``isinstance`` like the class itself.
     """
 
-    module: str
-    name: str
+    def __init__(self, module: str, name: str) -> None:
+        self.module, self.name = module, name
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Later and (other.module, other.name) == (self.module, self.name)
+
+    def __hash__(self) -> int:
+        return hash((self.module, self.name))
+
+    def __repr__(self) -> str:
+        return f"<class {self.module}.{self.name}>"
 
     def resolve(self) -> type[Any]:
         """The class, imported."""
@@ -31,6 +38,9 @@ class Later:
 
     def __instancecheck__(self, instance: object) -> bool:
         return isinstance(instance, self.resolve())
+
+    def __subclasscheck__(self, other: type[Any]) -> bool:
+        return issubclass(other, self.resolve())
 
     def __getattr__(self, name: str) -> Any:
         if name == "__signature__":

@@ -49,10 +49,20 @@ class BatchNorm(nn.BatchNorm2d):
 
 
 def freeze_norms(module: nn.Module) -> None:
-    """Let every BatchNorm inside keep and use its running statistics in training too."""
+    """Let every BatchNorm inside keep and use its running statistics in training too.
+
+    Those of other libraries, such as timm's, need :func:`settle_frozen_norms` for it.
+    """
     for layer in module.modules():
-        if isinstance(layer, BatchNorm):
-            layer.is_frozen = True
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.is_frozen = True  # type: ignore[assignment]  # as BatchNorm declares it
+
+
+def settle_frozen_norms(module: nn.Module) -> None:
+    """Put other libraries' frozen BatchNorms into inference mode, which every ``train()`` ends."""
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d) and getattr(layer, "is_frozen", False):
+            layer.train(layer.training and isinstance(layer, BatchNorm))
 
 
 class SameConv2d(nn.Conv2d):
@@ -130,7 +140,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class Normalize(nn.Module):
-    """uint8 or 0..255 float RGB images -> normalised float32: ``(x / 255 - mean) / std``."""
+    """uint8 or 0..255 float RGB images -> normalized float32: ``(x / 255 - mean) / std``."""
 
     mean: Tensor
     std: Tensor
@@ -150,7 +160,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def initialize(module: nn.Module, mode: Literal["kaiming", "normal"], std: float = 0.03) -> None:
-    """Initialise convolutions in place; BatchNorm starts as the identity and biases at 0.
+    """Initialize convolutions in place; BatchNorm starts as the identity and biases at 0.
 
     ``kaiming`` (fan out) is what torchvision's classifiers use, ``normal`` with ``std`` 0.03 what
     SSDLite's heads and extra blocks use, in TensorFlow and torchvision alike.

@@ -1,45 +1,128 @@
-"""Progress of long work with rate and time left, as lines of text."""
+"""How far long work is: a bar in a terminal, a line every ten seconds where output is kept."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar
+
+from pocketvision.core.terminal import printable
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
 
 SECONDS_BETWEEN_LINES = 10.0
-
 
 _Item = TypeVar("_Item")
 
 
+class Progress:
+    """Title, how much is done, time left and rate; used as a context, or opened and closed.
+
+    Args:
+        title: what the work is.
+        total: how much there is to do; None where nobody knows.
+        unit: what is counted.
+        rate_unit: the unit of the rate, ``factor`` of which are one of ``unit``; None: the same.
+        done: how much was done before, in none of this time.
+        digits: decimals of the counts.
+        stream: where to write; None: stderr.
+
+    Attributes:
+        factor: may change on the way.
+    """
+
+    factor = 1.0
+
+    def __init__(
+        self,
+        title: str,
+        total: float | None,
+        unit: str,
+        *,
+        rate_unit: str | None = None,
+        done: float = 0.0,
+        digits: int = 0,
+        stream: TextIO | None = None,
+    ) -> None:
+        self.title, self.total, self.unit = title, total, unit
+        self.rate_unit, self.digits, self.stream = rate_unit or unit, digits, stream or sys.stderr
+        self.done = self.before = done
+        self.start = self.last = time.perf_counter()
+        self.bar: RichProgress | None = None
+
+    def open(self) -> Progress:
+        """Begin to count the time, with a bar if there is a terminal."""
+        self.start = self.last = time.perf_counter()
+        if self.stream.isatty():
+            self.bar = _bar(self.title, self.total, self.stream)
+            self.bar.start()
+        return self
+
+    def close(self) -> None:
+        """Remove the bar."""
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+    def __enter__(self) -> Progress:
+        return self.open()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def advance(self, count: float = 1.0, note: str = "") -> None:
+        """``count`` more are done; ``note`` stands behind the numbers."""
+        self.done += count
+        if self.bar is not None:
+            self.bar.update(self.bar.task_ids[0], completed=self.done, description=printable(self.line(note)))
+        elif time.perf_counter() - self.last >= SECONDS_BETWEEN_LINES:
+            self.last = time.perf_counter()
+            self.say(self.line(note))
+
+    def say(self, sentence: str) -> None:
+        """Write a line of its own, above the bar if there is one."""
+        sentence = printable(sentence)
+        if self.bar is not None:
+            self.bar.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+        else:
+            print(sentence, file=self.stream, flush=True)
+
+    def line(self, note: str = "") -> str:
+        """``predict: 10 of 40 images, 1:00 left, 0.5 images/s``."""
+        came, seconds = self.done - self.before, max(time.perf_counter() - self.start, 1e-6)
+        count, parts = f"{self.title}: {self.done:.{self.digits}f}", []
+        if self.total is not None:
+            count += f" of {self.total:.{self.digits}f}"
+            if came > 0:
+                parts.append(f"{_clock(seconds / came * max(0.0, self.total - self.done))} left")
+        rate = f"{came * self.factor / seconds:.1f} {self.rate_unit}/s"
+        return ", ".join([f"{count} {self.unit}", *parts, rate, *([note] if note else [])])
+
+
+def track(items: Iterable[_Item], total: int, title: str, unit: str) -> Iterator[_Item]:
+    """Pass ``items`` on and show how many of ``total`` are done."""
+    with Progress(title, total, unit) as progress:
+        for item in items:
+            yield item
+            progress.advance()
+
+
+def _bar(title: str, total: float | None, stream: TextIO) -> RichProgress:
+    """A bar that is gone when the work is done; rich is loaded only where somebody sees it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    text = TextColumn("{task.description}", markup=False)
+    bar = Progress(BarColumn(), text, console=Console(file=stream), transient=True)
+    bar.add_task(title, total=total)
+    return bar
+
+
 def _clock(seconds: float) -> str:
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-class Ticker:
-    """Says when the next line is due, and words rate and time left."""
-
-    def __init__(self) -> None:
-        self.start = self.last = time.perf_counter()
-
-    def is_due(self) -> bool:
-        if time.perf_counter() - self.last < SECONDS_BETWEEN_LINES:
-            return False
-        self.last = time.perf_counter()
-        return True
-
-    def describe(self, done: int, total: int, size: float, unit: str) -> str:
-        seconds = time.perf_counter() - self.start
-        left = seconds / done * (total - done)
-        return f"{done}/{total}  {done * size / seconds:.1f} {unit}/s  {_clock(left)} left"
-
-
-def progress(batches: Iterable[_Item], title: str) -> Iterator[_Item]:
-    """Iterate over a sized loader of batches and print a line every ten seconds."""
-    total, ticker = len(batches), Ticker()  # type: ignore[arg-type]
-    for done, batch in enumerate(batches, start=1):
-        yield batch
-        if ticker.is_due():
-            print(f"{title}: batch {ticker.describe(done, total, 1, 'batches')}", flush=True)

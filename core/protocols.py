@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -22,7 +23,7 @@ Library = Literal["torchvision", "timm"]
 
 
 class Backbone(Protocol):
-    """(N, 3, H, W) normalised float images -> features, declared beforehand in ``feature_info``.
+    """(N, 3, H, W) normalized float images -> features, declared beforehand in ``feature_info``.
 
     A pyramid is a backbone around another one, which it keeps as ``backbone``: weights that start a
     training and a learning rate of their own are for the innermost, see :func:`body_of`.
@@ -68,19 +69,19 @@ class BoxCoder(Protocol):
 
 
 class DetectionLoss(Protocol):
-    """Predictions and truth -> named scalars whose sum is minimised."""
+    """Predictions and truth -> named scalars whose sum is minimized."""
 
     def __call__(self, output: DetectionOutput, targets: list[BoxTarget]) -> dict[str, Tensor]: ...
 
 
 class SegmentationLoss(Protocol):
-    """Logits at the size of the masks and truth -> named scalars whose sum is minimised."""
+    """Logits at the size of the masks and truth -> named scalars whose sum is minimized."""
 
     def __call__(self, logits: Tensor, targets: list[MaskTarget]) -> dict[str, Tensor]: ...
 
 
 class ClassificationLoss(Protocol):
-    """class_logits (N, K) and truth -> named scalars whose sum is minimised."""
+    """class_logits (N, K) and truth -> named scalars whose sum is minimized."""
 
     def __call__(self, class_logits: Tensor, targets: list[ClassTarget]) -> dict[str, Tensor]: ...
 
@@ -99,6 +100,14 @@ class HasPublishedNames(Protocol):
     """A part whose layers have names in another library, too: its weights can be converted."""
 
     def published_names(self, library: Library) -> dict[str, str]: ...
+
+
+@runtime_checkable
+class HasImagenetFile(Protocol):
+    """A backbone that torchvision has a classifier of: ``weights="imagenet"`` is what lies at the URL."""
+
+    @property
+    def imagenet_url(self) -> str | None: ...
 
 
 @runtime_checkable
@@ -124,8 +133,11 @@ class HasClassLayers(Protocol):
     def class_layers(self) -> list[str]: ...
 
 
-def body_of(backbone: Backbone) -> Backbone:
+def body_of(backbone: Backbone) -> nn.Module:
     """The innermost backbone of pyramids."""
-    while (inner := getattr(backbone, "backbone", None)) is not None:
-        backbone = inner
-    return backbone
+    body: Any = backbone
+    # A ``backbone`` without declared features is a part of one.
+    while isinstance(getattr(getattr(body, "backbone", None), "feature_info", None), Mapping):
+        body = body.backbone
+    assert isinstance(body, nn.Module)
+    return body

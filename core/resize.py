@@ -33,7 +33,7 @@ class Resize:
     """Resize to ``image_size`` (height, width) by stretching, letterboxing or cropping.
 
     ``stretch`` ignores the aspect ratio, as SSD does; ``letterbox`` keeps it and pads the right and
-    the bottom with ``fill``. ``crop`` is for classifiers: it keeps the ratio and cuts out the centre,
+    the bottom with ``fill``. ``crop`` is for classifiers: it keeps the ratio and cuts out the center,
     so scaled that the cut is ``crop_share`` of the shorter side. ImageNet's usual 224 out of 256 is
     ``Resize((224, 224), mode="crop", crop_share=0.875, antialias=True)``, to the bit what
     torchvision's accuracies were measured with. Nothing can be restored from outside the cut.
@@ -78,7 +78,7 @@ class Resize:
         return self._pad(self._interpolate(image, self.content_size(image.shape[:2])), self.fill)
 
     def apply_to_mask(self, mask: Image) -> Image:
-        """Resize a mask (H, W) uint8 to ``image_size``: nearest neighbour, padded with 255 (ignored)."""
+        """Resize a mask (H, W) uint8 to ``image_size``: nearest neighbor, padded with 255 (ignored)."""
         self._refuse_crop()
         height, width = self.content_size(mask.shape[:2])
         resized = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
@@ -115,7 +115,7 @@ class Resize:
         return enlarge(logits, self.image_size)[:, : content[0], : content[1]]
 
     def _size_before_crop(self, original_size: Size) -> Size:
-        """The whole image's size of which the centre is cut: as torchvision rounds it."""
+        """The whole image's size of which the center is cut: as torchvision rounds it."""
         target = [round(side / self.crop_share) for side in self.image_size]
         height, width = original_size
         if target[0] * width >= target[1] * height:

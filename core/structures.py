@@ -18,6 +18,10 @@ Size = tuple[int, int]
 IGNORE_INDEX = 255
 """Mask value of pixels that are neither learned nor scored."""
 
+OTHER_INDEX = 253
+"""Mask value of pixels whose class the model does not know: not learned, and scored as no class of its own,
+so that whatever it says there is wrong."""
+
 
 class FeatureInfo(NamedTuple):
     """What a backbone declares about one of its features."""
@@ -112,6 +116,10 @@ class ClassificationSamples(NamedTuple):
 
     images: Tensor
     targets: list[ClassTarget]
+
+
+AnyTarget = BoxTarget | MaskTarget | ClassTarget
+AnySamples = DetectionSamples | SegmentationSamples | ClassificationSamples
 
 
 def stack_detections(detections: list[Detections]) -> DetectionBatch:

@@ -46,7 +46,7 @@ UNITS = {"k": 1e3, "M": 1e6, "B": 1e9}
 LEVELS = ("c1", "c2", "c3", "c4", "c5")
 
 
-class Figure(NamedTuple):
+class CostFigure(NamedTuple):
     """One printed number, None where a row has none, and ours."""
 
     quantity: str
@@ -96,7 +96,7 @@ def compare(rows: Iterable[Published]) -> Iterator[CostComparison]:
 
 
 def _value(printed: str) -> float:
-    """ "3.4M" -> 3400000."""
+    """``3.4M`` -> 3400000."""
     return float(printed.rstrip("".join(UNITS))) * UNITS.get(printed[-1], 1)
 
 
@@ -108,29 +108,29 @@ def has_printed_digits(printed: str, value: float) -> bool:
     return digits in (math.floor(ours + 1e-9), math.floor(ours + 0.5 + 1e-9))
 
 
-def _figures(row: Published) -> Sequence[Figure]:
+def _figures(row: Published) -> Sequence[CostFigure]:
     if isinstance(row, PublishedLayer):
         cost = _layer(row.kind, row.channels, row.size)
         name = f"{row.kind} 3x3, {row.channels} channels, {row.size}x{row.size}"
         return [
-            Figure(f"params, {name}", row.params, cost.params),
-            Figure(f"madds, {name}", row.madds, cost.madds),
+            CostFigure(f"params, {name}", row.params, cost.params),
+            CostFigure(f"madds, {name}", row.madds, cost.madds),
         ]
     if isinstance(row, PublishedMemory):
-        return [Figure(f"kB of {row.feature}", row.memory, _kilobytes(row.model, row.feature))]
+        return [CostFigure(f"kB of {row.feature}", row.memory, _kilobytes(row.model, row.feature))]
     if isinstance(row, PublishedShare):
         madds, params = _shares(row.layers)
         return [
-            Figure(f"% madds, {row.layers}", row.madds, madds),
-            Figure(f"% params, {row.layers}", row.params, params),
+            CostFigure(f"% madds, {row.layers}", row.madds, madds),
+            CostFigure(f"% params, {row.layers}", row.params, params),
         ]
     size = _reference(row.model).image_size
     madds = _madds(row.model, row.madds_as, size) if row.madds else 0
     flops = 2 * _madds(row.model, row.madds_as, size) if row.flops else 0
     return [
-        Figure("params", row.params, _params(row.model, row.params_as), row.params_as),
-        Figure("madds", row.madds, madds, row.madds_as),
-        Figure("flops", row.flops, flops, row.madds_as),
+        CostFigure("params", row.params, _params(row.model, row.params_as), row.params_as),
+        CostFigure("madds", row.madds, madds, row.madds_as),
+        CostFigure("flops", row.flops, flops, row.madds_as),
     ]
 
 
@@ -174,7 +174,7 @@ def _count(model: str, image_size: Size) -> Cost:
 def _params(model: str, convention: CountingConvention) -> float:
     """Parameters as the source counts; the conventions are described beside their type."""
     parts = PARTS.get(convention, ("",))
-    counts = {True: 0, False: 0}  # of normalisation or not
+    counts = {True: 0, False: 0}  # of normalization or not
     for name, module in _reference(model).model.named_modules():
         if name.startswith(parts):
             own = sum(p.numel() for p in module.parameters(recurse=False))

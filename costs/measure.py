@@ -20,7 +20,7 @@ NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 
 @dataclass(frozen=True)
 class LayerCost:
-    """A module that multiplies, with the normalisation, activation and additions that follow it.
+    """A module that multiplies, with the normalization, activation and additions that follow it.
 
     ``output_shape`` is None for a module with parameters that isn't called in inference, as an
     auxiliary head's. ``memory`` is the largest sum of live activations, in bytes, while it runs.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -20,7 +20,6 @@ from pocketvision.core.protocols import Anchors
 from pocketvision.core.structures import FeatureInfo, Size
 from pocketvision.costs.variants import V1Variant, WithAuxiliary, predict_pointwise, v1_variant
 
-HIDDEN_CHANNELS = {"mobilenet_v3_large": 1280, "mobilenet_v3_small": 1024}
 SSD_EXTRA_CHANNELS = (512, 256, 256, 128)
 COMMON_OPTIONS = ("head", "num_classes", "image_size")
 FIXED = {"backbone", "out_features", "weights"}
@@ -33,11 +32,18 @@ class BackboneChoice(NamedTuple):
     name: str
     options: Mapping[str, Any]
 
-    def build(self, *out_features: str, **more: Any) -> Any:
-        import pocketvision.backbones
+    def build(self, *choices: Sequence[str], **more: Any) -> Any:
+        """With the first list of features that it has; ``more`` where it knows such options."""
+        from pocketvision.backbones.by_name import build_with, find_builder
 
-        factory = getattr(pocketvision.backbones, self.name)
-        return factory(out_features=out_features, **{**more, **self.options})
+        return build_with(find_builder(self.name), *choices, **{**more, **self.options})
+
+    @property
+    def hidden_channels(self) -> int | None:
+        """Of the paper's classifier."""
+        from pocketvision.backbones.by_name import find_builder, hidden_channels
+
+        return hidden_channels(find_builder(self.name))
 
 
 def _classifier(
@@ -49,10 +55,10 @@ def _classifier(
     """The paper's classifier; V3's hidden layer keeps its width but under torchvision's rule."""
     from pocketvision.heads import ClassifierHead
 
-    hidden = hidden_channels or HIDDEN_CHANNELS.get(backbone.name)
+    hidden = hidden_channels or backbone.hidden_channels
     if hidden_channels is None and hidden and backbone.options.get("width_rule") == "torchvision":
         hidden = make_divisible(hidden * backbone.options.get("width_mult", 1.0))
-    body = backbone.build("c5" if backbone.name == "mobilenet_v1" else "last")
+    body = backbone.build(("last",), ("c5",))
     feature = list(body.feature_info)[-1]
     if variant is not None:
         body = v1_variant(body, variant)
@@ -78,11 +84,9 @@ def _ssd(
         raise ValueError(f"anchors is {anchors!r}: choose from {', '.join(layouts)}.")
     if predictor_size not in ((1, 3) if head == "ssd" else (3,)):
         raise ValueError(f"predictor_size is {predictor_size!r}: head=ssd has 1 or 3, SSDLite 3.")
-    is_v1, is_v2 = backbone.name == "mobilenet_v1", backbone.name == "mobilenet_v2"
-    taps = ("c4", "c5") if is_v1 else ("c4_expand", "last")
     width = backbone.options.get("width_mult", 1.0)
     body = WithExtraBlocks(
-        backbone.build(*taps, **({"scale_last": True} if is_v2 else {})),
+        backbone.build(("c4_expand", "last"), ("c4", "c5"), scale_last=True),
         channels=[max(int(channels * width), 16) for channels in SSD_EXTRA_CHANNELS],
         separable=head == "ssdlite",
     )
@@ -106,8 +110,13 @@ def _lraspp(
 
     low = {"torchvision": ("c3_first",), "two_skip": ("c1", "c2")}.get(form, ("c3_depthwise",))
     high = _deepest(backbone)
-    body = backbone.build(*low, high)
-    pooling = {} if pool_size == 49 else {"pool_size": pool_size}  # torchvision's form has no window
+    plain = [("c3", "c5")] if form == "paper" else []  # of a backbone that tells less of itself
+    body = backbone.build((*low, high), *plain)
+    # torchvision's form has no window.
+    pooling: dict[str, Any] = {} if pool_size == 49 else {"pool_size": pool_size}
+    *finer, high = body.feature_info
+    if form == "paper":
+        pooling["low"] = finer
     return body, LRASPPHead(body.feature_info, num_classes, channels, form=form, high=high, **pooling)
 
 
@@ -122,7 +131,7 @@ def _deeplabv3(
     from pocketvision.heads import DeepLabV3Head, FCNHead
 
     feature = _deepest(backbone)
-    body = backbone.build(*(["c3_first"] if auxiliary else []), feature)
+    body = backbone.build((*(["c3_first"] if auxiliary else []), feature))
     head: nn.Module = DeepLabV3Head(body.feature_info, num_classes, channels, form=form, feature=feature)
     if auxiliary:
         head = WithAuxiliary(head, FCNHead(body.feature_info, num_classes))
@@ -131,11 +140,11 @@ def _deeplabv3(
 
 def _deepest(backbone: BackboneChoice) -> str:
     """What a segmentation head reads: V3's last 1x1 convolution, else the last block."""
-    return "last" if backbone.name in HIDDEN_CHANNELS else "c5"
+    return "c5" if backbone.hidden_channels is None else "last"
 
 
 class _WithoutValues(TorchFunctionMode):
-    """Leaves out random initialisation: without values it does nothing, but imports torch's compiler."""
+    """Leaves out random initialization: without values it does nothing, but imports torch's compiler."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(func, "__name__", "") in RANDOM:
@@ -210,7 +219,7 @@ def reference_model(name: str, options: Mapping[str, Any]) -> ReferenceModel:
 def feature_channels(name: str, feature: str) -> FeatureInfo:
     """Channels and stride of a feature of a backbone at width 1.0."""
     with torch.device("meta"), _WithoutValues():
-        info: FeatureInfo = BackboneChoice(name, {}).build(feature).feature_info[feature]
+        info: FeatureInfo = BackboneChoice(name, {}).build((feature,)).feature_info[feature]
     return info
 
 

@@ -7,12 +7,13 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import torch
 from torch.utils.data import DataLoader
 
 from pocketvision.core.resize import Resize
+from pocketvision.core.structures import ClassificationSamples, DetectionSamples, SegmentationSamples
 from pocketvision.datasets.augment.flips_and_colors import import_albumentations
 from pocketvision.datasets.augment.recipes import (
     ClassificationAugmentation,
@@ -33,10 +34,11 @@ from pocketvision.datasets.records.annotations import (
 from pocketvision.datasets.records.splits import SplitRecords, divide
 from pocketvision.datasets.records.stored import is_large, store
 from pocketvision.datasets.samples import SampleDataset
-from pocketvision.datasets.sampling import EpochSampler, ProcessShare, use_one_thread
+from pocketvision.datasets.sampling import EpochSampler, ProcessShare, num_epochs, use_one_thread
 from pocketvision.datasets.segmentation import SegmentationDataset, collate_segmentation
 
 ClassNames = Sequence[str | None]
+_Samples = TypeVar("_Samples")
 _log = logging.getLogger("pocketvision")
 _CLASSIFICATION = ClassificationAugmentation()
 _DETECTION = DetectionAugmentation()
@@ -44,8 +46,15 @@ _SEGMENTATION = SegmentationAugmentation()
 _UNCHANGED = SegmentationAugmentation(scale=(1.0, 1.0), horizontal_flip=0.0, photometric=False)
 
 
+_LOADING = {
+    "batch_size", "eval_batch_size", "num_workers", "augmentation", "seed", "strict", "cache", "cache_gib",
+    "loading", "model_class_names", "resize", "_position", "_read", "_selected", "_parts",
+}  # fmt: skip
+"""Attributes of a data module that change no record."""
+
+
 @dataclass(eq=False)
-class BaseDataModule(Generic[SplitRecords]):
+class BaseDataModule(Generic[SplitRecords, _Samples]):
     """What the tasks share: splits, records and loaders.
 
     A format overrides :meth:`read_split`. ``connect`` tells it the model's class names and resize before
@@ -115,6 +124,12 @@ class BaseDataModule(Generic[SplitRecords]):
     def dataset(self, split: str, *, train: bool) -> SampleDataset[Any, Any, Any]:
         """The samples of a split, augmented if ``train``."""
 
+    def batch(self, split: str, indices: Sequence[int], *, train: bool = False) -> _Samples:
+        """Samples of a split by index, without a loader."""
+        dataset = self.dataset(split, train=train)
+        samples: _Samples = type(self).collate([dataset[i] for i in indices])
+        return samples
+
     def read(self, split: str) -> SplitRecords:
         """Read a split from the files, or the part of ``divide`` that has its name."""
         if self.divide is None or split not in (self.train_split, self.val_split):
@@ -126,12 +141,27 @@ class BaseDataModule(Generic[SplitRecords]):
     def class_names(self) -> tuple[str | None, ...]:
         """The data's own class names, from the training split, or the validation split if there is none."""
         try:
-            return self._read_once(self.train_split).class_names
+            return self.own_records(self.train_split).class_names
         except MissingSplitError as no_training:
             try:
-                return self._read_once(self.val_split).class_names
+                return self.own_records(self.val_split).class_names
             except MissingSplitError:
                 raise no_training from None
+
+    def own_records(self, split: str) -> SplitRecords:
+        """The records of a split with the data's own classes; read once."""
+        if split not in self._read:
+            self._read[split] = self.read(split)
+        return self._read[split]
+
+    def reuse(self, other: object) -> None:
+        """Take the records that ``other`` has read, if it reads the same data in the same way."""
+        if isinstance(other, type(self)) and other._reading() == self._reading():
+            self._read, self._parts = other._read, other._parts
+
+    def _reading(self) -> dict[str, Any]:
+        """What decides about records: everything but how they are loaded."""
+        return {name: value for name, value in vars(self).items() if name not in _LOADING}
 
     def connect(self, class_names: ClassNames, resize: Resize) -> None:
         """Say which classes the model knows and how it resizes images."""
@@ -141,7 +171,7 @@ class BaseDataModule(Generic[SplitRecords]):
     def records(self, split: str) -> SplitRecords:
         """The records of a split with labels of the connected model; read once, notes logged once."""
         if split not in self._selected:
-            raw = self._read_once(split)
+            raw = self.own_records(split)
             selected = raw if self.model_class_names is None else self.select(raw, split)
             for note in selected.notes:
                 _log.warning("%s split: %s", split, note)
@@ -150,10 +180,14 @@ class BaseDataModule(Generic[SplitRecords]):
             self._selected[split] = selected
         return self._selected[split]
 
-    def train_dataloader(self, max_epochs: int | None = None) -> DataLoader[Any]:
-        """Shuffled, augmented batches of a run of ``max_epochs``; a last incomplete one is left out."""
+    def train_dataloader(
+        self, accumulated: int = 1, *, max_epochs: int | None = None, max_steps: int | None = None
+    ) -> DataLoader[Any]:
+        """Shuffled, augmented batches of ``accumulated`` times the batch size, the last one only if complete.
+
+        A run ends after ``max_epochs`` or ``max_steps``, whichever is first; None and -1 are no limit.
+        """
         dataset = self.dataset(self.train_split, train=True)
-        self.limit(dataset, max_epochs)
         self.loading.prepare(dataset, owner=self)
         if self.num_workers:
             # Forked workers inherit the import; each of them would pay the seconds otherwise.
@@ -161,10 +195,11 @@ class BaseDataModule(Generic[SplitRecords]):
         sampler = EpochSampler(dataset, self.seed)
         # The loader is asked for before the epoch of a run that goes on is known.
         sampler.epoch, sampler.start = self._position
-        drop_last = len(sampler) >= self.batch_size
-        return DataLoader(
-            dataset, self.batch_size, sampler=sampler, drop_last=drop_last, **self._loader_options()
-        )
+        size = self.batch_size * accumulated
+        drop_last = len(sampler) >= size
+        steps_per_epoch = len(sampler) // size if drop_last else 1
+        self.limit(dataset, num_epochs(steps_per_epoch, max_epochs, max_steps))
+        return DataLoader(dataset, size, sampler=sampler, drop_last=drop_last, **self._loader_options())
 
     def val_dataloader(self) -> DataLoader[Any]:
         """This process's share of the validation split, in order."""
@@ -176,8 +211,8 @@ class BaseDataModule(Generic[SplitRecords]):
         """All of a split in order, not augmented."""
         return DataLoader(self.dataset(split, train=False), self.eval_batch_size, **self._loader_options())
 
-    def limit(self, dataset: SampleDataset[Any, Any, Any], max_epochs: int | None) -> None:
-        """Tell training samples how long the run is; for augmentation that ends before it."""
+    def limit(self, dataset: SampleDataset[Any, Any, Any], num_epochs: int | None) -> None:
+        """Tell training samples how many epochs the run begins; for augmentation that ends before it."""
 
     def start_at(self, epoch: int, num_samples: int) -> None:
         """Let the next training loader begin after ``num_samples`` of the epoch, counted in each process."""
@@ -188,11 +223,6 @@ class BaseDataModule(Generic[SplitRecords]):
         if self.resize is None:
             raise RuntimeError("call connect(class_names, resize) before asking for samples")
         return self.resize
-
-    def _read_once(self, split: str) -> SplitRecords:
-        if split not in self._read:
-            self._read[split] = self.read(split)
-        return self._read[split]
 
     def _loader_options(self) -> dict[str, Any]:
         return {
@@ -205,7 +235,7 @@ class BaseDataModule(Generic[SplitRecords]):
 
 
 @dataclass(eq=False)
-class DetectionDataModule(BaseDataModule[DetectionRecords]):
+class DetectionDataModule(BaseDataModule[DetectionRecords, DetectionSamples]):
     """Boxes."""
 
     collate = staticmethod(collate_detection)
@@ -222,15 +252,18 @@ class DetectionDataModule(BaseDataModule[DetectionRecords]):
         augmentation = self.augmentation if train else None
         return DetectionDataset(self.records(split), self.connected_resize(), augmentation, seed=self.seed)
 
-    def limit(self, dataset: SampleDataset[Any, Any, Any], max_epochs: int | None) -> None:
-        if self.augmentation is None or max_epochs is None or max_epochs < 1:
+    def limit(self, dataset: SampleDataset[Any, Any, Any], num_epochs: int | None) -> None:
+        if self.augmentation is None or not self.augmentation.mixes or num_epochs is None:
             return
         if isinstance(dataset, DetectionDataset):
-            dataset.close_from = max_epochs - self.augmentation.close_epochs
+            dataset.close_from = num_epochs - self.augmentation.num_closed(num_epochs)
+            _log.info(
+                "mosaic, mixup and copy-paste are used in %d of %d epochs", dataset.close_from, num_epochs
+            )
 
 
 @dataclass(eq=False)
-class SegmentationDataModule(BaseDataModule[SegmentationRecords]):
+class SegmentationDataModule(BaseDataModule[SegmentationRecords, SegmentationSamples]):
     """Masks."""
 
     collate = staticmethod(collate_segmentation)
@@ -239,7 +272,7 @@ class SegmentationDataModule(BaseDataModule[SegmentationRecords]):
     augmentation: SegmentationAugmentation | None = _SEGMENTATION
 
     def select(self, records: SegmentationRecords, split: str) -> SegmentationRecords:
-        return records.select(self.model_class_names or ())
+        return records.select(self.model_class_names or (), unknown="other")
 
     def dataset(self, split: str, *, train: bool) -> SegmentationDataset:
         augmentation = (self.augmentation or _UNCHANGED) if train else None
@@ -247,7 +280,7 @@ class SegmentationDataModule(BaseDataModule[SegmentationRecords]):
 
 
 @dataclass(eq=False)
-class ClassificationDataModule(BaseDataModule[ClassificationRecords]):
+class ClassificationDataModule(BaseDataModule[ClassificationRecords, ClassificationSamples]):
     """Classes of whole images."""
 
     collate = staticmethod(collate_classification)

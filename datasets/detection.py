@@ -11,6 +11,7 @@ from pocketvision.core.resize import Resize
 from pocketvision.core.structures import BoxTarget, DetectionSamples, Size
 from pocketvision.datasets.augment.mixing import Annotated, Partners
 from pocketvision.datasets.augment.recipes import DetectionAugmentation
+from pocketvision.datasets.augment.ssd_crop import clean_boxes
 from pocketvision.datasets.images.picture import Picture, PictureFile, as_picture
 from pocketvision.datasets.images.read import Array
 from pocketvision.datasets.records.annotations import Boxes, DetectionRecords, Labels
@@ -76,7 +77,8 @@ class DetectionDataset(SampleDataset[DetectionRecords, DetectionAugmentation, Bo
 
         def draw(rng: np.random.Generator) -> Annotated:
             index = int(rng.integers(len(self)))
-            return Annotated(NamedPicture(as_picture(self._read(index)), index), *self._trained(index))
+            picture = NamedPicture(as_picture(self._read(index)), index)
+            return Annotated(picture, *clean_boxes(*self._trained(index), picture.size))
 
         return draw
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, TypedDict
 
 from pocketvision.datasets.base_modules import (
     ClassificationDataModule,
@@ -25,12 +25,18 @@ from pocketvision.datasets.records.annotations import (
     SegmentationRecords,
 )
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from pocketvision.datasets.augment.recipes import SegmentationAugmentation
+    from pocketvision.datasets.images.cache_setup import CacheKind
+
 
 @dataclass(eq=False)
 class DetectionFormatDataModule(DetectionDataModule):
     """Boxes in any format that ``pocketvision.datasets.formats`` lists; ``format`` is its name.
 
-    A training object with a name that the model does not know is an error, as the name is probably misspelt.
+    A training object with a name that the model does not know is an error: it is probably misspelled.
     """
 
     unknown_in_training: ClassVar[Literal["drop", "error"]] = "error"
@@ -109,6 +115,25 @@ class CityscapesDataModule(SegmentationDataModule):
         return read_cityscapes(self.root, split, self.annotations)
 
 
+class SegmentationOptions(TypedDict, total=False):
+    """What a :class:`SegmentationDataModule` takes beside ``root``."""
+
+    batch_size: int
+    eval_batch_size: int | None
+    num_workers: int | None
+    augmentation: SegmentationAugmentation | None
+    train_split: str
+    val_split: str
+    test_split: str
+    seed: int
+    strict: bool
+    cache: CacheKind | None
+    cache_gib: float
+    divide: str | None
+    val_fraction: float
+    split_seed: int
+
+
 class MaskFolderDataModule(SegmentationDataModule):
     """Folders of images and masks.
 
@@ -122,7 +147,7 @@ class MaskFolderDataModule(SegmentationDataModule):
         class_names: Sequence[str | None] | None = None,
         ignore_ids: Sequence[int] = (),
         binary: bool | None = None,
-        **options: Any,
+        **options: Unpack[SegmentationOptions],
     ) -> None:
         super().__init__(root, **options)
         self.own_class_names = None if class_names is None else tuple(class_names)

@@ -22,6 +22,8 @@ from pocketvision.datasets.sampling import EpochIndex
 
 
 class HasImages(Protocol):
+    """Records of any task."""
+
     @property
     def image_paths(self) -> Sequence[str]: ...
 
@@ -34,7 +36,7 @@ class _Augmentation(Protocol):
 
 _Records = TypeVar("_Records", bound=HasImages)
 Augmentation = TypeVar("Augmentation", bound=_Augmentation)
-_Target = TypeVar("_Target")
+_Target = TypeVar("_Target", covariant=True)
 _Value = TypeVar("_Value")
 
 

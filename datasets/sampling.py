@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch.utils.data import Dataset, Sampler
 from torch.utils.data.distributed import DistributedSampler
 
 from pocketvision.core.distributed import num_processes, process_index
+from pocketvision.core.processes import end_without_shared_memory, leave_signals_to_parent
 
 EpochIndex = tuple[int, int]
 """(epoch, index of the sample)."""
@@ -37,6 +39,12 @@ class EpochSampler(DistributedSampler[Any]):
         return ((epoch, index) for index in indices)
 
 
+def num_epochs(steps_per_epoch: int, max_epochs: int | None, max_steps: int | None) -> int | None:
+    """Epochs that a run begins; None if nothing limits it. None and -1 are no limit."""
+    limits = [max_epochs or -1, math.ceil((max_steps or -1) / steps_per_epoch)]
+    return min((limit for limit in limits if limit > 0), default=None)
+
+
 class ProcessShare(Sampler[int]):
     """The samples of this process in order: every one in exactly one process, none twice."""
 
@@ -56,10 +64,10 @@ def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
 
 
 def use_one_thread(worker: int) -> None:
-    """``worker_init_fn``: the workers are the parallelism; OpenCV's threads would fight over the cores."""
+    """``worker_init_fn``: the workers are the parallelism; OpenCV's threads would fight over the cores.
+
+    A signal to the whole group is for the process that trains.
+    """
     cv2.setNumThreads(0)
-
-
-def spread(total: int, count: int) -> list[int]:
-    """``count`` indices below ``total`` at even distances, or all of them."""
-    return list(range(total)) if total <= count else [i * total // count for i in range(count)]
+    leave_signals_to_parent()
+    end_without_shared_memory()

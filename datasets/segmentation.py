@@ -8,7 +8,13 @@ from torch import Tensor
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
-from pocketvision.core.structures import MaskTarget, SegmentationSamples, Size
+from pocketvision.core.structures import (
+    IGNORE_INDEX,
+    OTHER_INDEX,
+    MaskTarget,
+    SegmentationSamples,
+    Size,
+)
 from pocketvision.datasets.augment.recipes import SegmentationAugmentation
 from pocketvision.datasets.detection import to_tensor
 from pocketvision.datasets.images.picture import Picture, PictureFile, as_picture
@@ -22,7 +28,8 @@ class SegmentationDataset(SampleDataset[SegmentationRecords, SegmentationAugment
     """Images (3, H, W) uint8 RGB and masks of class indices, 255 where ignored.
 
     With ``augmentation`` both have its crop size; without, the image has the input's size and the
-    mask (h, w) uint8 that of the file, as evaluation needs it. Index it as :class:`DetectionDataset`.
+    mask (h, w) uint8 that of the file, as evaluation needs it, with ``OTHER_INDEX`` where
+    the records have it. Index it as :class:`DetectionDataset`.
     """
 
     def __init__(
@@ -34,6 +41,7 @@ class SegmentationDataset(SampleDataset[SegmentationRecords, SegmentationAugment
         seed: int = 0,
     ) -> None:
         super().__init__(records, resize, augmentation, seed=seed)
+        self.has_others = bool((records.lookup == OTHER_INDEX).any())
 
     def sample(self, epoch: int, index: int) -> tuple[Tensor, MaskTarget]:
         read, mask = self._read(index)
@@ -42,6 +50,8 @@ class SegmentationDataset(SampleDataset[SegmentationRecords, SegmentationAugment
             image, size = self.resize.apply(picture.read().pixels), picture.size
         else:
             size, rng = picture.size, sample_rng(self.seed, epoch, index)
+            if self.has_others:
+                mask = np.where(mask == OTHER_INDEX, np.uint8(IGNORE_INDEX), mask)
             image, mask = self.augmentation(picture, mask, self.resize, rng)
         target = MaskTarget(
             mask=torch.from_numpy(np.ascontiguousarray(mask)),

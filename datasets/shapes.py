@@ -1,6 +1,6 @@
 """Pictures of shapes, drawn on the fly: a data set for a first run that needs no download.
 
-The four classes differ by shape alone. Colour, texture, size, position and rotation are drawn without
+The four classes differ by shape alone. Color, texture, size, position and rotation are drawn without
 looking at the class, and crosses, rings, crescents, blobs and bars lie around as distractors.
 """
 
@@ -132,11 +132,11 @@ def _rasterise(outline: Outline) -> _Floats:
 
 
 def _paste(sticker: _Sticker, canvas: _Floats, mask: Image, rng: np.random.Generator) -> None:
-    """Paint the sticker in two near colours that stand out from what lies under it."""
+    """Paint the sticker in two near colors that stand out from what lies under it."""
     left, top, right, bottom = sticker.box
     under = canvas[top:bottom, left:right]
     colors = _random_colors(rng, 64)
-    # Of 64 random colours one is far enough, whatever lies below.
+    # Of 64 random colors one is far enough, whatever lies below.
     contrasts = np.linalg.norm(colors - np.array(cv2.mean(under)[:3]), axis=1)
     color = colors[np.argmax(contrasts >= _MIN_CONTRAST)]
     spread = rng.uniform(-90, 90, 3)
@@ -149,11 +149,11 @@ def _paste(sticker: _Sticker, canvas: _Floats, mask: Image, rng: np.random.Gener
 
 
 def _random_colors(rng: np.random.Generator, count: int) -> _Floats:
-    """RGB colours (count, 3) from grey to vivid."""
+    """RGB colors (count, 3) from gray to vivid."""
     colors = rng.uniform(0, 255, (count, 3))
     vividness = rng.uniform(0.2, 1, (count, 1))
-    greys = colors.mean(axis=1, keepdims=True)
-    mixed: _Floats = (greys + (colors - greys) * vividness).astype(np.float32)
+    grays = colors.mean(axis=1, keepdims=True)
+    mixed: _Floats = (grays + (colors - grays) * vividness).astype(np.float32)
     return mixed
 
 

@@ -39,7 +39,7 @@ class ExportOptions:
     ``label_map``: a segmenter gives the class of every pixel of its input. ``input_type``: what the
     graph takes; both in 0..255. ``batch``: the number of images, None for any. ``dynamic_size``: other
     image sizes than the model's too, for segmenters and classifiers. ``int8``: weights and activations
-    are to be quantised (ONNX and OpenVINO). ``source`` and ``licence`` are
+    are to be quantized (ONNX and OpenVINO). ``source`` and ``licence`` are
     written into the metadata.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
 from pocketvision.core.errors import InputError
@@ -17,11 +18,13 @@ _EXTRAS = {
 
 
 def optional(name: str) -> Any:
-    """The module ``name``.
+    """The module ``name``; OpenVINO's packages without what they would tell their makers of its use.
 
     Raises:
         InputError: it is not installed; the sentence says what to install.
     """
+    if name.partition(".")[0] in ("openvino", "nncf"):
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # as if not installed
     try:
         return importlib.import_module(name)
     except ImportError as error:

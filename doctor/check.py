@@ -42,9 +42,9 @@ from pocketvision.doctor.checks.masks import (
 )
 from pocketvision.doctor.checks.near_duplicates import check_copies, split_pairs
 from pocketvision.doctor.findings import Findings
-from pocketvision.doctor.progress import map_in_threads
 from pocketvision.doctor.report.examination import Report
 from pocketvision.doctor.report.samples import detection_samples, mask_samples
+from pocketvision.doctor.threads import map_in_threads
 
 UNITS = {"detection": "boxes", "segmentation": "pixels", "classification": "images"}
 
@@ -183,7 +183,7 @@ def _check_boxes(examination: Examination, plan: Plan) -> None:
         report.class_counts[split] = _count(records, records.labels[~records.crowd])
         _check_zero(examination.found, split, records, findings)
     check_classes(list(names), report.class_counts, report.root, findings, plan.class_names)
-    boxes = np.concatenate([r.boxes[~r.crowd] for r in readings.values()] or [np.zeros((0, 4))])
+    boxes = np.concatenate([r.boxes[~r.crowd] for r in readings.values()] or [np.zeros((0, 4), np.float32)])
     report.num_boxes = len(boxes)
     report.sides = np.sqrt(areas_of(boxes.astype(np.float64)))
     report.samples = detection_samples(readings, examination.facts)

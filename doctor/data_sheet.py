@@ -24,6 +24,7 @@ from pocketvision.core.drawing import (
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Image
 from pocketvision.core.structures import BoxTarget, ClassTarget, MaskTarget
+from pocketvision.datasets.even_choice import spread
 from pocketvision.models import Detector
 
 _TILE, _LARGE_TILE, _COLUMNS = 360, 960, 4
@@ -40,9 +41,10 @@ def data_sheet(data: Any, num_images: int) -> Image:
     """
     dataset, records = data.dataset(data.train_split, train=True), data.records(data.train_split)
     names, count = records.class_names, len(dataset)
+    chosen = spread(count, num_images)
     tiles, captions = [], []
     for i in range(num_images):
-        epoch, index = (i // count, i % count) if count < num_images else (0, i * count // num_images)
+        epoch, index = (i // count, i % count) if count < num_images else (0, chosen[i])
         image, target = dataset[epoch, index]
         tiles.append(tile(image, target, names))
         captions.append(_caption(target, names, records.image_paths[index]))
@@ -53,7 +55,7 @@ def data_sheet(data: Any, num_images: int) -> Image:
 
 
 def tile(image: Tensor, target: _Target, class_names: tuple[str | None, ...]) -> Image:
-    """One sample (3, H, W) uint8 at the width of a tile with its boxes or mask; void is dark grey."""
+    """One sample (3, H, W) uint8 at the width of a tile with its boxes or mask; void is dark gray."""
     picture, scale = _enlarge(image, _TILE)
     if isinstance(target, BoxTarget):
         return draw_boxes(picture, target.boxes * scale, target.labels, class_names)
@@ -68,7 +70,7 @@ def tile(image: Tensor, target: _Target, class_names: tuple[str | None, ...]) ->
 def anchor_sheet(model: Detector, data: Any, loss: Any) -> tuple[Image, str]:
     """The first training image with boxes, with the anchors that learn its boxes, and a line about them.
 
-    Each box and its anchors have one colour: the truth is thick, its best anchor has its IoU written
+    Each box and its anchors have one color: the truth is thick, its best anchor has its IoU written
     beside it, the other positive ones are thin.
 
     Raises:

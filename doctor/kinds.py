@@ -34,7 +34,7 @@ IMAGE_ROTATED = Kind(
 )
 IMAGE_CMYK = Kind("image_cmyk", "warning", "Image is CMYK", fix="rewritten as 8-bit RGB")
 IMAGE_16BIT = Kind("image_16bit", "warning", "Image has 16 bits a channel", fix="rewritten with 8 bits")
-IMAGE_GREY = Kind("image_grey", "info", "Image is grey")
+IMAGE_GRAY = Kind("image_grey", "info", "Image is gray")
 IMAGE_FORMAT = Kind(
     "image_format", "warning", "Another format than the suffix says", fix="given the suffix of its format"
 )

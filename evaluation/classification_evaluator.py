@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from pocketvision.core.files import replacing
+from pocketvision.core.resize import Image
 from pocketvision.core.structures import ClassificationSamples
+from pocketvision.datasets.even_choice import first_to_last
 from pocketvision.datasets.records.annotations import ClassificationRecords
 from pocketvision.evaluation.originals import Samples, original_image
 from pocketvision.evaluation.per_image_results import ClassificationImages
@@ -45,8 +47,7 @@ class ClassificationEvaluator:
         self.metric = AccuracyMetric(model.class_names)
         self.paths = dict(zip(records.image_ids.tolist(), records.image_paths, strict=True))
         # Files are in the order of their classes, so the first ones would all show one class.
-        picked = np.linspace(0, len(records) - 1, min(NUM_PICTURES, len(records))).round().astype(int)
-        self.picked = set(records.image_ids[picked].tolist())
+        self.picked = set(records.image_ids[first_to_last(len(records), NUM_PICTURES)].tolist())
         self.shown: list[tuple[Tensor, Answer]] = []
         self.results: list[dict[str, Any]] = []
         self.image_ids: list[int] = []
@@ -92,7 +93,7 @@ class ClassificationEvaluator:
         with replacing(self.folder / "results.json") as temporary:
             temporary.write_text(json.dumps(self.results, ensure_ascii=False), encoding="utf-8")
 
-    def sheet(self) -> Any:
+    def sheet(self) -> Image:
         images, answers = zip(*self.shown, strict=True)
         return classification_sheet(torch.stack(images), answers)
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.terminal import printable
 from pocketvision.evaluation.per_image_results import ScoredImages, read_images
 from pocketvision.metrics.bootstrap import LEVEL, NUM_RESAMPLES, Difference, differences
 
@@ -115,11 +116,12 @@ def comparison_text(comparison: PairedComparison, names: tuple[str, str]) -> str
 def _image_lines(title: str, rows: Sequence[ImageChange]) -> list[str]:
     if not rows:
         return []
-    width = max(len(row.file_name) for row in rows) + 2
+    names = [printable(row.file_name) for row in rows]
+    width = max(map(len, names)) + 2
     lines = [f"\n{title}".ljust(width + 1) + f"{'A':>8}{'B':>8}{'B - A':>8}"]
     return lines + [
-        f"{row.file_name:<{width}}{row.score_a:>8.3f}{row.score_b:>8.3f}{row.score_b - row.score_a:>+8.3f}"
-        for row in rows
+        f"{name:<{width}}{row.score_a:>8.3f}{row.score_b:>8.3f}{row.score_b - row.score_a:>+8.3f}"
+        for name, row in zip(names, rows, strict=True)
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,8 @@ import torch
 from torch import Tensor
 
 from pocketvision.core.files import replacing, write_json
-from pocketvision.core.structures import DetectionBatch, Detections, DetectionSamples, Size
+from pocketvision.core.resize import Image
+from pocketvision.core.structures import BoxTarget, DetectionBatch, Detections, DetectionSamples, Size
 from pocketvision.datasets.coco.ground_truth import coco_dataset
 from pocketvision.datasets.records.annotations import DetectionRecords
 from pocketvision.evaluation.originals import Samples
@@ -23,6 +25,7 @@ from pocketvision.evaluation.report.document import Section
 from pocketvision.evaluation.report.sheets import NUM_PICTURES, detection_sheet
 from pocketvision.metrics import CocoMetric
 from pocketvision.metrics.bootstrap import Interval, intervals
+from pocketvision.metrics.coco_arrays import MAX_DETECTIONS
 from pocketvision.metrics.coco_resampled import ResampledAP, match_table
 from pocketvision.metrics.detection_analysis import (
     ImageCounts,
@@ -33,6 +36,8 @@ from pocketvision.metrics.detection_analysis import (
     thresholds_of,
 )
 from pocketvision.metrics.detection_errors import detection_errors
+
+logger = logging.getLogger("pocketvision")
 
 
 class DetectionPredictor(Protocol):
@@ -54,7 +59,7 @@ class DetectionEvaluator:
         self.model, self.records, self.folder = model, records, folder
         ids = [None if category < 0 else category for category in records.category_ids]
         self.metric = CocoMetric(coco_dataset(records), ids, model.class_names)
-        self.shown: list[tuple[Tensor, Any, Detections]] = []
+        self.shown: list[tuple[Tensor, BoxTarget, Detections]] = []
 
     def update(self, samples: DetectionSamples) -> None:
         """Predict a batch and add it."""
@@ -69,11 +74,33 @@ class DetectionEvaluator:
         """COCO's numbers; with a folder also the best threshold of each class and its F1."""
         metrics = self.metric.compute()
         if self.folder is not None:
+            for sentence in self.caps():
+                logger.warning(sentence)
             for name, point in zip(self.metric.class_names, self.points, strict=True):
                 best = {} if point is None else point._asdict()
                 names = {"threshold": "threshold", "f1": "F1", "precision": "precision", "recall": "recall"}
                 metrics["per_class"][name] |= {new: best.get(old) for old, new in names.items()}
         return metrics
+
+    def caps(self) -> list[str]:
+        """What limits on the number of boxes have cut off, a sentence each."""
+        truth = self.metric.truth
+        images, classes = truth.images[~truth.crowd], truth.categories[~truth.crowd]
+        of_images = np.bincount(images, minlength=1)
+        of_classes = np.unique(np.stack((images, classes)), axis=1, return_counts=True)[1]
+        limit = getattr(getattr(self.model, "postprocess", None), "max_detections", of_images.max())
+        sentences = []
+        if num := int((of_images > limit).sum()):
+            sentences.append(
+                f"{num} of {len(self.metric.image_ids)} pictures have more boxes than the {limit} that the "
+                f"model gives, up to {of_images.max()}: raise model.max_detections."
+            )
+        if num := int((of_classes > MAX_DETECTIONS[-1]).sum()):
+            sentences.append(
+                f"A class has more than {MAX_DETECTIONS[-1]} boxes in a picture, {num} times: AP and AR "
+                f"count the best {MAX_DETECTIONS[-1]} detections of each class and picture, as COCO's do."
+            )
+        return sentences
 
     @cached_property
     def points(self) -> list[OperatingPoint | None]:
@@ -124,7 +151,7 @@ class DetectionEvaluator:
             },
         }
 
-    def sheet(self) -> Any:
+    def sheet(self) -> Image:
         images, targets, detections = zip(*self.shown, strict=True)
         return detection_sheet(torch.stack(images), targets, detections, self.model.class_names)
 

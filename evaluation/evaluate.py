@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import nn
 
 from pocketvision.core.drawing import save_image
 from pocketvision.core.files import write_json
-from pocketvision.core.progress import progress
+from pocketvision.core.progress import track
+from pocketvision.core.resize import Image
+from pocketvision.core.terminal import printable
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.datasets.records.annotations import (
+    AnyRecords,
     ClassificationRecords,
     DetectionRecords,
-    SegmentationRecords,
 )
 from pocketvision.evaluation.classification_evaluator import ClassificationEvaluator, ClassificationPredictor
 from pocketvision.evaluation.detection_evaluator import DetectionEvaluator, DetectionPredictor
 from pocketvision.evaluation.originals import Samples
 from pocketvision.evaluation.report.document import Section, shown, table_of, write_report
 from pocketvision.evaluation.segmentation_evaluator import SegmentationEvaluator, SegmentationPredictor
+from pocketvision.metrics import AccuracyMetric, CocoMetric, IoUMetric
 from pocketvision.metrics.bootstrap import LEVEL, NUM_RESAMPLES, Interval
 
 AnyPredictor = ClassificationPredictor | DetectionPredictor | SegmentationPredictor
@@ -38,9 +40,11 @@ class Evaluator(Protocol):
     With a folder it looks deeper: the last four members are for that.
     """
 
-    metric: Any
+    @property
+    def metric(self) -> AccuracyMetric | CocoMetric | IoUMetric: ...
 
-    def update(self, samples: Any) -> None: ...
+    def update(self, samples: Any) -> None:
+        """Add a batch of the task that the records are for."""
 
     def compute(self) -> dict[str, Any]: ...
 
@@ -48,35 +52,32 @@ class Evaluator(Protocol):
 
     def write(self) -> None: ...
 
-    def sheet(self) -> Any: ...
+    def sheet(self) -> Image: ...
 
     def sections(self, metrics: dict[str, Any], samples: Samples) -> list[Section]: ...
 
 
-def make_evaluator(
-    model: Any,
-    records: ClassificationRecords | DetectionRecords | SegmentationRecords,
-    folder: Path | None = None,
-) -> Evaluator:
+def make_evaluator(model: AnyPredictor, records: AnyRecords, folder: Path | None = None) -> Evaluator:
     """The evaluator that fits the records; with ``folder`` it writes results there and looks deeper."""
     if isinstance(records, ClassificationRecords):
-        return ClassificationEvaluator(model, records, folder)
+        return ClassificationEvaluator(cast(ClassificationPredictor, model), records, folder)
     if isinstance(records, DetectionRecords):
-        return DetectionEvaluator(model, records, folder)
-    return SegmentationEvaluator(model, records, folder)
+        return DetectionEvaluator(cast(DetectionPredictor, model), records, folder)
+    return SegmentationEvaluator(cast(SegmentationPredictor, model), records, folder)
 
 
 def evaluate(
-    model: Any,
+    model: AnyPredictor,
     data: AnyData,
     split: str,
     folder: Path,
     device: torch.device,
     subject: str = "the run's own weights",
 ) -> dict[str, Any]:
-    """Score a :data:`Predictor` on ``split``; write metrics, results, a picture and a report to ``folder``.
+    """Score a model, or what runs one, on ``split``.
 
-    ``subject`` is what the report says was scored.
+    Metrics, results, a picture and a report are written to ``folder``; ``subject`` is what the report says
+    was scored.
 
     Returns:
         The content of metrics.json: flat numbers in [0, 1] or None, ``per_class``, ``num_images``,
@@ -87,8 +88,8 @@ def evaluate(
     evaluator = make_evaluator(model, data.records(split), folder)
     if isinstance(model, nn.Module):
         model.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    loader: Iterable[Any] = data.eval_dataloader(split)
-    for samples in progress(loader, f"evaluating {split}"):
+    loader = data.eval_dataloader(split)
+    for samples in track(loader, len(loader), f"evaluating {split}", "batches"):
         evaluator.update(samples._replace(images=samples.images.to(device)))
     metrics = evaluator.compute()
     per_class = metrics.pop("per_class")
@@ -117,7 +118,8 @@ def metrics_table(metrics: dict[str, Any]) -> str:
             f"in brackets: {LEVEL:.0%} intervals, {metrics['num_resamples']} resamples of the images"
         )
     rows = metrics["per_class"]
-    head, *table = table_of(dict(list(rows.items())[:_MAX_ROWS]), "class")
+    shown_rows = {printable(name): row for name, row in list(rows.items())[:_MAX_ROWS]}
+    head, *table = table_of(shown_rows, "class")
     widths = [max(len(row[i]) for row in (head, *table)) + 2 for i in range(len(head))]
     header, *lines = (
         row[0].ljust(widths[0])

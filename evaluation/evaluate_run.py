@@ -42,12 +42,7 @@ def score(
     Raises:
         InputError: weights, config or data don't fit together, or the output folder is taken.
     """
-    if source.is_dir():
-        run = Run.open(source)
-        experiment, weights = run.load(overrides), weights or run.weights
-    else:
-        assert weights is not None
-        experiment = as_trained(load_experiment(source, overrides)[0], overrides, weights)
+    experiment, weights = _opened(source, overrides, weights)
     model, data = build(experiment, pretrained=False)
     path = load_weights(model, weights, same_classes=True).path
     if not source.is_dir():
@@ -65,6 +60,15 @@ def score(
     assert isinstance(model, Segmenter)
     subject = f"{weights}, {inference}"
     return evaluate(MultiScaleSegmenter(model, inference), data, split, folder, device, subject), folder
+
+
+def _opened(source: Path, overrides: Sequence[str], weights: Path | None) -> tuple[Experiment, Path]:
+    """The experiment of a run folder, or of a config with the arguments that ``weights`` state."""
+    if source.is_dir():
+        run = Run.open(source)
+        return run.load(overrides), weights or run.weights
+    assert weights is not None
+    return as_trained(load_experiment(source, overrides)[0], overrides, weights), weights
 
 
 def score_exported(

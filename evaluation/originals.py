@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
 from torch import Tensor
 
 from pocketvision.core.resize import Image, Resize
+from pocketvision.core.structures import AnyTarget
 from pocketvision.datasets.images.read import read_image
+from pocketvision.datasets.records.annotations import AnyRecords
 
 
 class Samples(Protocol):
     """A data set without augmentation: (image (3, H, W) of the model's input, target) by index."""
 
-    records: Any
-    resize: Resize
+    @property
+    def records(self) -> AnyRecords: ...
 
-    def __getitem__(self, key: int) -> tuple[Tensor, Any]: ...
+    @property
+    def resize(self) -> Resize: ...
+
+    def __getitem__(self, key: int, /) -> tuple[Tensor, AnyTarget]: ...
 
 
 def original_image(samples: Samples, index: int) -> Image:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pocketvision.core.errors import InputError
-from pocketvision.core.progress import progress
-from pocketvision.datasets.sampling import spread
+from pocketvision.core.progress import track
+from pocketvision.datasets.even_choice import spread
+from pocketvision.datasets.records.annotations import AnyRecords, DetectionRecords
 from pocketvision.evaluation.evaluate import AnyPredictor, make_evaluator
 from pocketvision.evaluation.evaluate_run import connected_data
 from pocketvision.models import VisionModel
@@ -33,14 +35,35 @@ class RunData:
         task: Any = getattr(experiment.task, "func", experiment.task)
         self.metric: str = task.metric
 
+    def look(self) -> None:
+        """See that images and truth to score on are there.
+
+        Raises:
+            InputError: they are not.
+        """
+        self.data.dataset(self.data.val_split, train=False)[0]
+
     def calibration_images(self, num_images: int) -> Tensor:
-        """Images of the training split from its beginning to its end: (N, 3, H, W) uint8."""
+        """Images of the training split from its beginning to its end, those without objects only where the
+        others are too few: (N, 3, H, W) uint8."""
         samples = self.data.dataset(self.data.train_split, train=False)
-        return torch.stack([samples[i][0] for i in spread(len(samples), num_images)])
+        full, empty = _with_and_without_objects(samples.records)
+        chosen = [full[i] for i in spread(len(full), num_images)]
+        chosen += [empty[i] for i in spread(len(empty), num_images - len(chosen))]
+        return torch.stack([samples[i][0] for i in sorted(chosen)])
 
     def score(self, predictor: AnyPredictor) -> float:
         """AP, mIoU or top-1 on the validation split, in [0, 1]."""
         evaluator = make_evaluator(predictor, self.data.records(self.data.val_split))
-        for samples in progress(self.data.eval_dataloader(self.data.val_split), "scoring"):
+        loader = self.data.eval_dataloader(self.data.val_split)
+        for samples in track(loader, len(loader), "scoring", "batches"):
             evaluator.update(samples)
         return evaluator.compute()[self.metric] or 0.0
+
+
+def _with_and_without_objects(records: AnyRecords) -> tuple[list[int], list[int]]:
+    """Images that have boxes, and those that have none; where there are no boxes all have something."""
+    if not isinstance(records, DetectionRecords):
+        return list(range(len(records))), []
+    has_boxes = np.diff(records.offsets) > 0
+    return np.flatnonzero(has_boxes).tolist(), np.flatnonzero(~has_boxes).tolist()

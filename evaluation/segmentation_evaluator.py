@@ -13,6 +13,8 @@ from torch import Tensor
 
 from pocketvision.core.drawing import palette_for
 from pocketvision.core.files import replacing, write_json
+from pocketvision.core.new_files import unique_names
+from pocketvision.core.resize import Image
 from pocketvision.core.structures import SegmentationSamples, Size
 from pocketvision.datasets.records.annotations import SegmentationRecords
 from pocketvision.evaluation.cityscapes_results import CityscapesResults, is_cityscapes
@@ -48,7 +50,9 @@ class SegmentationEvaluator:
     ) -> None:
         self.model, self.records, self.folder = model, records, folder
         self.metric = IoUMetric(model.class_names)
-        self.paths = dict(zip(records.image_ids.tolist(), records.image_paths, strict=True))
+        ids = records.image_ids.tolist()
+        self.paths = dict(zip(ids, records.image_paths, strict=True))
+        self.masks = dict(zip(ids, mask_names(records.image_paths), strict=True))
         self.shown: list[tuple[Tensor, Tensor, Tensor]] = []
         self.boundary: BoundaryIoUMetric | None = None
         self.cityscapes: CityscapesResults | None = None
@@ -109,14 +113,15 @@ class SegmentationEvaluator:
             counts[:, named],
         )
 
-    def sheet(self) -> Any:
+    def sheet(self) -> Image:
         images, masks, predictions = zip(*self.shown, strict=True)
         return segmentation_sheet(torch.stack(images), masks, predictions, self.model.class_names)
 
     def sections(self, metrics: dict[str, Any], samples: Samples) -> list[Section]:
         """Classes, confusion, and the worst and best images."""
         assert self.folder is not None
-        return segmentation_sections(self.metric, samples, metrics, self.images, self.folder / "masks")
+        files = {image_id: self.folder / "masks" / name for image_id, name in self.masks.items()}
+        return segmentation_sections(self.metric, samples, metrics, self.images, files)
 
     def _look_deeper(self, image_id: int, prediction: Tensor, truth: Tensor) -> None:
         assert self.boundary is not None
@@ -126,15 +131,16 @@ class SegmentationEvaluator:
             self.cityscapes.update(image_id, prediction.numpy())
 
     def _write_mask(self, image_id: int, prediction: Tensor) -> None:
-        """A PNG of class indices with a palette, so that it opens coloured everywhere."""
+        """A PNG of class indices with a palette, so that it opens colored everywhere."""
         assert self.folder is not None
         picture = PILImage.fromarray(prediction.numpy(), mode="P")
         palette = np.array(palette_for(self.model.class_names), dtype=np.uint8)
         picture.putpalette(palette.flatten().tolist())
-        with replacing(self.folder / "masks" / mask_name(self.paths[image_id])) as temporary:
+        with replacing(self.folder / "masks" / self.masks[image_id]) as temporary:
             picture.save(temporary, format="PNG")
 
 
-def mask_name(image_path: str) -> str:
-    """File name of the predicted mask of an image."""
-    return f"{Path(image_path).stem}.png"
+def mask_names(image_paths: Sequence[str]) -> list[str]:
+    """File names of the predicted masks of images: as the images, and no two the same."""
+    paths = map(Path, image_paths)
+    return [f"{name}.png" for name in unique_names((path.stem, path.parent.name) for path in paths)]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pocketvision.core.protocols import BoxCoder
 from pocketvision.core.structures import (
     IGNORE_INDEX,
     BoxTarget,
@@ -18,6 +19,7 @@ from pocketvision.core.structures import (
     MaskTarget,
     Size,
 )
+from pocketvision.datasets.records.annotations import AnyRecords
 from pocketvision.evaluation.evaluate import make_evaluator
 from pocketvision.losses.ssd import pad_targets
 from pocketvision.models import Detector, Segmenter, VisionModel
@@ -27,17 +29,25 @@ _SURE = 20.0
 """Logit of a certain answer."""
 
 
+@runtime_checkable
+class MatchingLoss(Protocol):
+    """A loss that says which box each anchor predicts, (N, A) with -1 for none, and how it is encoded."""
+
+    matcher: Callable[[Tensor, Tensor, Tensor], Tensor]
+    coder: BoxCoder
+
+
 def best_possible_score(
-    model: VisionModel, loss: Any, records: Any, batches: Iterable[Any], metric: str
+    model: VisionModel, loss: object, records: AnyRecords, batches: Iterable[Any], metric: str
 ) -> float:
     """The ``metric`` of perfect predictions for ``batches`` of evaluation samples of ``records``.
 
     Boxes: each one that the loss's matcher gives an anchor is predicted exactly, by one of its anchors;
     what is missing then was lost by matcher, coder, postprocessing or resize. Masks: the truth at the
-    resolution of the model's output. Classes: 1.
+    resolution of the model's output. Classes, and boxes of a loss that matches none to anchors: 1.
     """
     oracle: DetectionOracle | SegmentationOracle
-    if isinstance(model, Detector):
+    if isinstance(model, Detector) and isinstance(loss, MatchingLoss):
         oracle = DetectionOracle(model, loss)
     elif isinstance(model, Segmenter):
         oracle = SegmentationOracle(model)
@@ -53,7 +63,7 @@ def best_possible_score(
 class DetectionOracle:
     """Predicts ``targets``, which are those of the images that it is asked for next."""
 
-    def __init__(self, model: Detector, loss: Any) -> None:
+    def __init__(self, model: Detector, loss: MatchingLoss) -> None:
         self.model, self.loss, self.class_names = model, loss, model.class_names
         self.targets: list[BoxTarget] = []
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from pocketvision.core.layers import ConvNormAct, initialize
 from pocketvision.core.protocols import Library
 from pocketvision.core.structures import FeatureInfo, Features
+from pocketvision.heads.any_size_gate import gates_of_any_size
 from pocketvision.heads.feature_names import find_feature
 
 _conv = partial(ConvNormAct, activation=partial(nn.ReLU, inplace=True))
@@ -73,10 +74,13 @@ class PooledGate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
-        side = max(height, width) if self.pool_size is None else self.pool_size
-        window = (min(side, height), min(side, width))
-        gate = self.gate(F.avg_pool2d(x, window, self.pool_stride)).sigmoid()
-        gate = F.interpolate(gate, (height, width), mode="bilinear", align_corners=True)
+        if isinstance(height, torch.SymInt) or isinstance(width, torch.SymInt):  # a graph for any size
+            gate = gates_of_any_size(self.gate(x), self.pool_size, self.pool_stride)
+        else:
+            side = max(height, width) if self.pool_size is None else self.pool_size
+            window = (min(side, height), min(side, width))
+            gate = self.gate(F.avg_pool2d(x, window, self.pool_stride)).sigmoid()
+            gate = F.interpolate(gate, (height, width), mode="bilinear", align_corners=True)
         gated: Tensor = self.reduce(x) * gate
         return gated
 

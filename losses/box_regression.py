@@ -53,7 +53,7 @@ def giou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
 
 
 def ciou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
-    """IoU less the distance of the centres and the difference in shape: (M, 4), (M, 4) xyxy -> (M,)."""
+    """IoU less the distance of the centers and the difference in shape: (M, 4), (M, 4) xyxy -> (M,)."""
     iou, _ = aligned_iou(boxes1, boxes2)
     diagonal = _enclosing(boxes1, boxes2).square().sum(dim=1)
     distance = (boxes1[:, :2] + boxes1[:, 2:] - boxes2[:, :2] - boxes2[:, 2:]).square().sum(dim=1) / 4

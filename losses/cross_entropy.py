@@ -42,6 +42,11 @@ class SegmentationCrossEntropy:
         if min(self.dice_weight, self.lovasz_weight) < 0:
             raise ValueError("dice_weight and lovasz_weight can't be negative.")
 
+    @property
+    def counts_outputs(self) -> bool:
+        """Whether the weights of the pixels that learn depend on what the model says of them."""
+        return self.hard_share < 1 and self.class_weights is not None
+
     def __call__(self, logits: Tensor, targets: list[MaskTarget]) -> dict[str, Tensor]:
         """Losses of logits (N, K, H, W) and masks (H, W) of the same size.
 

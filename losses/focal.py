@@ -48,6 +48,7 @@ class FocalLoss:
     box_loss: BoxLossKind = "smooth_l1"
 
     score_function: ClassVar[str] = "sigmoid"
+    counts_outputs: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_box_loss(self.box_loss)

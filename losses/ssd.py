@@ -44,6 +44,7 @@ class SSDLoss:
     label_smoothing: float = 0.0
 
     score_function: ClassVar[str] = "softmax"
+    counts_outputs: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_box_loss(self.box_loss)

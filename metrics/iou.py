@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.structures import OTHER_INDEX
 
 LabelMap = NDArray[Any] | Tensor
 """(H, W) class indices of any integer type; uint8 is the fastest."""
@@ -33,21 +34,22 @@ def confusion_matrix(
     a row sums to less than the class's pixels by those; :class:`IoUMetric` counts them as misses.
     Raises :class:`InputError` for maps of different sizes and for other true values outside [0, K).
     """
-    return _count_pairs(prediction, truth, num_classes, ignore_index)[:, :num_classes]
+    return _count_pairs(prediction, truth, num_classes, ignore_index)[:num_classes, :num_classes]
 
 
 class IoUMetric:
     """Collects label maps of single images and computes IoU and pixel accuracy over all of them.
 
     A class whose name is None is a reserved slot: its pixels count, but it has no entry in
-    ``per_class`` and no part in the mean.
+    ``per_class`` and no part in the mean. Pixels whose truth is ``OTHER_INDEX`` are of none of the classes:
+    what is predicted there is wrong.
     """
 
     def __init__(self, class_names: Sequence[str | None], ignore_index: int = 255) -> None:
         self.class_names = tuple(class_names)
         self._ignore_index = ignore_index
-        num_classes = len(self.class_names)
-        self._counts: NDArray[np.int64] = np.zeros((num_classes, num_classes + 1), dtype=np.int64)
+        size = len(self.class_names) + 1  # the last row and column are no class
+        self._counts: NDArray[np.int64] = np.zeros((size, size), dtype=np.int64)
         self._images: dict[int, NDArray[np.int64]] = {}
 
     def update(self, prediction: LabelMap, truth: LabelMap, image_id: int) -> None:
@@ -57,9 +59,8 @@ class IoUMetric:
             raise InputError(f"Image {image_id} is counted twice: give every image to the metric once.")
         counts = _count_pairs(prediction, truth, len(self.class_names), self._ignore_index)
         self._counts += counts
-        self._images[image_id] = np.stack(
-            [counts.diagonal(), counts.sum(axis=1), counts[:, :-1].sum(axis=0)], axis=1
-        )
+        columns = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
+        self._images[image_id] = np.stack(columns, axis=1)[:-1]
 
     def merge(self, other: IoUMetric) -> None:
         """Add the images of another shard. Raises :class:`InputError` if its classes are different or it
@@ -74,7 +75,7 @@ class IoUMetric:
     @property
     def confusion(self) -> NDArray[np.int64]:
         """Pixels by (true, predicted) class: (K, K + 1), the last column for predictions of no class."""
-        counts: NDArray[np.int64] = self._counts.copy()
+        counts: NDArray[np.int64] = self._counts[:-1].copy()
         return counts
 
     def per_image(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -91,8 +92,8 @@ class IoUMetric:
         in the truth nor predicted is None and left out of the mean.
         """
         num_pixels = self._counts.sum(axis=1)
-        hits = self._counts.diagonal()
-        unions = num_pixels + self._counts[:, :-1].sum(axis=0) - hits
+        hits = self._counts.diagonal()[:-1]
+        unions = num_pixels[:-1] + self._counts.sum(axis=0)[:-1] - hits
         per_class = {
             name: {"IoU": _fraction(hits[i], unions[i]), "num_pixels": int(num_pixels[i])}
             for i, name in enumerate(self.class_names)
@@ -132,7 +133,7 @@ def _fraction(part: np.int64, whole: np.int64) -> float | None:
 def _count_pairs(
     prediction: LabelMap, truth: LabelMap, num_classes: int, ignore_index: int
 ) -> NDArray[np.int64]:
-    """:func:`confusion_matrix` with one more column, the predictions that are no class: (K, K + 1)."""
+    """:func:`confusion_matrix` with one more row and column for what is no class: (K + 1, K + 1)."""
     predicted, true = as_labels(prediction, "prediction"), as_labels(truth, "truth")
     if predicted.shape != true.shape or true.ndim != 2:
         raise InputError(f"Prediction {predicted.shape} and truth {true.shape} must have one (H, W) shape.")
@@ -170,11 +171,16 @@ def _fold(pairs: NDArray[np.int64], num_classes: int, ignore_index: int) -> NDAr
     """Keep K true classes of :func:`count_bytes` and add up what was predicted beyond them."""
     if 0 <= ignore_index < len(pairs):
         pairs[ignore_index] = 0
-    _check_truth(np.flatnonzero(pairs.any(axis=1)), num_classes, ignore_index)
-    counts = np.zeros((num_classes, num_classes + 1), dtype=np.int64)
     size = min(num_classes, len(pairs))
-    counts[:size, :size] = pairs[:size, :size]
-    counts[:size, num_classes] = pairs[:size, size:].sum(axis=1)
+    others = np.zeros((1, len(pairs)), dtype=np.int64)
+    if num_classes <= OTHER_INDEX:
+        others[0], pairs[OTHER_INDEX] = pairs[OTHER_INDEX], 0
+    _check_truth(np.flatnonzero(pairs.any(axis=1)), num_classes, ignore_index)
+    counts = np.zeros((num_classes + 1, num_classes + 1), dtype=np.int64)
+    rows = [*range(size), num_classes]
+    true = np.concatenate((pairs[:size], others))
+    counts[rows, :size] = true[:, :size]
+    counts[rows, num_classes] = true[:, size:].sum(axis=1)
     return counts
 
 
@@ -184,9 +190,14 @@ def _count_integers(
     """The general path, for values that don't fit into a byte."""
     counted = truth != ignore_index
     true, predicted = truth[counted].astype(np.int64), prediction[counted].astype(np.int64)
-    _check_truth(true, num_classes, ignore_index)
+    if num_classes <= OTHER_INDEX:
+        is_other = true == OTHER_INDEX
+        _check_truth(true[~is_other], num_classes, ignore_index)
+        true[is_other] = num_classes
+    else:
+        _check_truth(true, num_classes, ignore_index)
     predicted[(predicted < 0) | (predicted >= num_classes)] = num_classes
-    shape = num_classes, num_classes + 1
+    shape = num_classes + 1, num_classes + 1
     pairs = np.bincount(true * shape[1] + predicted, minlength=shape[0] * shape[1])
     return pairs.astype(np.int64).reshape(shape)
 

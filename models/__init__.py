@@ -1,4 +1,4 @@
-"""Models: backbone + head, with normalisation and postprocessing."""
+"""Models: backbone + head, with normalization and postprocessing."""
 
 from pocketvision.models.classifier import Classifier
 from pocketvision.models.detector import Detector

@@ -15,7 +15,7 @@ from pocketvision.core.resize import Resize
 def describe_inputs(
     model: nn.Module, class_names: Sequence[str | None], normalize: Normalize, resize: Resize
 ) -> dict[str, Any]:
-    """Classes, normalisation, resizing, padding and BatchNorm epsilons, as JSON has them."""
+    """Classes, normalization, resizing, padding and BatchNorm epsilons, as JSON has them."""
     return {
         "class_names": list(class_names),
         "mean": (normalize.mean.flatten() / 255).tolist(),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from pocketvision.core.errors import InputError
 from pocketvision.core.protocols import HasClassLayers
 from pocketvision.core.weights import StateDict
 from pocketvision.models import Detector, VisionModel
@@ -24,23 +25,27 @@ class SurgeryReport(NamedTuple):
         heads = f"{self.num_layers} class head{'s' if self.num_layers != 1 else ''}"
         change = f"({self.num_old} -> {self.num_new} classes)"
         if not self.num_kept:
-            return f"{heads} re-initialised {change}"
+            return f"{heads} re-initialized {change}"
         return f"{heads} kept {self.num_kept} classes by name {change}"
 
 
 def class_layers(model: VisionModel) -> list[str]:
     """Names of the layers whose rows are classes, as far as the heads name them."""
-    heads = {part: getattr(model, part, None) for part in ("head", "auxiliary_head")}
     return [
         f"{part}.{layer}"
-        for part, head in heads.items()
+        for part, head in _heads(model).items()
         if isinstance(head, HasClassLayers)
         for layer in head.class_layers()
     ]
 
 
+def _heads(model: VisionModel) -> dict[str, nn.Module]:
+    """A model's heads by name."""
+    return {name: part for name, part in model.named_children() if name in ("head", "auxiliary_head")}
+
+
 def match_classes(
-    model: VisionModel, state: StateDict, class_names: Sequence[str | None] | None
+    model: VisionModel, state: StateDict, class_names: Sequence[str | None] | None, source: str = "the file"
 ) -> tuple[StateDict, SurgeryReport | None]:
     """``state``, of a model with ``class_names``, with the rows that ``model`` needs for its own classes.
 
@@ -49,8 +54,13 @@ def match_classes(
 
     Returns:
         The state dict, and what was done; None if nothing was to do.
+
+    Raises:
+        InputError: the names differ, and a head does not say which of its layers have rows for classes.
     """
     own, names = model.state_dict(), model.class_names
+    if class_names is not None and tuple(class_names) != names:
+        _refuse_unnamed(model, source)
     layers = [layer for layer in class_layers(model) if f"{layer}.weight" in state]
     same_sizes = all(state[f"{layer}.weight"].shape == own[f"{layer}.weight"].shape for layer in layers)
     if not layers or (same_sizes and (class_names is None or tuple(class_names) == names)):
@@ -70,6 +80,16 @@ def match_classes(
             )
     num_old = len(old) or state[f"{layers[0]}.weight"].shape[0]
     return adapted, SurgeryReport(len(layers), len(kept) - bool(background and old), num_old, len(names))
+
+
+def _refuse_unnamed(model: VisionModel, source: str) -> None:
+    """A head whose rows are not known would take those of other classes for its own."""
+    for head in _heads(model).values():
+        if not isinstance(head, HasClassLayers):
+            raise InputError(
+                f"{source} was trained with other classes than the model's, and a {type(head).__name__} "
+                "has no class_layers(): give the model the same classes, in the same order."
+            )
 
 
 def _copy_rows(old: Tensor, new: Tensor, kept: list[tuple[int, int]], num_old: int, num_new: int) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pocketvision.core.protocols import HasPublishedNames, Library
 from pocketvision.core.weights import StateDict
+from pocketvision.heads import ClassifierHead
 from pocketvision.models import Classifier, Detector, Segmenter, VisionModel
 from pocketvision.published.class_surgery import class_layers
 
@@ -49,12 +50,13 @@ def to_published(model: VisionModel, library: Library) -> StateDict:
         ValueError: the library has no such model.
     """
     names, state = published_names(model, library), dict(model.state_dict())
+    has_linear = library == "torchvision" and isinstance(model.head, ClassifierHead)
     for name in _background_tensors(model):
         state[name] = roll_background(state[name], _num_outputs(model), 1)
     converted = {}
     for name, value in state.items():
         module, _, leaf = name.rpartition(".")
-        hidden = library == "torchvision" and name == "head.hidden.weight"  # theirs is a Linear layer
+        hidden = has_linear and name == "head.hidden.weight"  # theirs is a Linear layer
         converted[f"{names[module]}.{leaf}"] = value.flatten(1) if hidden else value
     return converted
 
@@ -63,7 +65,7 @@ def published_names(model: VisionModel, library: Library) -> dict[str, str]:
     """Our modules -> the library's, of a whole model.
 
     Raises:
-        ValueError: the library has no such model.
+        ValueError: the library has no such model, or a part does not know its names there.
     """
     kind = next(kind for kind in PARTS if isinstance(model, kind))
     if library != "torchvision" and kind is not Classifier:
@@ -74,7 +76,7 @@ def published_names(model: VisionModel, library: Library) -> dict[str, str]:
         if module is None:
             continue
         if not isinstance(module, HasPublishedNames):
-            raise ValueError(f"{library} has no {type(module).__name__}.")
+            raise ValueError(f"a {type(module).__name__} has no published_names().")
         for ours, theirs in module.published_names(library).items():
             if kind is Segmenter and part == "backbone":
                 theirs = theirs.removeprefix("features.")

@@ -13,7 +13,7 @@ from pocketvision.backbones.pretrained import LIBRARY_STEMS, imagenet_file, load
 from pocketvision.core.download import download
 from pocketvision.core.errors import InputError
 from pocketvision.core.layers import freeze_norms
-from pocketvision.core.protocols import Library
+from pocketvision.core.protocols import Library, body_of
 from pocketvision.core.weights import MatchReport, StateDict, load_state_dict, read_passport, read_state_dict
 from pocketvision.models import Classifier, VisionModel
 from pocketvision.models.input_facts import norm_eps
@@ -72,16 +72,13 @@ def load_weights(
     """
     path, published = find_file(model, weights)
     if path.suffix in SUFFIXES:
-        imported = import_tensorflow(model, path, class_ids)
-        logger.info("%s", imported.report)
-        _warn_of_other(model, {key: INPUTS[key] for key in ("mean", "std")}, path)
-        return Loaded(imported.report, path, imported.facts, imported.nodes)
+        return _load_tensorflow(model, path, class_ids)
     state = read_state_dict(path)
     passport = read_passport(path) if path.suffix == ".safetensors" else {}
     if is_timm_name(str(weights)):
         return _load_timm(model, state, path, timm_facts(str(weights)))
     if not passport and not isinstance(model, Classifier) and any(stem in state for stem in LIBRARY_STEMS):
-        report = load_pretrained(mobilenet_of(model), path)
+        report = load_pretrained(body_of(model.backbone), path)
         _adapt_to_torchvision(model, state, path)
         return Loaded(report, path, {})
     if passport.get("task") == "classification" and not isinstance(model, Classifier):
@@ -97,13 +94,20 @@ def load_weights(
     return Loaded(report, path, _file_facts(model, passport))
 
 
+def _load_tensorflow(model: VisionModel, path: Path, class_ids: Sequence[int] | None) -> Loaded:
+    imported = import_tensorflow(model, path, class_ids)
+    logger.info("%s", imported.report)
+    _warn_of_other(model, {key: INPUTS[key] for key in ("mean", "std")}, path)
+    return Loaded(imported.report, path, imported.facts, imported.nodes)
+
+
 def _load_whole(
     model: VisionModel, state: StateDict, class_names: Any, path: Path, same_classes: bool = False
 ) -> MatchReport:
     """Load backbone and head, the head's rows by the names of their classes."""
     rows = None
     if not same_classes:
-        state, rows = match_classes(model, state, class_names)
+        state, rows = match_classes(model, state, class_names, str(path))
     report = load_state_dict(model, state, str(path))
     if rows is not None:
         report = replace(report, num_matched=report.num_matched - 2 * rows.num_layers, note=str(rows))
@@ -112,24 +116,25 @@ def _load_whole(
 
 
 def _load_timm(model: VisionModel, state: StateDict, path: Path, facts: Mapping[str, Any]) -> Loaded:
-    """Load a classifier of timm's whole, or its backbone into a model that may normalise otherwise."""
+    """Load a classifier of timm's whole, or its backbone into a model that may normalize otherwise."""
     inputs = {key: facts[key] for key in PREPROCESSING if key in facts}
     if isinstance(model, Classifier):
         check_passport(model, inputs, path)
         report = _load_whole(model, _with_our_names(model, state, path), None, path)
     else:
         _warn_of_other(model, inputs, path)
-        report = load_pretrained(mobilenet_of(model), path)
-    absorb_eps(mobilenet_of(model), facts["norm_eps"][0])
+        report = load_pretrained(body_of(model.backbone), path)
+    absorb_eps(body_of(model.backbone), facts["norm_eps"][0])
     return Loaded(report, path, {"licence": facts["licence"]} if "licence" in facts else {})
 
 
 def _adapt_to_torchvision(model: VisionModel, state: StateDict, path: Path) -> None:
     """Let a backbone whose weights are a classifier's of torchvision's compute what they did there."""
     if any(LIBRARY_STEMS.get(name) == "torchvision" for name in state):
-        backbone = mobilenet_of(model)
+        backbone = body_of(model.backbone)
         _warn_of_other(model, {"padding": "torch"}, path)
-        absorb_eps(backbone, _TORCHVISION_EPS[backbone.architecture.version])
+        if isinstance(backbone, MobileNet):
+            absorb_eps(backbone, _TORCHVISION_EPS[backbone.architecture.version])
 
 
 def _warn_of_other(model: VisionModel, inputs: Mapping[str, Any], path: Path) -> None:
@@ -145,7 +150,7 @@ def _warn_of_other(model: VisionModel, inputs: Mapping[str, Any], path: Path) ->
 
 def _load_backbone(model: VisionModel, state: StateDict, passport: Mapping[str, Any], path: Path) -> Loaded:
     """Take the backbone of a classifier of ours."""
-    backbone = mobilenet_of(model)
+    backbone = body_of(model.backbone)
     own = {**model.passport(), "norm_eps": norm_eps(backbone)}
     refuse_other(own, {key: passport[key] for key in (*PREPROCESSING, "norm_eps") if key in passport}, path)
     inner = {name.removeprefix("backbone."): value for name, value in state.items() if name[:5] != "head."}
@@ -170,7 +175,7 @@ def find_file(model: VisionModel, weights: str | Path) -> tuple[Path, PublishedF
     """Where the weights lie, downloaded if they have a name, and what is known of whole published models."""
     weights = str(weights)
     if weights == "imagenet":
-        return imagenet_file(mobilenet_of(model)), None
+        return imagenet_file(body_of(model.backbone)), None
     if weights in NAMES:
         published = find_published(weights, model)
         return download(published.url), published
@@ -216,21 +221,6 @@ def file_class_names(weights: str | Path) -> Sequence[str | None] | None:
         return None
     names: Sequence[str | None] | None = read_passport(path).get("class_names")
     return names
-
-
-def mobilenet_of(model: VisionModel) -> MobileNet:
-    """The MobileNet inside a model.
-
-    Raises:
-        InputError: its backbone is of another kind, such as timm's.
-    """
-    backbone = getattr(model.backbone, "backbone", model.backbone)
-    if not isinstance(backbone, MobileNet):
-        raise InputError(
-            f"The backbone is a {type(backbone).__name__}, not a MobileNet of this project: "
-            "load a classifier's weights into it yourself, or give weights of the whole model."
-        )
-    return backbone
 
 
 def _with_our_names(model: VisionModel, state: StateDict, path: Path) -> StateDict:

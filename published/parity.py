@@ -12,10 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pocketvision.backbones.pretrained import LIBRARY_STEMS
+from pocketvision.core.protocols import HasImagenetFile, body_of
 from pocketvision.core.weights import StateDict, read_state_dict
 from pocketvision.heads import DeepLabV3Head
 from pocketvision.models import Classifier, Detector, Segmenter, VisionModel
-from pocketvision.published.load import WHOLE_STEMS, mobilenet_of
+from pocketvision.published.load import WHOLE_STEMS
 from pocketvision.published.tensorflow.frozen_graph import read_frozen_graph
 from pocketvision.published.tensorflow.graph import FileGraph, skip_copies
 from pocketvision.published.tensorflow.run_graph import GraphRun, NotRunnableError
@@ -48,7 +49,7 @@ def parity_report(model: VisionModel, path: Path, nodes: Mapping[str, str]) -> s
 
 
 def _image(model: VisionModel) -> Tensor:
-    """A smooth image of the model's size, normalised."""
+    """A smooth image of the model's size, normalized."""
     coarse = torch.rand(1, 3, 12, 12, generator=torch.Generator().manual_seed(0)) * 255
     image = F.interpolate(coarse, model.resize.image_size, mode="bicubic").clamp(0, 255)
     normalized: Tensor = model.normalize(image.to(next(model.parameters()).device))
@@ -123,8 +124,9 @@ def _with_torchvision(model: VisionModel, state: StateDict) -> str:
 
 
 def _torchvision_name(model: VisionModel) -> str:
-    url = mobilenet_of(model).architecture.imagenet_url or ""
-    backbone = url.rpartition("/")[2].rpartition("-")[0]
+    body = body_of(model.backbone)
+    url = body.imagenet_url if isinstance(body, HasImagenetFile) else None
+    backbone = (url or "").rpartition("/")[2].rpartition("-")[0]
     if isinstance(model, Classifier):
         return backbone
     if isinstance(model, Detector):

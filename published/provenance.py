@@ -8,10 +8,10 @@ from typing import Any
 
 from pocketvision.core.download import sha256
 from pocketvision.core.errors import InputError
+from pocketvision.core.protocols import HasImagenetFile, body_of
 from pocketvision.core.weights import read_passport
 from pocketvision.models import VisionModel
 from pocketvision.published.catalog import NAMES, find_published
-from pocketvision.published.load import mobilenet_of
 from pocketvision.published.timm_hub import is_timm_name, timm_url
 
 _ORIGIN = ("source", "url", "sha256", "licence", "started_from")
@@ -25,7 +25,8 @@ def describe_source(model: VisionModel, weights: str | Path) -> dict[str, Any]:
     """
     name = str(weights)
     if name == "imagenet":
-        return {"source": name, "url": mobilenet_of(model).architecture.imagenet_url}
+        body = body_of(model.backbone)
+        return {"source": name, "url": body.imagenet_url if isinstance(body, HasImagenetFile) else None}
     if name in NAMES:
         return {"source": name, "url": find_published(name, model).url}
     if is_timm_name(name):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TypeVar
 
 from pocketvision.core.config import Experiment, parameters
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.models import VisionModel
 from pocketvision.published.load import load_weights
+
+_Part = TypeVar("_Part")
 
 
 @contextmanager
@@ -32,17 +34,22 @@ def refusing_bad_values() -> Iterator[None]:
         ) from error
 
 
-def build(experiment: Experiment, *, pretrained: bool) -> tuple[VisionModel, AnyData]:
+def build(
+    experiment: Experiment, *, pretrained: bool, read: AnyData | None = None
+) -> tuple[VisionModel, AnyData]:
     """The model and the data module of an experiment, connected: names one way, resizing the other.
 
     ``pretrained`` loads the model's ``weights``; False leaves them out, for others that come afterwards.
-    The data module gets the experiment's seed unless the config states its own.
+    The data module gets the experiment's seed unless the config states its own. What ``read``, another one
+    of the same data, has read is not read again.
 
     Raises:
         InputError: a value of the config is refused by the part that it is for.
     """
     with refusing_bad_values():
-        data = with_seed(experiment.data, experiment.seed)()
+        data: AnyData = with_seed(experiment.data, experiment.seed)()
+        if read is not None:
+            data.reuse(read)
         names = data.class_names() if experiment.class_names is None else experiment.class_names
         names = (names,) if isinstance(names, str) else tuple(names)
         model = build_model(experiment, names)
@@ -60,7 +67,7 @@ def build_model(experiment: Experiment, class_names: tuple[str | None, ...]) -> 
     return model
 
 
-def with_seed(part: Any, seed: int) -> Any:
+def with_seed(part: Callable[..., _Part], seed: int) -> Callable[..., _Part]:
     """``part`` with ``seed``, if it has such an argument and does not state it."""
     stated = part.keywords if isinstance(part, partial) else {}
     return partial(part, seed=seed) if "seed" in parameters(part) and "seed" not in stated else part

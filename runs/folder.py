@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import platform
 import shutil
 import subprocess
@@ -18,7 +17,7 @@ from typing import Any
 from pocketvision.core.command import load_config
 from pocketvision.core.config import Experiment, apply_overrides, parameters, parse_overrides
 from pocketvision.core.errors import InputError
-from pocketvision.core.files import write_json
+from pocketvision.core.files import read_json, write_json
 
 _RECORD = "run.json"
 _CONFIG_FOLDER = "config"
@@ -40,11 +39,20 @@ def load_experiment(
     experiment = getattr(module, "config", None)
     if not isinstance(experiment, Experiment):
         raise InputError(f"{config} defines no experiment: assign an Experiment to the name 'config'.")
-    before, given = parse_overrides(recorded), parse_overrides(overrides)
+    before = parse_overrides(recorded)
     experiment = apply_overrides(experiment, before, _trainer_names(before))
+    return override(experiment, overrides), [config.resolve(), *imported]
+
+
+def override(experiment: Experiment, overrides: Sequence[str]) -> Experiment:
+    """Apply overrides of the command line, checked before anything is built.
+
+    Raises:
+        InputError: one is unknown.
+    """
+    given = parse_overrides(overrides)
     known = trainer_options() if _trainer_names(given) else ()
-    experiment = apply_overrides(experiment, given, known)
-    return experiment, [config.resolve(), *imported]
+    return apply_overrides(experiment, given, known)
 
 
 def _trainer_names(overrides: Mapping[str, Any]) -> list[str]:
@@ -122,11 +130,11 @@ class Run:
     def record(self) -> Mapping[str, Any]:
         """What :meth:`create` wrote."""
         file = self.folder / _RECORD
-        try:
-            content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"{file} is broken ({error}): this run can't be opened without it.") from error
-        return content
+        content = read_json(file)
+        fault = _fault(content)
+        if fault is not None:
+            raise InputError(f"{file} is broken ({fault}): this run can't be opened without it.")
+        return dict(content)
 
     @property
     def weights(self) -> Path:
@@ -154,6 +162,20 @@ class Run:
         config = self.folder / _CONFIG_FOLDER / record["config"]
         experiment, _ = load_experiment(config, overrides, record["overrides"])
         return replace(experiment, class_names=tuple(record["class_names"]))
+
+
+def _fault(record: Any) -> str | None:
+    """What is wrong with the content of a run.json, in a few words."""
+    if not isinstance(record, dict):
+        return "it holds no names with values"
+    config, overrides, names = (record.get(name) for name in ("config", "overrides", "class_names"))
+    if not isinstance(config, str) or Path(config).name != config:
+        return "'config' is no name of a file"
+    if not isinstance(overrides, list) or not all(isinstance(word, str) for word in overrides):
+        return "'overrides' is no list of words"
+    if not isinstance(names, list) or not all(name is None or isinstance(name, str) for name in names):
+        return "'class_names' is no list of names"
+    return None
 
 
 def check_free(folder: Path, option: str) -> None:

@@ -67,7 +67,7 @@ def import_weights(
 
 
 def with_inputs_of(file: str, experiment: Experiment, overrides: Sequence[str]) -> Experiment:
-    """Let the model pad and normalise as the file's did, where that is known, its config leaves it open and
+    """Let the model pad and normalize as the file's did, where that is known, its config leaves it open and
     the user did not say otherwise. TensorFlow's have SAME padding and x / 127.5 - 1."""
     inputs: Mapping[str, Any] = {}
     if Path(file).suffix in SUFFIXES:

@@ -24,7 +24,7 @@ from pocketvision.published.provenance import describe_source
 _GIVEN = ("weights", "class_names")
 
 
-def make_passport(model: VisionModel, experiment: Experiment, **provenance: Any) -> dict[str, Any]:
+def make_passport(model: VisionModel, experiment: Experiment, **provenance: object) -> dict[str, Any]:
     """The model's own facts, its builder and what is known of the weights (not what is None): ``source``,
     ``url``, ``sha256``, ``licence``, ``started_from``, ``class_ids``, ``metrics``."""
     known = {key: value for key, value in provenance.items() if value is not None}
@@ -59,7 +59,7 @@ def has_folded_norms(model: VisionModel) -> bool:
     )
 
 
-def describe_builder(model: Callable[..., Any]) -> dict[str, Any] | None:
+def describe_builder(model: Callable[..., VisionModel]) -> dict[str, Any] | None:
     """A shipped config's model function and its arguments as JSON; None for a user's own code."""
     function = model.func if isinstance(model, partial) else model
     arguments = dict(model.keywords) if isinstance(model, partial) else {}
@@ -108,11 +108,11 @@ def build_from_passport(passport: Mapping[str, Any], path: Path) -> VisionModel:
     return model
 
 
-def _find_function(builder: Mapping[str, Any], path: Path) -> Callable[..., Any]:
+def _find_function(builder: Mapping[str, object], path: Path) -> Callable[..., VisionModel]:
     name, function = builder.get("config"), builder.get("function")
     shipped = shipped_configs()
     module = load_config(shipped[name])[0] if isinstance(name, str) and name in shipped else None
-    build: Callable[..., Any] | None = getattr(module, str(function), None)
+    build: Callable[..., VisionModel] | None = getattr(module, str(function), None)
     # Only functions that the config itself defines: a file must not choose what else is called.
     if not callable(build) or getattr(build, "__module__", None) != getattr(module, "__name__", None):
         raise InputError(f"{path} needs the model of '{name}', which this version does not ship: update.")

@@ -33,7 +33,7 @@ def load_model(
     ``source`` is a run folder, a .safetensors file with a passport, or a config: a path or the name of
     a shipped one. ``weights`` are as in :func:`load_weights`; a run or file has its own, a config
     without them gives fresh ones, and with them the model that they were trained in, as far as they say
-    (width, padding, normalisation ...). Opening a run folder or a config runs the code in it; a weights
+    (width, padding, normalization ...). Opening a run folder or a config runs the code in it; a weights
     file never does.
 
     Raises:

@@ -6,11 +6,13 @@ import logging
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, Generic, TypeVar
 
 import lightning as L
 import numpy as np
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -25,15 +27,20 @@ from pocketvision.core.distributed import (
     share_buffers,
 )
 from pocketvision.core.errors import InputError
-from pocketvision.core.protocols import HasLayers, body_of
+from pocketvision.core.structures import AnySamples
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.evaluation.evaluate import Evaluator, make_evaluator
 from pocketvision.models import VisionModel
+from pocketvision.tasks.accumulation import losses_in_parts, split_batch
+from pocketvision.tasks.freezing import body_module, freeze
 from pocketvision.tasks.learning_rates import Schedule, lr_factor, parameter_groups
 from pocketvision.tasks.lightning_data import LightningData
+from pocketvision.tasks.options import check_options
 from pocketvision.tasks.quantization_aware import make_quantization_aware
 
 logger = logging.getLogger("pocketvision")
+
+_Samples = TypeVar("_Samples", bound=AnySamples)
 
 MAX_SKIPPED = 3
 """Steps in a row that a non-finite loss may cost before training goes back to its last checkpoint."""
@@ -46,7 +53,7 @@ class NonFiniteLossError(InputError):
     """Training can't go on from these weights."""
 
 
-class VisionTask(L.LightningModule):
+class VisionTask(L.LightningModule, Generic[_Samples]):
     """Trains ``model`` with ``loss`` and scores it on the validation split.
 
     ``optimizer`` is a partial without parameters. Its learning rate is stated for batches of
@@ -97,17 +104,7 @@ class VisionTask(L.LightningModule):
         compiled: bool = False,
     ) -> None:
         super().__init__()
-        if schedule not in get_args(Schedule):
-            raise ValueError(f"schedule is {schedule!r}: choose from {', '.join(get_args(Schedule))}.")
-        if not (0 < decay_rate <= 1 and decay_epochs > 0):
-            raise ValueError(
-                f"decay_rate is {decay_rate!r} and decay_epochs {decay_epochs!r}: give a rate above 0, up to "
-                "1, and a number of epochs above 0."
-            )
-        if ema_decay is not None and not 0 <= ema_decay < 1:
-            raise ValueError(f"ema_decay is {ema_decay!r}: give a number from 0 to below 1, or None.")
-        if not 0 < layer_decay <= 1:
-            raise ValueError(f"layer_decay is {layer_decay!r}: give a number above 0, up to 1.")
+        check_options(schedule, decay_rate, decay_epochs, ema_decay, layer_decay)
         self.model = model
         self.loss = loss
         self.optimizer = optimizer
@@ -115,8 +112,7 @@ class VisionTask(L.LightningModule):
         self.warmup_steps = warmup_steps
         self.schedule = schedule
         self.backbone_lr_factor = backbone_lr_factor
-        self.decay_rate = decay_rate
-        self.decay_epochs = decay_epochs
+        self.decay_rate, self.decay_epochs = decay_rate, decay_epochs
         self.decay_depthwise = decay_depthwise
         self.ema_decay = ema_decay
         self.layer_decay = layer_decay
@@ -124,13 +120,18 @@ class VisionTask(L.LightningModule):
         self.compiled = compiled
         self.evaluator: Evaluator | None = None
         self.lr_reduction = 1.0
+        self.place: Callable[[int, int], float] = lambda step, num_steps: step
+        """Where in a schedule of so many steps a step is."""
         self.last_loss = math.nan
         self.num_skipped = 0
-        if freeze_until is not None:
-            freeze(model, freeze_until)
-        if freeze_norms:
-            layers.freeze_norms(_body(model))
+        self._freeze(freeze_until, norms=freeze_norms)
         self.check()
+
+    def _freeze(self, feature: str | None, *, norms: bool) -> None:
+        if feature is not None:
+            freeze(self.model, feature)
+        if norms:
+            layers.freeze_norms(body_module(self.model))
 
     @property
     def data_module(self) -> AnyData:
@@ -142,8 +143,22 @@ class VisionTask(L.LightningModule):
         """Raise :class:`ValueError` where loss and model don't fit together."""
 
     @abstractmethod
-    def losses(self, samples: Any) -> dict[str, Tensor]:
-        """Named scalars of a training batch; their sum is minimised."""
+    def outputs(self, images: Tensor) -> Any:
+        """What the model makes of images (N, 3, H, W), for the loss."""
+
+    @abstractmethod
+    def losses_of(self, outputs: Any, targets: list[Any]) -> dict[str, Tensor]:
+        """Named scalars of outputs and truth; their sum is minimized."""
+
+    def losses(self, samples: _Samples) -> dict[str, Tensor]:
+        """Named scalars of a training batch."""
+        batch: Any = samples
+        return self.losses_of(self.outputs(batch.images), batch.targets)
+
+    def train(self, mode: bool = True) -> VisionTask[_Samples]:
+        super().train(mode)
+        layers.settle_frozen_norms(self.model)
+        return self
 
     def setup(self, stage: str) -> None:
         # Before DDP lays out its buckets: gradients of other strides are rounded otherwise.
@@ -171,16 +186,20 @@ class VisionTask(L.LightningModule):
             for group in self.trainer.optimizers[0].param_groups:
                 group["lr"] *= self.lr_reduction
 
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: _Samples, batch_idx: int) -> None:
         """Seed by the position in the run: dropout and the like are the same where a run goes on."""
         data = self.data_module
         key = (data.seed, self.current_epoch, batch_idx, process_index())
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))
 
-    def training_step(self, samples: Any, batch_index: int) -> Tensor | None:
-        losses = self.losses(samples)
+    def training_step(self, samples: _Samples, batch_index: int) -> Tensor | None:
+        optimizer: Optimizer = self.trainer.optimizers[0]
+        optimizer.zero_grad()
+        parts = split_batch(samples, self.data_module.batch_size)
+        losses, last = losses_in_parts(self, parts, lambda loss: self.trainer.strategy.backward(loss, None))
         total = torch.stack(list(losses.values())).sum()
         if any_process(not bool(torch.isfinite(total)), total.device):
+            optimizer.zero_grad()
             self._skip(total, samples)
             return None
         self.num_skipped = 0
@@ -192,9 +211,12 @@ class VisionTask(L.LightningModule):
         row = dict(zip(names, values, strict=True)) | {"lr": rate, "epoch": self.current_epoch}
         for table in self.loggers:
             table.log_metrics(row, step=self.global_step)
-        return total
+        return last
 
-    def _skip(self, total: Tensor, samples: Any) -> None:
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Any) -> None:
+        """Nothing: the gradients of a batch's first parts are there by now."""
+
+    def _skip(self, total: Tensor, samples: _Samples) -> None:
         """Say which images a step was skipped for; raise where training can't go on so."""
         self.num_skipped += 1
         if not torch.isfinite(total):
@@ -206,7 +228,7 @@ class VisionTask(L.LightningModule):
         if any_process(broken, total.device) or self.num_skipped >= MAX_SKIPPED:
             raise NonFiniteLossError(f"The loss is not finite at step {self.global_step}")
 
-    def _image_names(self, samples: Any) -> list[str]:
+    def _image_names(self, samples: _Samples) -> list[str]:
         data = self.data_module
         records = data.records(data.train_split)
         paths = dict(zip(records.image_ids.tolist(), records.image_paths, strict=True))
@@ -217,7 +239,7 @@ class VisionTask(L.LightningModule):
         data = self.data_module
         self.evaluator = make_evaluator(self.model, data.records(data.val_split))
 
-    def validation_step(self, samples: Any, batch_index: int) -> None:
+    def validation_step(self, samples: _Samples, batch_index: int) -> None:
         assert self.evaluator is not None
         self.evaluator.update(samples)
 
@@ -227,9 +249,11 @@ class VisionTask(L.LightningModule):
         metrics = self.evaluator.compute()
         scalars = {f"val/{k}": v for k, v in metrics.items() if isinstance(v, float)}
         self.log_dict({f"val/{self.metric}": 0.0, **scalars})
-        logger.info("epoch %d: %s %.4f", self.current_epoch + 1, self.metric, metrics[self.metric] or 0.0)
+        is_training = self.trainer.state.fn == TrainerFn.FITTING  # else its end is scored: no epoch begins
+        when = f"epoch {self.current_epoch + 1}" if is_training else f"after {self.global_step} steps"
+        logger.info("%s: %s %.4f", when, self.metric, metrics[self.metric] or 0.0)
 
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = self.optimizer(self.parameter_groups(), **self._unfused())
         total_batch = self._total_batch()
         for group in optimizer.param_groups:
@@ -244,7 +268,9 @@ class VisionTask(L.LightningModule):
         decay_steps = self._decay_steps() if self.schedule == "step" else 1
         scheduler = LambdaLR(
             optimizer,
-            lambda step: lr_factor(step, num_steps, warmup, self.schedule, self.decay_rate, decay_steps),
+            lambda step: lr_factor(
+                self.place(step, num_steps), num_steps, warmup, self.schedule, self.decay_rate, decay_steps
+            ),
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
@@ -261,29 +287,14 @@ class VisionTask(L.LightningModule):
         return {"fused": False} if is_fused and clips else {}
 
     def _total_batch(self) -> int:
-        trainer = self.trainer
-        return self.data_module.batch_size * trainer.world_size * trainer.accumulate_grad_batches
+        data: LightningData = self.trainer.datamodule  # type: ignore[attr-defined]
+        return data.loader_batch_size * self.trainer.world_size
 
     def _decay_steps(self) -> int:
         """Optimizer steps between two decays of the ``step`` schedule."""
         self.trainer.fit_loop.setup_data()  # else the number of batches is unknown where max_steps is given
-        steps_per_epoch = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
-        return max(1, round(self.decay_epochs * steps_per_epoch))
+        return max(1, round(self.decay_epochs * self.trainer.num_training_batches))
 
 
-def freeze(model: VisionModel, feature: str) -> None:
-    """Stop what ``feature`` of the model's backbone is computed by from learning, statistics included."""
-    body = _body(model)
-    if not isinstance(body, HasLayers):
-        raise ValueError(
-            f"freeze_until is {feature!r}, but a {type(body).__name__} has no layers_until(): leave it out."
-        )
-    for layer in body.layers_until(feature):
-        layer.requires_grad_(False)
-        layers.freeze_norms(layer)
-
-
-def _body(model: VisionModel) -> nn.Module:
-    body = body_of(model.backbone)
-    assert isinstance(body, nn.Module)
-    return body
+AnyTask = VisionTask[Any]
+"""Of whichever samples."""

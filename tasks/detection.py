@@ -7,12 +7,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pocketvision.core.structures import DetectionSamples
+from pocketvision.core.structures import BoxTarget, DetectionOutput, DetectionSamples
 from pocketvision.models import Detector
 from pocketvision.tasks.base import VisionTask
 
 
-class DetectionTask(VisionTask):
+class DetectionTask(VisionTask[DetectionSamples]):
     """Trains a :class:`Detector`; its metric is COCO AP."""
 
     metric: ClassVar[str] = "AP"
@@ -29,6 +29,9 @@ class DetectionTask(VisionTask):
                 f"the loss encodes with {coder}, the model decodes with {model.postprocess.coder}."
             )
 
-    def losses(self, samples: DetectionSamples) -> dict[str, Tensor]:
-        output = self.model(samples.images.to(memory_format=torch.channels_last))
-        return self.loss(output, samples.targets)
+    def outputs(self, images: Tensor) -> DetectionOutput:
+        output: DetectionOutput = self.model(images.to(memory_format=torch.channels_last))
+        return output
+
+    def losses_of(self, outputs: DetectionOutput, targets: list[BoxTarget]) -> dict[str, Tensor]:
+        return self.loss(outputs, targets)

@@ -7,14 +7,14 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from pocketvision.core.protocols import Backbone, HasLayers, body_of
+from pocketvision.core.protocols import HasLayers, body_of
 from pocketvision.models import VisionModel
 
 Schedule = Literal["cosine", "poly", "step", "constant"]
 
 
 def lr_factor(
-    step: int,
+    step: float,
     num_steps: int,
     warmup: int,
     schedule: Schedule,
@@ -57,10 +57,8 @@ def parameter_groups(
     ]
 
 
-def _backbone_factors(body: Backbone, factor: float, layer_decay: float) -> dict[Tensor, float]:
+def _backbone_factors(body: nn.Module, factor: float, layer_decay: float) -> dict[Tensor, float]:
     """The share of the learning rate of every parameter of a backbone."""
-    if not isinstance(body, nn.Module):
-        return {}
     factors: dict[Tensor, float] = dict.fromkeys(body.parameters(), factor)
     if layer_decay == 1:
         return factors
@@ -72,6 +70,29 @@ def _backbone_factors(body: Backbone, factor: float, layer_decay: float) -> dict
         for layer in group:
             factors |= dict.fromkeys(layer.parameters(), factor * layer_decay**depth)
     return factors
+
+
+def layers_until(model: VisionModel, feature: str) -> list[nn.Module]:
+    """The layers of a model's innermost backbone that compute ``feature``, in order.
+
+    Raises:
+        ValueError: there is no such feature, or the backbone does not name its layers.
+    """
+    body = body_of(model.backbone)
+    if not isinstance(body, HasLayers):
+        raise ValueError(
+            f"freeze_until is {feature!r}, but a {type(body).__name__} has no layers_until(): leave it out."
+        )
+    return body.layers_until(feature)
+
+
+def can_freeze(model: VisionModel, feature: str) -> bool:
+    """Whether the layers until ``feature`` are known."""
+    try:
+        layers_until(model, feature)
+    except ValueError:
+        return False
+    return True
 
 
 def depthwise_weights(model: nn.Module) -> set[Tensor]:

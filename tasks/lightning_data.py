@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import lightning as L
-from torch.utils.data import DataLoader
 
-from pocketvision.datasets.data_module import AnyData
+from pocketvision.datasets.data_module import AnyData, Loader
 
 
 class LightningData(L.LightningDataModule):
-    """``data`` with its position in the training, which checkpoints keep."""
+    """``data`` with its position in the training, which checkpoints keep.
+
+    A batch of the training loader is ``accumulated`` times ``data.batch_size`` images, which the task
+    sends through the model in parts of that size.
+    """
 
     # A process may have no image of a small validation split.
     allow_zero_length_dataloader_with_multiple_devices = True
 
-    def __init__(self, data: AnyData) -> None:
+    def __init__(self, data: AnyData, accumulated: int) -> None:
         super().__init__()
         self.data = data
+        self.accumulated = accumulated
 
-    def train_dataloader(self) -> DataLoader[Any]:
-        return self.data.train_dataloader(None if self.trainer is None else self.trainer.max_epochs)
+    @property
+    def loader_batch_size(self) -> int:
+        """Images a step in each process."""
+        return self.data.batch_size * self.accumulated
 
-    def val_dataloader(self) -> DataLoader[Any]:
+    def train_dataloader(self) -> Loader:
+        if self.trainer is None:
+            return self.data.train_dataloader(self.accumulated)
+        return self.data.train_dataloader(
+            self.accumulated, max_epochs=self.trainer.max_epochs, max_steps=self.trainer.max_steps
+        )
+
+    def val_dataloader(self) -> Loader:
         return self.data.val_dataloader()
 
     def state_dict(self) -> dict[str, int]:
@@ -36,13 +47,16 @@ class LightningData(L.LightningDataModule):
         num_batches: int = progress.processed  # type: ignore[attr-defined]  # its declared type is too wide
         if num_batches >= self.trainer.num_training_batches:
             return {"epoch": self.trainer.current_epoch + 1, "num_samples": 0}
-        return {"epoch": self.trainer.current_epoch, "num_samples": num_batches * self.data.batch_size}
+        return {"epoch": self.trainer.current_epoch, "num_samples": num_batches * self.loader_batch_size}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         self.data.start_at(state_dict["epoch"], state_dict["num_samples"])
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Version 0.1 kept the position under the name of the data module's own class."""
-        state = checkpoint.get(type(self.data).__qualname__)
-        if state is not None:
-            self.load_state_dict(state)
+
+def for_lightning(data: AnyData, accumulated: int) -> LightningData:
+    """``data`` for the trainer, which keeps its position under the name of this object's class.
+
+    That name is the one of ``data``'s own class, as in checkpoints of version 0.1.
+    """
+    named: type[LightningData] = type(type(data).__qualname__, (LightningData,), {})
+    return named(data, accumulated)

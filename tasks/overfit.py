@@ -1,11 +1,12 @@
-"""A self-test before a long training: can the model learn a few images by heart?"""
+"""A self-test before a long training: whether the model can overfit a few images."""
 
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from lightning.fabric.utilities import move_data_to_device
@@ -14,13 +15,16 @@ from torch.optim import AdamW
 
 from pocketvision.core.config import Experiment, apply_overrides
 from pocketvision.core.errors import InputError
-from pocketvision.core.progress import Ticker
-from pocketvision.datasets.records.annotations import DetectionRecords
+from pocketvision.core.progress import Progress
+from pocketvision.core.structures import AnySamples
+from pocketvision.datasets.data_module import AnyData
+from pocketvision.datasets.even_choice import spread
+from pocketvision.datasets.records.annotations import AnyRecords, DetectionRecords
 from pocketvision.datasets.records.splits import take
 from pocketvision.evaluation.evaluate import make_evaluator
 from pocketvision.evaluation.upper_bound import best_possible_score
 from pocketvision.runs.build import build, refusing_bad_values
-from pocketvision.tasks.base import VisionTask
+from pocketvision.tasks.base import AnyTask
 
 NUM_STEPS, MAX_MINUTES = 300, 10.0
 LR = 2e-3
@@ -81,11 +85,12 @@ class Overfit(NamedTuple):
         )
 
 
-def overfit(experiment: Experiment, num_images: int) -> Overfit:
+def overfit(experiment: Experiment, num_images: int, read: AnyData | None = None) -> Overfit:
     """Train on ``num_images`` training images without augmentation and score these same images.
 
     The config's model, loss, matcher, coder and postprocessing are tested; its optimizer is not: AdamW
-    trains for :data:`NUM_STEPS` steps (or ``trainer.max_steps``) and :data:`MAX_MINUTES` at most.
+    trains for :data:`NUM_STEPS` steps (or ``trainer.max_steps``) and :data:`MAX_MINUTES` at most. ``read`` is
+    as for :func:`~pocketvision.runs.build.build`.
 
     Raises:
         InputError: the data or a value of the config is unfit.
@@ -93,19 +98,19 @@ def overfit(experiment: Experiment, num_images: int) -> Overfit:
     start = time.perf_counter()
     plain = apply_overrides(experiment, {"data.augmentation": None, "data.num_workers": 0})
     torch.manual_seed(experiment.seed)
-    model, data = build(plain, pretrained=True)
+    model, data = build(plain, pretrained=True, read=read)
     with refusing_bad_values():
-        task: VisionTask = plain.task(model=model)
+        task: AnyTask = plain.task(model=model)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     records = data.records(data.train_split)
     indices = choose(records, num_images)
-    train_set, eval_set = (data.dataset(data.train_split, train=train) for train in (True, False))
-    batches = [_collate(data, train_set, part, device) for part in _parts(indices)]
+    split, parts = data.train_split, _parts(indices)
+    batches = [move_data_to_device(data.batch(split, part, train=True), device) for part in parts]
     wanted = min(NUM_STEPS, experiment.trainer.get("max_steps") or NUM_STEPS)
     losses = learn(task.to(device), batches, wanted if wanted > 0 else NUM_STEPS)
 
     model.eval()
-    samples = [_collate(data, eval_set, part, device) for part in _parts(indices)]
+    samples = [move_data_to_device(data.batch(split, part), device) for part in parts]
     own = take(records, indices)
     evaluator = make_evaluator(model, own)
     for batch in samples:
@@ -116,7 +121,7 @@ def overfit(experiment: Experiment, num_images: int) -> Overfit:
     return Overfit(len(indices), len(losses), seconds, losses[0], losses[-1], task.metric, score, ceiling)
 
 
-def choose(records: Any, num_images: int) -> list[int]:
+def choose(records: AnyRecords, num_images: int) -> list[int]:
     """Images spread evenly over those that have anything to learn.
 
     Raises:
@@ -126,12 +131,11 @@ def choose(records: Any, num_images: int) -> list[int]:
     if isinstance(records, DetectionRecords):
         useful = [i for i in useful if not records.crowd[records.boxes_of(i)].all()]
     if not useful:
-        raise InputError(f"{records.root} has no image with a box: there is nothing to learn by heart.")
-    count = min(num_images, len(useful))
-    return [useful[i * len(useful) // count] for i in range(count)]
+        raise InputError("The training split has no image with a box: there is nothing to overfit.")
+    return [useful[i] for i in spread(len(useful), num_images)]
 
 
-def learn(task: VisionTask, batches: Sequence[Any], num_steps: int) -> list[float]:
+def learn(task: AnyTask, batches: Sequence[AnySamples], num_steps: int) -> list[float]:
     """Train on the batches in turn and return the losses: nothing is dropped, decayed or averaged."""
     for module in task.modules():
         if isinstance(module, nn.Dropout):
@@ -140,29 +144,26 @@ def learn(task: VisionTask, batches: Sequence[Any], num_steps: int) -> list[floa
             module.momentum = 0.1
     task.train()
     optimizer = AdamW([p for p in task.parameters() if p.requires_grad], lr=LR, weight_decay=0.0)
-    losses, ticker, begin = list[float](), Ticker(), time.perf_counter()
-    for step in range(num_steps):
-        time_share = (time.perf_counter() - begin) / (60 * MAX_MINUTES)
-        share = max(step / num_steps, time_share)
-        for group in optimizer.param_groups:
-            group["lr"] = LR * min(1.0, (step + 1) / 20, 2 * max(0.0, 1 - share) + 1e-3)
-        loss = torch.stack(list(task.losses(batches[step % len(batches)]).values())).sum()
-        if not math.isfinite(value := loss.item()):
-            raise InputError(f"The loss of the self-test is {value} at step {step}: check labels and boxes.")
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(value)
-        if ticker.is_due():
-            rate = ticker.describe(step + 1, num_steps, 1, "steps")
-            print(f"overfit: step {rate}  loss {value:.4f}", flush=True)
-        if time_share > 1:
-            break
+    losses, begin = list[float](), time.perf_counter()
+    with Progress("overfit", num_steps, "steps", stream=sys.stdout) as progress:
+        for step in range(num_steps):
+            time_share = (time.perf_counter() - begin) / (60 * MAX_MINUTES)
+            share = max(step / num_steps, time_share)
+            for group in optimizer.param_groups:
+                group["lr"] = LR * min(1.0, (step + 1) / 20, 2 * max(0.0, 1 - share) + 1e-3)
+            loss = torch.stack(list(task.losses(batches[step % len(batches)]).values())).sum()
+            if not math.isfinite(value := loss.item()):
+                raise InputError(
+                    f"The loss of the self-test is {value} at step {step}: check labels and boxes."
+                )
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            optimizer.zero_grad()
+            losses.append(value)
+            progress.advance(note=f"loss {value:.4f}")
+            if time_share > 1:
+                break
     return losses
-
-
-def _collate(data: Any, dataset: Any, indices: Sequence[int], device: torch.device) -> Any:
-    return move_data_to_device(type(data).collate([dataset[i] for i in indices]), device)
 
 
 def _parts(indices: Sequence[int]) -> list[Sequence[int]]:

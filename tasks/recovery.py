@@ -11,11 +11,14 @@ import torch
 from pocketvision.core.config import Experiment
 from pocketvision.core.distributed import num_processes
 from pocketvision.core.errors import InputError
+from pocketvision.core.processes import describe_lost_process
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.models import VisionModel
 from pocketvision.runs.folder import Run
-from pocketvision.tasks.base import NonFiniteLossError, VisionTask
-from pocketvision.tasks.checkpoints import VerifiedCheckpoints, newest_intact
+from pocketvision.tasks.accumulation import num_accumulated
+from pocketvision.tasks.base import AnyTask, NonFiniteLossError
+from pocketvision.tasks.checkpoints import newest_intact, step_of
+from pocketvision.tasks.fingerprint import accept_settings
 
 logger = logging.getLogger("pocketvision")
 
@@ -26,10 +29,10 @@ MAX_RECOVERIES = 3
 class Recovery:
     """The state of a training between two attempts.
 
-    A loss that stays non-finite: back to the last checkpoint with half the learning rate. Out of
-    memory: half the batch, twice the accumulated gradients, which is the same training. A data worker
-    that died: the same again. Anything else, or the same trouble ``MAX_RECOVERIES`` times from one
-    checkpoint, ends the training.
+    A loss that stays non-finite: back to the last checkpoint with half the learning rate. Out of memory:
+    the batch goes through the model in twice as many parts, which is the same training but for what
+    BatchNorm sees at once. A data worker that died: the same again. Anything else, or the same trouble
+    ``MAX_RECOVERIES`` times from one checkpoint, ends the training.
     """
 
     def __init__(self, experiment: Experiment, folder: Path, checkpoint: Path | None) -> None:
@@ -42,20 +45,23 @@ class Recovery:
         if checkpoint is not None:
             self._go_on_from(checkpoint)
 
-    def make_task(self, model: VisionModel) -> VisionTask:
+    def make_task(self, model: VisionModel) -> AnyTask:
         """A new task for ``model``, with the learning rate that this attempt is for."""
-        task: VisionTask = self.experiment.task(model=model)
+        task: AnyTask = self.experiment.task(model=model)
         task.lr_reduction = self.lr_reduction
         return task
 
     def recover(self, error: Exception, data: AnyData) -> None:
         """Prepare the next attempt, or raise ``error`` or a sentence that explains it."""
+        lost = describe_lost_process(error)
+        if lost is not None:
+            raise InputError(lost) from error
         if num_processes() > 1 and not isinstance(error, NonFiniteLossError):
             raise error  # the other processes don't know
         if isinstance(error, NonFiniteLossError):
             happened, remedy = str(error), "with half the learning rate"
         elif isinstance(error, torch.OutOfMemoryError) and data.batch_size > 1:
-            happened, remedy = "The device is out of memory", "with half the batch and twice the accumulation"
+            happened, remedy = "The device is out of memory", "with each batch in smaller parts"
         elif "DataLoader worker" in str(error) and isinstance(error, RuntimeError):
             happened, remedy = "A process that loads data died", "with new ones"
         else:
@@ -66,39 +72,29 @@ class Recovery:
         if self.attempts > MAX_RECOVERIES:
             raise InputError(
                 f"{happened}, {self.attempts} times from step {self.first_step}: lower task.optimizer.lr, "
-                f"data.batch_size or data.num_workers, then start again. ({error})"
+                "data.batch_size or data.num_workers, or make /dev/shm larger, then start again. "
+                f"({error})"
             ) from error
         if isinstance(error, NonFiniteLossError):
             self.lr_reduction = 0.5**self.attempts
         elif isinstance(error, torch.OutOfMemoryError):
-            self._halve_batch(data)
+            self._halve_parts(data)
         logger.warning("%s: going on from step %d %s.", happened.rstrip("."), self.first_step, remedy)
 
     def _go_on_from(self, checkpoint: Path) -> None:
         self.checkpoint = checkpoint
-        self.first_step = int(torch.load(checkpoint, weights_only=True, mmap=True)["global_step"])
+        self.first_step = step_of(checkpoint)
         self.lr_reduction = 1.0
 
-    def _halve_batch(self, data: AnyData) -> None:
-        assert self.checkpoint is not None
+    def _halve_parts(self, data: AnyData) -> None:
+        """Twice the parts; three halves of an odd number can't be: then one image a part."""
         factor = 2 if data.batch_size % 2 == 0 else data.batch_size
         data.batch_size //= factor
-        accumulated = self.experiment.trainer.get("accumulate_grad_batches", 1) * factor
+        accumulated = num_accumulated(self.experiment.trainer) * factor
         options = {**self.experiment.trainer, "accumulate_grad_batches": accumulated}
         self.experiment = replace(self.experiment, trainer=options)
-        Run.open(self.folder).add_overrides(
+        run = Run.open(self.folder)
+        run.add_overrides(
             [f"data.batch_size={data.batch_size}", f"trainer.accumulate_grad_batches={accumulated}"]
         )
-        rescale_progress(self.checkpoint, factor)
-
-
-def rescale_progress(checkpoint: Path, factor: int) -> None:
-    """Count the batches of a checkpoint in batches of a ``factor``-th of the size."""
-    files = VerifiedCheckpoints()
-    content = files.load_checkpoint(checkpoint)
-    progress = content["loops"]["fit_loop"]["epoch_loop.batch_progress"]
-    for counts in (progress["total"], progress["current"]):
-        unfinished = counts["processed"] - counts["completed"]
-        counts.update({name: count * factor for name, count in counts.items()})
-        counts["completed"] = counts["processed"] - unfinished
-    files.save_checkpoint(content, checkpoint)
+        accept_settings(run)

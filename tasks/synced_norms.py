@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from lightning.pytorch.plugins.layer_sync import LayerSync
 from torch import nn
 
@@ -23,7 +21,7 @@ class SyncedNorms(LayerSync):
         return _replace(model, (nn.SyncBatchNorm,), BatchNorm)
 
 
-def _replace(model: nn.Module, old: tuple[type[nn.Module], ...], new: type[Any]) -> nn.Module:
+def _replace(model: nn.Module, old: tuple[type[nn.Module], ...], new: type[nn.Module]) -> nn.Module:
     """``model`` with its layers of some classes as those of another, weights and statistics shared."""
     for parent in list(model.modules()):
         for name, layer in list(parent.named_children()):

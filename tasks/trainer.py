@@ -5,33 +5,44 @@ from __future__ import annotations
 import csv
 import logging
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 from pocketvision.core.config import Experiment
 from pocketvision.core.errors import InputError
 from pocketvision.core.files import replacing
-from pocketvision.tasks.base import VisionTask
+from pocketvision.tasks.base import AnyTask
 from pocketvision.tasks.bottleneck import Bottleneck
-from pocketvision.tasks.checkpoints import KeepLast, VerifiedCheckpoints
+from pocketvision.tasks.checkpoints import KeepBest, KeepLast, VerifiedCheckpoints
 from pocketvision.tasks.ema import WeightAverage
 from pocketvision.tasks.progress_bar import ShowProgress
+from pocketvision.tasks.stopping import Stopping
 from pocketvision.tasks.synced_norms import SyncedNorms
+from pocketvision.tasks.time_budget import TimeBudget
 
 METRICS = "metrics.csv"
 
+_FIXED = {
+    "use_distributed_sampler": False,
+    "num_sanity_val_steps": 0,
+    "log_every_n_steps": 1,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+}
+
 
 class UnevenDDP(DDPStrategy):
-    """DDP whose validation does not synchronise: processes may score different numbers of batches."""
+    """DDP whose validation does not synchronize: processes may score different numbers of batches."""
 
-    def validation_step(self, *args: Any, **kwargs: Any) -> Any:
+    def validation_step(self, *args: object, **kwargs: object) -> STEP_OUTPUT:
         assert self.lightning_module is not None
         return self.lightning_module.validation_step(*args, **kwargs)
 
@@ -48,13 +59,20 @@ def quiet_lightning() -> None:
         "`training_step` returned `None`",  # the task says which images it skips
         "Detected call of `lr_scheduler.step",  # follows from a skipped first step
         ".*module.* in eval mode at the start of training",  # frozen norms
+        "It is recommended to use `self.log.*sync_dist=True",  # every process has counted all images
+        ".*could not find the monitored key",  # a training that ends before its first scoring
     ):
         warnings.filterwarnings("ignore", message)
 
 
 def make_trainer(
-    experiment: Experiment, task: VisionTask, folder: Path, first_step: int = 0
-) -> tuple[L.Trainer, ModelCheckpoint]:
+    experiment: Experiment,
+    task: AnyTask,
+    folder: Path,
+    first_step: int = 0,
+    stopping: Stopping | None = None,
+    budget: TimeBudget | None = None,
+) -> tuple[L.Trainer, KeepBest]:
     """A trainer that writes to ``folder``; a run that goes on keeps its metrics before ``first_step``.
 
     Loggers, callbacks and plugins of ``trainer`` come beside this project's own.
@@ -62,69 +80,72 @@ def make_trainer(
     Raises:
         InputError: the machine does not have what ``trainer`` asks for.
     """
-    options = dict(experiment.trainer)
-    if options.get("precision", "auto") == "auto":
-        options["precision"] = "16-mixed" if torch.cuda.is_available() else "32-true"
-    scored_share = options.get("limit_val_batches", 1.0)
-    if scored_share not in (0, 1.0, None):
-        raise InputError("trainer.limit_val_batches can be 1.0 or 0: a score of some images is not a score.")
-    if options.get("strategy", "auto") == "auto" and _is_parallel(options):
-        options["strategy"] = UnevenDDP()
-    best = ModelCheckpoint(
-        dirpath=folder / "checkpoints",
-        filename="best",
-        monitor=f"val/{task.metric}",
-        mode="max",
-        enable_version_counter=False,
-    )
+    options = checked_options(experiment.trainer)
+    options.pop("accumulate_grad_batches", None)  # the task splits larger batches itself
+    if budget is not None:
+        if _is_parallel(options):
+            raise InputError("minutes is for one process: give trainer.max_steps instead for several.")
+        task.place = budget.place
+    best = KeepBest(folder / "checkpoints", f"val/{task.metric}")
     table = CSVLogger(folder, name="", version="")
+    board = TensorBoardLogger(folder, name="", version="", purge_step=first_step or None)
+    norms = [SyncedNorms()] if options.pop("sync_batchnorm", False) else []
     defaults = {
         "default_root_dir": folder,
         "devices": 1,
-        "logger": [
-            table,
-            TensorBoardLogger(folder, name="", version="", purge_step=first_step or None),
-            *as_list(options.pop("logger", None)),
-        ],
+        "logger": [table, board, *as_list(options.pop("logger", None))],
         "callbacks": [
-            *([best] if scored_share != 0 else []),
+            *([best] if options.get("limit_val_batches") != 0 else []),
             *([] if task.ema_decay is None else [WeightAverage(task.ema_decay)]),
             *as_list(options.pop("callbacks", None)),
-            KeepLast(folder / "checkpoints", experiment.checkpoint_minutes),  # after the average's step
+            *as_list(budget),
+            # After the average's step.
+            KeepLast(folder / "checkpoints", experiment.checkpoint_minutes, stopping),
             ShowProgress(),
             Bottleneck(),
         ],
-        "plugins": [
-            VerifiedCheckpoints(),
-            *([SyncedNorms()] if options.pop("sync_batchnorm", False) else []),
-            *as_list(options.pop("plugins", None)),
-        ],
-        "use_distributed_sampler": False,
-        "num_sanity_val_steps": 0,
-        "log_every_n_steps": 1,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
+        "plugins": [VerifiedCheckpoints(), *norms, *as_list(options.pop("plugins", None))],
     }
-    try:
-        trainer = L.Trainer(**{**defaults, **options})
-    except MisconfigurationException as error:
-        sentence = str(error).splitlines()[0]
-        raise InputError(
-            f"The trainer can't be had so: {sentence} Change trainer.accelerator or another trainer option."
-        ) from error
+    trainer = _lightning_trainer({**_FIXED, **defaults, **options})
     if trainer.is_global_zero and first_step:
         keep_metrics(table, folder / METRICS, first_step)
     return trainer, best
 
 
-def as_list(given: Any) -> list[Any]:
+def checked_options(trainer: Mapping[str, Any]) -> dict[str, Any]:
+    """An experiment's trainer options, with what "auto" means here.
+
+    Raises:
+        InputError: only a part of the validation images is to be scored.
+    """
+    options = dict(trainer)
+    if options.get("precision", "auto") == "auto":
+        options["precision"] = "16-mixed" if torch.cuda.is_available() else "32-true"
+    if options.get("limit_val_batches", 1.0) not in (0, 1.0, None):
+        raise InputError("trainer.limit_val_batches can be 1.0 or 0: a score of some images is not a score.")
+    if options.get("strategy", "auto") == "auto" and _is_parallel(options):
+        options["strategy"] = UnevenDDP()
+    return options
+
+
+def _lightning_trainer(options: Mapping[str, Any]) -> L.Trainer:
+    try:
+        return L.Trainer(**options)
+    except MisconfigurationException as error:
+        sentence = str(error).splitlines()[0]
+        raise InputError(
+            f"The trainer can't be made so: {sentence} Change trainer.accelerator or another trainer option."
+        ) from error
+
+
+def as_list(given: object) -> list[object]:
     """What a trainer option has: nothing, one, or several."""
     if given is None or isinstance(given, bool):
         return []
     return list(given) if isinstance(given, (list, tuple)) else [given]
 
 
-def _is_parallel(options: dict[str, Any]) -> bool:
+def _is_parallel(options: Mapping[str, Any]) -> bool:
     devices, num_nodes = options.get("devices", 1), options.get("num_nodes", 1)
     return num_nodes != 1 or not (devices in (1, "1") or (isinstance(devices, list) and len(devices) == 1))
 

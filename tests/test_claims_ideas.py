@@ -26,7 +26,7 @@ from pocketvision.core.layers import SqueezeExcitation
 def test_relu_destroys_a_2d_spiral_in_few_dimensions_only() -> None:
     """Figure 1 of arXiv:1801.04381: y = ReLU(T x), T a random n x 2 matrix.
 
-    A point that leaves fewer than two of the n values positive cannot be told from its neighbours.
+    A point that leaves fewer than two of the n values positive cannot be told from its neighbors.
     Each value is positive with probability 1/2, so (n + 1) / 2^n of the points are lost.
     """
     generator = torch.Generator().manual_seed(0)

@@ -1,4 +1,7 @@
-"""Every shipped config opens with what a user needs to know, and trains a step from end to end."""
+"""Covers configs/*.py.
+
+Every shipped config opens with what a user needs to know, and trains a step from end to end.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pocketvision.core.command import shipped_configs
+from pocketvision.core.command import find_config, shipped_configs
+from pocketvision.runs.build import build_model
 from pocketvision.runs.folder import load_experiment
 from pocketvision.tools.eval import main as evaluate
 from pocketvision.tools.train import main as train
@@ -51,3 +55,12 @@ def test_config_trains_a_step(name: str, tmp_path: Path, tiny: Callable[[str], P
     assert evaluate([str(run)]) == 0
     scored = json.loads((run / f"eval_{trained['split']}" / "metrics.json").read_text())
     assert {**scored, "seconds": 0} == {**trained, "seconds": 0}
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in shipped_configs() if "ssdlite" in name or "detect" in name]
+)
+def test_the_cap_on_boxes_can_be_overridden(name: str) -> None:
+    experiment, _ = load_experiment(find_config(name), ["model.max_detections=7", "model.weights=None"])
+    model = build_model(experiment, experiment.class_names or ("a", "b"))
+    assert model.postprocess.max_detections == 7  # type: ignore[union-attr]

@@ -1,4 +1,7 @@
-"""What importing and starting costs: backbones, loading and the command line need few packages."""
+"""Covers api/__init__.py, api/__main__.py.
+
+What importing and starting costs: backbones, loading and the command line need few packages.
+"""
 
 from __future__ import annotations
 

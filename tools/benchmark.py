@@ -9,20 +9,16 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from pocketvision.core.command import command, find_config, shipped_configs
 from pocketvision.core.errors import InputError
+from pocketvision.core.registered import TaskName, families
 
 if TYPE_CHECKING:
     from pocketvision.core.structures import Size
     from pocketvision.deploy.benchmark.latency import Measurement, Subject
 
-_PREFIXES = {
-    "detection": ("ssdlite",),
-    "segmentation": ("lraspp", "deeplabv3"),
-    "classification": ("classifier",),
-}
 _NUM_CLASSES = 80
 """For configs that take their classes from the data."""
 _MIN_SIDE = 32
@@ -51,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     add("--no-memory", action="store_true", help="leave out peak memory, which takes seconds a candidate")
     add("--rounds", type=int, default=20, help="calls of each candidate (default: 20)")
     add("--budget", metavar="15ms", help="pick the largest shipped model whose median stays below this")
-    add("--task", choices=_PREFIXES, default="detection", help="with --budget (default: detection)")
+    add("--task", choices=get_args(TaskName), default="detection", help="with --budget (default: detection)")
     add("--json", type=Path, metavar="FILE", help="write every number, in seconds and bytes")
     add("--picture", type=Path, metavar="FILE", help="write a picture (.png, .svg, .pdf)")
     return parser
@@ -68,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     budget = None if arguments.budget is None else _seconds(arguments.budget)
     names = list(arguments.subjects)
     if budget is not None and not names:
-        names = [name for name in shipped_configs() if name.startswith(_PREFIXES[arguments.task])]
+        shipped = shipped_configs()
+        names = [name for name in shipped if families().get(name.partition("_")[0]) == arguments.task]
     if not names:
         raise InputError(
             "Say what to measure: a RUN, a FILE, a CONFIG, or --budget 15ms for the shipped models."
@@ -149,7 +146,7 @@ def _counts(name: str, text: str) -> list[int]:
 
 
 def _sizes(text: str) -> list[Size]:
-    """ "224,320x480" -> (height, width) of each."""
+    """``224,320x480`` -> (height, width) of each."""
     if re.fullmatch(r"\d+(x\d+)?(,\d+(x\d+)?)*", text):
         pairs = [[int(side) for side in word.split("x")] for word in text.split(",")]
         if min(map(min, pairs)) >= _MIN_SIDE:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pocketvision.core.command import command, find_config
 from pocketvision.core.errors import InputError
+from pocketvision.core.terminal import printable
 
 if TYPE_CHECKING:
     from pocketvision.datasets.formats.detect import FoundData
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--full", action="store_true", help="decode every pixel of every image")
     parser.add_argument("--fix", type=Path, metavar="OUT", help="write a cleaned copy, which trains as it is")
     parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="for the reports (default: runs/check/NAME)"
+        "--output", type=Path, metavar="DIR", help="for the reports (default: out/check/NAME)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="JSON report (default: DIR/report.json)")
     parser.add_argument("--html", type=Path, metavar="FILE", help="HTML report (default: DIR/report.html)")
@@ -64,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         check_output(found.layout.tree.root, arguments.fix)
     examination = examine(found, plan)
     report = examination.report
-    output = arguments.output or Path("runs", "check", found.root.resolve().stem)
+    output = arguments.output or Path("out", "check", found.root.resolve().stem)
     json_file, html_file = arguments.json or output / "report.json", arguments.html or output / "report.html"
     _write(json_file, json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n")
     _write(html_file, report_html(report))
@@ -72,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"reports: {json_file}, {html_file}")
     if arguments.fix is not None:
         for line in write_fixed(examination, arguments.fix):
-            print(f"fixed: {line}")
+            print(f"fixed: {printable(line)}")
         print(f"cleaned copy: {arguments.fix}")
     if report.findings.num("error"):
         raise InputError(
@@ -103,8 +104,8 @@ def _find(
 
     if config is None:
         return detect_format(folder, task), Plan(full=full)
+    from pocketvision.runs.data_plan import plan_of
     from pocketvision.runs.folder import load_experiment
-    from pocketvision.tools.check_plan import plan_of
 
     experiment, _ = load_experiment(config, overrides)
     found, plan = plan_of(experiment)

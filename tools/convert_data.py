@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pocketvision.core.command import command
 from pocketvision.core.errors import InputError
+from pocketvision.core.terminal import printable
 
 _FORMATS = ("coco", "voc", "yolo", "csv")
 
@@ -35,9 +36,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pocketvision.datasets.formats.detect import detect_format
 
     found = detect_format(arguments.source, "detection")
-    print(found.description.partition(";")[0])
+    print(printable(found.description.partition(";")[0]))
     counts, sentences = convert_data(found, arguments.to, arguments.output, copy_images=arguments.copy_images)
-    print("\n".join([*counts, *sentences, f"written: {arguments.output}"]))
+    print("\n".join(map(printable, [*counts, *sentences, f"written: {arguments.output}"])))
 
 
 if __name__ == "__main__":

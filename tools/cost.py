@@ -12,15 +12,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pocketvision.core.command import (
-    backbone_names,
-    command,
-    find_config,
-    load_config,
-    shipped_configs,
-)
+from pocketvision.core.command import command, find_config, load_config, shipped_configs
 from pocketvision.core.config import Experiment, apply_overrides, parameters, parse_overrides
 from pocketvision.core.errors import InputError
+from pocketvision.core.registered import backbone_names, model_of, short_name, task_of
 
 if TYPE_CHECKING:
     from pocketvision.core.structures import Size
@@ -198,17 +193,14 @@ def _is_of(row: Published, name: str) -> bool:
 
     if _find(name) is None:
         return bool(row.model.split()[0] == name)
-    parts = re.match(r"(ssdlite|lraspp|deeplabv3|classifier)_(v1|v2|v3_large|v3_small)_", Path(name).stem)
-    if parts is None or not isinstance(row, PublishedCost):
+    model = model_of(Path(name).stem)
+    if model is None or not isinstance(row, PublishedCost):
         return False
-    head = re.search(r"head=(\w+)", row.model)
-    is_segmenter = head is not None and HEADS[head[1]].is_segmenter
-    same_task = (
-        is_segmenter
-        if parts[1] in ("lraspp", "deeplabv3")
-        else (head[1] if head else "classifier") == parts[1]
-    )
-    return same_task and row.model.split()[0] == f"mobilenet_{parts[2]}"
+    family, _, backbone = model.partition("_")
+    found = re.search(r"head=(\w+)", row.model)
+    head = found[1] if found else "classifier"
+    same_task = HEADS[head].is_segmenter if task_of(model) == "segmentation" else head == family
+    return same_task and short_name(row.model.split()[0]) == backbone
 
 
 def _paper_table(found: Sequence[CostComparison]) -> str:

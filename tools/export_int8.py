@@ -1,13 +1,16 @@
-"""The part of ``export`` that quantises: where its images and scores come from."""
+"""The part of ``export`` that quantizes: where its images and scores come from."""
 
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pocketvision.core.command import find_config
 from pocketvision.core.errors import InputError
+
+logger = logging.getLogger("pocketvision")
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 def add_int8_options(parser: argparse.ArgumentParser) -> None:
     """What --int8 and its kin are called."""
     group = parser.add_argument_group("int8")
-    group.add_argument("--int8", action="store_true", help="quantise weights and activations")
+    group.add_argument("--int8", action="store_true", help="quantize weights and activations")
     group.add_argument(
         "--calibration",
         type=Path,
@@ -50,28 +53,35 @@ def check_int8_options(arguments: argparse.Namespace) -> None:
 
 
 def write_int8(arguments: argparse.Namespace, model: VisionModel, options: ExportOptions) -> Path:
-    """Calibrate, quantise and write the file."""
+    """Calibrate, quantize and write the file."""
     from pocketvision.deploy.export.to_int8 import Limit, export_int8
     from pocketvision.deploy.runtimes.exported_models import predictor_of
     from pocketvision.deploy.runtimes.opening import open_runtime
 
-    needs_data = arguments.calibration is None or arguments.max_drop is not None
-    data = _own_data(arguments.source, model) if needs_data else None
+    data = _own_data(arguments, model)
     images = _images(arguments, model, data)
     limit = None
-    if arguments.max_drop is not None:
-        assert data is not None
+    if data is not None:
         score = data.score
-        limit = Limit(lambda file: score(predictor_of(open_runtime(file))), arguments.max_drop)
+        limit = Limit(lambda file: score(predictor_of(open_runtime(file))), arguments.max_drop, data.metric)
     return export_int8(model, arguments.format, arguments.output, images, options, limit)
 
 
-def _own_data(source: str, model: VisionModel) -> RunData:
+def _own_data(arguments: argparse.Namespace, model: VisionModel) -> RunData | None:
+    """The model's own data, looked at before anything is measured; None where nothing needs them."""
     from pocketvision.evaluation.run_data import RunData
 
-    path = Path(source)
+    path = Path(arguments.source)
     is_config = not path.is_dir() and path.suffix != ".safetensors"
-    return RunData(find_config(source) if is_config else path, model)
+    try:
+        data = RunData(find_config(arguments.source) if is_config else path, model)
+        data.look()
+    except InputError as error:
+        if arguments.calibration is None or arguments.max_drop is not None:
+            raise
+        logger.info("int8 is not scored: %s", error)
+        return None
+    return data
 
 
 def _images(arguments: argparse.Namespace, model: VisionModel, data: RunData | None) -> Tensor:

@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("source", metavar="CONFIG|PATH", help="a config, or a data set as for train --data")
     parser.add_argument("overrides", metavar="part.key=value", nargs="*", help="values to change")
-    parser.add_argument("--output", type=Path, metavar="FILE.png", help="(default: runs/show/NAME.png)")
+    parser.add_argument("--output", type=Path, metavar="FILE.png", help="(default: out/show/NAME.png)")
     parser.add_argument("--num", type=int, default=16, help="images on the sheet (default: 16)")
     parser.add_argument(
         "--anchors", action="store_true", help="instead, one image with the anchors matched to its boxes"
@@ -68,7 +68,7 @@ def show(config: Path, arguments: argparse.Namespace) -> None:
             print(line)
         else:
             sheet = data_sheet(data, arguments.num)
-    output = arguments.output or Path("runs", "show", f"{config.stem}.png")
+    output = arguments.output or Path("out", "show", f"{config.stem}.png")
     output.parent.mkdir(parents=True, exist_ok=True)
     save_image(output, sheet)
     print(f"picture: {output}")

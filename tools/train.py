@@ -6,17 +6,21 @@ import argparse
 import shlex
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pocketvision.core.command import command, find_config, shipped_configs
 from pocketvision.core.errors import InputError, StoppedError
 from pocketvision.core.memory import keep_freed_memory
+from pocketvision.core.processes import end_with_parent, is_started_by_another, leave
+from pocketvision.core.registered import TaskName, default_model, own_models, task_of
 
 if TYPE_CHECKING:
     from pocketvision.core.config import Experiment
+    from pocketvision.datasets.data_module import AnyData
 
 AUTO, DATA_WEIGHTS = "recipe=auto", "task.loss.class_weights=data"
 
@@ -36,23 +40,29 @@ def parser() -> argparse.ArgumentParser:
     add("--data", metavar="PATH", help="train on this data set: its format, split and recipe are found")
     add(
         "--task",
-        choices=("detection", "segmentation", "classification"),
+        choices=get_args(TaskName),
         help="with --data, where the data serve several",
     )
-    add("--model", help="with --data: ssdlite_v3_small, lraspp_v2 ... (default: V3-Small)")
-    add("--minutes", type=float, metavar="M", help="train as many steps as fit into M minutes here")
-    add("--overfit", type=int, metavar="N", help="self-test: learn N images by heart; PASS, or where to look")
-    add("--run-dir", type=Path, help="new folder for the run (default: runs/CONFIG/TIME)")
+    defaults = ", ".join(default_model(task) for task in get_args(TaskName))
+    add("--model", help=f"with --data: {', '.join(own_models())} (default: {defaults})")
+    add("--minutes", type=float, metavar="M", help="train as many steps as fit into M minutes in all")
+    add("--overfit", type=int, metavar="N", help="self-test: overfit N images; PASS, or where to look")
+    add("--run-dir", type=Path, help="new folder for the run (default: out/CONFIG/TIME)")
     add("--from", dest="source", metavar="RUN|FILE", help="start from these weights (model.weights=...)")
     add("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped")
+    add("--allow-changed-data", action="store_true", help="with --resume: also where the data have changed")
     add("--print-config", action="store_true", help="show what would run, and stop")
     return parser
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
+    if is_started_by_another():
+        end_with_parent()
+    started = time.monotonic()
     keep_freed_memory()
     arguments = parser().parse_intermixed_args(argv)
+    arguments.started = started
     if arguments.minutes is not None and not arguments.minutes > 0:
         raise InputError(f"--minutes is {arguments.minutes:g}: give a number above 0.")
     if arguments.overfit is not None and arguments.overfit < 1:
@@ -60,6 +70,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.resume is not None:
         go_on(arguments)
         return
+    if arguments.allow_changed_data:
+        raise InputError("--allow-changed-data goes with --resume RUN: a new run has no data to compare.")
     overrides = list(arguments.overrides)
     if arguments.data is None:
         if arguments.config is None:
@@ -68,6 +80,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise InputError("--task and --model go with --data PATH: a CONFIG has its own.")
         config = find_config(arguments.config)
     else:
+        if arguments.model is not None:
+            task_of(arguments.model)
         if arguments.config is not None and "=" not in arguments.config:
             raise InputError(f"Give either the config {arguments.config} or --data {arguments.data}.")
         overrides = [*([] if arguments.config is None else [arguments.config]), *overrides]
@@ -78,11 +92,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     overrides = [word for word in overrides if word != AUTO]  # the config that is written has its recipe
     with tempfile.TemporaryDirectory(prefix="pocketvision-config-") as folder:  # the run keeps a copy
-        start(arguments, configure(arguments, overrides, Path(folder)), overrides)
+        config, minutes, data = configure(arguments, overrides, Path(folder))
+        limits = [] if minutes is None else [f"minutes={minutes!r}"]
+        start(arguments, config, [*limits, *overrides], data)
 
 
-def configure(arguments: argparse.Namespace, overrides: Sequence[str], folder: Path) -> Path:
-    """Write a config for ``--data`` into ``folder``, and say what was found."""
+def configure(
+    arguments: argparse.Namespace, overrides: Sequence[str], folder: Path
+) -> tuple[Path, float | None, AnyData]:
+    """Write a config for ``--data`` into ``folder``, and say what was found.
+
+    Returns:
+        The config, the minutes after which training is to end, and the data that were read.
+    """
     from lightning.pytorch.utilities import rank_zero_only
 
     from pocketvision.tasks.own.look import look_at, write_config
@@ -96,11 +118,13 @@ def configure(arguments: argparse.Namespace, overrides: Sequence[str], folder: P
     minutes = arguments.minutes if is_run else None
     file, recipe = write_config(own, folder, overrides, words, minutes, check_weights=is_run)
     say(describe_recipe(recipe.derivation), flush=True)
-    return file
+    return file, recipe.minutes, own.data
 
 
-def start(arguments: argparse.Namespace, config: Path, overrides: list[str]) -> None:
-    """Show, self-test or train a config."""
+def start(
+    arguments: argparse.Namespace, config: Path, overrides: list[str], read: AnyData | None = None
+) -> None:
+    """Show, self-test or train a config; what ``read`` has read of its data is not read again."""
     from pocketvision.core.config import describe
     from pocketvision.runs.folder import check_trainer, load_experiment
     from pocketvision.tasks.fit import fit
@@ -111,44 +135,54 @@ def start(arguments: argparse.Namespace, config: Path, overrides: list[str]) -> 
     is_training = not (arguments.print_config or arguments.overfit)
     is_auto = experiment.recipe == "auto" and (is_training or AUTO in overrides)
     if is_auto or is_training or arguments.overfit:
-        overrides = [word for word in overrides if word != DATA_WEIGHTS]
-        overrides = [*settle(experiment, minutes if is_training else None, is_auto), *overrides]
-        experiment, files = load_experiment(config, overrides)
+        settled, read = settle(experiment, minutes if is_training else None, is_auto, read)
+        if settled:
+            overrides = [*settled, *(word for word in overrides if word != DATA_WEIGHTS)]
+            experiment, files = load_experiment(config, overrides)
     if arguments.print_config:
         print(describe(experiment))
         return
     if arguments.overfit is not None:
-        self_test(experiment, arguments.overfit)
+        self_test(experiment, arguments.overfit, read)
         return
-    folder = arguments.run_dir or Path("runs", config.stem, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
-    report(fit(experiment, folder, files, overrides), folder)
+    folder = arguments.run_dir or Path("out", config.stem, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
+    report(fit(experiment, folder, files, overrides, time.monotonic() - arguments.started, read), folder)
 
 
-def settle(experiment: Experiment, minutes: float | None, is_auto: bool) -> list[str]:
-    """Overrides for what the data decide, printed: class weights, the automatic recipe, ``--minutes``."""
+def settle(
+    experiment: Experiment, minutes: float | None, is_auto: bool, read: AnyData | None
+) -> tuple[list[str], AnyData | None]:
+    """Overrides for what the data decide, printed: class weights, the automatic recipe, ``--minutes``.
+
+    The data that were read for it come with them.
+    """
     from lightning.pytorch.utilities import rank_zero_only
 
+    from pocketvision.runs.build import build
     from pocketvision.tasks.own.look import data_weights
     from pocketvision.tasks.own.timing import auto_overrides, auto_recipe, describe_recipe, minutes_overrides
 
     say = rank_zero_only(print)
-    settled = data_weights(experiment)
+    if read is None and (is_auto or minutes is not None):
+        _, read = build(experiment, pretrained=False)
+    settled = data_weights(experiment, read)
     if is_auto:
-        recipe = auto_recipe(experiment, minutes)
+        recipe = auto_recipe(experiment, minutes, read)
         say(describe_recipe(recipe.derivation), flush=True)
-        return [*settled, *auto_overrides(experiment, recipe)]
-    if minutes is not None:
-        limits, line = minutes_overrides(experiment, minutes)
+        limits = [] if recipe.minutes is None else [f"minutes={recipe.minutes!r}"]
+        settled += [*limits, *auto_overrides(experiment, recipe)]
+    elif minutes is not None:
+        limits, line = minutes_overrides(experiment, minutes, read)
         say(line, flush=True)
         settled += limits
-    return settled
+    return settled, read
 
 
-def self_test(experiment: Experiment, num_images: int) -> None:
-    """Learn a few images by heart; exit code 1 if that fails."""
+def self_test(experiment: Experiment, num_images: int, read: AnyData | None) -> None:
+    """Overfit a few images; exit code 1 if that fails."""
     from pocketvision.tasks.overfit import overfit
 
-    result = overfit(experiment, num_images)
+    result = overfit(experiment, num_images, read)
     print(result, flush=True)
     if not result.passed:
         raise StoppedError("the self-test failed: the line above says where to look", 1)
@@ -161,11 +195,14 @@ def go_on(arguments: argparse.Namespace) -> None:
         arguments.task, arguments.model, arguments.minutes, arguments.overfit,
     )  # fmt: skip
     if any(others):
-        raise InputError("--resume RUN takes nothing else: the run has its own config and overrides.")
+        raise InputError(
+            "--resume RUN takes nothing else but --allow-changed-data: the run has its config and overrides."
+        )
 
     from pocketvision.tasks.fit import resume
 
-    report(resume(arguments.resume), arguments.resume)
+    metrics = resume(arguments.resume, allow_changed_data=arguments.allow_changed_data)
+    report(metrics, arguments.resume)
 
 
 def report(metrics: dict[str, Any] | None, folder: Path) -> None:
@@ -180,4 +217,4 @@ def report(metrics: dict[str, Any] | None, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

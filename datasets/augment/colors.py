@@ -33,7 +33,7 @@ def change_colors(
 
 
 def _table(image: Array, brightness: float, contrast: float) -> Array:
-    """Level -> new level (256,). Contrast spreads around the mean grey of the brightened image."""
+    """Level -> new level (256,). Contrast spreads around the mean gray of the brightened image."""
     levels: npt.NDArray[np.float64] = np.clip(np.rint(_LEVELS * brightness), 0, 255)
     if contrast != 1:
         counts = cv2.calcHist([cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)], [0], None, [256], [0, 256])

@@ -1,4 +1,4 @@
-"""Flips and colours as an albumentations recipe; the only file that knows albumentations.
+"""Flips and colors as an albumentations recipe; the only file that knows albumentations.
 
 Its transforms are here subclassed: boxes go through as one more array, because converting them to its
 own format and back takes longer than decoding the image.
@@ -22,7 +22,7 @@ Strengths = tuple[float, float, float, float]
 
 
 class FlipsAndColors(Protocol):
-    """What an augmentation says about flips and colours; see ``DetectionAugmentation``."""
+    """What an augmentation says about flips and colors; see ``DetectionAugmentation``."""
 
     @property
     def horizontal_flip(self) -> float: ...

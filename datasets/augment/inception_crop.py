@@ -16,7 +16,7 @@ def inception_window(
 ) -> tuple[slice, slice]:
     """Rows and columns of a part with a share ``scale`` of the area and a width / height in ``ratio``.
 
-    Area uniform, ratio log-uniform. Where ten draws do not fit into the image, the largest centred
+    Area uniform, ratio log-uniform. Where ten draws do not fit into the image, the largest centered
     part with a ratio in range is taken, as in torchvision.
     """
     height, width = size

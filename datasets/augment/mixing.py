@@ -105,9 +105,10 @@ def copy_paste(
 def view(
     annotated: Annotated, window: Sequence[float], resize: Resize, fill: FillColor, quarters: int = 0
 ) -> MixedSample:
-    """A window of an image at the input's size, with the boxes whose centre it holds, cut to it.
+    """A window of an image at the input's size, with the boxes whose center it holds, cut to what is shown.
 
-    The window is turned counterclockwise by ``quarters`` * 90 degrees before it is resized.
+    That is whole pixels of the source, so up to one more at each side than a fractional window. The window
+    is turned counterclockwise by ``quarters`` * 90 degrees before it is resized.
     """
     picture, boxes, labels = annotated
     boxes, labels = boxes_in(boxes, labels, window)
@@ -118,13 +119,13 @@ def view(
     boxes = turn(boxes, covers, quarters)[1]
     turned = np.rot90(pixels, quarters)
     image, landing = show(turned, turned_covers, turned_window.tolist(), resize, fill)
-    return MixedSample(image, *clean_boxes(landing(boxes), labels, resize.image_size))
+    return MixedSample(image, *clean_boxes(landing(boxes), labels, landing.content))
 
 
 def _tile_window(
     size: Size, tile: Size, resize: Resize, touches_end: tuple[bool, bool], rng: np.random.Generator
 ) -> tuple[float, float, float, float]:
-    """What a quarter shows; where it is larger than the image, the image touches the mosaic's centre."""
+    """What a quarter shows; where it is larger than the image, the image touches the mosaic's center."""
     factor, content = rng.uniform(*_SCALE), resize.content_size(size)
     ends = []
     for axis, at_end in ((1, touches_end[0]), (0, touches_end[1])):

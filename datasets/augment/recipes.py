@@ -1,4 +1,4 @@
-"""Training augmentation, one readable recipe a task; flips and colours are in :mod:`recipe`."""
+"""Training augmentation, one readable recipe a task; flips and colors are in :mod:`recipe`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MEAN_COLOR = (124, 116, 104)
 
 @dataclass(frozen=True)
 class DetectionAugmentation:
-    """SSD's augmentation: zoom out, min-IoU crop, resize, then flips and colours at the input's size.
+    """SSD's augmentation: zoom out, min-IoU crop, resize, then flips and colors at the input's size.
 
     Attributes:
         expand_probability: of zooming out, by a factor in ``expand_ratio``.
@@ -44,15 +44,16 @@ class DetectionAugmentation:
             the image and an aspect ratio of at most ``max_aspect_ratio`` (and its inverse).
         horizontal_flip, vertical_flip: probabilities.
         rotate90: turn by a random multiple of 90 degrees, for images without an upright direction.
-        photometric: change colours at all; each change has ``photometric_probability``.
+        photometric: change colors at all; each change has ``photometric_probability``.
         brightness, contrast, saturation: largest relative change.
-        hue: largest change, as a fraction of the colour circle.
+        hue: largest change, as a fraction of the color circle.
         fill: RGB around a zoomed-out image.
         scale_jitter: range of a factor on the image's size, with which it is shrunk (below 1) or enlarged
             instead of the zoom out; (1, 1) leaves it out.
         mosaic, mixup, copy_paste: probabilities of mixing in other images, for small data sets; see
             :mod:`pocketvision.datasets.augment.mixing`. A mosaic takes the place of zoom and crop.
-        close_epochs: the last epochs of a training do without mixing, so that it ends on real images.
+        close_epochs: the last epochs of a training do without mixing, so that it ends on real images; at
+            most half of them.
     """
 
     expand_probability: float = 0.5
@@ -82,6 +83,10 @@ class DetectionAugmentation:
     def mixes(self) -> bool:
         """Whether other images are needed."""
         return max(self.mosaic, self.mixup, self.copy_paste) > 0
+
+    def num_closed(self, num_epochs: int) -> int:
+        """How many of the epochs of a run do without mixing."""
+        return min(self.close_epochs, num_epochs // 2)
 
     def kept_size(self, resize: Resize) -> Size:
         """Size (height, width) of an image beyond which nothing that is drawn gains from more pixels."""
@@ -148,7 +153,7 @@ class DetectionAugmentation:
 
 @dataclass(frozen=True)
 class SegmentationAugmentation:
-    """Random scale, crop, flips and colours; masks are resized by nearest neighbour.
+    """Random scale, crop, flips and colors; masks are resized by nearest neighbor.
 
     Attributes:
         scale: range of the factor on the model's own resize of the image.
@@ -209,14 +214,14 @@ class SegmentationAugmentation:
 
 @dataclass(frozen=True)
 class ClassificationAugmentation:
-    """Inception's augmentation: a random part stretched to the input's size, flips and colours.
+    """Inception's augmentation: a random part stretched to the input's size, flips and colors.
 
     Attributes:
         crop_scale: range of the part's area as a share of the image's.
         crop_ratio: range of its width / height.
 
     The other attributes are those of :class:`DetectionAugmentation`. Scale and ratio are those of
-    arXiv:1409.4842, sec. 6; the strengths of the colour changes, all made to each image, are slim's.
+    arXiv:1409.4842, sec. 6; the strengths of the color changes, all made to each image, are slim's.
     """
 
     crop_scale: tuple[float, float] = (0.08, 1.0)

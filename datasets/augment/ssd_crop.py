@@ -1,4 +1,4 @@
-"""SSD's zoom-out and min-IoU crop (arXiv:1512.02325, sec. 2.2 and 3.6), vectorised over the trials."""
+"""SSD's zoom-out and min-IoU crop (arXiv:1512.02325, sec. 2.2 and 3.6), vectorized over the trials."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def crop_window(
     """A random window (4,) inside ``window`` (4,) that keeps enough of some box of ``boxes`` (G, 4).
 
     With ``probability`` one of ``min_ious`` is drawn and ``trials`` windows with sides of at least
-    ``min_side`` are tried; where none holds a box's centre and overlaps such a box by that IoU, it is
+    ``min_side`` are tried; where none holds a box's center and overlaps such a box by that IoU, it is
     drawn again. Otherwise, and for an image without boxes, ``window`` itself is returned.
     """
     if not len(boxes):
@@ -68,7 +68,7 @@ def crop_window(
 
 
 def centers_inside(boxes: Boxes, windows: Windows) -> npt.NDArray[np.bool_]:
-    """Whether the centre of each box (G, 4) lies in each window (T, 4): (T, G)."""
+    """Whether the center of each box (G, 4) lies in each window (T, 4): (T, G)."""
     x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
     left, top, right, bottom = windows.T[:, :, None]
     inside: npt.NDArray[np.bool_] = (x > left) & (x < right) & (y > top) & (y < bottom)
@@ -76,22 +76,30 @@ def centers_inside(boxes: Boxes, windows: Windows) -> npt.NDArray[np.bool_]:
 
 
 def boxes_in(boxes: Boxes, labels: Labels, window: Sequence[float]) -> tuple[Boxes, Labels]:
-    """Boxes (G, 4) whose centre is in ``window`` (4,), cut to it, but none with a side below one pixel."""
-    inside = centers_inside(boxes, np.array([window]))[0]
-    return _cut(boxes[inside], labels[inside], window)
+    """Boxes (G, 4) whose center is in ``window`` (4,), uncut, if they show a pixel of each side there."""
+    chosen = centers_inside(boxes, np.array([window]))[0]
+    chosen &= _shown(_cut(boxes, window))
+    return boxes[chosen], labels[chosen]
 
 
 def clean_boxes(boxes: Boxes, labels: Labels, size: Size) -> tuple[Boxes, Labels]:
     """Clip boxes (G, 4) to an image of ``size`` and drop those with a side below one pixel."""
-    return _cut(boxes, labels, (0, 0, size[1], size[0]))
+    cut = _cut(boxes, (0, 0, size[1], size[0]))
+    keep = _shown(cut)
+    return cut[keep].astype(np.float32, copy=False), labels[keep]
 
 
-def _cut(boxes: Boxes, labels: Labels, window: Sequence[float]) -> tuple[Boxes, Labels]:
+def _cut(boxes: Boxes, window: Sequence[float]) -> Boxes:
     left, top, right, bottom = window
     low = np.array([left, top, left, top], dtype=np.float32)
-    cut = np.minimum(np.maximum(boxes, low), np.array([right, bottom, right, bottom], dtype=np.float32))
-    keep = (cut[:, 2] - cut[:, 0] >= 1) & (cut[:, 3] - cut[:, 1] >= 1)
-    return cut[keep].astype(np.float32, copy=False), labels[keep]
+    high = np.array([right, bottom, right, bottom], dtype=np.float32)
+    cut: Boxes = np.minimum(np.maximum(boxes, low), high)
+    return cut
+
+
+def _shown(boxes: Boxes) -> npt.NDArray[np.bool_]:
+    """Which boxes (G, 4) have sides of at least one pixel."""
+    return np.asarray((boxes[:, 2:] - boxes[:, :2] >= 1).all(axis=1), dtype=np.bool_)
 
 
 def _draw(

@@ -23,10 +23,14 @@ _SLACK = 1e-6
 
 
 class Landing(NamedTuple):
-    """Where the original's pixels land in the view: position * scale + offset, each (x, y)."""
+    """Where the original's pixels land in the view: position * scale + offset, each (x, y).
+
+    ``content`` (height, width) is the part of the view that is no letterbox padding.
+    """
 
     scale: tuple[float, float]
     offset: tuple[float, float]
+    content: Size
 
     def __call__(self, boxes: Boxes) -> Boxes:
         """Boxes (G, 4) xyxy of the original -> those of the view, not clipped."""
@@ -63,7 +67,7 @@ def show(
     image = _frame(inner, (y.first, rows - y.last, x.first, columns - x.last), fill)
     beyond = resize.image_size[0] - rows, resize.image_size[1] - columns
     image = _frame(image, (0, beyond[0], 0, beyond[1]), (resize.fill,) * 3)
-    return image, Landing((x.scale, y.scale), (x.offset, y.offset))
+    return image, Landing((x.scale, y.scale), (x.offset, y.offset), (rows, columns))
 
 
 class _Span(NamedTuple):

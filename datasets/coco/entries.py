@@ -12,6 +12,7 @@ from pocketvision.datasets.coco.layouts import expected_folder, image_folder_of
 from pocketvision.datasets.readers.image_finder import ImageFinder, present_names
 from pocketvision.datasets.readers.image_sizes import find_size
 from pocketvision.datasets.readers.tree import FileTree
+from pocketvision.datasets.readers.values import short_text
 from pocketvision.datasets.records.kinds import (
     ANNOTATION_INCOMPLETE,
     CLASS_MERGED,
@@ -155,7 +156,8 @@ def read_images(rows: list[Any], split: str, file: Path, tree: FileTree, notes: 
         reader.add(row, number, folders[0], present)
     if names and not reader.paths and reader.not_found:
         raise InputError(
-            f"{file} has no image folder: put its images into {expected_folder(tree, split, file)}."
+            f"{file} names {reader.not_found[0][1]}, which is nowhere below {tree.root}, and has no image "
+            f"folder: put its images into {expected_folder(tree, split, file)}."
         )
     reader.tell_missing()
     return reader.images(len(rows))
@@ -168,6 +170,7 @@ class _ImageRows:
         self.ids: list[EntryId] = []
         self.sizes: list[tuple[int, int]] = []
         self.owners: dict[EntryId, int] = {}
+        self.names: dict[EntryId, str] = {}
         self.index_of: dict[str, int] = {}
         self.has_sizes = True
         self.missing: set[EntryId] = set()
@@ -180,16 +183,18 @@ class _ImageRows:
             sentence = f"{self.file} has the image {short(row)}: give it an integer 'id' and a 'file_name'."
             self.notes.add(ANNOTATION_INCOMPLETE, self.file, sentence, where)
             return
+        first = self.names.setdefault(own, name)
+        if first != name:
+            sentence = (
+                f"{self.file} has image id {own} twice ({short_text(first)} and {short_text(name)}): give "
+                "every image its own id."
+            )
+            self.notes.add(IMAGE_ID_TWICE, self.file, sentence, f"image id {own}")
+            return
         path = f"{folder}/{name}" if name in present else self._search(name, own)
         if path is None:
             return
-        if own in self.owners and self.index_of.get(path) != self.owners[own]:
-            first = Path(self.paths[self.owners[own]]).name
-            sentence = (
-                f"{self.file} has image id {own} twice ({first} and {name}): give every image its own id."
-            )
-            self.notes.add(IMAGE_ID_TWICE, self.file, sentence, f"image id {own}")
-        elif path in self.index_of:
+        if path in self.index_of:
             self.owners.setdefault(own, self.index_of[path])
             sentence = f"{self.file} lists {name} twice: keep one row and all annotations with its id."
             self.notes.add(IMAGE_TWICE, self.file, sentence, f"image id {own}")
@@ -224,8 +229,8 @@ class _ImageRows:
         for own, name in self.not_found:
             folder = self.finder.folders[0]
             sentence = (
-                f"{self.file} names {name} (image id {own}), which is not in {folder}: add the image, or "
-                "remove it from the JSON."
+                f"{self.file} (image id {own}) names {name}, which is not in {folder}: add the image, or "
+                "remove it from the annotations."
             )
             self.notes.add(IMAGE_MISSING, self.file, sentence, name)
 
@@ -251,8 +256,3 @@ def stated_size(image: CocoJson) -> tuple[int, int] | None:
 def short(value: Any) -> str:
     """A value of any size for a sentence."""
     return short_text(repr(value))
-
-
-def short_text(text: str) -> str:
-    """The beginning of a text."""
-    return text if len(text) <= 120 else f"{text[:117]}..."

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvision.datasets.readers.assemble import BoxArrays, FoundBoxes
 from pocketvision.datasets.coco.entries import MISSING, EntryId, plain_id, short
 from pocketvision.datasets.coco.json_file import CocoJson
+from pocketvision.datasets.readers.assemble import BoxArrays, FoundBoxes
 from pocketvision.datasets.readers.values import as_flag, as_number
 from pocketvision.datasets.records.kinds import (
     ANNOTATION_INCOMPLETE,

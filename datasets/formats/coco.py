@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from pocketvision.core.errors import InputError
-from pocketvision.datasets.convert import write_coco
-from pocketvision.datasets.formats.contract import DataFormat, Layout, read_split
-from pocketvision.datasets.readers.assemble import BoxArrays, assemble
 from pocketvision.datasets.coco.entries import (
     CocoCategories,
     CocoImages,
@@ -23,6 +20,9 @@ from pocketvision.datasets.coco.index import read_index, write_index
 from pocketvision.datasets.coco.json_file import load_coco
 from pocketvision.datasets.coco.layouts import coco_files
 from pocketvision.datasets.coco.rows import RowTables, place_of_row, read_annotations
+from pocketvision.datasets.convert import write_coco
+from pocketvision.datasets.formats.contract import DataFormat, Layout, read_split
+from pocketvision.datasets.readers.assemble import BoxArrays, assemble
 from pocketvision.datasets.readers.tree import FileTree
 from pocketvision.datasets.records.annotations import DetectionRecords
 from pocketvision.datasets.records.kinds import BOX_CONVENTION, BOX_RELATIVE, BOX_SWAPPED, IMAGE_TURNED

@@ -11,11 +11,11 @@ from typing import Any
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.structures import IGNORE_INDEX, Size
+from pocketvision.datasets.coco.rows import place_of_row
+from pocketvision.datasets.coco.run_lengths import MaskBox, RunLengths, box_runs, counted, draw, polygons_of
 from pocketvision.datasets.formats import coco
 from pocketvision.datasets.formats.contract import DataFormat, Layout, read_split
 from pocketvision.datasets.masks.drawn import BACKGROUND, Draw, DrawnObject, drawn_records
-from pocketvision.datasets.coco.run_lengths import MaskBox, RunLengths, box_runs, counted, draw, polygons_of
-from pocketvision.datasets.coco.rows import place_of_row
 from pocketvision.datasets.readers.tree import FileTree
 from pocketvision.datasets.records.annotations import DetectionRecords, SegmentationRecords
 from pocketvision.datasets.records.kinds import OUTLINE_BROKEN, OUTLINE_DROPPED, OUTLINE_IS_BOX

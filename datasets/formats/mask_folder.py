@@ -1,6 +1,6 @@
 """A folder of images and a folder of masks of the same names, with or without splits.
 
-Masks hold class ids, with or without a palette, colors of a table, or grey levels such as 0 and 255.
+Masks hold class ids, with or without a palette, colors of a table, or gray levels such as 0 and 255.
 """
 
 from __future__ import annotations

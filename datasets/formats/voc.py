@@ -18,7 +18,7 @@ from pocketvision.datasets.convert import write_voc
 from pocketvision.datasets.formats.contract import DataFormat, Layout, read_split
 from pocketvision.datasets.readers.image_stems import ImageStems
 from pocketvision.datasets.readers.stated import (
-    Outline,
+    Polygon,
     StatedBox,
     StatedImage,
     StatedObject,
@@ -182,7 +182,7 @@ def _box(item: ET.Element, name: str, where: str, file: Path, notes: Notes) -> S
     return left - 1, top - 1, right, bottom
 
 
-def _outline(item: ET.Element) -> Outline:
+def _outline(item: ET.Element) -> Polygon:
     """Corners of a polygon (``x1 y1 ...`` or ``pt``) or of roLabelImg's rotated box, or an empty list."""
     rotated, polygon = item.find("robndbox"), item.find("polygon")
     if rotated is not None:

@@ -21,6 +21,7 @@ from pocketvision.datasets.readers.image_finder import ImageFinder
 from pocketvision.datasets.readers.image_sizes import find_size
 from pocketvision.datasets.readers.text import read_lines
 from pocketvision.datasets.readers.tree import FileTree, is_folder, is_image
+from pocketvision.datasets.readers.values import short_text
 from pocketvision.datasets.readers.yolo_labels import (
     MAX_FRACTION,
     YoloLine,
@@ -120,8 +121,10 @@ def _listed(file: Path, split: str, layout: YoloLayout, tree: FileTree, notes: N
     for number, line in enumerate(read_lines(file, notes), start=1):
         path = finder.find(line, file, f"image {number}")
         if path is None:
-            plain = layout.folder / line.replace("\\", "/").removeprefix("./")
-            sentence = f"{file}, image {number}: there is no {plain}: add it, or remove the line."
+            sentence = (
+                f"{file}, image {number} names {short_text(line)}, which is nowhere below {layout.folder}: "
+                "add it, or remove the line."
+            )
             notes.add(IMAGE_MISSING, file, sentence, f"image {number}")
         else:
             images.append(path)
@@ -147,9 +150,9 @@ def _boxes(
     boxes = (
         np.concatenate((stated[:, :2] - stated[:, 2:] / 2, stated[:, :2] + stated[:, 2:] / 2), axis=1) * scale
     )
-    far = (np.abs(stated) > MAX_FRACTION).any(axis=1)
+    far = np.asarray((np.abs(stated) > MAX_FRACTION).any(axis=1))
     if far.any() and guess_convention(boxes, own, "yolo") != "yolo":
-        far = (np.abs(stated) > _WALL).any(axis=1)  # the other convention is told of all at once
+        far = np.asarray((np.abs(stated) > _WALL).any(axis=1))  # the other convention is told of all at once
     found, places = FoundBoxes(), []
     for (owner, file, line), box, is_far in zip(lines, boxes.tolist(), far.tolist(), strict=True):
         where = f"line {line.number}"

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from pocketvision.core.files import process_lives
 from pocketvision.core.structures import Size
 from pocketvision.datasets.images.cache_folder import cache_folder
-from pocketvision.datasets.images.decoded_cache import ImageCache, process_lives
+from pocketvision.datasets.images.decoded_cache import ImageCache
 
 CacheKind = Literal["ram", "disk"]
 

@@ -85,8 +85,8 @@ def _from_deep(image: Image.Image, name: str) -> Array:
     values = np.asarray(image)
     if image.mode == "I" and image.format in _SIXTEEN_BIT_FORMATS:
         values = values.astype(np.uint16)
-    grey = eight_bits(values, name)
-    rgb = np.repeat(grey[..., None], 3, axis=2)
+    gray = eight_bits(values, name)
+    rgb = np.repeat(gray[..., None], 3, axis=2)
     seen_through = image.info.get("transparency")
     if isinstance(seen_through, int):
         rgb[values == seen_through] = BACKGROUND

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pocketvision.core.files import replacing
+from pocketvision.core.files import process_lives, replacing
 from pocketvision.core.structures import Size
 from pocketvision.datasets.images.read import Array, Reading
 
@@ -167,17 +167,6 @@ def _remove_if_abandoned(file: Path) -> None:
     """Temporary names end with the process that writes them: ``.NAME.PID.part``."""
     if not process_lives(int(file.suffixes[-2][1:])):
         file.unlink(missing_ok=True)
-
-
-def process_lives(process: int) -> bool:
-    """Whether there is a process of this id on this machine."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _round_up(num_bytes: int) -> int:

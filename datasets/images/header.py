@@ -32,7 +32,7 @@ _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _ENDS, _TAIL = ((_JPEG[:2], b"\xff\xd9"), (_PNG, b"IEND")), 64
 _NO_SIZE = (0xC4, 0xC8, 0xCC)
 _OPAQUE = (0, 2, 3)
-"""PNG's color types without alpha: grey, RGB and palette."""
+"""PNG's color types without alpha: gray, RGB and palette."""
 _MAKES_SPECIAL = (b"tRNS", b"acTL")
 _MAY_TURN = (b"eXIf", b"Raw profile type exif", b"tiff:Orientation")
 """Where a PNG may say how to turn it."""
@@ -53,7 +53,7 @@ class Header(NamedTuple):
     """What a file says.
 
     ``size`` is (height, width) as stored, before ``orientation`` turns it; ``is_plain`` tells that OpenCV
-    alone decodes it to what a person sees: 8 bits, opaque, grey or RGB.
+    alone decodes it to what a person sees: 8 bits, opaque, gray or RGB.
     """
 
     format: str
@@ -173,9 +173,26 @@ def has_end(data: bytes) -> bool:
     return end in data[-_TAIL:]
 
 
+def fits_chunks(data: bytes) -> bool:
+    """Whether every chunk of a PNG up to its end lies within ``data``; other files have none.
+
+    OpenCV sets memory aside for whatever length a chunk states, and takes seconds and gigabytes for it.
+    """
+    place = len(_PNG)
+    while data.startswith(_PNG) and data[place + 4 : place + 8] != b"IEND":
+        place += 12 + _number(data, place, 4)
+        if place + 12 > len(data):
+            return False
+    return True
+
+
 def why_unreadable(data: bytes, name: str, error: Exception | None = None) -> str:
     """The sentence for bytes that OpenCV or, with ``error``, Pillow refused."""
-    if "truncated" in (message := str(error).lower()) or "broken" in message or not has_end(data):
+    if (
+        "truncated" in (message := str(error).lower())
+        or "broken" in message
+        or not (has_end(data) and fits_chunks(data))
+    ):
         return f"{name} is truncated or broken: {REMEDY}."
     if data[4:8] == b"ftyp" and data[8:12] in _HEIF:
         return f"{name} is a HEIC picture, which is not read: convert it to JPEG."

@@ -17,6 +17,7 @@ from pocketvision.datasets.images.header import (
     Header,
     cannot_open,
     file_header,
+    fits_chunks,
     has_end,
     open_file,
     opened,
@@ -166,13 +167,13 @@ def _decode(data: bytes, name: str, header: Header, factor: int) -> Array:
 def _decode_plain(data: bytes, name: str, factor: int) -> Array:
     flags = (_RGB or cv2.IMREAD_COLOR) | _REDUCED[factor] | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
+        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags) if fits_chunks(data) else None
     except cv2.error:
         image = None
     if image is None:
         raise InputError(why_unreadable(data, name))
     if not has_end(data):
-        # OpenCV fills the missing part of a truncated file with grey and says nothing.
+        # OpenCV fills the missing part of a truncated file with gray and says nothing.
         with opened(data, name) as whole:
             whole.load()
     return np.asarray(image if _RGB else cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)

@@ -27,7 +27,7 @@ def turn_stored(
     """Turn in place the sizes (N, 2) and boxes (B, 4) xyxy of images whose stated size is the stored one.
 
     A size that EXIF does not change tells nothing: labels of such images are taken to be drawn on what
-    labelling tools show, which is upright. ``owners`` (B,) are the images of the boxes.
+    labeling tools show, which is upright. ``owners`` (B,) are the images of the boxes.
 
     Returns:
         The images that were turned.

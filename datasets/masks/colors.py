@@ -13,8 +13,8 @@ import numpy.typing as npt
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.images.header import opened
 from pocketvision.datasets.images.read import read_bytes
-from pocketvision.datasets.masks.class_table import ClassTable
 from pocketvision.datasets.masks.cache import cached_masks, mask_folder_of
+from pocketvision.datasets.masks.class_table import ClassTable
 from pocketvision.datasets.records.annotations import Mask
 from pocketvision.datasets.records.kinds import (
     MASK_CHANNELS,

@@ -12,8 +12,8 @@ import orjson
 from pocketvision.core.errors import InputError
 from pocketvision.core.files import write_json
 from pocketvision.core.structures import IGNORE_INDEX, Size
-from pocketvision.datasets.masks.cache import cached_masks, mask_folder_of
 from pocketvision.datasets.coco.run_lengths import RunLengths, area, decode
+from pocketvision.datasets.masks.cache import cached_masks, mask_folder_of
 from pocketvision.datasets.readers.tree import FileTree
 from pocketvision.datasets.records.annotations import UNEXPECTED, Mask, SegmentationRecords
 from pocketvision.datasets.records.kinds import KIND_OF

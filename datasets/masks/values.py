@@ -1,4 +1,4 @@
-"""What the values of masks mean: class ids, 0 and 255, or grey levels that are spread over both."""
+"""What the values of masks mean: class ids, 0 and 255, or gray levels that are spread over both."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.structures import IGNORE_INDEX
+from pocketvision.datasets.even_choice import first_to_last
 from pocketvision.datasets.images.read import read_mask
 from pocketvision.datasets.records.annotations import UNEXPECTED, Mask
 
@@ -36,9 +37,9 @@ class MaskMeaning(NamedTuple):
 def count_values(mask_paths: Sequence[str], most: int = MOST) -> MaskCounts:
     """Pixels by value in at most ``most`` of the masks, evenly spaced; what can't be read is left out."""
     counts = np.zeros(256, dtype=np.int64)
-    for path in _spaced(mask_paths, most):
+    for i in first_to_last(len(mask_paths), most):
         try:
-            counts += np.bincount(read_mask(path).ravel(), minlength=256)
+            counts += np.bincount(read_mask(mask_paths[i]).ravel(), minlength=256)
         except InputError:
             continue  # loading says what is wrong with it
     return counts
@@ -69,7 +70,7 @@ def meaning(
         return MaskMeaning(num_classes, direct)
     for count in _possible_levels(used, num_classes) if max(plain, default=0) >= _MAX_LEVELS else ():
         if count >= 2 and _share_near(counts, count) >= _SHARE:
-            told = f"values from 0 to 255 are read as the nearest of {count} grey levels"
+            told = f"values from 0 to 255 are read as the nearest of {count} gray levels"
             return MaskMeaning(count, _nearest(count, set(ignore_ids)), told)
     return MaskMeaning(known, _direct(known, ignored))
 
@@ -82,7 +83,7 @@ def _is_binary(counts: MaskCounts, used: set[int]) -> bool:
 
 
 def _possible_levels(used: set[int], num_classes: int | None) -> list[int]:
-    """How many grey levels there may be; smeared ones are told from ids by the many values between them."""
+    """How many gray levels there may be; smeared ones are told from ids by the many values between them."""
     if num_classes is not None:
         return [num_classes]
     are_between = len([value for value in used if 32 <= value < 224]) >= _MIN_BETWEEN
@@ -98,7 +99,7 @@ def _direct(num_classes: int, ignored: set[int]) -> Mask:
 
 
 def _binary(direct: Mask) -> Mask:
-    lookup = direct.copy()
+    lookup: Mask = direct.copy()
     lookup[IGNORE_INDEX] = 1
     return lookup
 
@@ -118,11 +119,7 @@ def _share_near(counts: MaskCounts, count: int) -> float:
 
 
 def _nearest(count: int, ignored: set[int]) -> Mask:
-    lookup = np.abs(np.arange(256)[:, None] - _levels(count)[None]).argmin(axis=1).astype(np.uint8)
+    nearest = np.abs(np.arange(256)[:, None] - _levels(count)[None]).argmin(axis=1)
+    lookup: Mask = nearest.astype(np.uint8)
     lookup[list(ignored)] = IGNORE_INDEX
     return lookup
-
-
-def _spaced(paths: Sequence[str], most: int) -> list[str]:
-    positions = np.linspace(0, len(paths) - 1, min(len(paths), most)).round().astype(int)
-    return [paths[i] for i in positions.tolist()]

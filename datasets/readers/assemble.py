@@ -17,8 +17,8 @@ from pocketvision.datasets.records.kinds import IMAGE_TURNED
 from pocketvision.datasets.records.notes import Notes
 
 FloatBoxes = npt.NDArray[np.float64]
-BoxPlace = Callable[[int], tuple[Path, str]]
-"""The file of the i-th box found, and the place in it."""
+BoxPlace = Callable[[int], tuple[Path, str] | str]
+"""The file of the i-th box found, and the place in it; or both in one text."""
 
 
 class BoxArrays(NamedTuple):
@@ -86,7 +86,7 @@ class FoundBoxes:
 def assemble(
     found: FoundBoxes | BoxArrays,
     place_of: BoxPlace,
-    notes: Notes,
+    notes: Notes | None = None,
     *,
     root: Path,
     image_paths: Sequence[str],
@@ -99,19 +99,26 @@ def assemble(
 ) -> DetectionRecords:
     """Records of the images and their boxes.
 
-    ``convention`` is how the file states boxes, a key of ``CONVENTIONS``; they are xyxy pixels by it
-    already, and another one is looked for where these do not lie in their images.
+    What is repaired or left out is told to ``notes``, or else to the records. ``convention`` is how the
+    file states boxes, a key of ``CONVENTIONS``; they are xyxy pixels by it already, and another one is
+    looked for where these do not lie in their images.
     """
     if isinstance(found, FoundBoxes):
         found = found.arrays()
+    told = Notes() if notes is None else notes
+
+    def pair_of(i: int) -> tuple[Path, str]:
+        place = place_of(i)
+        return (Path(place), "") if isinstance(place, str) else place
+
     owners = found.owners
     image_sizes = np.array(sizes, dtype=np.int32).reshape(-1, 2)
-    boxes, keep = mend_boxes(found.boxes, owners, image_sizes, image_paths, convention, place_of, notes)
+    boxes, keep = mend_boxes(found.boxes, owners, image_sizes, image_paths, convention, pair_of, told)
     sides = boxes[:, 2:] - boxes[:, :2]
     areas = np.where(np.isnan(found.areas), sides.prod(axis=1), found.areas)
-    _tell_turned(turn_stored(image_paths, image_sizes, owners, boxes), image_paths, notes)
-    if not notes.strict:
-        tell_twice(boxes, owners, found.labels, keep & ~found.crowd, image_paths, place_of, notes)
+    _tell_turned(turn_stored(image_paths, image_sizes, owners, boxes), image_paths, told)
+    if not told.strict:
+        tell_twice(boxes, owners, found.labels, keep & ~found.crowd, image_paths, pair_of, told)
     order = np.argsort(owners[keep], kind="stable")
     counts = np.bincount(owners[keep], minlength=len(image_paths))
     return DetectionRecords(
@@ -129,6 +136,7 @@ def assemble(
         annotation_file=annotation_file,
         difficult=found.difficult[keep][order],
         rows=None if found.rows is None else found.rows[keep][order],
+        notes=told.as_notes() if notes is None else (),
     )
 
 

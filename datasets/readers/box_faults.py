@@ -109,7 +109,8 @@ def _decoded(
         "them, or let check-data --fix do it."
     )
     kind = BOX_RELATIVE if is_share else BOX_CONVENTION
-    notes.add(kind, file, sentence, f"{len(stated)} boxes, first {where}")
+    notes.add(kind, file, sentence, where)
+    notes.count(kind, len(stated) - 1)
     return boxes
 
 
@@ -154,6 +155,7 @@ class _Teller:
             left, top, right, bottom = (float(value) for value in boxes[i])
             size = "" if self.sizes is None else f" in an image of {self.sizes[i, 1]}x{self.sizes[i, 0]}"
             corners = f"({left:g}, {top:g}, {right:g}, {bottom:g})"
-            sentence = f"{file}, {where}: the box {corners}{size}: {what}"
+            place = f"{file}, {where}" if where else f"{file}"
+            sentence = f"{place}: the box {corners}{size}: {what}"
             box: NotedBox = (left, top, right, bottom)
             self.notes.add(kind, file, sentence, where, self.image_paths[self.owners[i]], [box])

@@ -67,7 +67,7 @@ CONVENTIONS: dict[str, BoxConvention] = {
         ("xyxy", "relative_xywh", "yolo"),
     ),
     "yolo": BoxConvention(
-        "centre and size as shares of the image",
+        "center and size as shares of the image",
         lambda boxes, sizes: _from_center(boxes) * _scale(sizes),
         lambda boxes, sizes: _to_center(boxes / _scale(sizes)),
         ("relative_xyxy", "relative_xywh", "pixel_center", "xyxy", "xywh"),
@@ -83,7 +83,7 @@ CONVENTIONS: dict[str, BoxConvention] = {
         lambda boxes, sizes: _to_xywh(boxes / _scale(sizes)),
     ),
     "pixel_center": BoxConvention(
-        "centre and size in pixels", lambda boxes, _: _from_center(boxes), lambda boxes, _: _to_center(boxes)
+        "center and size in pixels", lambda boxes, _: _from_center(boxes), lambda boxes, _: _to_center(boxes)
     ),
 }
 

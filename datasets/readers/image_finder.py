@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from pocketvision.datasets.readers.tree import IMAGE_SUFFIXES, UNREAD_SUFFIXES, FileTree
+from pocketvision.datasets.readers.values import short_text
 from pocketvision.datasets.records.kinds import IMAGE_ELSEWHERE
 from pocketvision.datasets.records.notes import Notes
 from pocketvision.datasets.records.splits import ALL, split_of
@@ -17,7 +18,7 @@ _MAX_NAME = 4096
 class ImageFinder:
     """Finds images by the names that annotations state, first in ``folders``, then below the root.
 
-    A name is tried as it is; then with ``\\`` as ``/`` and ``%20`` decoded; then, among all pictures below
+    A name is tried as it is; then with backslashes as ``/`` and ``%20`` decoded; then, of all pictures below
     the root, by the longest end of its path that only one of them has, in any case; then without suffix.
     Folders of other splits are left alone: their image of the same name is another one.
     """
@@ -40,8 +41,8 @@ class ImageFinder:
             self.notes.add(
                 IMAGE_ELSEWHERE,
                 file,
-                f"{file} names {_short(name)}, which is {found}: correct the name if others read the file.",
-                where or _short(name),
+                f"{file} names {short_text(name)}, which is {found}: correct the name if others read it.",
+                where or short_text(name),
                 found,
             )
         return found
@@ -134,7 +135,3 @@ def is_of_another_split(folder: Path, root: Path, split: str) -> bool:
 def present_names(tree: FileTree, folder: Path) -> frozenset[str]:
     """Names of the files in a folder."""
     return frozenset(tree.listing(folder).files)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 120 else f"{name[:117]}..."

@@ -26,9 +26,9 @@ def pair(images: Sequence[Path], others: Iterable[Path], notes: Notes) -> dict[P
     for other in rest:
         by_name.setdefault(other.stem, other)
     for image in images:
-        other = by_name.get(image.stem) or by_name.get(image.name)
-        if other is not None:
-            found[image] = other
+        partner = by_name.get(image.stem) or by_name.get(image.name)
+        if partner is not None:
+            found[image] = partner
     if len(found) < len(images):
         _pair_in_any_case(images, rest, found)
     if len(found) < len(images) and len(set(found.values())) < len(rest):
@@ -49,9 +49,9 @@ def _pair_in_any_case(images: Sequence[Path], others: Sequence[Path], found: dic
     for other in free:
         by_name.setdefault(other.stem.lower(), other)
     for image in free_images:
-        other = by_name.get(image.stem.lower()) or by_name.get(image.name.lower())
-        if other is not None:
-            found[image] = other
+        partner = by_name.get(image.stem.lower()) or by_name.get(image.name.lower())
+        if partner is not None:
+            found[image] = partner
 
 
 def _pair_by_part(

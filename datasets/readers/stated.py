@@ -12,16 +12,16 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.structures import Size
 from pocketvision.datasets.readers.assemble import FoundBoxes, assemble
 from pocketvision.datasets.readers.class_list import ordered_names
-from pocketvision.datasets.coco.entries import short_text
 from pocketvision.datasets.readers.image_finder import ImageFinder
 from pocketvision.datasets.readers.image_sizes import find_size
 from pocketvision.datasets.readers.tree import FileTree
+from pocketvision.datasets.readers.values import short_text
 from pocketvision.datasets.records.annotations import DetectionRecords
 from pocketvision.datasets.records.kinds import BOX_FROM_OUTLINE, IMAGE_MISSING
 from pocketvision.datasets.records.notes import Notes
 
 StatedBox = tuple[float, float, float, float]
-Outline = Sequence[tuple[float, float]]
+Polygon = Sequence[tuple[float, float]]
 """Corners (x, y) of a polygon."""
 
 
@@ -40,7 +40,7 @@ class StatedObject:
     label: str
     where: str
     box: StatedBox | None = None
-    outlines: Sequence[Outline] = ()
+    outlines: Sequence[Polygon] = ()
     crowd: bool = False
     difficult: bool = False
     area: float | None = None

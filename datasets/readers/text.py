@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -29,7 +30,10 @@ def read_bytes(file: Path) -> bytes:
         InputError: it is missing, can't be read, or has more than 2 GiB.
     """
     try:
-        if file.stat().st_size > MAX_BYTES:
+        status = file.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise InputError(f"{file} is no file (a folder, pipe or device): replace it by a file.")
+        if status.st_size > MAX_BYTES:
             raise InputError(f"{file} has more than {MAX_BYTES >> 30} GiB: split it in parts.")
         return file.read_bytes()
     except (OSError, ValueError) as error:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from pocketvision.core.errors import InputError
+
+logger = logging.getLogger("pocketvision")
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".jpe", ".jfif", ".tif", ".tiff", ".gif", ".ppm",
                   ".pgm", ".jp2", ".avif")  # fmt: skip
@@ -15,6 +21,8 @@ UNREAD_SUFFIXES = (".heic", ".heif", ".svg", ".psd", ".dng", ".cr2", ".nef", ".a
                    ".jxl", ".tga", ".ico", ".dcm", ".npy")  # fmt: skip
 """Pictures that are not read, and said to be so."""
 
+_MAX_OTHERS, _OTHERS_AN_IMAGE = 200_000, 20
+"""Files that are no images which a walk may meet, and how many more with every image."""
 _JUNK = ("__MACOSX", "__pycache__", "Thumbs.db", "desktop.ini")
 
 
@@ -37,6 +45,7 @@ class FileTree:
         self.given = given
         self._listings: dict[str, Listing] = {}
         self._names: dict[str, frozenset[str]] = {}
+        self._num_images: dict[str, int] = {}
         self._below: dict[str, list[str]] = {}
 
     @classmethod
@@ -86,21 +95,35 @@ class FileTree:
         return next((folder / present[name.lower()] for name in names if name.lower() in present), None)
 
     def walk(self, folder: Path | None = None) -> Iterator[tuple[Path, Listing]]:
-        """Every folder from ``folder`` down, sorted, each once even if links lead back."""
-        seen: set[str] = set()
-        stack = [folder or self.root]
-        while stack:
-            place = stack.pop()
+        """Every folder from ``folder`` down, sorted, each once whatever links lead there.
+
+        Raises:
+            InputError: there is far more than images, as below the root of a disk.
+        """
+        start = folder or self.root
+        seen: set[tuple[int, int]] = set()
+        waiting, num_files, num_images = [start], 0, 0
+        while waiting:
+            place = waiting.pop()
+            try:
+                status = place.stat()
+            except (OSError, ValueError):
+                continue
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
             listing = self.listing(place)
+            num_files, num_images = num_files + len(listing.files), num_images + self._count_images(place)
+            _check_amount(start, num_files, num_images)
             yield place, listing
-            for name in reversed(listing.folders):
-                inner = place / name
-                if inner.is_symlink():
-                    real = os.path.realpath(inner)
-                    if real in seen or str(place.resolve()).startswith(real):
-                        continue
-                    seen.add(real)
-                stack.append(inner)
+            waiting += [place / name for name in reversed(listing.folders)]
+
+    def _count_images(self, folder: Path) -> int:
+        key = str(folder)
+        if key not in self._num_images:
+            names = self.listing(key).files
+            self._num_images[key] = sum(name.lower().endswith(IMAGE_SUFFIXES) for name in names)
+        return self._num_images[key]
 
     def images_below(self, folder: Path) -> list[Path]:
         """Pictures in ``folder`` and its subfolders, sorted by folder; hidden ones are skipped."""
@@ -115,6 +138,14 @@ class FileTree:
         return [Path(path) for path in self._below[key]]
 
 
+def _check_amount(folder: Path, num_files: int, num_images: int) -> None:
+    if num_files > _MAX_OTHERS + _OTHERS_AN_IMAGE * num_images:
+        raise InputError(
+            f"{folder} holds more than {_MAX_OTHERS} files that are no images: name the data set's own "
+            "folder."
+        )
+
+
 def _list(folder: str) -> Listing:
     files, folders, hidden = [], [], []
     try:
@@ -122,13 +153,34 @@ def _list(folder: str) -> Listing:
             for entry in entries:
                 if entry.name.startswith(".") or entry.name in _JUNK:
                     hidden.append(entry.name)
-                elif entry.is_dir():
+                elif _is_folder(entry):
                     folders.append(entry.name)
-                else:
+                elif not _is_device(entry):
                     files.append(entry.name)
     except (OSError, ValueError):  # absent, or a name that no folder can have
         return _EMPTY
     return Listing(tuple(sorted(files)), tuple(sorted(folders)), tuple(sorted(hidden)))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _is_device(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a pipe, a socket or a device, also behind a link: opening one may wait for ever."""
+    if entry.is_file(follow_symlinks=False):
+        return False
+    try:
+        mode = entry.stat().st_mode
+    except OSError:
+        return False  # a link to nothing, which reading tells of
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return False
+    logger.warning("skipped: %s is no file but a pipe, a socket or a device.", entry.path)
+    return True
 
 
 def is_image(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Numbers and flags as files write them: as such, or as text."""
+"""Numbers and flags as files write them, as such or as text; and texts for sentences."""
 
 from __future__ import annotations
 
@@ -20,3 +20,8 @@ def as_flag(value: Any) -> bool:
     if isinstance(value, str):
         return value.strip().lower() not in ("", "0", "0.0", "false", "no", "none", "null")
     return bool(value)
+
+
+def short_text(text: str) -> str:
+    """The beginning of a text."""
+    return text if len(text) <= 120 else f"{text[:117]}..."

@@ -25,13 +25,19 @@ def parse_xml(file: Path, notes: Notes) -> ET.Element:
     data = read_bytes(file)
     try:
         root = ET.fromstring(data)
-    except (ET.ParseError, ValueError, LookupError) as error:  # the last two: an unknown encoding
-        root = _parse_decoded(data, file, notes)
-        if root is None:
+    except (
+        ET.ParseError,
+        ValueError,
+        LookupError,
+        RecursionError,
+    ) as error:  # the last two: an unknown encoding
+        decoded = _parse_decoded(data, file, notes)
+        if decoded is None:
             problem = " ".join(str(error).split())
             raise InputError(
-                f"{file} is no valid XML ({problem}): it may be half-written; correct it, or export it again."
+                f"{file} is no valid XML ({problem}): correct it, or export it again; it may be half-written."
             ) from None
+        root = decoded
     if root.tag.startswith("{") or any(child.tag.startswith("{") for child in root):
         for element in root.iter():
             if isinstance(element.tag, str):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from pocketvision.datasets.readers.values import as_number
 from pocketvision.datasets.readers.yolo_layouts import NO_LABELS, YoloLayout
 from pocketvision.datasets.records.kinds import (
     ANNOTATION_BROKEN,
+    ANNOTATION_ELSEWHERE,
     BOX_CONFIDENCE,
     BOX_FROM_OUTLINE,
     BOX_NOT_FINITE,
@@ -63,8 +65,18 @@ def find_labels(
             for file in _labels_in(tree, folder)
             if file not in taken
         ]
-        found |= pair(rest, others, notes)
+        stems = Counter(file.stem for file in others)
+        elsewhere = pair(rest, [file for file in others if stems[file.stem] == 1], notes)
+        _tell_elsewhere(elsewhere, notes)
+        found |= elsewhere
     return found
+
+
+def _tell_elsewhere(found: dict[Path, Path], notes: Notes) -> None:
+    for image, file in found.items():
+        if image.stem == file.stem or image.name == file.stem:  # others are told by their name
+            sentence = f"{file} lies elsewhere than {image}: put it below labels, as its image lies."
+            notes.add(ANNOTATION_ELSEWHERE, file, sentence, "", image)
 
 
 def label_folders(folder: Path, tree: FileTree) -> list[Path]:
@@ -159,7 +171,7 @@ def _shape(
     """Center and size, and the polygon that they are around; other numbers than four where it is neither."""
     if layout.has_keypoints:
         return sides[:4], ()
-    if len(sides) == 5:
+    if len(sides) == 5 and 0 <= sides[4] <= 1:  # of a prediction
         sentence = (
             f"{file}, {where} has a number after the box, which is taken for its confidence: remove it."
         )

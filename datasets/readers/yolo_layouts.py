@@ -19,6 +19,7 @@ _NOT_SPLITS = {"path", "nc", "names", "kpt_shape", "flip_idx", "download", "robo
 _NOTHING = ("", "null", "~", "None")
 _YAML = (".yaml", ".yml")
 _MAX_CLASSES = 10_000
+Sources = dict[str, tuple[Path, ...]]
 _NAME_FILES = ("classes.txt", "class_names.txt", "obj.names", "_darknet.labels", "predefined_classes.txt")
 _LISTS = ("train", "val", "valid", "test")
 NO_LABELS = (*_NAME_FILES, "readme.txt", "readme.roboflow.txt", "readme.dataset.txt", "notes.txt",
@@ -213,17 +214,18 @@ def _is_above(place: Path, beside: Path) -> bool:
     return place.resolve() in beside.resolve().parents
 
 
-def _folders(tree: FileTree, root: Path) -> dict[str, tuple[Path, ...]]:
+def _folders(tree: FileTree, root: Path) -> Sources:
     """Splits of a data set without yaml: folders beside folders of labels, lists, or folders of both."""
     lists = {file.stem.lower(): file for file in tree.files(root, (".txt",)) if file.stem.lower() in _LISTS}
-    listed = {canonical(name): (file,) for name, file in lists.items() if _names_images(file)}
+    own = {canonical(name): file for name, file in lists.items() if _names_images(file)}
+    listed: Sources = {split: (file,) for split, file in own.items()}
     labels, images = tree.child(root, "labels"), tree.child(root, "images")
     if labels is not None and images is not None and _has_labels(tree, labels):
         inner = [folder for folder in tree.folders(images) if split_of(folder.name)]
         if inner:
             return {canonical(split_of(folder.name) or ""): (folder,) for folder in inner}
         return listed or {ALL: (images,)}
-    splits = {}
+    splits: Sources = {}
     for folder in (folder for folder in tree.folders(root) if split_of(folder.name)):
         own_labels, own_images = tree.child(folder, "labels"), tree.child(folder, "images")
         if own_labels is not None and own_images is not None and _has_labels(tree, own_labels):

@@ -12,8 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvision.core.errors import InputError
-from pocketvision.core.structures import IGNORE_INDEX
-from pocketvision.datasets.records.kinds import CLASS_NOT_IN_MODEL, IMAGE_NOT_IN_MODEL
+from pocketvision.core.structures import IGNORE_INDEX, OTHER_INDEX
+from pocketvision.datasets.records.kinds import (
+    CLASS_NOT_IN_MODEL,
+    IMAGE_NOT_IN_MODEL,
+    PIXELS_NOT_IN_MODEL,
+)
 from pocketvision.datasets.records.notes import Note, note
 
 Boxes = npt.NDArray[np.float32]
@@ -143,7 +147,8 @@ class SegmentationRecords:
         mask_paths: N single-channel files.
         image_ids: (N,) int64.
         class_names: a None is a reserved slot that no pixel has.
-        lookup: (256,) uint8, mask value -> class index, 255 for ignored, 254 for unexpected values.
+        lookup: (256,) uint8, mask value -> class index, 255 for ignored, 253 for classes
+            that the model does not know, 254 for unexpected values.
         mask_sources: the N files as they came, where ``mask_paths`` are converted copies.
         notes: what the reader repaired or left out, counted by kind.
     """
@@ -163,8 +168,11 @@ class SegmentationRecords:
     def __len__(self) -> int:
         return len(self.image_paths)
 
-    def select(self, class_names: Sequence[str | None]) -> SegmentationRecords:
-        """The same masks as indices into ``class_names``; other classes of the data become 255.
+    def select(
+        self, class_names: Sequence[str | None], *, unknown: Literal["ignore", "other"] = "ignore"
+    ) -> SegmentationRecords:
+        """The same masks as indices into ``class_names``; other classes of the data become 255, or
+        ``OTHER_INDEX``, and a note names them.
 
         Raises:
             InputError: none of the names is a class of the data.
@@ -172,9 +180,18 @@ class SegmentationRecords:
         where = str(Path(self.mask_paths[0]).parent) if self.mask_paths else "The data"
         table = _new_labels(self.class_names, class_names, where)
         values = np.arange(256)
-        values[: len(table)] = np.where(table >= 0, table, IGNORE_INDEX)
+        is_other = np.array([name is not None for name in self.class_names]) & (table < 0)
+        has_room = len(class_names) <= OTHER_INDEX
+        beyond = OTHER_INDEX if unknown == "other" and has_room else IGNORE_INDEX
+        values[: len(table)] = np.where(table >= 0, table, np.where(is_other, beyond, IGNORE_INDEX))
         lookup = values[self.lookup].astype(np.uint8)
-        return replace(self, class_names=tuple(class_names), lookup=lookup)
+        notes = self.notes
+        if is_other.any():
+            names = [name for name, is_left in zip(self.class_names, is_other, strict=True) if is_left]
+            kind = replace(PIXELS_NOT_IN_MODEL, told=f"{PIXELS_NOT_IN_MODEL.told}: {_list(names)}")
+            sentence = f"{where} has masks of class '{names[0]}', which is not among the model's."
+            notes = (*notes, note(kind, len(names), where, sentence))
+        return replace(self, class_names=tuple(class_names), lookup=lookup, notes=notes)
 
     def to_classes(self, mask: Mask, path: str) -> Mask:
         """Class indices (H, W) of the raw mask (H, W) read from ``path``.

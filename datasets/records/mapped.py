@@ -16,8 +16,10 @@ import numpy.typing as npt
 
 from pocketvision.core.files import replacing
 
-_MAGIC = b"pvmap 1\n"
+_MAGIC = b"pvmap 2\n"
 _ALIGNMENT = 64
+_BEFORE_HEADER = len(_MAGIC) + 8 + 4
+"""Bytes: magic, length of the header, its checksum."""
 
 
 class MappedArray(np.ndarray[Any, Any]):
@@ -82,7 +84,7 @@ class StringTable(Sequence[str]):
 
 
 def save_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]], about: dict[str, Any]) -> None:
-    """Write arrays to one file, with ``about`` (JSON) and a checksum."""
+    """Write arrays to one file, with ``about`` (JSON) and checksums of both."""
     plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     rows, offset, checksum = {}, 0, 0
     for name, array in plain.items():
@@ -91,9 +93,10 @@ def save_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]], about: dict[
         checksum = zlib.crc32(_bytes(array), checksum)
     facts = {"arrays": rows, "num_bytes": offset, "checksum": checksum, "about": about}
     header = json.dumps(facts).encode()
-    start = _padded(len(_MAGIC) + 8 + len(header))
+    start = _padded(_BEFORE_HEADER + len(header))
+    numbers = len(header).to_bytes(8, "little") + zlib.crc32(header).to_bytes(4, "little")
     with replacing(path) as temporary, temporary.open("wb") as file:
-        file.write((_MAGIC + len(header).to_bytes(8, "little") + header).ljust(start, b"\0"))
+        file.write((_MAGIC + numbers + header).ljust(start, b"\0"))
         for array in plain.values():
             file.write(_bytes(array))
             file.write(bytes(_padded(array.nbytes) - array.nbytes))
@@ -124,9 +127,10 @@ def _open(path: str, stamp: tuple[int, int]) -> tuple[dict[str, Any], int, mmap.
     size = int.from_bytes(content[len(_MAGIC) : len(_MAGIC) + 8], "little")
     if content[: len(_MAGIC)] != _MAGIC or size > len(content):
         raise ValueError(f"{path} is no file of arrays of this version")
-    begin = len(_MAGIC) + 8
-    facts = json.loads(content[begin : begin + size])
-    return facts, _padded(begin + size), content
+    header = content[_BEFORE_HEADER : _BEFORE_HEADER + size]
+    if zlib.crc32(header).to_bytes(4, "little") != content[_BEFORE_HEADER - 4 : _BEFORE_HEADER]:
+        raise ValueError(f"{path} is damaged")
+    return json.loads(header), _padded(_BEFORE_HEADER + size), content
 
 
 def _stamp(path: str | Path) -> tuple[int, int]:

@@ -37,7 +37,7 @@ class Kind:
     fix: str = ""
 
     def line(self, count: int, first: str) -> str:
-        """``12 boxes have no area and are left out (first: FILE, object 3).``"""
+        """Such as ``12 boxes without area are left out (first: FILE, object 3).``."""
         told = self.told or f"entries: {self.title}"
         return f"{count} {told if count != 1 else _singular(told)} (first: {first})."
 
@@ -160,8 +160,8 @@ _SINGULAR = {
     "parts": "part", "are": "is", "have": "has", "were": "was", "their": "its", "names": "name",
     "state": "states", "reach": "reaches", "stand": "stands", "belong": "belongs", "outlines": "outline",
     "count": "counts",
-    "polygons": "polygon", "they": "it", "entries": "entry", "share": "shares", "numbers": "number",
-    "folders": "folder", "splits": "split", "categories": "category", "labels": "label",
+    "polygons": "polygon", "they": "it", "them": "it", "entries": "entry", "share": "shares",
+    "numbers": "number", "folders": "folder", "splits": "split", "categories": "category", "labels": "label",
 }  # fmt: skip
 
 

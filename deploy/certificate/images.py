@@ -8,15 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from torch import Tensor
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Image
 from pocketvision.core.structures import Detections
+from pocketvision.datasets.coco.ground_truth import coco_dataset
+from pocketvision.datasets.even_choice import spread_at_random
 from pocketvision.datasets.formats.detect import detect_format
 from pocketvision.datasets.images.read import match_mask, read_image, read_mask
-from pocketvision.datasets.coco.ground_truth import coco_dataset
 from pocketvision.datasets.records.annotations import (
     AnyRecords,
     ClassificationRecords,
@@ -118,7 +118,11 @@ def find_images(data: Path, artifact: Artifact, limit: int = MAX_IMAGES) -> Imag
         if "class_names" in found.arguments:  # the masks have numbers only: take them for the model's
             found = replace(found, arguments={**found.arguments, "class_names": artifact.class_names})
         split = next((name for name in _SPLITS if name in found.splits), found.splits[0])
-        records = found.read(split).select(artifact.class_names)
+        raw = found.read(split)
+        if isinstance(raw, SegmentationRecords):
+            records: AnyRecords = raw.select(artifact.class_names, unknown="other")
+        else:
+            records = raw.select(artifact.class_names)
     except InputError as error:
         return _without_truth(data, limit, str(error))
     return images_of(records, f"{data}, split {split}", limit)
@@ -130,20 +134,11 @@ def images_of(records: AnyRecords, place: str, limit: int = MAX_IMAGES) -> Image
     Raises:
         InputError: there are none.
     """
-    indices = choose_evenly(len(records), limit)
+    indices = spread_at_random(len(records), limit)
     if not indices:
         raise InputError(f"{place} has no images: give a folder of images or a data set.")
     chosen = take(records, indices)
     return ImageSet(tuple(chosen.image_paths), len(records), place, chosen)
-
-
-def choose_evenly(num_images: int, limit: int) -> list[int]:
-    """Indices of ``limit`` of the images or of all: one at random out of each of as many equal stretches."""
-    if num_images <= limit:
-        return list(range(num_images))
-    edges = np.linspace(0, num_images, limit + 1).round().astype(int)
-    chosen = np.random.default_rng(0).integers(edges[:-1], edges[1:])
-    return [int(index) for index in chosen]
 
 
 def _without_truth(data: Path, limit: int, reason: str) -> ImageSet:
@@ -154,4 +149,6 @@ def _without_truth(data: Path, limit: int, reason: str) -> ImageSet:
     if not paths:
         raise InputError(f"{data} holds no images: give a folder of images or a data set.")
     logger.info("%s is compared without truth: %s", data, reason)
-    return ImageSet(tuple(paths[index] for index in choose_evenly(len(paths), limit)), len(paths), str(data))
+    return ImageSet(
+        tuple(paths[index] for index in spread_at_random(len(paths), limit)), len(paths), str(data)
+    )

@@ -24,9 +24,9 @@ from pocketvision.models import VisionModel
 logger = logging.getLogger("pocketvision")
 
 Stages = dict[str, list[Tensor]]
-"""Stage -> what it gives for a batch: the normalised images, the features, the raw outputs, ..."""
+"""Stage -> what it gives for a batch: the normalized images, the features, the raw outputs, ..."""
 
-INNER = ("normalise", "backbone", "head", "decode")
+INNER = ("normalize", "backbone", "head", "decode")
 """The stages inside a graph; ``decode`` is for detectors, and comes after it where NMS is not in it."""
 
 
@@ -39,7 +39,7 @@ class Reference(Runtime):
         copied = deepcopy(model).eval()
         self.graph: nn.Module = (LabelMapGraph if label_map else ExportedGraph)(copied)
         self.inner: Stages = {}
-        parts = {"normalise": copied.normalize, "backbone": copied.backbone, "head": copied.head}
+        parts = {"normalize": copied.normalize, "backbone": copied.backbone, "head": copied.head}
         for stage, part in parts.items():
             assert isinstance(part, nn.Module)
             part.register_forward_hook(partial(self._remember, stage))

@@ -20,12 +20,12 @@ INT8_AGREEMENT = 0.8
 """Without truth int8 can only be judged coarsely: by boxes that match loosely, by pixels or best classes."""
 
 STAGES = {
-    "detection": ("resize", "normalise", "backbone", "head", "decode", "NMS"),
-    "segmentation": ("resize", "normalise", "backbone", "head", "label map"),
-    "classification": ("resize", "normalise", "backbone", "head", "scores"),
+    "detection": ("resize", "normalize", "backbone", "head", "decode", "NMS"),
+    "segmentation": ("resize", "normalize", "backbone", "head", "label map"),
+    "classification": ("resize", "normalize", "backbone", "head", "scores"),
 }
-_RELATIVE_STAGES = ("normalise", "backbone")
-_FLOAT_STAGES = ("resize", "normalise")
+_RELATIVE_STAGES = ("normalize", "backbone")
+_FLOAT_STAGES = ("resize", "normalize")
 """What stays exact in int8."""
 _LAST = {"NMS", "label map"}
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
+from pocketvision.datasets.even_choice import spread
 from pocketvision.datasets.images.read import read_image
-from pocketvision.datasets.sampling import spread
 from pocketvision.deploy.predict.sources import find_sources
 
 

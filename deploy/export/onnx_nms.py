@@ -1,6 +1,6 @@
 """Decoding and class-wise NMS as ONNX operators, appended to a detector's raw outputs.
 
-It needs only the metadata, so it also completes a graph that was quantised before: what it adds is float32.
+It needs only the metadata, so it also completes a graph that was quantized before: what it adds is float32.
 """
 
 from __future__ import annotations

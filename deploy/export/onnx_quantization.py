@@ -19,15 +19,15 @@ from pocketvision.deploy.runtimes.artifact import Artifact
 
 OPERATORS = ("Conv", "Gemm", "MatMul", "Add", "Mul", "Clip", "Relu", "HardSigmoid", "HardSwish", "ReduceMean")
 """What becomes int8. Not Concat and Reshape: what joins the levels of a detector would give its scores and
-boxes one scale. Not Sub and Div, which normalise the input."""
+boxes one scale. Not Sub and Div, which normalize the input."""
 
 
 class OnnxQuantizer:
     """Makes int8 versions of ``model``, an ``onnx.ModelProto`` with raw outputs.
 
     Weights are symmetric int8 with a scale for every output channel, activations uint8 with a scale for every
-    tensor: the mean of the least and greatest values over ``images`` (N, 3, H, W), so that one odd image
-    does not stretch them.
+    tensor: from the least to the greatest value over all of ``images`` (N, 3, H, W). The mean over the
+    images would cut off objects where most images show none.
 
     Raises:
         InputError: onnx or onnxruntime is missing.
@@ -93,7 +93,6 @@ def _measure(model: Any, images: Tensor) -> Any:
             list(OPERATORS),
             augmented_model_path=str(Path(folder) / "augmented.onnx"),
             calibrate_method=ort.CalibrationMethod.MinMax,
-            extra_options={"moving_average": True},
         )
         calibrator.collect_data(_reader([image[None].numpy() for image in _typed(model, images)]))
         return calibrator.compute_data()

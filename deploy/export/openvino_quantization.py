@@ -22,7 +22,8 @@ class OpenVinoQuantizer:
     """Makes int8 versions of ``model``, an ``onnx.ModelProto``, as ``openvino.Model``. NMS stays as it is.
 
     Weights are symmetric int8 with a scale for every output channel, activations have a scale for every
-    tensor, from ``images`` (N, 3, H, W); NNCF corrects the biases on them too.
+    tensor, from the least to the greatest value over all of ``images`` (N, 3, H, W), where NNCF's own choice
+    would cut off objects if most images show none; NNCF corrects the biases on them too.
 
     Raises:
         InputError: openvino or nncf is missing.
@@ -46,6 +47,10 @@ class OpenVinoQuantizer:
         # A convolution with a bias becomes two operators: NAME and NAME/WithoutBiases.
         skipped = [f"{name}(/.*)?" for name, block in self.weighted.items() if block in float_blocks]
         images = [image[None].numpy().astype(kind) for image in self.images]
+        ranges = optional("nncf.quantization.range_estimator").RangeEstimatorParametersSet.MINMAX
+        options = optional("nncf.quantization.advanced_parameters").AdvancedQuantizationParameters(
+            activations_range_estimator_params=ranges
+        )
         with _quiet():
             return nncf.quantize(
                 model,
@@ -53,6 +58,7 @@ class OpenVinoQuantizer:
                 preset=nncf.QuantizationPreset.MIXED,
                 target_device=nncf.TargetDevice.CPU,
                 subset_size=len(images),
+                advanced_parameters=options,
                 ignored_scope=nncf.IgnoredScope(
                     patterns=[*skipped, f"{NMS_PREFIX}.*"], types=["Subtract", "Divide"], validate=False
                 ),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -24,14 +25,19 @@ from pocketvision.deploy.runtimes.graphs import make_graph
 from pocketvision.models import VisionModel
 
 logger = logging.getLogger("pocketvision")
+_LARGE_DROP = 0.01
 
 
 @dataclass(frozen=True)
 class Limit:
-    """What int8 may cost: ``score`` rates an exported file, in [0, 1]; it may fall by ``max_drop``."""
+    """What int8 may cost: ``score`` rates an exported file, in [0, 1]; it may fall by ``max_drop``.
+
+    Without ``max_drop`` the scores of both are only told. ``metric`` is what the score is called.
+    """
 
     score: Callable[[Path], float]
-    max_drop: float
+    max_drop: float | None = None
+    metric: str = "score"
 
 
 def export_int8(
@@ -45,7 +51,8 @@ def export_int8(
     """Export ``model`` in int8 as ``onnx`` or ``openvino`` to ``output``; returns that path.
 
     Every convolution becomes int8 but for those of the blocks that must stay float32 to keep ``limit``.
-    How much each block alone changes the outputs is logged, and written to ``NAME.sensitivity.json``.
+    How much each block alone changes the outputs is logged, and written to ``NAME.sensitivity.json``, with
+    the scores before and after where ``limit`` can give them.
 
     Args:
         images: (N, 3, H, W) uint8 of the model's input size, to calibrate with.
@@ -59,44 +66,61 @@ def export_int8(
     raw = make_onnx(make_graph(model), replace(artifact, outputs=OUTPUTS[artifact.task]))
     on_raw = OnnxQuantizer(raw, images)
     errors = block_errors(on_raw, images)
-    if options.label_map:
-        whole = make_onnx(make_graph(model, label_map=True), artifact)
-    else:
-        whole = complete(deepcopy(raw), artifact)
-    quantizer: Quantizer
-    if format == "openvino":
-        quantizer = OpenVinoQuantizer(whole, images)
-    else:  # NMS is added to what is quantised
-        quantizer = OnnxQuantizer(whole, images) if options.label_map else on_raw
-    kept = () if limit is None else _keep_limit(quantizer, artifact, errors, output, limit)
+    quantizer: Quantizer = on_raw  # NMS is added to what is quantized
+    if options.label_map or format == "openvino":
+        labeled = make_onnx(make_graph(model, label_map=True), artifact) if options.label_map else None
+        whole = labeled or complete(deepcopy(raw), artifact)
+        quantizer = OpenVinoQuantizer(whole, images) if format == "openvino" else OnnxQuantizer(whole, images)
+    trials = None if limit is None else _Trials(quantizer, artifact, output.suffix, limit)
+    kept = () if trials is None else trials.blocks_to_keep(errors)
     logger.info(errors_table(errors, kept))
     made = quantizer.quantized(kept)
     content = quantizer.save(made, replace(artifact, quantization=Quantization(len(images), kept)), output)
     size = sum(file.stat().st_size for file in written_files(output)) / 1e6
     logger.info("%s: %.2f MB, %s", output, size, content)
-    write_json(
-        output.with_suffix(".sensitivity.json"),
-        {"errors": errors, "float_blocks": kept, "num_images": len(images)},
-    )
+    facts: dict[str, Any] = {"errors": errors, "float_blocks": kept, "num_images": len(images)}
+    if trials is not None:
+        facts["scores"] = trials.compare(output, kept)
+    write_json(output.with_suffix(".sensitivity.json"), facts)
     return output
 
 
-def _keep_limit(
-    quantizer: Quantizer, artifact: Artifact, errors: Mapping[str, float], output: Path, limit: Limit
-) -> tuple[str, ...]:
-    """The blocks that stay float32."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"trial{output.suffix}"
-        quantizer.save(quantizer.original, artifact, file)
-        reference = limit.score(file)
-        logger.info("float32 scores %.4f", reference)
+class _Trials:
+    """Scores of the model in float32 and of int8 versions of it, each as a file of the format."""
+
+    def __init__(self, quantizer: Quantizer, artifact: Artifact, suffix: str, limit: Limit) -> None:
+        self.quantizer, self.artifact, self.suffix, self.limit = quantizer, artifact, suffix, limit
+        self.reference = self._score(quantizer.original)
+        logger.info("float32 scores %.4f", self.reference)
+        self.reached: dict[tuple[str, ...], float] = {}
+
+    def blocks_to_keep(self, errors: Mapping[str, float]) -> tuple[str, ...]:
+        """The blocks that stay float32 so that the limit holds."""
+        if self.limit.max_drop is None:
+            return ()
 
         def score(float_blocks: Sequence[str]) -> float:
-            quantizer.save(quantizer.quantized(float_blocks), artifact, file)
-            reached = limit.score(file)
+            reached = self._score(self.quantizer.quantized(float_blocks))
             logger.info(
                 "int8 with %d of %d blocks in float32 scores %.4f", len(float_blocks), len(errors), reached
             )
+            self.reached[tuple(float_blocks)] = reached
             return reached
 
-        return choose_float_blocks(errors, score, reference - limit.max_drop)
+        return choose_float_blocks(errors, score, self.reference - self.limit.max_drop)
+
+    def compare(self, output: Path, kept: tuple[str, ...]) -> dict[str, float]:
+        """The scores of float32 and of the file ``output``, logged."""
+        after = self.reached[kept] if kept in self.reached else self.limit.score(output)
+        lost = self.reference - after
+        line = "%s: float32 %.4f, int8 %.4f (%+.4f)"
+        logger.info(line, self.limit.metric, self.reference, after, -lost)
+        if lost > _LARGE_DROP and self.limit.max_drop is None:
+            logger.warning("int8 costs %.4f: limit it with --max-drop, or calibrate on other images.", lost)
+        return {"float32": self.reference, "int8": after}
+
+    def _score(self, model: Any) -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / f"trial{self.suffix}"
+            self.quantizer.save(model, self.artifact, file)
+            return self.limit.score(file)

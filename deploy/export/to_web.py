@@ -75,7 +75,7 @@ def web_options(model: VisionModel) -> ExportOptions:
 
 
 def page_facts(artifact: Artifact) -> str:
-    """The part of the metadata that the page reads, and the colours of the classes, as JSON."""
+    """The part of the metadata that the page reads, and the colors of the classes, as JSON."""
     known: dict[str, Any] = json.loads(artifact.to_json())
     wanted = ("task", "class_names", "resize", "outputs", "licence", "weights_sha256")
     facts = {name: known[name] for name in wanted}

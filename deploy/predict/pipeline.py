@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.progress import Progress
 from pocketvision.deploy.predict.frames import SourceFrame, count_frames, read_frames
 from pocketvision.deploy.predict.prediction import Prediction
 from pocketvision.deploy.predict.predictor import Predictor
 from pocketvision.deploy.predict.sources import Source
 from pocketvision.deploy.predict.writers import Writers
-
-_SECONDS_BETWEEN_LINES = 10.0
 
 
 @dataclass
@@ -44,25 +42,24 @@ def predict_sources(
         InputError: not one of the sources could be read.
     """
     summary = Summary()
-    progress = Progress(count_frames(sources, max_frames))
+    progress = Progress("predict", count_frames(sources, max_frames), "images")
 
     def failed(sentence: str) -> None:
         summary.failures.append(sentence)
         progress.say(f"skipped: {sentence}")
 
-    with writers:
+    with writers, progress:
         try:
             for batch in _batches(read_frames(sources, failed, max_frames), predictor.batch_size):
                 for frame, prediction in zip(batch, _predict(predictor, batch), strict=True):
                     writers.add(frame, prediction)
                     summary.num_images += 1
                     summary.num_found += 0 if prediction.boxes is None else len(prediction.boxes)
-                progress.show(summary.num_images + len(summary.failures))
+                progress.advance(summary.num_images + len(summary.failures) - progress.done)
         except KeyboardInterrupt:
             progress.say("stopped: what was seen so far is kept")
         if not summary.num_images and summary.failures:
             raise InputError(f"None of {len(sources)} images and videos could be read.")
-    progress.clear()
     summary.seconds = time.perf_counter() - progress.start
     return summary
 
@@ -77,37 +74,3 @@ def _batches(frames: Iterable[SourceFrame], size: int) -> Iterator[list[SourceFr
     iterator = iter(frames)
     while batch := list(islice(iterator, size)):
         yield batch
-
-
-class Progress:
-    """How far the work is, its rate and the time left: a changing line in a terminal, else one at times."""
-
-    def __init__(self, total: int | None) -> None:
-        self.total, self.stream = total, sys.stderr
-        self.start = time.perf_counter()
-        self.last = self.start if not self.stream.isatty() else 0.0
-
-    def show(self, done: int) -> None:
-        """Say that ``done`` images or frames are finished, if it is time to."""
-        now = time.perf_counter()
-        in_terminal = self.stream.isatty()
-        if not done or now - self.last < (0.2 if in_terminal else _SECONDS_BETWEEN_LINES):
-            return
-        self.last = now
-        rate = done / (now - self.start)
-        line = f"predict: {done} images, {rate:.1f}/s"
-        if self.total is not None:
-            left = round(max(0, self.total - done) / rate)
-            line = f"predict: {done}/{self.total} images, {rate:.1f}/s, {left // 60}:{left % 60:02} left"
-        self.stream.write(f"\r{line}\033[K" if in_terminal else f"{line}\n")
-        self.stream.flush()
-
-    def say(self, sentence: str) -> None:
-        """A line of its own."""
-        self.clear()
-        print(sentence, file=self.stream, flush=True)
-
-    def clear(self) -> None:
-        """Remove the changing line."""
-        if self.stream.isatty():
-            self.stream.write("\r\033[K")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import http.client
-import time
 import urllib.error
 import urllib.request
 from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.receive import BoundError, receive
 from pocketvision.deploy.predict.sources import Source
 
 _TIMEOUT = 15
@@ -19,7 +19,6 @@ _TIMEOUT = 15
 _MAX_BYTES = {"image": 1 << 28, "stream": 1 << 32, "video": 1 << 32}
 _MAX_SECONDS = {"image": 120, "stream": 1800, "video": 1800}
 """Of a picture and of a video."""
-_CHUNK = 1 << 16
 
 
 def fetch(source: Source, target: IO[bytes]) -> None:
@@ -38,43 +37,16 @@ def fetch(source: Source, target: IO[bytes]) -> None:
     try:
         opener = urllib.request.build_opener(_Redirects())
         with opener.open(request, timeout=_TIMEOUT) as answer:
-            _copy(source, answer, target)
-    except InputError:
-        raise
+            receive(answer, target, _MAX_BYTES[source.kind], _MAX_SECONDS[source.kind])
+    except BoundError as error:
+        raise InputError(
+            f"{source.public_name} {error.fact}: fetch it by other means, and give the file."
+        ) from None
     except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise InputError(
             f"{source.public_name} can't be fetched ({reason}): check the address and the network."
         ) from None
-
-
-def _copy(source: Source, answer: Any, target: IO[bytes]) -> None:
-    """
-    Raises:
-        InputError: it is too large or takes too long.
-    """
-    most, deadline = _MAX_BYTES[source.kind], time.monotonic() + _MAX_SECONDS[source.kind]
-    stated, num_bytes = answer.headers.get("Content-Length") or "0", 0
-    if stated.isdecimal() and int(stated[:20]) > most:
-        raise _too_much(source, most)
-    # read1 returns what has come: read would wait for a whole chunk from a server that sends byte by byte.
-    while chunk := answer.read1(_CHUNK):
-        num_bytes += len(chunk)
-        if num_bytes > most:
-            raise _too_much(source, most)
-        if time.monotonic() > deadline:
-            raise InputError(
-                f"{source.public_name} took longer than {_MAX_SECONDS[source.kind]} s: fetch it by other "
-                "means, and give the file."
-            )
-        target.write(chunk)
-
-
-def _too_much(source: Source, most: int) -> InputError:
-    return InputError(
-        f"{source.public_name} is larger than {most / 2**20:.0f} MiB: fetch it by other means, and give the "
-        "file."
-    )
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import batched_nms  # type: ignore[import-untyped]
 
-from pocketvision.core.boxes import box_area
+from pocketvision.core.boxes import box_area, box_iou
 from pocketvision.core.structures import Detections, Size
 
 _EDGE = 0.01
@@ -69,8 +69,10 @@ def merge_detections(
 ) -> Detections:
     """Detections in pixels of their windows -> all those of the image, best first.
 
-    After NMS within each class a box that its window cut off is dropped where it lies mostly within a
-    larger one of its class: the IoU of a part with the whole is too low for NMS.
+    NMS within each class lets whole boxes go before those that their windows cut off, and larger cut ones
+    before smaller: a cut view is never kept in place of a fuller one, which takes the better score of the
+    two. Then a cut box is dropped where it lies mostly within a larger one of its class: the IoU of a part
+    with the whole is too low for NMS.
     """
     moved = [
         part.boxes + torch.tensor([window.left, window.top] * 2, dtype=part.boxes.dtype)
@@ -81,9 +83,31 @@ def merge_detections(
     is_cut = torch.cat(
         [_touches_inner_edge(found, window, image_size) for found, window in zip(moved, windows, strict=True)]
     )
-    kept = batched_nms(boxes.double(), scores.double(), labels, iou_threshold)  # best first
+    kept = batched_nms(boxes.double(), -_rank(boxes, scores, is_cut).double(), labels, iou_threshold)
     kept = kept[~(is_cut[kept] & _is_part(boxes[kept], labels[kept]))]
-    return Detections(boxes[kept], scores[kept], labels[kept])
+    best = torch.maximum(scores[kept], _best_cut_view(boxes, scores, labels, is_cut, kept, iou_threshold))
+    best, order = best.sort(descending=True, stable=True)
+    kept = kept[order]
+    return Detections(boxes[kept], best, labels[kept])
+
+
+def _rank(boxes: Tensor, scores: Tensor, is_cut: Tensor) -> Tensor:
+    """Place (M,) of each box in the order of NMS: whole ones by score, then cut ones by area."""
+    order = torch.where(is_cut, box_area(boxes), scores).argsort(descending=True, stable=True)
+    order = order[is_cut[order].int().argsort(stable=True)]
+    return torch.empty_like(order).scatter_(0, order, torch.arange(len(order)))
+
+
+def _best_cut_view(
+    boxes: Tensor, scores: Tensor, labels: Tensor, is_cut: Tensor, kept: Tensor, iou_threshold: float
+) -> Tensor:
+    """The best score among the cut boxes that each of ``kept`` (R,) suppresses; 0 without any: (R,)."""
+    cut = is_cut.nonzero().squeeze(1)
+    if not len(cut):
+        return torch.zeros_like(scores[kept])
+    is_same = box_iou(boxes[kept].double(), boxes[cut].double()) > iou_threshold
+    is_same &= labels[kept][:, None] == labels[cut]
+    return (scores[cut] * is_same).amax(dim=1)
 
 
 def _touches_inner_edge(boxes: Tensor, window: Window, image_size: Size) -> Tensor:

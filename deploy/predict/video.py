@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 import time
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.files import temporary_beside
 from pocketvision.core.resize import Image
 from pocketvision.core.structures import Size
 from pocketvision.deploy.predict.remote import fetch
@@ -160,14 +162,15 @@ class VideoFile:
 
     Raises:
         InputError: OpenCV can write neither mp4 nor avi here.
+        OSError: at the end, where the disk did not take all of it, of which OpenCV says nothing.
     """
 
     def __init__(self, folder: Path, stem: str, rate: float, image_size: Size) -> None:
-        self.image_size = image_size
+        self.image_size, self.num_frames = image_size, 0
         folder.mkdir(parents=True, exist_ok=True)
         for suffix, codec in _CODECS:
             self.path = folder / f"{stem}{suffix}"
-            self._temporary = folder / f".{stem}.{os.getpid()}.part{suffix}"
+            self._temporary = temporary_beside(self.path, suffix)
             code = cv2.VideoWriter.fourcc(*codec)
             with silence():
                 self._writer = cv2.VideoWriter(str(self._temporary), code, rate, image_size[::-1])
@@ -184,6 +187,7 @@ class VideoFile:
         if image.shape[:2] != self.image_size:
             image = np.asarray(cv2.resize(image, self.image_size[::-1]), dtype=np.uint8)
         self._writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        self.num_frames += 1
 
     def __enter__(self) -> VideoFile:
         return self
@@ -192,6 +196,16 @@ class VideoFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._writer.release()
-        if kind is None:
-            self._temporary.replace(self.path)
-        self._temporary.unlink(missing_ok=True)
+        try:
+            if kind is None:
+                self._check()
+                self._temporary.replace(self.path)
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+    def _check(self) -> None:
+        count = num_video_frames(Source("video", str(self._temporary)))
+        if self.num_frames and count != self.num_frames:
+            raise OSError(
+                errno.ENOSPC, f"{count or 'none'} of {self.num_frames} frames were written", str(self.path)
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -54,7 +55,7 @@ class PictureWriter:
             return
         if self.video is None or self.video[0] != frame.source:
             self.file.close()  # the video before
-            path = self.names.file(frame._replace(number=None), ".mp4")
+            path = self.names.file(frame._replace(number=None), ".mp4", also=(".avi",))
             video = self.file.enter_context(VideoFile(path.parent, path.stem, frame.rate, prediction.size))
             if video.path.suffix != path.suffix:
                 print(f"OpenCV can write no mp4 here: writing {video.path}.", flush=True)
@@ -66,7 +67,7 @@ class PictureWriter:
 
 
 class MaskWriter:
-    """``masks/NAME.png``: class indices with a palette, which viewers show as colours."""
+    """``masks/NAME.png``: class indices with a palette, which viewers show as colors."""
 
     def __init__(self, names: OutputNames, class_names: Sequence[str | None]) -> None:
         self.names = names
@@ -174,7 +175,7 @@ class CsvWriter:
 
 
 class JsonWriter:
-    """``path``: a list of :meth:`Prediction.to_dict`, one an image or frame."""
+    """``path``: a list of :meth:`Prediction.to_dict`, one an image or frame; ``-`` is standard output."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -184,7 +185,10 @@ class JsonWriter:
         self.rows.append(prediction.to_dict())
 
     def close(self) -> None:
-        write_json(self.path, self.rows)
+        if self.path == Path("-"):
+            print(json.dumps(self.rows, indent=2, ensure_ascii=False))
+        else:
+            write_json(self.path, self.rows)
 
 
 class Writers:

@@ -17,9 +17,11 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.deploy.formats import InputType
+from pocketvision.deploy.runtimes.metadata import check_metadata
 from pocketvision.models import Detector, SSDPostprocess, VisionModel
 
 METADATA_KEY = "pocketvision"
+_MAX_REASON = 200
 FORMAT_VERSION = 1
 Box = tuple[float, float, float, float]
 OUTPUTS = {
@@ -44,7 +46,7 @@ class Artifact:
     """The metadata of an exported model, as JSON inside the file under the key ``pocketvision``.
 
     The graph takes ``images`` (N, 3, H, W) RGB, ``input_type`` uint8 or float32 in 0..255, and
-    normalises them itself: ``mean`` and ``std``, relative to 0..1, are for the reader. ``outputs`` are
+    normalizes them itself: ``mean`` and ``std``, relative to 0..1, are for the reader. ``outputs`` are
     its outputs in order. ``batch`` is the number of images that it takes, None for any. With
     ``has_dynamic_size`` it takes other sizes than ``resize.image_size`` too.
 
@@ -116,11 +118,15 @@ class Artifact:
                 raise InputError(
                     f"{source} was exported by another version of pocketvision: export it again."
                 )
+            check_metadata(values)
             return _parse(values)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"{source} has broken metadata ({error}): export it again.") from error
+        except InputError:
+            raise
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError, ArithmeticError) as error:
+            reason = " ".join(str(error).split())[:_MAX_REASON] or type(error).__name__
+            if isinstance(error, KeyError):
+                reason = f"it lacks {reason}"
+            raise InputError(f"{source} has broken metadata ({reason}): export it again.") from error
 
 
 def _parse(values: dict[str, Any]) -> Artifact:

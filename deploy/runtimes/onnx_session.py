@@ -35,7 +35,7 @@ class OnnxRuntime(Runtime):
         except Exception as error:  # a class for every kind of damage, with RuntimeError in common at best
             raise broken(path, error) from error
         metadata = self.session.get_modelmeta().custom_metadata_map
-        super().__init__(Artifact.from_json(metadata.get(METADATA_KEY), str(path)))
+        super().__init__(Artifact.from_json(metadata.get(METADATA_KEY), str(path)), str(path))
 
     def run(self, images: Tensor) -> Sequence[Tensor]:
         array = images.cpu().contiguous().numpy()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import torch
@@ -31,6 +32,8 @@ def openvino_core() -> Any:
 class OpenVinoRuntime(Runtime):
     """An OpenVINO IR of ours: an .xml file beside its .bin.
 
+    A request answers one call at a time, so threads that ask at once have one each.
+
     Raises:
         InputError: openvino is missing, the file is broken or not ours.
     """
@@ -49,9 +52,17 @@ class OpenVinoRuntime(Runtime):
             compiled = core.compile_model(model, "CPU", options)
         except RuntimeError as error:
             raise broken(path, error) from error
-        super().__init__(artifact)
-        self.request = compiled.create_infer_request()
+        super().__init__(artifact, str(path))
+        self.compiled = compiled
+        self.idle: SimpleQueue[Any] = SimpleQueue()
 
     def run(self, images: Tensor) -> Sequence[Tensor]:
-        found = self.request.infer({0: images.cpu().contiguous().numpy()}, share_inputs=True)
-        return [torch.from_numpy(found[index]) for index in range(len(self.artifact.outputs))]
+        try:
+            request = self.idle.get_nowait()
+        except Empty:
+            request = self.compiled.create_infer_request()
+        try:
+            found = request.infer({0: images.cpu().contiguous().numpy()}, share_inputs=True)
+            return [torch.from_numpy(found[index]) for index in range(len(self.artifact.outputs))]
+        finally:
+            self.idle.put(request)

@@ -13,10 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pocketvision.core.errors import InputError
+from pocketvision.deploy.runtimes.answers import check_answers
 from pocketvision.deploy.runtimes.artifact import Artifact
 
 Images = Tensor | npt.NDArray[Any]
 """(N, 3, H, W) RGB, 0..255."""
+_MAX_REASON = 200
 
 
 class Runtime(ABC):
@@ -27,25 +29,37 @@ class Runtime(ABC):
     as often as needed; the last batch is filled up.
     """
 
-    def __init__(self, artifact: Artifact) -> None:
-        self.artifact = artifact
+    def __init__(self, artifact: Artifact, name: str = "The model") -> None:
+        self.artifact, self.name = artifact, name
 
     def __call__(self, images: Images) -> dict[str, Tensor]:
         """The outputs by name.
 
         Raises:
             ValueError: the images have another shape.
+            InputError: the graph can't be run, or does not answer as the metadata say.
         """
         batch = self._checked(images)
+        try:
+            outputs = dict(zip(self.artifact.outputs, self._run_all(batch), strict=True))
+            check_answers(self.artifact, outputs, len(batch))
+        except InputError:
+            raise
+        except Exception as error:  # every runtime has classes of its own
+            reason = " ".join(str(error).split())[:_MAX_REASON]
+            raise InputError(f"{self.name} can't be run ({reason}): export it again.") from error
+        return outputs
+
+    def _run_all(self, batch: Tensor) -> Sequence[Tensor]:
+        """The outputs for a batch of any size."""
         size = self.artifact.batch
         if size is None or size == len(batch):
-            return dict(zip(self.artifact.outputs, self.run(batch), strict=True))
+            return self.run(batch)
         parts = []
         for some in torch.split(batch, size):
             filled = F.pad(some, (0, 0) * 3 + (0, size - len(some)))
             parts.append([output[: len(some)] for output in self.run(filled)])
-        joined = [torch.cat(outputs) for outputs in zip(*parts, strict=True)]
-        return dict(zip(self.artifact.outputs, joined, strict=True))
+        return [torch.cat(outputs) for outputs in zip(*parts, strict=True)]
 
     @abstractmethod
     def run(self, images: Tensor) -> Sequence[Tensor]:
@@ -68,5 +82,5 @@ class Runtime(ABC):
 
 def broken(path: Path, error: Exception) -> InputError:
     """The sentence for a file that its own runtime refuses."""
-    reason = " ".join(str(error).split())[:200]
+    reason = " ".join(str(error).split())[:_MAX_REASON]
     return InputError(f"{path} can't be opened ({reason}): export it again.")

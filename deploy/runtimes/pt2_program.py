@@ -9,15 +9,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from pocketvision.core.errors import InputError
 from pocketvision.deploy.runtimes.artifact import METADATA_KEY, Artifact
 from pocketvision.deploy.runtimes.protocol import Runtime, broken
+from pocketvision.deploy.runtimes.pt2_archive import UnsafeArchiveError, check_archive
 
 
 class Pt2Runtime(Runtime):
     """A .pt2 file of ours, run by PyTorch; ``threads`` are those of the whole process.
 
     Raises:
-        InputError: the file is broken or not ours.
+        InputError: the file is broken, not ours, or holds what could run code of its own.
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
@@ -27,11 +29,18 @@ class Pt2Runtime(Runtime):
             raise broken(path, ValueError("it is no archive"))
         extra_files = {METADATA_KEY: ""}
         try:
+            check_archive(path)
             program = torch.export.load(path, extra_files=extra_files)
+            program._guards_code = []  # would be run as code; the metadata say what it takes
+            module = program.module()
+        except UnsafeArchiveError as error:
+            raise InputError(
+                f"{path} is not opened, as it could run code of its own ({error}): export it again."
+            ) from error
         except Exception as error:  # anything that its reader trips over
             raise broken(path, error) from error
-        super().__init__(Artifact.from_json(extra_files[METADATA_KEY], str(path)))
-        self.module = program.module()
+        super().__init__(Artifact.from_json(extra_files[METADATA_KEY], str(path)), str(path))
+        self.module = module
 
     @torch.inference_mode()
     def run(self, images: Tensor) -> Sequence[Tensor]:

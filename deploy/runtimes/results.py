@@ -51,7 +51,7 @@ def segment(runtime: Runtime, images: Images, original_sizes: Sequence[Size]) ->
     """Label maps (H, W) uint8 of the original sizes, as ``Segmenter.predict`` gives them.
 
     An artifact with the label map inside knows no scores between its pixels: its map is enlarged by
-    nearest neighbour.
+    nearest neighbor.
 
     Raises:
         ValueError: the artifact is no segmenter.

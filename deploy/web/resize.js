@@ -37,7 +37,7 @@ export function makeInput(resize, picture) {
 }
 
 /**
- * A label map, a picture of one channel, in another size by nearest neighbour, as INTER_NEAREST_EXACT of
+ * A label map, a picture of one channel, in another size by nearest neighbor, as INTER_NEAREST_EXACT of
  * OpenCV: it may only differ where the middle of a pixel falls on the edge between two.
  */
 export function resizeLabels(labels, [height, width]) {
@@ -51,7 +51,7 @@ export function cutLabels(labels, [height, width]) {
   return pick(labels, [...Array(height).keys()], [...Array(width).keys()]);
 }
 
-/** The whole image's size of which the centre is cut. */
+/** The whole image's size of which the center is cut. */
 function sizeBeforeCrop(resize, [height, width]) {
   const whole = (side) => roundHalfEven(side / resize.crop_share);
   const [targetHeight, targetWidth] = resize.image_size.map(whole);

@@ -8,7 +8,7 @@ const PILLOW_BITS = 22;
 const OPENCV_CUBIC = -0.75;
 const PILLOW_CUBIC = -0.5;
 
-/** As Python's round(): halves go to the even neighbour. */
+/** As Python's round(): halves go to the even neighbor. */
 export function roundHalfEven(value) {
   const floor = Math.floor(value);
   if (value - floor !== 0.5) return Math.round(value);

@@ -27,7 +27,7 @@ from pocketvision.doctor.anchors.reach import (
 
 SIDES_PER_STRIDE = 2.7
 """An anchor lies on the coarsest map whose stride fits this often into its side: a box that lies halfway
-between two centres, a quarter of a stride away in x and y on average, then still overlaps it by 0.7."""
+between two centers, a quarter of a stride away in x and y on average, then still overlaps it by 0.7."""
 
 MAX_SHAPES = 20
 _CANDIDATES = 48
@@ -50,7 +50,7 @@ def suggest(
 ) -> Suggestion:
     """Anchors for maps of these strides, or only as many of them as are needed.
 
-    Candidates are centres of k-means over the shapes; one after the other the one that newly reaches most
+    Candidates are centers of k-means over the shapes; one after the other the one that newly reaches most
     boxes is taken, on the map that :data:`SIDES_PER_STRIDE` gives it, while that is worth it.
     """
     sample, size = evenly(found, _MAX_BOXES), resize.image_size
@@ -80,9 +80,9 @@ def suggest_size(
 
 
 def cluster_shapes(shapes: FloatArray, count: int) -> FloatArray:
-    """Centres (K, 2) of shapes (B, 2), K at most ``count``, sorted by area; the same every time.
+    """Centers (K, 2) of shapes (B, 2), K at most ``count``, sorted by area; the same every time.
 
-    k-means whose distance is 1 - IoU (arXiv:1612.08242, sec. 2), with medians as centres.
+    k-means whose distance is 1 - IoU (arXiv:1612.08242, sec. 2), with medians as centers.
     """
     order = np.argsort(shapes.prod(axis=1), kind="stable")
     parts = np.array_split(shapes[order], min(count, len(shapes)))
@@ -97,7 +97,7 @@ def cluster_shapes(shapes: FloatArray, count: int) -> FloatArray:
 
 
 def _shape_iou(shapes: FloatArray, centers: FloatArray) -> FloatArray:
-    """IoU (B, K) of shapes with the same centre."""
+    """IoU (B, K) of shapes with the same center."""
     widths = np.minimum(shapes[:, None, 0], centers[None, :, 0])
     overlap = widths * np.minimum(shapes[:, None, 1], centers[None, :, 1])
     union = shapes.prod(axis=1)[:, None] + centers.prod(axis=1)[None] - overlap

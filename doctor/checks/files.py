@@ -41,7 +41,7 @@ def check_content(facts: ImageFacts, findings: Findings) -> None:
         findings.add(kinds.IMAGE_16BIT, path, sentence, "", path)
     elif facts.mode in ("L", "LA", "1"):
         findings.add(
-            kinds.IMAGE_GREY, path, f"{path} is grey; it is read as RGB with equal channels.", "", path
+            kinds.IMAGE_GRAY, path, f"{path} is gray; it is read as RGB with equal channels.", "", path
         )
     expected = facts.expected_format
     if expected and facts.format != expected:

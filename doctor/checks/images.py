@@ -38,7 +38,7 @@ class ImageFacts(NamedTuple):
 
     ``size`` is (height, width) as stored, before EXIF's ``orientation`` (1 is upright) turns it, or None
     where it can't be read; ``problem`` is a kind of finding, or empty, and ``detail`` says more.
-    ``thumbnail`` is (16, 18) uint8 grey, made where it was asked for.
+    ``thumbnail`` is (16, 18) uint8 gray, made where it was asked for.
     """
 
     path: str
@@ -126,7 +126,7 @@ def _begins_like(data: bytes) -> str:
 
 
 def _bits(data: bytes, mode: str) -> int:
-    """Bits a channel. Pillow hides the 16 bits of colour PNGs, so their header is read here."""
+    """Bits a channel. Pillow hides the 16 bits of color PNGs, so their header is read here."""
     if data.startswith(b"\x89PNG") and len(data) > 24:
         return data[24]
     return 16 if mode.startswith("I") or mode == "F" else 8

@@ -18,7 +18,7 @@ MAX_BITS = 6
 """Of 64: how far the difference hashes of two candidates may lie apart."""
 
 MAX_DIFFERENCE = 3.0
-"""Mean absolute difference of two thumbnails, in grey levels, up to which they show the same."""
+"""Mean absolute difference of two thumbnails, in gray levels, up to which they show the same."""
 
 _MIN_CONTRAST = 4.0
 _BLOCK = 2048

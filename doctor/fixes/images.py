@@ -14,7 +14,7 @@ from pocketvision.core.structures import Size
 from pocketvision.datasets.images.header import opened
 from pocketvision.datasets.images.read import from_pillow, read_bytes
 from pocketvision.doctor.checks.images import SUFFIX_OF, ImageFacts
-from pocketvision.doctor.progress import map_in_threads
+from pocketvision.doctor.threads import map_in_threads
 
 _KEPT_FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
 

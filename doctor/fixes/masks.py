@@ -85,9 +85,10 @@ def write_masks(
 def _write_mask(mask: str, image: str, lookup: Mask, fixed: FixedImage, target: Path) -> None:
     values = lookup[match_mask(read_mask(mask), image)]
     if values.shape != fixed.size:
-        values = cv2.resize(values, fixed.size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        resized = cv2.resize(values, fixed.size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        values = np.asarray(resized, dtype=np.uint8)
     with replacing(target.with_suffix(".png")) as temporary:
-        Image.fromarray(np.asarray(values, dtype=np.uint8)).save(temporary, "PNG")
+        Image.fromarray(values).save(temporary, "PNG")
 
 
 def _fits(facts: MaskFacts, image: FixedImage) -> bool:

@@ -8,8 +8,8 @@ from pathlib import Path
 import orjson
 
 from pocketvision.core.files import replacing
-from pocketvision.datasets.formats.contract import Layout
 from pocketvision.datasets.coco.json_file import load_coco
+from pocketvision.datasets.formats.contract import Layout
 from pocketvision.datasets.records.annotations import DetectionRecords
 
 

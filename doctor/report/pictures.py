@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +9,7 @@ from PIL import Image, ImageDraw
 
 from pocketvision.core.drawing import PALETTE, draw_boxes, overlay_mask
 from pocketvision.core.errors import InputError
+from pocketvision.core.page import jpeg_url
 from pocketvision.datasets.images.read import match_mask, read_mask, read_reduced, read_size
 from pocketvision.doctor.findings import Finding, FoundBox
 from pocketvision.doctor.report.examination import SampleImage
@@ -18,6 +17,7 @@ from pocketvision.doctor.report.examination import SampleImage
 WIDTH, HEIGHT = 320, 240
 _RED = (230, 30, 30)
 _FAR = 10_000.0
+_JPEG_QUALITY = 78
 
 
 def picture_of_finding(finding: Finding) -> str | None:
@@ -66,7 +66,7 @@ def _with_boxes(image: Image.Image, scale: float, boxes: Sequence[FoundBox]) -> 
 
 
 def _with_mask(image: Image.Image, scale: float, file: str, path: str) -> tuple[Image.Image, float]:
-    """The image under the colours of its mask; as it is where the mask can't be read."""
+    """The image under the colors of its mask; as it is where the mask can't be read."""
     try:
         mask = match_mask(read_mask(file), path)
     except InputError:  # as above, or colors
@@ -82,6 +82,4 @@ def _data_url(images: Sequence[Image.Image]) -> str:
     for image in images:
         canvas.paste(image, (left, 0))
         left += image.width
-    stream = io.BytesIO()
-    canvas.save(stream, "JPEG", quality=78)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+    return jpeg_url(np.asarray(canvas), _JPEG_QUALITY)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
 
+from pocketvision.datasets.even_choice import spread
 from pocketvision.datasets.records.annotations import DetectionRecords, SegmentationRecords
 from pocketvision.doctor.checks.images import ImageFacts
 from pocketvision.doctor.checks.masks import MaskFacts
 from pocketvision.doctor.report.examination import SampleImage
 
 NUM_SAMPLES = 9
-
-_Item = TypeVar("_Item")
 
 
 def detection_samples(
@@ -26,7 +24,7 @@ def detection_samples(
         if _is_readable(facts.get(path))
     ]
     samples = []
-    for records, i in _evenly(places):
+    for records, i in (places[k] for k in spread(len(places), NUM_SAMPLES)):
         owned = records.boxes_of(i)
         boxes = tuple(
             (float(a), float(b), float(c), float(d)) for a, b, c, d in records.boxes[owned].tolist()
@@ -49,13 +47,9 @@ def mask_samples(
         for image, path, mask in zip(records.image_paths, records.mask_paths, masks[split], strict=True)
         if mask.counts is not None and _is_readable(facts.get(image))
     ]
-    return [SampleImage(image, mask=path) for image, path in _evenly(good)]
+    chosen = (good[i] for i in spread(len(good), NUM_SAMPLES))
+    return [SampleImage(image, mask=path) for image, path in chosen]
 
 
 def _is_readable(facts: ImageFacts | None) -> bool:
     return facts is not None and not facts.problem
-
-
-def _evenly(items: Sequence[_Item]) -> list[_Item]:
-    count = min(NUM_SAMPLES, len(items))
-    return [items[i * len(items) // count] for i in range(count)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pocketvision.core.terminal import printable
 from pocketvision.doctor.anchors.reach import Ceiling
 from pocketvision.doctor.anchors.summary import AnchorReport
 from pocketvision.doctor.kinds import KINDS
@@ -24,7 +25,7 @@ def report_text(report: Report) -> str:
         "",
         f"{report.summary()}.",
     ]
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _classes(report: Report) -> list[str]:

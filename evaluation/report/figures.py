@@ -1,4 +1,4 @@
-"""Drawings of a report as PNG, in colours that people with any kind of colour vision can tell apart."""
+"""Drawings of a report as PNG, in colors that people with any kind of color vision can tell apart."""
 
 from __future__ import annotations
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from pocketvision.core.structures import MaskTarget
 from pocketvision.datasets.images.read import read_mask
 from pocketvision.evaluation.originals import Samples, original_image
 from pocketvision.evaluation.per_image_results import SegmentationImages
@@ -24,9 +26,9 @@ def segmentation_sections(
     samples: Samples,
     metrics: dict[str, Any],
     images: SegmentationImages,
-    masks: Path,
+    masks: Mapping[int, Path],
 ) -> list[Section]:
-    """Classes, confusion, and the worst and best images with the predictions in the folder ``masks``."""
+    """Classes, confusion, and the worst and best images with the predictions in ``masks``, by image id."""
     rows = metrics["per_class"]
     sections = [Section("IoU by class", picture=bars({name: row["IoU"] for name, row in rows.items()}))]
     if any(row.get("boundary_IoU") is not None for row in rows.values()):
@@ -47,17 +49,20 @@ def segmentation_sections(
 
 
 def _photos(
-    title: str, samples: Samples, images: SegmentationImages, masks: Path, chosen: list[int]
+    title: str, samples: Samples, images: SegmentationImages, masks: Mapping[int, Path], chosen: list[int]
 ) -> Section:
     positions = {image_id: i for i, image_id in enumerate(samples.records.image_ids.tolist())}
     pictures, truths, predictions, captions = [], [], [], []
     scores = images.image_scores()
     for i in chosen:
-        position = positions[int(images.image_ids[i])]
+        image_id = int(images.image_ids[i])
+        position = positions[image_id]
         path = samples.records.image_paths[position]
         pictures.append(fit_tile(original_image(samples, position))[0])
-        truths.append(samples[position][1].mask)
-        predictions.append(torch.from_numpy(read_mask(str(masks / f"{Path(path).stem}.png"))))
+        _, target = samples[position]
+        assert isinstance(target, MaskTarget)
+        truths.append(target.mask)
+        predictions.append(torch.from_numpy(read_mask(str(masks[image_id]))))
         captions.append(f"{Path(path).name}: mean IoU {scores[i]:.3f}")
     sheet = segmentation_sheet(pictures, truths, predictions, samples.records.class_names, captions)
     return Section(title, "The mean is over the classes of the image or its prediction.", photo=sheet)

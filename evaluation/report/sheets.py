@@ -104,7 +104,7 @@ def segmentation_sheet(
 ) -> Image:
     """Rows of image, truth and prediction laid over it, below a legend of all classes.
 
-    ``masks`` and ``predictions`` are (H, W) class indices of any resolution; 255 is dark grey.
+    ``masks`` and ``predictions`` are (H, W) class indices of any resolution; 255 is dark gray.
     ``captions`` are what stands below the images.
     """
     palette = palette_for(class_names)

@@ -21,7 +21,7 @@ SAME_VALUE = {
     "Identity", "ReadVariableOp", "StopGradient", "Cast", "CheckNumerics", "EnsureShape",
     "FakeQuantWithMinMaxArgs", "FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxVarsPerChannel",
 }  # fmt: skip
-"""Operations that give their first input on; fake quantisation does up to its rounding."""
+"""Operations that give their first input on; fake quantization does up to its rounding."""
 _ARITHMETIC: Mapping[str, Callable[..., ConstantValue]] = {
     "Add": np.add,
     "AddV2": np.add,

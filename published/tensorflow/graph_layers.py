@@ -49,7 +49,7 @@ _ACTIVATIONS: dict[str, FileActivation] = {"Relu": "relu", "Relu6": "relu6"}
 def find_layers(graph: FileGraph) -> list[Layer]:
     """All layers of a graph whose kernels are constants, in the order of the file.
 
-    A BatchNorm is recognised fused and as arithmetic; other arithmetic with constants is folded
+    A BatchNorm is recognized fused and as arithmetic; other arithmetic with constants is folded
     into kernel and bias.
 
     Raises:

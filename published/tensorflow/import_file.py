@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.layers import freeze_norms
+from pocketvision.core.protocols import body_of
 from pocketvision.core.weights import MatchReport, StateDict, load_state_dict
 from pocketvision.models import Classifier, VisionModel
 from pocketvision.published.tensorflow import checkpoint_layers
@@ -24,6 +25,7 @@ from pocketvision.published.tensorflow.graph_layers import find_layers
 from pocketvision.published.tensorflow.layers import FileArray, Layer, Norm
 from pocketvision.published.tensorflow.model_layers import ModelLayer, model_layers
 from pocketvision.published.tensorflow.pairing import (
+    Fits,
     is_classifier,
     pair_by_name,
     pair_by_order,
@@ -85,6 +87,22 @@ def _refusing_broken(path: Path, trouble: str = "") -> Iterator[None]:
         raise InputError(f"{path} is broken ({reason}): download or export it again.") from error
 
 
+def _by_shape(rows: FileClassRows, class_layers: set[str]) -> tuple[Fits, Fits]:
+    """Whether kernels can be those of two layers, and whether they are just right."""
+
+    def fits(mine: ModelLayer, theirs: Layer) -> bool:
+        if mine.is_depthwise != theirs.is_depthwise or mine.shape[1:] != theirs.kernel.shape[1:]:
+            return False
+        if mine.name in class_layers:
+            return rows.fits(mine, theirs)
+        return mine.shape[0] == len(theirs.kernel)
+
+    def fits_well(mine: ModelLayer, theirs: Layer) -> bool:
+        return fits(mine, theirs) and (mine.name not in class_layers or rows.fits_well(mine, theirs))
+
+    return fits, fits_well
+
+
 def import_tensorflow(
     model: VisionModel, path: Path, class_ids: Sequence[int] | None = None
 ) -> TensorFlowImport:
@@ -108,7 +126,7 @@ def import_tensorflow(
     found = read_layers(path)
     rows = FileClassRows.of(model, class_ids)
     is_whole = isinstance(model, Classifier) or not is_classifier(found)
-    part = model if is_whole else _backbone(model)
+    part = model if is_whole else body_of(model.backbone)
     own = model_layers(part, model.resize.image_size)
     used = frozenset[int]().union(*(layer.links.inputs for layer in own))
     class_layers = {
@@ -117,23 +135,9 @@ def import_tensorflow(
         if is_whole and i not in used and "box_blocks" not in layer.name
     }
 
-    def fits(mine: ModelLayer, theirs: Layer) -> bool:
-        if mine.is_depthwise != theirs.is_depthwise or mine.shape[1:] != theirs.kernel.shape[1:]:
-            return False
-        if mine.name in class_layers:
-            return rows.fits(mine, theirs)
-        return mine.shape[0] == len(theirs.kernel)
-
-    def fits_well(mine: ModelLayer, theirs: Layer) -> bool:
-        return fits(mine, theirs) and (mine.name not in class_layers or rows.fits_well(mine, theirs))
-
+    fits, fits_well = _by_shape(rows, class_layers)
     with _refusing_broken(path, " does not fit the model"):
-        if found[0].links is not None:
-            pairs = pair_by_structure(own, found, fits, fits_well)
-        elif checkpoint_layers.is_keras_name(found[0].name):
-            pairs = pair_by_order(own, found, fits)
-        else:
-            pairs = pair_by_name(own, found, fits)
+        pairs = _pair(own, found, fits, fits_well)
         _check_surroundings(own, found, pairs)
         state, ids, background = _state(own, found, pairs, class_layers, rows)
     report = load_state_dict(part, part.state_dict() | state, str(path))
@@ -143,25 +147,29 @@ def import_tensorflow(
     )
     if is_norm_folded:
         freeze_norms(part)
-    notes = [] if is_whole else ["the backbone of a classifier"]
-    notes += [f"background {background}"] if background != "none" else []
-    notes += ["BatchNorm folded into the convolutions"] if is_norm_folded else []
+    notes = {
+        "the backbone of a classifier": not is_whole,
+        f"background {background}": background != "none",
+        "BatchNorm folded into the convolutions": is_norm_folded,
+    }
     facts = {
         "is_norm_folded": is_norm_folded,
         "padding": next((x.links.padding for x in found if x.links and x.links.padding), None),
     }
     return TensorFlowImport(
-        replace(report, unused=left_over, note=", ".join(notes)),
+        replace(report, unused=left_over, note=", ".join(note for note, holds in notes.items() if holds)),
         {"class_ids": ids, "background": background, **facts} if is_whole else facts,
         _nodes(model, part, own, [found[index] for index in pairs]),
     )
 
 
-def _backbone(model: VisionModel) -> nn.Module:
-    """The MobileNet, without a detector's extra blocks."""
-    backbone = getattr(model.backbone, "backbone", model.backbone)
-    assert isinstance(backbone, nn.Module)
-    return backbone
+def _pair(own: Sequence[ModelLayer], found: Sequence[Layer], fits: Fits, fits_well: Fits) -> list[int]:
+    """For each layer of the model its layer of the file: by connections, or what a checkpoint has instead."""
+    if found[0].links is not None:
+        return pair_by_structure(own, found, fits, fits_well)
+    if checkpoint_layers.is_keras_name(found[0].name):
+        return pair_by_order(own, found, fits)
+    return pair_by_name(own, found, fits)
 
 
 def _check_surroundings(own: Sequence[ModelLayer], found: Sequence[Layer], pairs: Sequence[int]) -> None:

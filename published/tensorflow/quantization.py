@@ -1,4 +1,4 @@
-"""What a quantised tensor means: real = (stored - zero point) * scale."""
+"""What a quantized tensor means: real = (stored - zero point) * scale."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _IMMOBILE = 0.25
 
 
 @dataclass(frozen=True, eq=False)
-class Quantisation:
+class TensorQuantization:
     """Scales and zero points (C,) along ``axis``, or (1,) for all; ``limits`` of the stored type."""
 
     scale: Doubles
@@ -53,11 +53,11 @@ class Quantisation:
 
 
 def settle(
-    kernel: FileArray, bias: FileArray, inputs: Quantisation, outputs: Quantisation
+    kernel: FileArray, bias: FileArray, inputs: TensorQuantization, outputs: TensorQuantization
 ) -> tuple[FileArray, FileArray]:
-    """Make channels constant whose output the quantised model always rounds to the same number.
+    """Make channels constant whose output the quantized model always rounds to the same number.
 
-    Quantisation-aware training leaves channels with next to no weights. There the rounding absorbs
+    TensorQuantization-aware training leaves channels with next to no weights. There the rounding absorbs
     whatever the input does, so the layers after it are free to have huge weights; without rounding
     these amplify what should be nothing (in TensorFlow's ``mobilenet_v3_small`` three of 576 channels
     before a depthwise kernel of 470 cost 6 % of top-1). Such a channel's kernel becomes 0 and its

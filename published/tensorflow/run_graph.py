@@ -145,7 +145,7 @@ def _pad(node: Node, x: Tensor, pads: Tensor, value: Tensor | None = None) -> Te
 
 
 def _activate(node: Node, x: Tensor) -> Tensor:
-    """The activation that a quantised tensor's range stands for. What else a range cuts off is rounding's,
+    """The activation that a quantized tensor's range stands for. What else a range cuts off is rounding's,
     as is every step in it: real numbers have neither."""
     low, high = node.attributes["range"]
     x = x.relu() if low == 0 else x

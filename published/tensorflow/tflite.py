@@ -17,7 +17,7 @@ import numpy as np
 
 from pocketvision.core.errors import InputError
 from pocketvision.published.tensorflow.graph import ConstantValue, FileGraph, Node
-from pocketvision.published.tensorflow.quantization import Quantisation, settle
+from pocketvision.published.tensorflow.quantization import TensorQuantization, settle
 
 # Name in the schema -> name in TensorFlow's graphs; other operations keep the schema's.
 _NAMES = {
@@ -67,7 +67,7 @@ _BROKEN = (struct.error, ValueError, LookupError, TypeError, AttributeError, Ove
 def read_tflite(path: Path) -> FileGraph:
     """Nodes of a TFLite file's first subgraph by name. Fused biases and activations are nodes of their own.
 
-    Where a quantised tensor follows a layer or sum, a ``Clamp`` node says the range that it can hold; in
+    Where a quantized tensor follows a layer or sum, a ``Clamp`` node says the range that it can hold; in
     files without an explicit ReLU6 it is that range which cuts to 0..6. Channels that rounding keeps
     constant are made so (:func:`~pocketvision.published.tensorflow.quantization.settle`).
 
@@ -168,8 +168,8 @@ class _Reader:
             steps = [(_NAMES[kind], (inputs[0], kernel), self._geometry(options)), ("BiasAdd", (bias,), {})]
         if options is not None and options.FusedActivationFunction() in _ACTIVATIONS:
             steps.append((_ACTIVATIONS[options.FusedActivationFunction()], (), {}))
-        quantisation = self._quantisation(outputs[0]) if kind in _OPTIONS else None
-        steps += [("Clamp", (), {"range": quantisation.range})] if quantisation else []
+        quantization = self._quantisation(outputs[0]) if kind in _OPTIONS else None
+        steps += [("Clamp", (), {"range": quantization.range})] if quantization else []
         yield from _chain(steps, name)
 
     def _options(self, operator: Any, kind: str) -> Any:
@@ -242,10 +242,10 @@ class _Reader:
                 f"{self.path} is broken: {self.names[index]} of shape {shape} has {len(content)} bytes."
             )
         value: ConstantValue = np.frombuffer(content, _TYPES[kind]).reshape(shape)
-        quantisation = self._quantisation(index)
-        return value if quantisation is None else quantisation.dequantise(value)
+        quantization = self._quantisation(index)
+        return value if quantization is None else quantization.dequantise(value)
 
-    def _quantisation(self, index: int) -> Quantisation | None:
+    def _quantisation(self, index: int) -> TensorQuantization | None:
         tensor = self.subgraph.Tensors(index)
         parameters, dtype = tensor.Quantization(), _TYPES.get(self.types.get(tensor.Type(), ""))
         if parameters is None or not parameters.ScaleLength() or dtype is None or np.dtype(dtype).kind == "f":
@@ -254,7 +254,7 @@ class _Reader:
         zero = parameters.ZeroPointAsNumpy() if parameters.ZeroPointLength() else np.zeros(1)
         limits = (0, 1) if dtype is np.bool_ else (np.iinfo(dtype).min, np.iinfo(dtype).max)
         zero_point = np.broadcast_to(zero.astype(np.float64), scale.shape)
-        return Quantisation(scale, zero_point, parameters.QuantizedDimension(), limits)
+        return TensorQuantization(scale, zero_point, parameters.QuantizedDimension(), limits)
 
 
 def _names_of(enumeration: Any) -> dict[int, str]:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from functools import partial
 
 from pocketvision.core.anchors import ExplicitAnchors
 from pocketvision.tasks.own.found import OwnData
 from pocketvision.tasks.own.recipe import TrainingRecipe
-from pocketvision.tasks.own.timing import scoring_options
+from pocketvision.tasks.own.settings import own_settings
 
 _WIDTH = 110
-_WEIGHT_DECAY = {"detection": 0.05, "segmentation": 0.01, "classification": 0.05}
 
 
 def config_text(own: OwnData, recipe: TrainingRecipe, weights: str | None, command: str) -> str:
     """A config file that says what was found and how each value was derived."""
     task = own.found.task
+    settings = own_settings(own, recipe, weights)
+    crop = own.fitted.crop_size
+    augmentation = "base.AUGMENTATION" if crop is None else f"replace(base.AUGMENTATION, crop_size={crop!r})"
     return "\n".join(
         [
             _docstring(own, recipe, command),
@@ -34,10 +38,10 @@ def config_text(own: OwnData, recipe: TrainingRecipe, weights: str | None, comma
             *_anchors(own),
             "config = replace(",
             "    base.config,",
-            *_call("model", "base.model", _model(own, recipe, weights)),
-            *_call("task", "base.config.task", _task(own, recipe)),
-            *_call("data", own.found.data_module, _data(own)),
-            f"    trainer={_literal({'max_steps': recipe.num_steps, **scoring_options(recipe)})},",
+            *_call("model", "base.model", settings.model),
+            *_call("task", "base.config.task", settings.task),
+            *_call("data", own.found.data_module, settings.data, f"augmentation={augmentation}"),
+            f"    trainer={_code(settings.trainer)},",
             '    recipe="fixed",',
             ")",
             "",
@@ -59,8 +63,8 @@ def _plain(text: str) -> str:
 
 
 def _anchors(own: OwnData) -> list[str]:
-    anchors = own.fitted.get("anchors")
-    if not isinstance(anchors, ExplicitAnchors):
+    anchors = own.fitted.anchors
+    if anchors is None:
         return []
     maps = [f"        ({', '.join(repr(shape) for shape in shapes)},)," for shapes in anchors.map_shapes]
     lines = [part for line in maps for part in textwrap.wrap(line, _WIDTH, subsequent_indent=" " * 9)]
@@ -75,48 +79,22 @@ def _anchors(own: OwnData) -> list[str]:
     ]
 
 
-def _call(name: str, function: str, keywords: dict[str, str]) -> list[str]:
-    rows = [f"        {key}={value}," for key, value in keywords.items()]
+def _call(name: str, function: str, keywords: Mapping[str, object], *more: str) -> list[str]:
+    rows = [f"        {word}," for word in (*(f"{key}={_code(x)}" for key, x in keywords.items()), *more)]
     return [f"    {name}=partial(", f"        {function},", *rows, "    ),"]
 
 
-def _literal(value: Any) -> str:
-    """A Python literal, in double quotes where that needs no escapes."""
+def _code(value: object) -> str:
+    """A value as code: a literal in double quotes where that needs no escapes, else a call."""
+    if isinstance(value, ExplicitAnchors):
+        return "ANCHORS"
+    if isinstance(value, partial):
+        options = "".join(f", {name}={_code(option)}" for name, option in value.keywords.items())
+        return f"partial({value.func.__name__}{options})"
+    if is_dataclass(value) and not isinstance(value, type):
+        stated = {
+            f.name: getattr(value, f.name) for f in fields(value) if getattr(value, f.name) != f.default
+        }
+        return f"{type(value).__name__}({', '.join(f'{name}={_code(x)}' for name, x in stated.items())})"
     text = repr(value)
     return text if '"' in text or "\\" in text else text.replace("'", '"')
-
-
-def _model(own: OwnData, recipe: TrainingRecipe, weights: str | None) -> dict[str, str]:
-    family, _, backbone = own.model.partition("_")
-    values: dict[str, Any] = {"backbone": backbone, "image_size": own.image_size}
-    if own.found.task == "segmentation":
-        values |= {"head": family, "mode": own.fitted["mode"]}
-    values |= {"norm_momentum": recipe.norm_momentum, "weights": weights}
-    written = {key: _literal(value) for key, value in values.items()}
-    return written | ({"anchors": "ANCHORS"} if "anchors" in own.fitted else {})
-
-
-def _task(own: OwnData, recipe: TrainingRecipe) -> dict[str, str]:
-    decay = _WEIGHT_DECAY[own.found.task]
-    written = {"optimizer": f"partial(AdamW, lr={recipe.lr!r}, weight_decay={decay}, fused=True)"}
-    if "class_weights" in own.fitted:
-        written["loss"] = f"SegmentationCrossEntropy(class_weights={own.fitted['class_weights']!r})"
-    values = {
-        "reference_batch": recipe.batch_size,
-        "backbone_lr_factor": recipe.backbone_lr_factor,
-        "warmup_steps": recipe.warmup_steps,
-        "ema_decay": recipe.ema_decay,
-        "freeze_until": recipe.freeze_until,
-        "freeze_norms": recipe.freeze_norms,
-    }
-    return written | {key: _literal(value) for key, value in values.items()}
-
-
-def _data(own: OwnData) -> dict[str, str]:
-    root = str(own.found.root.resolve())
-    values = {**own.found.arguments, "root": root, "batch_size": own.batch_size}
-    written = {key: _literal(value) for key, value in values.items()}
-    augmentation = "base.AUGMENTATION"
-    if own.found.task == "segmentation":
-        augmentation = f"replace(base.AUGMENTATION, crop_size={own.fitted['crop_size']!r})"
-    return written | {"augmentation": augmentation}

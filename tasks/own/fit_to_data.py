@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from pocketvision.core.anchors import ExplicitAnchors, Shape
@@ -9,6 +11,7 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets import read_mask
+from pocketvision.datasets.even_choice import first_to_last
 from pocketvision.datasets.images.read import read_size
 from pocketvision.datasets.records.annotations import DetectionRecords, SegmentationRecords
 from pocketvision.doctor.anchors.reach import (
@@ -25,6 +28,7 @@ from pocketvision.doctor.anchors.suggested import assign, cluster_shapes, sugges
 STRIDES = (8, 16, 32, 64)
 """Of the maps of ``own_detection``."""
 
+MIN_DETECTIONS, _CROWDED_MARGIN = 100, 1.5
 _MAX_PIXELS, _SIDE_STEP, _CROP_SHARE = 512 * 768, 8, 0.8
 _MAX_LOOKED_AT, _MAX_BOXES = 100, 50_000
 _NUM_CLUSTERS, _MAX_LIKENESS = 12, 0.75
@@ -59,8 +63,15 @@ def fit_anchors(train: DetectionRecords, image_size: Size) -> tuple[ExplicitAnch
     return layout.anchors, float((best_iou(resized, layout, image_size) >= IOU_THRESHOLD).mean())
 
 
+def fit_max_detections(train: DetectionRecords) -> int:
+    """Boxes that a model may give a picture: half as many again as any training picture has, at least 100."""
+    owners = np.repeat(np.arange(len(train)), np.diff(train.offsets))[~np.asarray(train.crowd)]
+    most = int(np.bincount(owners, minlength=1).max())
+    return max(MIN_DETECTIONS, math.ceil(most * _CROWDED_MARGIN / 10) * 10)
+
+
 def _shape_iou(a: Shape, b: Shape) -> float:
-    """IoU of two shapes with the same centre."""
+    """IoU of two shapes with the same center."""
     overlap = min(a[0], b[0]) * min(a[1], b[1])
     return overlap / (a[0] * a[1] + b[0] * b[1] - overlap)
 
@@ -70,7 +81,8 @@ def fit_size(train: SegmentationRecords) -> tuple[Size, str]:
 
     Images of different shapes are letterboxed.
     """
-    sizes = np.array([read_size(train.image_paths[i]) for i in _evenly(len(train))], dtype=np.float64)
+    looked_at = first_to_last(len(train), _MAX_LOOKED_AT)
+    sizes = np.array([read_size(train.image_paths[i]) for i in looked_at], dtype=np.float64)
     shape = np.median(sizes, axis=0)
     factor = min(1.0, np.sqrt(_MAX_PIXELS / shape.prod()))
     height, width = (max(32, round(side * factor / _SIDE_STEP) * _SIDE_STEP) for side in shape.tolist())
@@ -81,7 +93,7 @@ def fit_size(train: SegmentationRecords) -> tuple[Size, str]:
 def class_weights(train: SegmentationRecords) -> tuple[float, ...]:
     """Weights of mean 1: each class's share of the pixels to the power -0.4, as in ``lraspp_v2_camvid``."""
     counts = np.zeros(256, dtype=np.int64)
-    for i in _evenly(len(train)):
+    for i in first_to_last(len(train), _MAX_LOOKED_AT):
         path = train.mask_paths[i]
         counts += np.bincount(train.to_classes(read_mask(path), path).ravel(), minlength=256)
     own = counts[: len(train.class_names)]
@@ -102,7 +114,3 @@ def crop_size(image_size: Size) -> Size:
     """Square training crops: four fifths of the shorter side, in steps of 32."""
     side = max(32, int(min(image_size) * _CROP_SHARE) // 32 * 32)
     return side, side
-
-
-def _evenly(count: int) -> list[int]:
-    return sorted({int(i) for i in np.linspace(0, count - 1, min(count, _MAX_LOOKED_AT))})

@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
+from pocketvision.core.anchors import ExplicitAnchors
 from pocketvision.core.structures import Size
+from pocketvision.core.terminal import printable
+from pocketvision.datasets.data_module import AnyData
 from pocketvision.datasets.formats.detect import FoundData
 
 _GOOD_CEILING = 0.9
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a config takes from training images.
+
+    Attributes:
+        anchors: for boxes.
+        ceiling: share of the boxes that an anchor overlaps by 0.5.
+        class_weights: for masks, of mean 1.
+        mode: of resizing images with masks.
+        max_detections: boxes that a picture may get.
+        crop_size: (height, width) of training crops of images with masks.
+    """
+
+    anchors: ExplicitAnchors | None = None
+    ceiling: float | None = None
+    class_weights: tuple[float, ...] | None = None
+    mode: str | None = None
+    max_detections: int | None = None
+    crop_size: Size | None = None
 
 
 @dataclass(frozen=True)
@@ -17,13 +40,13 @@ class OwnData:
     """What was found in a data set, and what follows from it but for the recipe.
 
     Attributes:
-        model: one of :func:`~pocketvision.tasks.own.models.own_models`.
+        model: one of :func:`~pocketvision.core.registered.own_models`.
         class_names: of the data.
         num_images: of each split that can be read, training and validation first.
         batch_size: chosen, or given.
         image_size: (height, width) of the model's input.
-        fitted: what is taken from the data: ``anchors`` and their ``ceiling`` for boxes; for masks
-            ``class_weights``, the ``mode`` of resizing and the ``crop_size`` of training.
+        data: the data module that has read the splits.
+        fitted: what else is taken from the training images.
     """
 
     found: FoundData
@@ -32,7 +55,8 @@ class OwnData:
     num_images: Mapping[str, int]
     batch_size: int
     image_size: Size
-    fitted: Mapping[str, Any] = field(default_factory=dict)
+    data: AnyData
+    fitted: Fitted = Fitted()
 
     def lines(self) -> list[str]:
         """What a person should know of it."""
@@ -47,8 +71,9 @@ class OwnData:
             f"{len(names)} classes: {shown}",
             f"model: {self.model}, input {height}x{width}, batches of {self.batch_size}",
         ]
-        if "ceiling" in self.fitted:
-            ceiling = self.fitted["ceiling"]
+        ceiling = self.fitted.ceiling
+        if ceiling is not None:
             hint = "" if ceiling >= _GOOD_CEILING else "; a larger model.image_size would reach more"
             lines.append(f"anchors: fitted to the boxes; one reaches {ceiling:.1%} of them at IoU 0.5{hint}")
-        return lines
+            lines.append(f"at most {self.fitted.max_detections} boxes a picture: model.max_detections")
+        return [printable(line) for line in lines]

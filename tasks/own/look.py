@@ -7,24 +7,30 @@ import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from pocketvision.backbones.pretrained import imagenet_file
 from pocketvision.core.config import Experiment, apply_overrides, parameters, parse_overrides
 from pocketvision.core.errors import InputError
+from pocketvision.core.protocols import body_of
+from pocketvision.core.registered import default_model, task_of
 from pocketvision.core.structures import Size
 from pocketvision.datasets import detect_format, format_modules
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.datasets.formats.detect import FoundData
 from pocketvision.datasets.records.annotations import AnyRecords, DetectionRecords, SegmentationRecords
-from pocketvision.published.load import mobilenet_of
 from pocketvision.runs.build import build, build_model, refusing_bad_values
-from pocketvision.runs.folder import load_experiment
+from pocketvision.runs.folder import override
 from pocketvision.tasks.own.config_text import config_text
-from pocketvision.tasks.own.fit_to_data import class_weights, crop_size, fit_anchors, fit_size
-from pocketvision.tasks.own.found import OwnData
-from pocketvision.tasks.own.models import default_model, task_of
+from pocketvision.tasks.own.fit_to_data import (
+    class_weights,
+    crop_size,
+    fit_anchors,
+    fit_max_detections,
+    fit_size,
+)
+from pocketvision.tasks.own.found import Fitted, OwnData
 from pocketvision.tasks.own.recipe import TrainingRecipe, choose_batch_size, derive_recipe
+from pocketvision.tasks.own.settings import own_experiment
 from pocketvision.tasks.own.timing import auto_recipe
 
 logger = logging.getLogger("pocketvision")
@@ -46,90 +52,84 @@ def look_at(path: str | Path, task: str | None, model: str | None, overrides: Se
     found = detect_format(path, task)
     given = parse_overrides(overrides)
     module = partial(getattr(format_modules, found.data_module), **found.arguments)
-    own = {key: value for key, value in given.items() if key.startswith("data.")}
-    experiment = apply_overrides(Experiment(model=dict, task=dict, data=module), own)
+    for_data = {key: value for key, value in given.items() if key.startswith("data.")}
+    experiment = apply_overrides(Experiment(model=dict, task=dict, data=module), for_data)
     with refusing_bad_values():
-        data = experiment.data()
-        train, val = data.read(data.train_split), data.read(data.val_split)
+        data: AnyData = experiment.data()
+        train, val = data.own_records(data.train_split), data.own_records(data.val_split)
     counts = {data.train_split: len(train), data.val_split: len(val)} | _others(found, data)
     batch_size = given.get("data.batch_size") or choose_batch_size(len(train), found.task)
     image_size = given.get("model.image_size")
     with refusing_bad_values():
         size, fitted = _fit(train, None if image_size is None else tuple(image_size))
     chosen = model or default_model(found.task)
-    return OwnData(found, chosen, train.class_names, counts, batch_size, size, fitted)
+    return OwnData(found, chosen, train.class_names, counts, batch_size, size, data, fitted)
 
 
 def write_config(
     own: OwnData, folder: Path, overrides: Sequence[str], command: str, minutes: float | None = None,
     *, check_weights: bool = True,
 ) -> tuple[Path, TrainingRecipe]:  # fmt: skip
-    """Write the config into ``folder``.
+    """Derive the recipe and write the config into ``folder``.
 
-    Published weights that can't be had are left out, with a sentence; with ``minutes`` a few steps are
+    Published weights that can't be fetched are left out, with a sentence. With ``minutes`` a few steps are
     measured first.
 
     Raises:
         InputError: an override is unknown or its value unfit, or the time is too short.
     """
+    given = parse_overrides(overrides)
+    weights: str | None = given.get("model.weights", "imagenet")
+    recipe, experiment = _derive(own, weights, overrides)
+    if check_weights and "model.weights" not in given and not _has_published(experiment, own.class_names):
+        weights = None
+        recipe, experiment = _derive(own, weights, overrides)
+    if minutes is not None:
+        recipe = auto_recipe(experiment, minutes, own.data)
     name = re.sub(r"\W+", "_", own.found.root.resolve().name.lower()).strip("_") or "data"
     file = folder / f"{own.model}_{name}.py"
-    given = parse_overrides(overrides)
-    weights: str | None = "imagenet"
-
-    def write(recipe: TrainingRecipe) -> Experiment:
-        text = config_text(own, recipe, weights, command)
-        file.write_text(text, encoding="utf-8")
-        return load_experiment(file, overrides)[0]
-
-    experiment = write(_recipe(own, pretrained=True))
-    if "model.weights" in given:
-        weights = given["model.weights"]
-    elif check_weights:
-        weights = _published(experiment, own.class_names)
-    recipe = _recipe(own, pretrained=weights is not None)
-    experiment = write(recipe)
-    if minutes is not None:
-        recipe = auto_recipe(experiment, minutes)
-        write(recipe)
+    file.write_text(config_text(own, recipe, weights, command), encoding="utf-8")
     return file, recipe
 
 
-def data_weights(experiment: Experiment) -> list[str]:
+def _derive(own: OwnData, weights: str | None, overrides: Sequence[str]) -> tuple[TrainingRecipe, Experiment]:
+    num_images, num_classes = next(iter(own.num_images.values())), len(own.class_names)
+    recipe = derive_recipe(
+        num_images, num_classes, own.batch_size, own.found.task, pretrained=weights is not None
+    )
+    return recipe, override(own_experiment(own, recipe, weights), overrides)
+
+
+def data_weights(experiment: Experiment, read: AnyData | None = None) -> list[str]:
     """``task.loss.class_weights`` from the training masks, where the config or command line says ``data``.
+
+    ``read`` is as for :func:`~pocketvision.runs.build.build`.
 
     Raises:
         InputError: the data are unfit, or have no masks.
     """
     if parameters(parameters(experiment.task).get("loss")).get("class_weights") != "data":
         return []
-    _, data = build(experiment, pretrained=False)
+    _, data = build(experiment, pretrained=False, read=read)
     train = data.records(data.train_split)
     if not isinstance(train, SegmentationRecords):
         raise InputError("task.loss.class_weights=data needs masks: this data set has none.")
     return [f"task.loss.class_weights={class_weights(train)!r}"]
 
 
-def _recipe(own: OwnData, *, pretrained: bool) -> TrainingRecipe:
-    num_images, num_classes = next(iter(own.num_images.values())), len(own.class_names)
-    return derive_recipe(
-        num_images, num_classes, own.batch_size, own.found.task, pretrained=pretrained
-    )  # fmt: skip
-
-
-def _published(experiment: Experiment, class_names: tuple[str | None, ...]) -> str | None:
-    """``imagenet`` if the file for this backbone is here or can be fetched."""
+def _has_published(experiment: Experiment, class_names: tuple[str | None, ...]) -> bool:
+    """Whether the file of ImageNet weights for this backbone is here or can be fetched."""
     with refusing_bad_values():
         model = build_model(experiment, class_names)
     try:
-        imagenet_file(mobilenet_of(model))
+        imagenet_file(body_of(model.backbone))
     except InputError as error:
         logger.warning(
             "Training starts from random weights, which takes longer and needs more images: %s "
             "A file of your own goes in with model.weights=FILE.", error,
         )  # fmt: skip
-        return None
-    return "imagenet"
+        return False
+    return True
 
 
 def _others(found: FoundData, data: AnyData) -> dict[str, int]:
@@ -144,14 +144,15 @@ def _others(found: FoundData, data: AnyData) -> dict[str, int]:
     return counts
 
 
-def _fit(train: AnyRecords, image_size: Size | None) -> tuple[Size, dict[str, Any]]:
+def _fit(train: AnyRecords, image_size: Size | None) -> tuple[Size, Fitted]:
     """Input size, and what else is taken from the training images."""
     if isinstance(train, DetectionRecords):
         size = image_size or (320, 320)
         anchors, ceiling = fit_anchors(train, size)
-        return size, {"anchors": anchors, "ceiling": ceiling}
+        most = fit_max_detections(train)
+        return size, Fitted(anchors=anchors, ceiling=ceiling, max_detections=most)
     if isinstance(train, SegmentationRecords):
         size, mode = fit_size(train)
         size = image_size or size
-        return size, {"mode": mode, "crop_size": crop_size(size), "class_weights": class_weights(train)}
-    return image_size or (224, 224), {}
+        return size, Fitted(class_weights=class_weights(train), mode=mode, crop_size=crop_size(size))
+    return image_size or (224, 224), Fitted()

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import dataclass, replace
+from typing import get_args
 
-TaskName = Literal["detection", "segmentation", "classification"]
+from pocketvision.core.registered import TaskName
 
-EPOCHS, FEW_IMAGES, MAX_EPOCHS, MIN_STEPS = 60, 1000, 300, 300
-"""Epochs for ``FEW_IMAGES`` or more; fewer images are seen more often, as the square root of their number."""
+EPOCHS, FEW_IMAGES, MANY_IMAGES, MAX_EPOCHS, MIN_STEPS = 60, 1000, 5000, 300, 300
+"""Epochs from ``FEW_IMAGES`` to ``MANY_IMAGES``; fewer images are seen more often, as the square root of
+their number, up to ``MAX_EPOCHS``, and more of them less often, unless the weights are random."""
 
-LR, LR_BATCH = 1e-3, 8
+LR, LR_BATCH, MAX_LR = 1e-3, 8, 4e-3
 """AdamW's rate for a batch of 8 on published weights, as in ``ssdlite_v2_bccd`` and ``lraspp_v2_camvid``."""
+RANDOM_FACTOR = 2
+"""On the rate for random weights: between what was tried, 1e-3 for 8 and, in ``quickstart``, 4e-3 for 16."""
 
 BATCH_LIMITS: dict[TaskName, int] = {"detection": 32, "segmentation": 8, "classification": 64}
+FREEZE_FEATURES = ("c2", "c3")
 SPARE_TIME = 0.1
 """Share of ``minutes`` for checkpoints, pictures and reports."""
 
@@ -33,6 +37,7 @@ class TrainingRecipe:
         freeze_norms: keep the backbone's BatchNorm statistics.
         epochs_between_scores: epochs from one scoring to the next.
         derivation: one line for a person for every value.
+        minutes: after which training ends, if time is limited.
     """
 
     num_steps: int
@@ -46,6 +51,7 @@ class TrainingRecipe:
     freeze_norms: bool
     epochs_between_scores: int
     derivation: tuple[str, ...]
+    minutes: float | None = None
 
 
 def derive_recipe(
@@ -57,55 +63,71 @@ def derive_recipe(
     seconds_per_step: float | None = None,
     *,
     pretrained: bool = True,
+    freezable: bool = True,
 ) -> TrainingRecipe:
     """Derive a recipe; the same numbers give the same one.
 
     ``minutes`` is the time for training steps alone, ``seconds_per_step`` what one takes;
-    ``pretrained`` says that the backbone starts from published weights.
+    ``pretrained`` says that the backbone starts from published weights, ``freezable`` that it can be frozen
+    up to :data:`FREEZE_FEATURES`.
 
     Raises:
         ValueError: a number that is not positive, an unknown task, or minutes without the time of a step.
     """
+    _check(num_images, num_classes, batch_size, task, minutes, seconds_per_step)
+    steps_per_epoch = max(1, num_images // batch_size)
+    num_steps, lines = _num_steps(num_images, num_classes, steps_per_epoch, pretrained)
+    if minutes is not None and seconds_per_step is not None:
+        num_steps, more = _fit_time(num_steps, steps_per_epoch, minutes, seconds_per_step)
+        lines += more
+    horizon = min(5000, max(10, num_steps // 20))
+    recipe = TrainingRecipe(
+        num_steps=num_steps,
+        batch_size=batch_size,
+        lr=_learning_rate(batch_size, pretrained),
+        backbone_lr_factor=0.4 if pretrained else 1.0,
+        warmup_steps=max(1, min(1000, num_steps // 10)),
+        ema_decay=round(1 - 1 / horizon, 5),
+        norm_momentum=round(min(0.1, max(0.01, 100 / num_steps)), 3),
+        freeze_until=_freeze_until(num_images) if pretrained and freezable else None,
+        freeze_norms=pretrained and batch_size < 4,
+        epochs_between_scores=max(1, max(1, num_steps // steps_per_epoch) // 5),
+        derivation=(),
+    )
+    return replace(recipe, derivation=(*lines, *_reasons(recipe, horizon, num_images, pretrained)))
+
+
+def _check(
+    num_images: int, num_classes: int, batch_size: int, task: str, minutes: float | None,
+    seconds_per_step: float | None,
+) -> None:  # fmt: skip
     if task not in get_args(TaskName):
         raise ValueError(f"task is {task!r}: choose from {', '.join(get_args(TaskName))}.")
     if min(num_images, num_classes, batch_size) < 1 or (minutes is not None and not minutes > 0):
         raise ValueError("numbers of images, classes, batch size and minutes must be positive.")
     if minutes is not None and not (seconds_per_step or 0) > 0:
         raise ValueError("minutes need seconds_per_step, measured on this machine.")
-    steps_per_epoch = max(1, num_images // batch_size)
-    num_steps, lines = _num_steps(num_images, num_classes, steps_per_epoch, pretrained)
-    if minutes is not None and seconds_per_step is not None:
-        num_steps, more = _fit_time(num_steps, steps_per_epoch, minutes, seconds_per_step)
-        lines += more
-    lr = LR * math.sqrt(batch_size / LR_BATCH) * (1 if pretrained else 4)
-    lr = float(f"{min(max(lr, 2.5e-4), 1e-2):.2g}")
-    warmup = max(1, min(1000, num_steps // 10))
-    horizon = min(5000, max(10, num_steps // 20))
-    momentum = round(min(0.1, max(0.01, 100 / num_steps)), 3)
-    freeze_until = _freeze_until(num_images) if pretrained else None
-    freeze_norms = pretrained and batch_size < 4
-    epochs = max(1, num_steps // steps_per_epoch)
-    start = "published weights" if pretrained else "random weights, four times that on published ones"
-    lines += [
-        f"learning rate {lr:g} for AdamW: {LR:g} for {LR_BATCH} images, by the root of the batch, on {start}",
-        f"warm-up {warmup} steps: a tenth of the run, 1000 at most",
-        f"weights are averaged over about {horizon} steps: a twentieth of the run",
-        f"BatchNorm momentum {momentum:g}: statistics must keep up with a run of {num_steps} steps",
-        f"frozen: {_frozen(freeze_until, freeze_norms, num_images, batch_size, pretrained)}",
+
+
+def _learning_rate(batch_size: int, pretrained: bool) -> float:
+    lr = LR * math.sqrt(batch_size / LR_BATCH) * (1 if pretrained else RANDOM_FACTOR)
+    return float(f"{min(max(lr, 2.5e-4), MAX_LR):.2g}")
+
+
+def _reasons(recipe: TrainingRecipe, horizon: int, num_images: int, pretrained: bool) -> list[str]:
+    """One line for a person for every value but the number of steps."""
+    factor = f"random weights, {RANDOM_FACTOR} times that on published ones"
+    start = "published weights" if pretrained else factor
+    steps, warmup = recipe.num_steps, recipe.warmup_steps
+    return [
+        f"learning rate {recipe.lr:g} for AdamW: {LR:g} for {LR_BATCH} images, by its root, on {start}, "
+        f"{MAX_LR:g} at most",
+        f"warm-up {warmup} steps: {_share(warmup, steps, 10, 'a tenth')}",
+        f"weights are averaged over about {horizon} steps: {_share(horizon, steps, 20, 'a twentieth')}",
+        f"BatchNorm momentum {recipe.norm_momentum:g}: statistics must keep up with a run of "
+        f"{recipe.num_steps} steps",
+        f"frozen: {_frozen(recipe, num_images, pretrained)}",
     ]
-    return TrainingRecipe(
-        num_steps=num_steps,
-        batch_size=batch_size,
-        lr=lr,
-        backbone_lr_factor=0.4 if pretrained else 1.0,
-        warmup_steps=warmup,
-        ema_decay=round(1 - 1 / horizon, 5),
-        norm_momentum=momentum,
-        freeze_until=freeze_until,
-        freeze_norms=freeze_norms,
-        epochs_between_scores=max(1, epochs // 5),
-        derivation=tuple(lines),
-    )
 
 
 def choose_batch_size(num_images: int, task: TaskName) -> int:
@@ -118,14 +140,25 @@ def _num_steps(
     num_images: int, num_classes: int, steps_per_epoch: int, pretrained: bool
 ) -> tuple[int, list[str]]:
     """Whole epochs, and how they were found."""
-    epochs = EPOCHS * max(1.0, math.sqrt(FEW_IMAGES / num_images))
-    epochs *= 1 + 0.1 * max(0.0, math.log2(num_classes / 20))
-    epochs = min(MAX_EPOCHS, round(epochs * (1 if pretrained else 2)))
-    wanted = max(epochs, math.ceil(MIN_STEPS / steps_per_epoch))
+    epochs = min(MAX_EPOCHS, EPOCHS * max(1.0, math.sqrt(FEW_IMAGES / num_images)))
+    if pretrained:
+        epochs *= min(1.0, math.sqrt(MANY_IMAGES / num_images))
+    longer = (1 + 0.1 * max(0.0, math.log2(num_classes / 20))) * (1 if pretrained else 2)
+    wanted = math.ceil(max(epochs * longer, MIN_STEPS * longer / steps_per_epoch))
     reason = f"{EPOCHS} epochs, more for less than {FEW_IMAGES} images, many classes or random weights"
+    if pretrained:
+        reason += f", less for more than {MANY_IMAGES} images"
     return wanted * steps_per_epoch, [
         f"{wanted * steps_per_epoch} steps = {wanted} epochs of {steps_per_epoch}: {reason}"
     ]
+
+
+def _share(steps: int, num_steps: int, divisor: int, name: str) -> str:
+    """How a number of steps came about that is a share of the run within limits."""
+    if steps == num_steps // divisor:
+        return f"{name} of the run"
+    bound = "the least" if steps > num_steps / divisor else "the most"
+    return f"{bound}, {name} of the run is {num_steps / divisor:.3g}"
 
 
 def _fit_time(
@@ -143,17 +176,16 @@ def _fit_time(
 
 
 def _freeze_until(num_images: int) -> str | None:
-    return "c3" if num_images < 32 else "c2" if num_images < 128 else None
+    finer, coarser = FREEZE_FEATURES
+    return coarser if num_images < 32 else finer if num_images < 128 else None
 
 
-def _frozen(
-    freeze_until: str | None, freeze_norms: bool, num_images: int, batch_size: int, pretrained: bool
-) -> str:
+def _frozen(recipe: TrainingRecipe, num_images: int, pretrained: bool) -> str:
     if not pretrained:
         return "nothing, as the weights are random"
     parts = []
-    if freeze_until is not None:
-        parts.append(f"the backbone up to {freeze_until}, as there are only {num_images} images")
-    if freeze_norms:
-        parts.append(f"its BatchNorm statistics, as {batch_size} images say little")
+    if recipe.freeze_until is not None:
+        parts.append(f"the backbone up to {recipe.freeze_until}, as there are only {num_images} images")
+    if recipe.freeze_norms:
+        parts.append(f"its BatchNorm statistics, as {recipe.batch_size} images say little")
     return "; ".join(parts) or "nothing"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,12 +16,15 @@ from torch.optim import Adam, AdamW
 
 from pocketvision.core.config import Experiment, parameters
 from pocketvision.core.errors import InputError
+from pocketvision.core.registered import TaskName
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.evaluation.evaluate import make_evaluator
 from pocketvision.models import Classifier, Detector, VisionModel
 from pocketvision.runs.build import build, refusing_bad_values
-from pocketvision.tasks.base import VisionTask
-from pocketvision.tasks.own.recipe import SPARE_TIME, TaskName, TrainingRecipe, derive_recipe
+from pocketvision.tasks.accumulation import losses_in_parts, num_accumulated, split_batch
+from pocketvision.tasks.base import AnyTask
+from pocketvision.tasks.learning_rates import can_freeze
+from pocketvision.tasks.own.recipe import FREEZE_FEATURES, SPARE_TIME, TrainingRecipe, derive_recipe
 
 MAX_SCORINGS, SCORING_SHARE = 5, 0.15
 """While training, and the share of the time that they may take."""
@@ -37,13 +40,15 @@ class Speed(NamedTuple):
     steps_per_epoch: int
 
 
-def auto_recipe(experiment: Experiment, minutes: float | None) -> TrainingRecipe:
+def auto_recipe(experiment: Experiment, minutes: float | None, read: AnyData | None = None) -> TrainingRecipe:
     """The recipe for an experiment's data, model and batch size; with ``minutes`` a few steps are measured.
+
+    ``read`` is as for :func:`~pocketvision.runs.build.build`.
 
     Raises:
         InputError: the data or a value of the config is unfit, or the time is too short for one scoring.
     """
-    model, data = build(experiment, pretrained=False)
+    model, data = build(experiment, pretrained=False, read=read)
     weights = parameters(experiment.model).get("weights")
     num_images = len(data.records(data.train_split))
     derive = partial(
@@ -53,6 +58,7 @@ def auto_recipe(experiment: Experiment, minutes: float | None) -> TrainingRecipe
         data.batch_size,
         task_name(model),
         pretrained=weights is not None,
+        freezable=all(can_freeze(model, feature) for feature in FREEZE_FEATURES),
     )
     if minutes is None:
         return derive()
@@ -62,12 +68,20 @@ def auto_recipe(experiment: Experiment, minutes: float | None) -> TrainingRecipe
     seconds -= scorings * speed.seconds_per_scoring
     recipe = derive(minutes=seconds / 60, seconds_per_step=speed.seconds_per_step)
     epochs = recipe.num_steps // speed.steps_per_epoch
-    between = 0 if scorings == 0 else max(1, math.ceil(epochs / scorings))
-    line = (
-        f"scoring takes {speed.seconds_per_scoring:.3g} s: "
-        f"{scorings or 'not'} {'times ' if scorings else ''}while training, and once at the end"
+    between = 0 if min(scorings, epochs) == 0 else math.ceil(epochs / scorings)
+    line = _scoring_line(speed, epochs // between if between else 0)
+    ending = f"training ends in time for {minutes:g} min in all: where steps take longer, there are fewer"
+    return replace(
+        recipe,
+        epochs_between_scores=between,
+        derivation=(*recipe.derivation, line, ending),
+        minutes=minutes_of_training(minutes, speed),
     )
-    return replace(recipe, epochs_between_scores=between, derivation=(*recipe.derivation, line))
+
+
+def _scoring_line(speed: Speed, times: int) -> str:
+    said = f"{times} times" if times > 1 else "once" if times else "not"
+    return f"scoring takes {speed.seconds_per_scoring:.3g} s: {said} while training, and once at the end"
 
 
 def auto_overrides(experiment: Experiment, recipe: TrainingRecipe) -> list[str]:
@@ -100,13 +114,17 @@ def scoring_options(recipe: TrainingRecipe, prefix: str = "") -> dict[str, int]:
     return {f"{prefix}check_val_every_n_epoch": recipe.epochs_between_scores}
 
 
-def minutes_overrides(experiment: Experiment, minutes: float) -> tuple[list[str], str]:
+def minutes_overrides(
+    experiment: Experiment, minutes: float, read: AnyData | None = None
+) -> tuple[list[str], str]:
     """``trainer.max_steps`` of a config that is to take ``minutes``, with a line that says why.
+
+    ``read`` is as for :func:`~pocketvision.runs.build.build`.
 
     Raises:
         InputError: as :func:`auto_recipe`.
     """
-    model, data = build(experiment, pretrained=False)
+    model, data = build(experiment, pretrained=False, read=read)
     speed = measure(experiment, model, data)
     options = experiment.trainer
     per_step = speed.seconds_per_step
@@ -117,9 +135,25 @@ def minutes_overrides(experiment: Experiment, minutes: float) -> tuple[list[str]
     limits = [options.get("max_steps") or -1, (options.get("max_epochs") or -1) * speed.steps_per_epoch]
     planned = min((limit for limit in limits if limit > 0), default=possible)
     line = f"a step takes {speed.seconds_per_step:.3g} s, scoring {speed.seconds_per_scoring:.3g} s: "
+    ending = "training ends in time where steps take longer"
+    limits_of_time = [f"minutes={minutes_of_training(minutes, speed)!r}"]
     if planned < possible:
-        return [], f"{line}the config's {planned} steps fit into {minutes:g} min"
-    return [f"trainer.max_steps={possible}"], f"{line}{minutes:g} min leave time for {possible} steps"
+        return limits_of_time, f"{line}the config's {planned} steps fit into {minutes:g} min; {ending}"
+    limits_of_time += [f"trainer.max_steps={possible}", *_scorings_within(experiment, possible, speed)]
+    return limits_of_time, f"{line}{minutes:g} min leave time for {possible} steps; {ending}"
+
+
+def _scorings_within(experiment: Experiment, num_steps: int, speed: Speed) -> list[str]:
+    """Overrides for a run that ends before its config's first scoring."""
+    options, epochs = experiment.trainer, num_steps // speed.steps_per_epoch
+    if options.get("limit_val_batches", 1.0) == 0 or epochs >= (options.get("check_val_every_n_epoch") or 1):
+        return []
+    return [f"trainer.check_val_every_n_epoch={epochs}" if epochs else "trainer.limit_val_batches=0"]
+
+
+def minutes_of_training(minutes: float, speed: Speed) -> float:
+    """What of ``minutes`` is for training: the scoring at the end and what comes after it are left."""
+    return round(max(1e-3, minutes * (1 - SPARE_TIME) - speed.seconds_per_scoring / 60), 4)
 
 
 def measure(experiment: Experiment, model: VisionModel, data: AnyData) -> Speed:
@@ -130,31 +164,31 @@ def measure(experiment: Experiment, model: VisionModel, data: AnyData) -> Speed:
     wants_cpu = options.get("accelerator") == "cpu"
     device = torch.device("cuda" if torch.cuda.is_available() and not wants_cpu else "cpu")
     with refusing_bad_values():
-        task: VisionTask = experiment.task(model=model)
+        task: AnyTask = experiment.task(model=model)
         optimizer = task.optimizer(task.parameter_groups())
     task.train().to(device)
     model.to(memory_format=torch.channels_last)
 
     def step(samples: Any) -> None:
         with torch.autocast(device.type, torch.float16, enabled=device.type == "cuda"):
-            loss = torch.stack(list(task.losses(move_data_to_device(samples, device)).values())).sum()
+            parts = split_batch(move_data_to_device(samples, device), data.batch_size)
+            _, loss = losses_in_parts(task, parts, torch.Tensor.backward)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
         loss.item()  # waits for the device
 
-    loader = data.train_dataloader()
-    accumulated = options.get("accumulate_grad_batches", 1)
+    loader = data.train_dataloader(num_accumulated(options))
     endless = itertools.chain.from_iterable(itertools.repeat(loader))
-    per_batch = _time(step, endless, _WARM_UP, _MEASURED)
+    per_step = _time(step, endless, _WARM_UP, _MEASURED)
     model.eval()
     evaluator = make_evaluator(model, data.records(data.val_split))
     val_loader = data.eval_dataloader(data.val_split)
     per_val_batch = _time(lambda x: evaluator.update(move_data_to_device(x, device)), val_loader, 1, 3)
-    return Speed(per_batch * accumulated, per_val_batch * len(val_loader), max(1, len(loader) // accumulated))
+    return Speed(per_step, per_val_batch * len(val_loader), len(loader))
 
 
-def _time(work: Any, batches: Iterable[Any], warm_up: int, count: int) -> float:
+def _time(work: Callable[[Any], None], batches: Iterable[Any], warm_up: int, count: int) -> float:
     """Mean seconds of ``work`` on a batch, with loading it; the first ones are left out if there are more."""
     begin = start = time.perf_counter()
     timed = 0

@@ -1,4 +1,7 @@
-"""What every backbone promises; a new one is tested by being listed in ``backbones.__all__``."""
+"""Covers backbones/architecture.py, backbones/blocks.py, backbones/mobilenet.py, core/protocols.py.
+
+What every backbone promises; a new one is tested by being listed in ``backbones.__all__``.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,8 @@ from torch import Tensor, nn
 
 from pocketvision import backbones
 from pocketvision.backbones.mobilenet import MobileNet
-from pocketvision.core.command import backbone_names
 from pocketvision.core.protocols import HasLayers
+from pocketvision.core.registered import backbone_names
 from pocketvision.core.structures import FeatureInfo, Features
 
 
@@ -85,6 +88,13 @@ def known_features(name: str) -> list[str]:
     listed = re.search(r"choose from (.*)\.$", str(error.value))
     assert listed is not None
     return listed[1].split(", ")
+
+
+@pytest.mark.parametrize("name", backbone_names())
+def test_what_is_offered_by_name_gives_the_levels_that_are_asked_for(name: str) -> None:
+    """``--model``, ``cost`` and the configs for own data ask so."""
+    assert {"c2", "c3", "c4", "c5"} <= set(known_features(name))
+    assert list(build(name, out_features=("c5", "c3", "c4")).feature_info) == ["c3", "c4", "c5"]
 
 
 def images(height: int = 64, width: int = 96, count: int = 1, channels: int = 3) -> Tensor:

@@ -1,4 +1,7 @@
-"""Exported backbones run in a process that has only torch."""
+"""Covers backbones/mobilenet.py.
+
+Exported backbones run in a process that has only torch.
+"""
 
 from __future__ import annotations
 

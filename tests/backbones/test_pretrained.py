@@ -79,13 +79,13 @@ def test_stems_are_adapted_as_timm_does(in_channels: int) -> None:
 @torch.no_grad()
 @pytest.mark.parametrize("in_channels", [1, 6])
 def test_published_weights_for_other_images(in_channels: int, tmp_path: Path) -> None:
-    """A grey image gives the same features in any number of equal channels."""
+    """A gray image gives the same features in any number of equal channels."""
     model = torchvision.models.mobilenet_v2(weights=None, width_mult=0.25).eval()
     torch.save(model.state_dict(), tmp_path / "w.pth")
     arguments = {"weights": tmp_path / "w.pth", "width_mult": 0.25, "out_features": ("last",)}
-    grey = torch.randn(1, 1, 64, 64)
-    features = mobilenet_v2(in_channels=in_channels, **arguments).eval()(grey.expand(-1, in_channels, -1, -1))
-    expected = model.features(grey.expand(-1, 3, -1, -1))
+    gray = torch.randn(1, 1, 64, 64)
+    features = mobilenet_v2(in_channels=in_channels, **arguments).eval()(gray.expand(-1, in_channels, -1, -1))
+    expected = model.features(gray.expand(-1, 3, -1, -1))
     torch.testing.assert_close(features["last"], expected, rtol=1e-4, atol=1e-4)
 
 

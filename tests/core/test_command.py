@@ -104,7 +104,7 @@ def test_two_folders_with_files_of_the_same_name_are_kept_apart(tmp_path: Path) 
         ("x = 1\ny = (", r"broken.py, line 2 can't be run: SyntaxError"),
         ("import pv_no_such_module", r"ModuleNotFoundError: No module named 'pv_no_such_module'"),
         ("from pocketvision.core.config import Experimentt", "ImportError: cannot import name"),
-        ("colour", "NameError: name 'colour' is not defined"),
+        ("color", "NameError: name 'color' is not defined"),
         ("from pocketvision.core.config import Experiment\nExperiment(modle=1)", "TypeError: .*modle"),
     ],
 )

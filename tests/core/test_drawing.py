@@ -1,4 +1,4 @@
-"""Drawing: colours where they belong, names inside the image, files written whole."""
+"""Drawing: colors where they belong, names inside the image, files written whole."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pocketvision.core.drawing import (
     stack,
 )
 
-GREY = np.full((120, 160, 3), 128, np.uint8)
+GRAY = np.full((120, 160, 3), 128, np.uint8)
 RED = (255, 0, 0)
 
 
@@ -30,19 +30,19 @@ def test_palette_has_distinct_colors() -> None:
 
 
 def test_boxes_are_drawn_on_a_copy_and_inside_their_edges() -> None:
-    drawn = draw_boxes(GREY, torch.tensor([[20.0, 40, 100, 90]]), torch.tensor([0]), None, color=RED)
-    changed = np.argwhere((drawn != GREY).any(axis=2))
+    drawn = draw_boxes(GRAY, torch.tensor([[20.0, 40, 100, 90]]), torch.tensor([0]), None, color=RED)
+    changed = np.argwhere((drawn != GRAY).any(axis=2))
     assert changed.min(axis=0).tolist() == [40, 20] and changed.max(axis=0).tolist() == [89, 99]
-    assert (GREY == 128).all()
+    assert (GRAY == 128).all()
     assert tuple(drawn[60, 20]) == RED and tuple(drawn[60, 60]) == (128, 128, 128)
 
 
 @pytest.mark.parametrize("edge", ["top", "bottom"])
 @pytest.mark.parametrize("box", [[0, 0, 30, 30], [140, 100, 160, 120], [0, 0, 160, 120]])
 def test_names_stay_inside_the_image(edge: str, box: list[float]) -> None:
-    named = draw_boxes(GREY, [box], [0], ["traffic light"], [0.5], RED, label_edge=edge)  # type: ignore[arg-type]
-    lines = draw_boxes(GREY, [box], [0], None, [0.5], RED)
-    assert named.shape == GREY.shape
+    named = draw_boxes(GRAY, [box], [0], ["traffic light"], [0.5], RED, label_edge=edge)  # type: ignore[arg-type]
+    lines = draw_boxes(GRAY, [box], [0], None, [0.5], RED)
+    assert named.shape == GRAY.shape
     area = (named != lines).any(axis=2)
     assert np.ptp(np.argwhere(area), axis=0)[0] >= 12
     assert (named[area] == 0).all(axis=1).any() or (named[area] == 255).all(axis=1).any(), "text is seen"
@@ -50,15 +50,15 @@ def test_names_stay_inside_the_image(edge: str, box: list[float]) -> None:
 
 def test_names_of_equal_boxes_do_not_cover_each_other() -> None:
     boxes, names = [[20, 50, 120, 110]] * 2, ["first", "second"]
-    both = draw_boxes(GREY, boxes, [0, 1], names)
-    alone = draw_boxes(GREY, boxes[:1], [0], names)
+    both = draw_boxes(GRAY, boxes, [0, 1], names)
+    alone = draw_boxes(GRAY, boxes[:1], [0], names)
     filled = [(image == PALETTE[0]).all(axis=2).sum() for image in (both[30:49], alone[30:49])]
     assert filled[0] == filled[1]
 
 
 def test_no_boxes_and_reserved_classes() -> None:
-    np.testing.assert_array_equal(draw_boxes(GREY, torch.zeros(0, 4), torch.zeros(0), ["a"]), GREY)
-    assert (draw_boxes(GREY, [[5, 50, 50, 90]], [1], ["a", None]) != GREY).any()
+    np.testing.assert_array_equal(draw_boxes(GRAY, torch.zeros(0, 4), torch.zeros(0), ["a"]), GRAY)
+    assert (draw_boxes(GRAY, [[5, 50, 50, 90]], [1], ["a", None]) != GRAY).any()
 
 
 def test_masks() -> None:
@@ -72,11 +72,11 @@ def test_masks() -> None:
 
 
 def test_sheets_hold_tiles_of_different_sizes() -> None:
-    tiles = [GREY, GREY[:50], GREY[:, :70]]
+    tiles = [GRAY, GRAY[:50], GRAY[:, :70]]
     sheet = contact_sheet(tiles, 2)
     assert contact_sheet(tiles, 2, ["a", "b", "c"]).shape[0] >= sheet.shape[0] + 2 * 12
     assert (sheet == 128).all(axis=2).sum() == sum(tile.shape[0] * tile.shape[1] for tile in tiles)
-    assert stack(GREY, GREY[:, :10]).shape == (240, 160, 3)
+    assert stack(GRAY, GRAY[:, :10]).shape == (240, 160, 3)
 
 
 def test_legend_wraps_to_its_width() -> None:
@@ -86,7 +86,7 @@ def test_legend_wraps_to_its_width() -> None:
 
 @pytest.mark.parametrize("name", ["a.png", "b.jpg"])
 def test_saved_images_can_be_opened(tmp_path: Path, name: str) -> None:
-    save_image(tmp_path / "new" / name, GREY)
+    save_image(tmp_path / "new" / name, GRAY)
     with PillowImage.open(tmp_path / "new" / name) as image:
         assert image.size == (160, 120) and image.format == ("PNG" if name.endswith("png") else "JPEG")
     assert [path.name for path in (tmp_path / "new").iterdir()] == [name]

@@ -1,4 +1,7 @@
-"""Weights files made to harm: code, paths, sizes. Refused in a sentence, at once, and nothing happens."""
+"""Covers core/torch_files.py.
+
+Weights files made to harm: code, paths, sizes. Refused in a sentence, at once, and nothing happens.
+"""
 
 from __future__ import annotations
 

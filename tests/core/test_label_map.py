@@ -69,6 +69,18 @@ def test_layout_and_precision_of_the_logits() -> None:
 
 
 @pytest.mark.parametrize("mode", ["stretch", "letterbox"])
+def test_logits_are_restored_by_bilinear_interpolation(mode: str) -> None:
+    resize, size = Resize((128, 160), mode=mode), (375, 500)  # type: ignore[arg-type]
+    logits = random_logits(4, (16, 20))
+    content = logits
+    if mode == "letterbox":
+        content = F.interpolate(logits[None], (128, 160), mode="bilinear")[0, :, :120]
+    enlarged = F.interpolate(content[None], size, mode="bilinear")[0]
+    torch.testing.assert_close(resize.restore_logits(logits, size), enlarged)
+    assert torch.equal(resize.restore_labels(logits, size).long(), enlarged.argmax(dim=0))
+
+
+@pytest.mark.parametrize("mode", ["stretch", "letterbox"])
 def test_restored_labels_are_the_best_of_restored_logits(mode: str) -> None:
     resize = Resize((128, 160), mode=mode)
     logits = random_logits(11, (16, 20))

@@ -10,7 +10,7 @@ import sys
 from fractions import Fraction
 from functools import partial
 
-from pocketvision.core.config import parameters
+from pocketvision.core.config import Experiment, apply_overrides, describe, parameters
 from pocketvision.core.later import Later
 
 LATER = Later("fractions", "Fraction")
@@ -21,6 +21,7 @@ def test_it_is_called_inspected_and_checked_like_the_class() -> None:
     assert isinstance(Fraction(1), LATER) and not isinstance(1.0, LATER)  # type: ignore[arg-type]
     assert inspect.signature(LATER) == inspect.signature(Fraction)
     assert list(parameters(partial(LATER, denominator=2))) == list(parameters(Fraction))
+    assert parameters(LATER) == parameters(Fraction) and describe(partial(LATER, 3)).startswith("Fraction(")
     assert LATER.from_float(0.5) == Fraction(1, 2) and LATER.__qualname__ == "Fraction"
 
 
@@ -29,10 +30,19 @@ def test_it_can_be_subclassed() -> None:
         pass
 
     assert issubclass(Half, Fraction) and Half(1, 2) * 2 == 1
+    assert issubclass(Half, LATER) and not issubclass(int, LATER)  # type: ignore[arg-type]
+
+
+def test_an_experiment_may_name_it_without_arguments() -> None:
+    experiment = Experiment(model=dict, task=LATER, data=dict)
+    assert list(parameters(LATER)) == list(parameters(Fraction))
+    assert apply_overrides(experiment, {"task.denominator": 4}).task(1) == Fraction(1, 4)
+    assert "task=Fraction()," in describe(experiment)
 
 
 def test_it_is_copied_and_pickled_by_name() -> None:
     assert copy.deepcopy(LATER) == LATER == pickle.loads(pickle.dumps(LATER))
+    assert len({LATER, copy.copy(LATER), Later("fractions", "Decimal")}) == 2
 
 
 def test_naming_it_imports_nothing() -> None:

@@ -111,7 +111,7 @@ def test_crops_have_the_input_s_size(
 
 def test_crop_shows_its_share_of_the_centre() -> None:
     image = np.zeros((100, 200, 3), np.uint8)
-    image[25:75, 75:125] = 255  # the centre, of half the shorter side
+    image[25:75, 75:125] = 255  # the center, of half the shorter side
     cut = Resize((50, 50), mode="crop", crop_share=0.5).apply(image)
     assert (cut == 255).all()
     wider = Resize((50, 50), mode="crop", crop_share=0.6).apply(image)

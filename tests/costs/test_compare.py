@@ -1,4 +1,7 @@
-"""What papers print: met to the digit or within a percent, or marked."""
+"""Covers costs/published.py, costs/reference_models.py, costs/variants.py.
+
+What papers print: met to the digit or within a percent, or marked.
+"""
 
 from __future__ import annotations
 

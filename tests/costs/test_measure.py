@@ -1,4 +1,7 @@
-"""Counting: against torch's own counter, torchvision's published figures, and sums done by hand."""
+"""Covers costs/operators.py, costs/shape_trace.py.
+
+Counting: against torch's own counter, torchvision's published figures, and sums done by hand.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data sets as labelling tools and people leave them: read exactly, or refused in one sentence."""
+"""Covers datasets/formats/detect.py: sets as people leave them are read rightly or refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Images and classes as the model gets them, Inception's crops, and the data module."""
+"""Covers datasets/augment/inception_crop.py.
+
+Images and classes as the model gets them, Inception's crops, and the data module.
+"""
 
 from __future__ import annotations
 

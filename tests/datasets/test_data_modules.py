@@ -1,3 +1,6 @@
+"""Covers datasets/__init__.py, datasets/base_modules.py, datasets/data_module.py,
+datasets/format_modules.py, datasets/loading.py."""
+
 from __future__ import annotations
 
 import logging
@@ -5,12 +8,14 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from pocketvision.core.config import parameters
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.datasets import (
@@ -18,8 +23,10 @@ from pocketvision.datasets import (
     EpochSampler,
     MaskFolderDataModule,
     SegmentationAugmentation,
+    SegmentationDataModule,
     VocDataModule,
 )
+from pocketvision.datasets.format_modules import SegmentationOptions
 
 Coco = Callable[..., Path]
 RESIZE = Resize((64, 64))
@@ -156,3 +163,27 @@ def test_error_in_a_worker_is_one_sentence(coco: Coco) -> None:
 def test_augmentation_is_a_plain_value() -> None:
     assert pickle.loads(pickle.dumps(SegmentationAugmentation())) == SegmentationAugmentation()
     assert "scale=(0.5, 2.0)" in repr(SegmentationAugmentation())
+
+
+def test_options_of_masks_are_those_of_their_base() -> None:
+    names = {field.name for field in fields(SegmentationDataModule)} - {"root"}
+    assert set(SegmentationOptions.__annotations__) == names
+    own = {"class_names": None, "ignore_ids": (), "binary": None}
+    assert parameters(MaskFolderDataModule) == parameters(SegmentationDataModule) | own
+
+
+def test_records_are_shared_by_modules_that_read_alike(coco: Coco) -> None:
+    root = coco()
+    first = CocoDataModule(root, num_workers=0)
+    records = first.own_records("train")
+    for options, is_same in (
+        ({"batch_size": 2, "augmentation": None, "seed": 3}, True),
+        ({"divide": "train"}, False),
+        ({"val_split": "test"}, False),
+    ):
+        other = CocoDataModule(root, num_workers=0, **options)
+        other.reuse(first)
+        assert (other.own_records("train") is records) == is_same
+    voc = VocDataModule(root, num_workers=0)
+    voc.reuse(first)
+    assert voc._read == {}

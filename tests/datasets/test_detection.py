@@ -1,3 +1,5 @@
+"""Covers datasets/augment/recipes.py, datasets/augment/ssd_crop.py."""
+
 from __future__ import annotations
 
 import pickle
@@ -49,7 +51,7 @@ def test_clean_boxes() -> None:
 @pytest.mark.parametrize("scale_jitter", [(1.0, 1.0), (0.5, 2.0)])
 @pytest.mark.parametrize("resize", [RESIZE, Resize((80, 80), mode="letterbox", fill=0)])
 def test_augmented_boxes_follow_their_objects(scale_jitter: tuple[float, float], resize: Resize) -> None:
-    """Each box is a rectangle of its own colour: the same colour must fill it afterwards."""
+    """Each box is a rectangle of its own color: the same color must fill it afterwards."""
     image = np.zeros((240, 320, 3), dtype=np.uint8)
     boxes = np.array([[20, 30, 120, 90], [150, 100, 300, 220], [200, 10, 260, 60]], dtype=np.float32)
     for i, (x1, y1, x2, y2) in enumerate(boxes.astype(int)):

@@ -1,4 +1,8 @@
-"""One tiny segmentation data set, written by hand in every format: all readers give the same masks."""
+"""Covers datasets/masks/class_table.py, datasets/masks/drawn.py, datasets/masks/layouts.py,
+datasets/masks/pairs.py.
+
+One tiny segmentation data set, written by hand in every format: all readers give the same masks.
+"""
 
 from __future__ import annotations
 
@@ -157,7 +161,7 @@ FORMATS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "indices": ("mask_folder", write_index),
     "palette": ("mask_folder", write_palette),
     "lists": ("mask_folder", write_lists),
-    "colours": ("mask_folder", write_colors),
+    "colors": ("mask_folder", write_colors),
     "16 bit": ("mask_folder", write_wide),
     "voc": ("voc_masks", write_voc),
     "coco polygons": ("coco_masks", coco_writer(_polygon)),

@@ -1,3 +1,5 @@
+"""Covers datasets/samples.py."""
+
 from __future__ import annotations
 
 import logging

@@ -1,4 +1,8 @@
-"""Whatever a file holds: records or one sentence, never another error."""
+"""Covers datasets/formats/coco.py, datasets/formats/csv_boxes.py, datasets/formats/voc.py,
+datasets/formats/yolo.py.
+
+Whatever a file holds: records or one sentence, never another error.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The generated shapes keep their promises, and cheap tricks do not solve them."""
+"""Covers datasets/shapes_data.py.
+
+The generated shapes keep their promises, and cheap tricks do not solve them.
+"""
 
 from __future__ import annotations
 
@@ -123,7 +126,7 @@ Guess = tuple[int, np.ndarray, int, float]
 
 
 def typical_boxes(num_centers: int = 8) -> list[Guess]:
-    """The same boxes for every image: for each class the k-means centres of its training boxes."""
+    """The same boxes for every image: for each class the k-means centers of its training boxes."""
     boxes = np.concatenate([picture.boxes for picture in draw(TRAIN)])
     labels = np.concatenate([picture.labels for picture in draw(TRAIN)])
     guesses: list[Guess] = []
@@ -139,7 +142,7 @@ def typical_boxes(num_centers: int = 8) -> list[Guess]:
 
 
 def color_guesses() -> list[Guess]:
-    """Regions of one colour, with the class that is most frequent for such a colour and size."""
+    """Regions of one color, with the class that is most frequent for such a color and size."""
     counts = np.ones((27 * 3, len(SHAPE_NAMES)))
     for picture in draw(TRAIN):
         for box, key in color_regions(picture.image):
@@ -156,7 +159,7 @@ def color_guesses() -> list[Guess]:
 
 
 def color_regions(image: np.ndarray) -> list[tuple[np.ndarray, int]]:
-    """Boxes of connected regions after reducing the image to 8 colours, with a key of colour and size."""
+    """Boxes of connected regions after reducing the image to 8 colors, with a key of color and size."""
     small = cv2.medianBlur(cv2.resize(image, (96, 96), interpolation=cv2.INTER_AREA), 5)
     cv2.setRNGSeed(0)
     rule = (cv2.TERM_CRITERIA_MAX_ITER, 8, 1.0)

@@ -1,4 +1,7 @@
-"""Every way in which boxes, classes and annotation files can be wrong is found; the cleaned copy trains."""
+"""Covers doctor/check.py, doctor/checks/classes.py, doctor/checks/files.py, doctor/fixes/boxes.py,
+doctor/fixes/outlines.py: every way in which boxes, classes and annotation files can be wrong is found; the
+cleaned copy trains.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Every way in which image files can be wrong is found, and the cleaned copy trains."""
+"""Covers doctor/checks/images.py, doctor/fixes/copy.py, doctor/fixes/images.py.
+
+Every way in which image files can be wrong is found, and the cleaned copy trains.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +79,7 @@ EXPECTED = (
     ("image_rotated", "train/3.jpg", "orientation 6"),
     ("image_cmyk", "train/4.jpg", "convert it to RGB"),
     ("image_16bit", "train/5.png", "16 bits"),
-    ("image_grey", "train/6.jpg", "grey"),
+    ("image_grey", "train/6.jpg", "gray"),
     ("image_format", "train/7.jpg", "PNG file, not JPEG"),
     ("image_missing", "instances_train.json", "names 8.jpg"),
     ("image_unused", "train/not in the json.jpg", "no annotation"),

@@ -1,4 +1,7 @@
-"""Every way in which masks can be wrong is found, and the cleaned copy trains."""
+"""Covers doctor/checks/masks.py, doctor/fixes/masks.py.
+
+Every way in which masks can be wrong is found, and the cleaned copy trains.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Nothing is found where nothing is wrong; and nothing, however broken, stops the doctor."""
+"""Covers doctor/check.py, datasets/formats/leftover.py, doctor/report/examination.py, doctor/report/html.py,
+doctor/report/samples.py, doctor/report/text.py.
+
+Nothing is found where nothing is wrong; and nothing, however broken, stops the doctor.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Comparisons: of what, by what test, and what is refused."""
+"""Covers evaluation/per_image_results.py.
+
+Comparisons: of what, by what test, and what is refused.
+"""
 
 from __future__ import annotations
 

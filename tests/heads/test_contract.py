@@ -1,4 +1,7 @@
-"""What every head promises; a new one is tested, in all of its forms, by being in ``heads.__all__``."""
+"""Covers heads/feature_names.py.
+
+What every head promises; a new one is tested, in all of its forms, by being in ``heads.__all__``.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,8 @@ INFO = {
     "c2": FeatureInfo(12, 4),
     "c3_first": FeatureInfo(16, 8),
     "c3_depthwise": FeatureInfo(24, 8),
+    "c3": FeatureInfo(10, 8),
+    "c4": FeatureInfo(14, 16),
     "c5": FeatureInfo(20, 16),
     "last": FeatureInfo(32, 16),
 }

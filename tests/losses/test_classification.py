@@ -30,6 +30,10 @@ def test_smoothed_cross_entropy(smoothing: float) -> None:
     )
 
 
+def test_nothing_is_smoothed_by_default() -> None:
+    assert ClassificationCrossEntropy() == ClassificationCrossEntropy(0.0)
+
+
 def test_half_precision_logits_give_a_full_precision_loss() -> None:
     class_logits = torch.tensor([[60.0, -60.0]], dtype=torch.bfloat16)
     loss = ClassificationCrossEntropy(0.1)(class_logits, [ClassTarget(0, 1, (8, 8))])["cross_entropy"]

@@ -95,3 +95,17 @@ def test_extreme_logits_have_finite_gradients(kind: str) -> None:
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="choose from focal, quality, varifocal"):
         FocalLoss(kind="gaussian")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["quality", "varifocal"])
+def test_boxes_learn_nothing_from_the_scores_that_they_are_to_have(kind: str) -> None:
+    predicted = output()
+    loss = FocalLoss(kind=kind)(predicted, [target([[0, 0, 10, 9]], [2]), target([], [])])  # type: ignore[arg-type]
+    loss["class_loss"].backward()
+    assert predicted.box_deltas.grad is None or (predicted.box_deltas.grad == 0).all()
+
+
+def test_quality_counts_the_size_of_an_error_whatever_its_sign() -> None:
+    logits, truth = torch.tensor([2.0, -2.0]), torch.tensor([0.1, 0.9])
+    losses = FocalLoss(kind="quality", gamma=1.0).class_losses(logits, truth)
+    assert losses[0] == pytest.approx(float(losses[1])) and losses[0] > 0

@@ -49,6 +49,14 @@ def test_padded_batches_equal_loops_and_torchvision(seed: int, threshold: float)
             assert torch.equal(ours, SSDMatcher(threshold)(box_iou(boxes, anchors)))
 
 
+@pytest.mark.parametrize(("width", "expected"), [(5.0, 0), (4.99, -1)])
+def test_an_overlap_of_exactly_the_threshold_matches(width: float, expected: int) -> None:
+    """The second anchor lies inside the box and is half of it; the first one is the box's best."""
+    anchors = torch.tensor([[0.0, 0, 10, 10], [0, 0, width, 10]])
+    boxes = torch.tensor([[0.0, 0, 10, 10]])
+    assert IoUMatcher(0.5)(*pad([boxes]), anchors).tolist() == [[0, expected]]
+
+
 def test_several_boxes_that_share_their_best_anchor() -> None:
     anchors = torch.tensor([[0.0, 0, 10, 10], [50, 50, 60, 60]])
     boxes = torch.tensor([[0.0, 0, 10, 9], [0, 0, 10, 10], [0, 0, 9, 9], [49, 49, 60, 60]])

@@ -124,7 +124,22 @@ def test_region_losses_are_added_by_weight() -> None:
     torch.testing.assert_close(losses["lovasz"], 2 * LovaszLoss()(logits, targets)["lovasz"])
 
 
-@pytest.mark.parametrize("options", [{"hard_share": 0.0}, {"dice_weight": -1.0}, {"label_smoothing": 1.0}])
+@pytest.mark.parametrize(
+    "options", [{"hard_share": 0.0}, {"hard_share": 1.5}, {"dice_weight": -1.0}, {"label_smoothing": 1.0}]
+)
 def test_values_out_of_range(options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         SegmentationCrossEntropy(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_class_of_one_pixel_counts_and_one_class_is_not_halved(name: str) -> None:
+    logits = random_logits(2)
+    masks = torch.zeros(2, 5, 6, dtype=torch.uint8)
+    masks[1, 2, 3] = 1
+    expected = []
+    for image, present in ((0, (0,)), (1, (0, 1))):
+        scores = logits[image].softmax(dim=0).flatten(1).numpy()
+        truth = [(masks[image] == label).flatten().float().numpy() for label in present]
+        expected.append(np.mean([BY_HAND[name](scores[c], t) for c, t in zip(present, truth, strict=True)]))
+    assert float(LOSSES[name](logits, to_targets(masks))[name]) == pytest.approx(np.mean(expected), abs=1e-5)

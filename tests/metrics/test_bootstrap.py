@@ -1,8 +1,13 @@
-"""Resampled scores against data sets in which images are really repeated, and the intervals from them."""
+"""Covers metrics/coco_resampled.py.
+
+Resampled scores against data sets in which images are really repeated, and the intervals from them.
+"""
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -110,13 +115,37 @@ class Mean:
 
 
 def test_intervals_are_those_of_theory() -> None:
-    """For a mean: 1.96 standard errors on both sides."""
-    values = np.random.default_rng(1).normal(5, 2, 400)
-    low, high = intervals(Mean(values), 2000)["mean"]
-    error = 1.96 * values.std() / 20
-    assert low == pytest.approx(values.mean() - error, abs=0.15 * error)
-    assert high == pytest.approx(values.mean() + error, abs=0.15 * error)
+    """For a mean: Student's t times the standard error on both sides; logits are nearly straight there."""
+    for num, quantile in ((400, 1.972), (12, 2.201)):
+        values = np.random.default_rng(1).normal(0.5, 0.02, num)
+        low, high = intervals(Mean(values), 2000)["mean"]
+        error = quantile * values.std(ddof=1) / np.sqrt(num)
+        assert low == pytest.approx(values.mean() - error, abs=0.06 * error)
+        assert high == pytest.approx(values.mean() + error, abs=0.06 * error)
     assert intervals(Mean(values[:1])) == {}
+
+
+def test_intervals_of_shares_are_those_of_a_logit_scale() -> None:
+    """9 of 10: log-odds 2.2 with a standard error of 1 / sqrt(9 * .9 * .1)."""
+    values = np.array([1.0] * 9 + [0.0])
+    low, high = intervals(Mean(values), 4000)["mean"]
+    margin = 2.262 / np.sqrt(9 * 0.9 * 0.1)
+    expected = 1 / (1 + np.exp(-(np.log(9) + np.array([-margin, margin]))))
+    assert [low, high] == pytest.approx(expected.tolist(), abs=0.02)
+    assert 0 < low < 0.9 < high < 1
+
+
+def test_thousands_of_images_are_left_out_in_groups() -> None:
+    values, calls = np.random.default_rng(0).random(5000), []
+
+    class Counted(Mean):
+        def __call__(self, weights: NDArray[np.int64]) -> dict[str, float]:
+            calls.append(int((weights == 0).sum()))
+            return super().__call__(weights)
+
+    low, high = intervals(Counted(values), 10)["mean"]
+    assert len(calls) == 1 + 10 + 200 and calls[-1] == 25
+    assert high - low == pytest.approx(2 * 1.972 * values.std() / np.sqrt(5000), rel=0.15)
 
 
 class SquaredLength:
@@ -127,7 +156,7 @@ class SquaredLength:
 
     def __call__(self, weights: NDArray[np.int64]) -> dict[str, float]:
         mean = weights @ self.values / weights.sum()
-        return {"length": float(mean @ mean)}
+        return {"length": float(mean @ mean)}  # below 1 here
 
 
 def test_intervals_are_corrected_for_the_bias_of_resamples() -> None:
@@ -144,7 +173,18 @@ def test_intervals_are_corrected_for_the_bias_of_resamples() -> None:
 
 def test_intervals_of_what_never_varies_are_points() -> None:
     assert intervals(Mean(np.ones(9)), 50)["mean"] == (1, 1)
+    assert intervals(Mean(np.full(9, 0.3)), 50)["mean"] == pytest.approx((0.3, 0.3))
+    assert intervals(Mean(np.zeros(9)), 50)["mean"] == (0, 0)
     assert intervals(Mean(np.full(9, np.nan)), 50) == {}
+
+
+@pytest.mark.parametrize("skill", [-0.45, 0.8])
+def test_intervals_of_ap_hold_that_of_the_population(skill: float) -> None:
+    """A small run of the benchmark; of quantiles of resamples 86 to 90 % did."""
+    benchmark = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "intervals.py"))
+    table = benchmark["population"](skill, 2, np.random.default_rng(0))
+    row = benchmark["coverage"](table, 2, 24, 100, 60)
+    assert row["covered"] >= 0.91 and max(row["below"], row["above"]) <= 0.07
 
 
 def test_one_image_is_no_comparison() -> None:
@@ -161,13 +201,23 @@ def test_resamples_are_repeatable() -> None:
 def test_pairs_find_what_intervals_alone_do_not() -> None:
     """A small gain on every image is certain, however different the images are."""
     random = np.random.default_rng(2)
-    values = random.normal(0, 10, 100)
-    better = Mean(values + random.normal(0.3, 0.5, 100))
+    values = random.normal(0.4, 0.1, 100)
+    better = Mean(values + random.normal(0.003, 0.005, 100))
     gain = differences(Mean(values), better)["mean"]
     assert 0 < gain.low < gain.value < gain.high and gain.p_value < 0.01
     assert intervals(Mean(values))["mean"].high > intervals(better)["mean"].low
     same = differences(better, better)["mean"]
     assert (same.value, same.low, same.high, same.p_value) == (0, 0, 0, 1)
+
+
+@pytest.mark.parametrize(("gain", "expected"), [(1.0, 0.317), (2.0, 0.0455), (-1.5, 0.134)])
+def test_p_values_are_two_sided(gain: float, expected: float) -> None:
+    """Of a mean difference of some standard errors, as of the normal distribution."""
+    values = np.random.default_rng(0).normal(0, 1, 300)
+    values = (values - values.mean()) / values.std() + gain / np.sqrt(300)
+    found = differences(Mean(np.zeros(300)), Mean(values), 4000)["mean"]
+    assert found.p_value == pytest.approx(expected, rel=0.12)
+    assert found.high - found.low == pytest.approx(2 * 1.96 / np.sqrt(300), rel=0.06)
 
 
 def test_p_values_are_small_as_often_as_they_say() -> None:

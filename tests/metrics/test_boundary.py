@@ -74,6 +74,7 @@ def test_a_class_that_is_nowhere_is_undefined() -> None:
 
 def test_width_is_a_share_of_the_diagonal() -> None:
     assert (boundary_width((1024, 2048), 0.005), boundary_width((10, 10), 0.02)) == (11, 1)
+    assert [boundary_width((30, 40), share) for share in (0.0501, 0.0699, 0.0701)] == [3, 3, 4], "rounded"
 
 
 @pytest.mark.parametrize("bad", [np.zeros((2, 3), np.uint8), np.full((2, 2), 300)])

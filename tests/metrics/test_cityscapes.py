@@ -1,4 +1,7 @@
-"""Cityscapes scores against cityscapesScripts, from the same label maps as files."""
+"""Covers metrics/cityscapes_labels.py.
+
+Cityscapes scores against cityscapesScripts, from the same label maps as files.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The NumPy engine against pycocotools: equal to the last bit on problems made to be hard."""
+"""Covers metrics/coco_arrays.py, metrics/coco_matching.py, metrics/coco_reference.py.
+
+The NumPy engine against pycocotools: equal to the last bit on problems made to be hard.
+"""
 
 from __future__ import annotations
 

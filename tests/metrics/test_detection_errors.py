@@ -1,4 +1,7 @@
-"""TIDE's errors against hotcoco's, which follow the authors' code, and on single cases."""
+"""Covers metrics/detection_overlaps.py.
+
+TIDE's errors against hotcoco's, which follow the authors' code, and on single cases.
+"""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def label_maps(draw: st.DrawFn) -> Maps:
     """A prediction with values beyond the classes and a truth with ignored pixels, both (H, W)."""
     shape = draw(hnp.array_shapes(min_dims=2, max_dims=2, max_side=6))
     predicted = draw(hnp.arrays(np.uint8, shape, elements=st.sampled_from([0, 1, 2, 3, 200, 255])))
-    true = draw(hnp.arrays(np.uint8, shape, elements=st.sampled_from([0, 1, 2, 255])))
+    true = draw(hnp.arrays(np.uint8, shape, elements=st.sampled_from([0, 1, 2, 253, 255])))
     return predicted, true
 
 

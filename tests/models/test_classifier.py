@@ -49,7 +49,7 @@ def test_published_parameter_counts(config: Any, published: int) -> None:
     assert sum(parameter.numel() for parameter in model.parameters()) == published
 
 
-def randomise(model: nn.Module) -> None:
+def randomize(model: nn.Module) -> None:
     """Weights that keep the signal alive and tell every layer from the others."""
     generator = torch.Generator().manual_seed(0)
     for module in model.modules():
@@ -92,7 +92,7 @@ def test_torchvision_s_weights_give_torchvision_s_logits(config: Any, name: str)
     import torchvision
 
     theirs = getattr(torchvision.models, name)(weights=None).eval()
-    randomise(theirs)
+    randomize(theirs)
     model = config.model(IMAGENET).eval()
     model.load_state_dict(renamed(model, theirs.state_dict()))
     batch = images(2, 96)

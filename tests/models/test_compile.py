@@ -1,4 +1,7 @@
-"""One compiled model a task, by inductor, gives what the plain model gives."""
+"""Covers models/classifier.py, models/detector.py, models/segmenter.py.
+
+One compiled model a task, by inductor, gives what the plain model gives.
+"""
 
 from __future__ import annotations
 

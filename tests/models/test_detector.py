@@ -192,6 +192,15 @@ def test_training_after_inference_mode() -> None:
 
 
 @torch.no_grad()
+def test_anchors_of_two_image_sizes_with_the_same_maps_are_two() -> None:
+    model = detector()
+    for size in ((64, 96), (60, 90), (64, 96)):
+        output = model(images(1, *size))
+        maps = [(math.ceil(size[0] / stride), math.ceil(size[1] / stride)) for stride in (16, 32, 64)]
+        torch.testing.assert_close(output.anchors, model.anchors(maps, size))
+    assert not torch.equal(model(images(1, 60, 90)).anchors, model(images(1, 64, 96)).anchors)
+
+
 def test_copies_state_dicts_and_cached_anchors() -> None:
     model = detector()
     before = set(model.state_dict())

@@ -141,7 +141,7 @@ class GraphWriter(TorchFunctionMode):
 
 @pytest.fixture
 def write_graph() -> WriteGraph:
-    """``write_graph(model, image, path, scope_of=None)``: backbone and head on a normalised image."""
+    """``write_graph(model, image, path, scope_of=None)``: backbone and head on a normalized image."""
 
     def write(model: Any, image: Tensor, path: Path, scope_of: Any = None) -> GraphDef:
         writer = GraphWriter(model, scope_of)
@@ -261,7 +261,7 @@ def published_ssdlite() -> Any:
     torch.manual_seed(0)
     model: Any = ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None)
     for module in model.modules():
-        if isinstance(module, nn.Conv2d):  # its own initialisation lets no signal through: all ties
+        if isinstance(module, nn.Conv2d):  # its own initialization lets no signal through: all ties
             nn.init.kaiming_normal_(module.weight)
         elif isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.6, 1.4)

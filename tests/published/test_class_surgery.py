@@ -115,6 +115,6 @@ def test_without_names_another_number_starts_afresh() -> None:
     model: VisionModel = classifier(NEW)
     fresh = model.state_dict()["head.class_logits.weight"].clone()
     state, rows = match_classes(model, classifier(OLD).state_dict(), None)
-    assert str(rows) == "1 class head re-initialised (4 -> 3 classes)"
+    assert str(rows) == "1 class head re-initialized (4 -> 3 classes)"
     assert torch.equal(state["head.class_logits.weight"], fresh)
     assert isinstance(model.head, nn.Module)

@@ -128,7 +128,7 @@ def test_raw_outputs(ssdlite: tuple[Detector, Any]) -> None:
 @torch.no_grad()
 def test_detections(ssdlite: tuple[Detector, Any], assert_same_detections: Any) -> None:
     model, theirs = ssdlite
-    images = (pixels(320, 320) // 86) * 127.5  # values that both normalise without rounding
+    images = (pixels(320, 320) // 86) * 127.5  # values that both normalize without rounding
     scores = model.postprocess.scores(model(images).class_logits)
     assert scores.min() < 0.05 and scores.max() > 0.9 and len(scores.unique()) > 10_000
     ours = model.predict(images).unpad()

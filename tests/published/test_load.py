@@ -1,4 +1,7 @@
-"""Weights by name, file and run folder, served from a local folder where they are torchvision's."""
+"""Covers published/catalog.py, published/mismatch.py.
+
+Weights by name, file and run folder, served from a local folder where they are torchvision's.
+"""
 
 from __future__ import annotations
 
@@ -96,7 +99,7 @@ def test_coco_from_end_to_end(
         model = pocketvision.load("ssdlite_v3_large_coco", weights="coco")
     cached = tmp_path / "cache/hub/checkpoints" / file
     assert f"{cached}: matched" in caplog.text and [p.name for p in cached.parent.iterdir()] == [file]
-    images = torch.randint(0, 3, (2, 3, 320, 320)) * 127.5  # values that both normalise without rounding
+    images = torch.randint(0, 3, (2, 3, 320, 320)) * 127.5  # values that both normalize without rounding
     for mine, expected in zip(
         model.predict(images).unpad(), published_ssdlite(list(images / 255)), strict=True
     ):
@@ -174,7 +177,7 @@ def test_a_classifiers_file(tmp_path: Path, as_trained: Randomize) -> None:
     with torch.no_grad():
         torch.testing.assert_close(whole.head(whole.backbone(images)), theirs(images), rtol=1e-4, atol=1e-4)
     report = load_weights(classifier_v2_imagenet.model(("x", "y"), weights=None), path).report
-    assert "1 class head re-initialised (7 -> 2 classes)" in str(report)
+    assert "1 class head re-initialized (7 -> 2 classes)" in str(report)
 
     detector = ssdlite_v2_coco.model(("x",), weights=None).eval()
     load_weights(detector, path)

@@ -1,4 +1,7 @@
-"""The parity report says how far a converted model is from its file, and sees it when it is far."""
+"""Covers published/tensorflow/run_graph.py.
+
+The parity report says how far a converted model is from its file, and sees it when it is far.
+"""
 
 from __future__ import annotations
 

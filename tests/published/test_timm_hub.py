@@ -51,7 +51,7 @@ def classifier(**options: Any) -> Any:
 @torch.no_grad()
 @pytest.mark.parametrize("name", [NATIVE, TENSORFLOW])
 def test_a_classifier_computes_what_timms_does(name: str, hub: Any, served: Any) -> None:
-    """Another epsilon, padding and normalisation than the config's included."""
+    """Another epsilon, padding and normalization than the config's included."""
     theirs = hub(name)
     inputs = {"padding": "same", "mean": (0.5,) * 3, "std": (0.5,) * 3} if name == TENSORFLOW else {}
     model = classifier(**inputs)

@@ -1,4 +1,7 @@
-"""A weights file can build its own model; what it may name is what this package ships."""
+"""Covers models/input_facts.py.
+
+A weights file can build its own model; what it may name is what this package ships.
+"""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ NAMES = ("cat", "dog")
 
 
 def test_a_config_is_built_as_its_weights_were_trained(tmp_path: Path) -> None:
-    """Size, width, padding and normalisation come from the passport, classes from the caller."""
+    """Size, width, padding and normalization come from the passport, classes from the caller."""
     config = classifier_v3_small_imagenet.config
     build = partial(
         classifier_v3_small_imagenet.model,

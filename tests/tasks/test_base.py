@@ -1,9 +1,13 @@
-"""Learning rate, parameter groups and the match of loss and model."""
+"""Covers tasks/detection.py, tasks/freezing.py, tasks/learning_rates.py.
+
+Learning rate, parameter groups and the match of loss and model.
+"""
 
 from __future__ import annotations
 
 from functools import partial
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +22,7 @@ from pocketvision.losses import SSDLoss
 from pocketvision.models import Detector
 from pocketvision.tasks import DetectionTask
 from pocketvision.tasks.learning_rates import lr_factor
+from pocketvision.tasks.lightning_data import LightningData
 
 
 def detector(**options: Any) -> Detector:
@@ -105,6 +110,20 @@ def test_a_backbone_without_extra_blocks_has_its_own_rate_too() -> None:
 def test_loss_and_model_must_agree_about_scores() -> None:
     with pytest.raises(ValueError, match="softmax"):
         task(detector(score_function="sigmoid"))
+
+
+def test_the_rate_grows_with_the_whole_batch() -> None:
+    """Four images a part, three parts, two processes: 24 images, where 0.1 is stated for 8."""
+    training = task(detector(), backbone_lr_factor=0.5, warmup_steps=10)
+    training._trainer = SimpleNamespace(  # type: ignore[assignment]
+        datamodule=LightningData(SimpleNamespace(batch_size=4), 3),  # type: ignore[arg-type]
+        world_size=2, estimated_stepping_batches=200, gradient_clip_val=None, precision="32-true",
+    )  # fmt: skip
+    found = training.configure_optimizers()
+    rates = found["lr_scheduler"]["scheduler"].base_lrs
+    assert sorted(set(rates)) == pytest.approx([0.5 * 0.3, 0.3])
+    assert found["lr_scheduler"]["interval"] == "step"
+    assert sorted({group["lr"] for group in found["optimizer"].param_groups}) == pytest.approx([0.015, 0.03])
 
 
 def test_losses_of_a_batch_are_named_and_finite() -> None:

@@ -1,4 +1,7 @@
-"""Where the time goes is measured right, in whole trainings too."""
+"""Covers tasks/progress_bar.py, tasks/trainer.py.
+
+Where the time goes is measured right, in whole trainings too.
+"""
 
 from __future__ import annotations
 

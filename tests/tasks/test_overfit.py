@@ -1,4 +1,7 @@
-"""The self-test passes where all is well, and says where to look where something is broken."""
+"""Covers evaluation/upper_bound.py.
+
+The self-test passes where all is well, and says where to look where something is broken.
+"""
 
 from __future__ import annotations
 

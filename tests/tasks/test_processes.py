@@ -1,4 +1,7 @@
-"""Two processes train what one does with the joint batch; trainings survive kill -9."""
+"""Covers tasks/trainer.py.
+
+Two processes train what one does with the joint batch; trainings survive signals of all kinds.
+"""
 
 from __future__ import annotations
 
@@ -51,17 +54,26 @@ def test_two_processes_are_one_with_the_joint_batch(tmp_path: Path) -> None:
     train = [sys.executable, str(ROOT / "tools" / "train.py"), str(config), *OPTIONS]
     run([*train, "data.batch_size=4", "--run-dir", "one"], tmp_path)
     run([*train, "data.batch_size=2", "trainer.devices=2", "--run-dir", "two"], tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.py", "one", "two"]
+    parts = ["data.batch_size=1", "trainer.devices=2", "trainer.accumulate_grad_batches=2"]
+    run([*train, *parts, "--run-dir", "parts"], tmp_path)
+    made = {path.name for path in tmp_path.iterdir()} - {"__pycache__"}
+    assert made == {"config.py", "one", "parts", "two"}
     one, two = tmp_path / "one", tmp_path / "two"
     assert len(column(one, "train/loss")) == 8
     for name in ("train/loss", "train/class_loss", "train/box_loss", "lr"):
         assert column(two, name) == pytest.approx(column(one, name), rel=1e-4)
+        assert column(tmp_path / "parts", name) == pytest.approx(column(one, name), rel=1e-4)
     assert column(two, "val/AP") == pytest.approx(column(one, "val/AP"), abs=1e-3)
     assert json.loads((two / "metrics.json").read_text())["num_images"] == 5
 
 
-@pytest.mark.parametrize(("kills", "processes"), [(2, 1), (1, 2)])
-def test_a_killed_training_goes_on_bit_for_bit(kills: int, processes: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("processes", "signals", "target"), [(1, "KILL TERM", "group"), (2, "KILL TERM", "one")]
+)
+def test_a_disturbed_training_ends_and_goes_on_bit_for_bit(
+    processes: int, signals: str, target: str, tmp_path: Path
+) -> None:
+    """A short version of what benchmarks/kill.py measures; the run is moved before it goes on."""
     script = str(ROOT / "benchmarks" / "kill.py")
-    options = ["--kills", str(kills), "--processes", str(processes), "--seed", str(processes)]
-    run([sys.executable, script, *options, "--output", str(tmp_path / "kill")], tmp_path)
+    options = ["--kills", "1", "--processes", str(processes), "--targets", target, "--end-seconds", "60"]
+    run([sys.executable, script, *options, "--signals", *signals.split(), "--output", "kill"], tmp_path)

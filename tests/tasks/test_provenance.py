@@ -1,4 +1,7 @@
-"""What a weights file says of where it comes from, through import and training; all of it opens safely."""
+"""Covers published/provenance.py.
+
+What a weights file says of where it comes from, through import and training; all of it opens safely.
+"""
 
 from __future__ import annotations
 

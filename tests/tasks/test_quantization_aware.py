@@ -6,6 +6,7 @@ from copy import deepcopy
 from functools import partial
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 from torch.optim import SGD
@@ -30,6 +31,12 @@ def test_activations_on_256_levels() -> None:
     positive = x.abs() + 1
     assert round_to_uint8(positive).max() == positive.max(), "0 is a level, so that padding stays exact"
     assert (round_to_uint8(torch.zeros(1, 1, 2, 2)) == 0).all()
+
+
+def test_the_zero_point_is_rounded() -> None:
+    """From -1.6 in steps of 1: level 0 is at 2, and -2 and 253 can be had, -1 to 254 not."""
+    x = torch.tensor([-1.6, 253.4, 0.4, 254.0 - 0.6]).view(1, 1, 2, 2)
+    assert round_to_uint8(x).flatten().tolist() == pytest.approx([-2, 253, 0, 253])
 
 
 def test_weights_on_255_levels_for_every_channel() -> None:

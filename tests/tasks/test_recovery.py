@@ -1,4 +1,7 @@
-"""Trainings in which something breaks end as they should, and say what happened."""
+"""Covers tasks/fit.py, tasks/lightning_data.py.
+
+Trainings in which something breaks end as they should, and say what happened.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -105,7 +109,7 @@ def test_a_loss_that_never_is_finite_ends_with_a_sentence(tmp_path: Path) -> Non
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
 
 
-def test_out_of_memory_halves_the_batch(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_out_of_memory_splits_the_batches(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     experiment, calls = disturbed(lambda call, losses: None)
 
     def disturb(call: int, losses: dict[str, Tensor]) -> None:
@@ -115,24 +119,105 @@ def test_out_of_memory_halves_the_batch(tmp_path: Path, caplog: pytest.LogCaptur
     loss = replace(experiment.task.keywords["loss"], disturb=disturb)  # type: ignore[attr-defined]
     with caplog.at_level(logging.WARNING, "pocketvision"):
         train(replace(experiment, task=partial(experiment.task, loss=loss)), tmp_path / "run")
-    assert "half the batch" in caplog.text
-    assert calls == [2, 2, 2, 2, *[1] * 6]  # three steps of two images, then three of one and one
-    assert "data.batch_size=1" in Run.open(tmp_path / "run").record["overrides"]
+    assert "each batch in smaller parts" in caplog.text
+    # Three steps of two images, then three of one and one, which are counted before they are trained on.
+    assert calls == [2, 2, 2, 2, *[1] * 12]
+    overrides = Run.open(tmp_path / "run").record["overrides"]
+    assert {"data.batch_size=1", "trainer.accumulate_grad_batches=2"} <= set(overrides)
+    assert steps(tmp_path / "run") == list(range(6))
 
 
-def test_sigterm_writes_a_checkpoint_and_the_run_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_writes_a_checkpoint_and_the_run_goes_on(
+    number: signal.Signals, code: int, tmp_path: Path
+) -> None:
     def disturb(call: int, losses: dict[str, Tensor]) -> None:
         if call == 4:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), number)  # timeout sends it to the process and to its group
 
     experiment, _ = disturbed(disturb)
-    run = tmp_path / "run"
-    with pytest.raises(StoppedError, match="--resume") as stop:
+    run, handlers = tmp_path / "run", [signal.getsignal(x) for x in (signal.SIGTERM, signal.SIGINT)]
+    with pytest.raises(StoppedError, match=r"at step 4: .*--resume") as stop:
         train(replace(experiment, checkpoint_minutes=60.0), run)
-    assert stop.value.code == 143
-    assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 4
+    assert stop.value.code == code
+    assert [signal.getsignal(x) for x in (signal.SIGTERM, signal.SIGINT)] == handlers
+    checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 4
+    # The name under which version 0.1 kept the position, and still finds it.
+    assert checkpoint["ShapesDetectionDataModule"] == {"epoch": 0, "num_samples": 8}
     assert resume(run) is not None
     assert steps(run) == list(range(6))
+    with pytest.raises(InputError, match="finished"):
+        resume(run)
+
+
+def test_a_signal_to_the_whole_group_is_no_accident_of_a_worker(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Training went on with new workers."""
+
+    def disturb(call: int, losses: dict[str, Tensor]) -> None:
+        if call == 4:
+            for process in (*multiprocessing.active_children(), None):
+                os.kill(process.pid if process else os.getpid(), signal.SIGTERM)  # type: ignore[arg-type]
+
+    experiment, _ = disturbed(disturb)
+    experiment = replace(experiment, data=partial(experiment.data, num_workers=2, num_train=40))
+    run = tmp_path / "run"
+    with caplog.at_level(logging.WARNING, "pocketvision"), pytest.raises(StoppedError, match="at step 4"):
+        train(experiment, run)
+    assert "died" not in caplog.text
+    assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 4
+
+
+class Interrupt(L.Callback):
+    """Ctrl-C at a moment of the training."""
+
+    def __init__(self, moment: str) -> None:
+        setattr(self, moment, lambda *arguments, **options: os.kill(os.getpid(), signal.SIGINT))
+
+
+def test_a_stop_before_the_first_step_does_not_advise_to_resume(tmp_path: Path) -> None:
+    experiment, _ = disturbed(lambda call, losses: None)
+    experiment = replace(experiment, trainer={**experiment.trainer, "callbacks": [Interrupt("on_fit_start")]})
+    with pytest.raises(StoppedError, match="before the first step: nothing is kept") as stop:
+        train(experiment, tmp_path / "run")
+    assert "--resume" not in str(stop.value) and not (tmp_path / "run").exists()
+
+
+def test_a_stop_while_validating_goes_on_before_it(tmp_path: Path) -> None:
+    options = {"max_epochs": 1, "max_steps": -1, "limit_val_batches": 1.0, "check_val_every_n_epoch": 1}
+    experiment, _ = disturbed(lambda call, losses: None)
+    trainer = {**experiment.trainer, **options, "callbacks": [Interrupt("on_validation_batch_start")]}
+    run = tmp_path / "run"
+    words = [*SMALL, "trainer.max_steps=-1", "trainer.max_epochs=1", "trainer.limit_val_batches=1.0"]
+    with pytest.raises(StoppedError, match="at step 5: "):
+        fit(replace(experiment, trainer=trainer), run, [find_config("quickstart")], words)
+    assert resume(run) is not None
+    assert steps(run) == list(range(6))
+
+
+@pytest.mark.parametrize("moment", ["evaluate", "pictures"])
+def test_a_run_that_was_killed_in_its_report_is_completed(
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It said that it was finished, without pictures."""
+
+    def interrupted(*arguments: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    experiment, _ = disturbed(lambda call, losses: None)
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        where = "evaluation.evaluate.save_image" if moment == "pictures" else "tasks.fit.evaluate"
+        patch.setattr(f"pocketvision.{where}", interrupted)
+        with pytest.raises(StoppedError, match=r"at step 6: .*--resume"):
+            train(experiment, run)
+    assert (run / "metrics.json").is_file() == (moment == "pictures")
+    assert resume(run) is not None
+    assert (run / "predictions.png").is_file() and (run / "report.html").is_file()
     with pytest.raises(InputError, match="finished"):
         resume(run)
 

@@ -1,4 +1,4 @@
-"""BatchNorm layers become synchronised ones and come back as they were."""
+"""BatchNorm layers become synchronized ones and come back as they were."""
 
 from __future__ import annotations
 

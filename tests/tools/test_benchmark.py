@@ -1,4 +1,8 @@
-"""The command ``benchmark``: what is measured, written and picked."""
+"""Covers deploy/benchmark/latency.py, deploy/benchmark/peak_memory.py, deploy/benchmark/sizes.py,
+deploy/benchmark/summary.py.
+
+The command ``benchmark``: what is measured, written and picked.
+"""
 
 from __future__ import annotations
 

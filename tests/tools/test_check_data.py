@@ -1,4 +1,7 @@
-"""The check-data command: reports, exit codes, configs, bad input; and that its cleaned copy trains."""
+"""Covers runs/data_plan.py.
+
+The check-data command: reports, exit codes, configs, bad input; and that its cleaned copy trains.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +42,9 @@ def test_reports_exit_code_and_a_cleaned_copy_that_trains(
     assert check_data([str(broken), "--output", str(output), "--fix", str(fixed)]) == 1
     said = capsys.readouterr()
     assert "Box has swapped corners: 1 (--fix: sorted)" in said.out and "annotation 99" in said.out
-    assert said.err.splitlines()[-1].startswith(f"error: {broken} has 3 errors")
+    assert said.err.splitlines()[-1].startswith(f"error: {broken} has 2 errors")
     report = json.loads((output / "report.json").read_text())
-    assert report["num_errors"] == 3 and {"image_truncated", "box_swapped", "class_unknown"} <= set(
+    assert report["num_errors"] == 2 and {"image_truncated", "box_swapped", "class_unknown"} <= set(
         report["kinds"]
     )
     row = next(row for row in report["findings"] if row["kind"] == "box_swapped")
@@ -66,7 +69,7 @@ def test_reports_exit_code_and_a_cleaned_copy_that_trains(
 def test_the_page_needs_nothing_else(broken: Path, tmp_path: Path) -> None:
     check_data([str(broken), "--json", str(tmp_path / "a.json"), "--html", str(tmp_path / "a.html")])
     page = (tmp_path / "a.html").read_text()
-    assert (tmp_path / "a.json").is_file() and not Path("runs", "check", broken.name).exists()
+    assert (tmp_path / "a.json").is_file() and not Path("out", "check", broken.name).exists()
     assert not re.search(r"https?://|<script|<link", page)
     assert "broken &lt;&amp;&gt; set" in page and "<&>" not in page
     pictures = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page)

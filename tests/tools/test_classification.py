@@ -1,4 +1,7 @@
-"""A classifier from a folder of pictures to its score, through the commands."""
+"""Covers evaluation/classification_evaluator.py, tasks/classification.py.
+
+A classifier from a folder of pictures to its score, through the commands.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ SMALL = ["data.num_workers=0", "model.image_size=(64,64)", "model.width_mult=0.3
 
 
 def draw(index: int, rng: np.random.Generator) -> np.ndarray:
-    """A noisy grey picture with a shape of the class in its colour, at any place."""
+    """A noisy gray picture with a shape of the class in its color, at any place."""
     image = np.full((72, 88, 3), rng.integers(90, 160), np.uint8)
     x, y = (int(v) for v in rng.integers(26, (62, 46)))
     radius, color = int(rng.integers(16, 24)), COLORS[index][::-1]

@@ -1,4 +1,7 @@
-"""The eval command: from a run folder alone, the numbers of its own files, and bad input."""
+"""Covers evaluation/evaluate_run.py, evaluation/originals.py.
+
+The eval command: from a run folder alone, the numbers of its own files, and bad input.
+"""
 
 from __future__ import annotations
 

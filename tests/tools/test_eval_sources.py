@@ -1,4 +1,7 @@
-"""What eval takes besides a run: exported models, and other ways to predict masks."""
+"""Covers deploy/runtimes/exported_models.py, evaluation/multi_scale.py.
+
+What eval takes besides a run: exported models, and other ways to predict masks.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,12 @@
-"""``export --int8``: where the images come from, the limit, and bad input."""
+"""Covers deploy/export/calibration_images.py, evaluation/run_data.py.
+
+``export --int8``: where the images come from, the limit, and bad input.
+"""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +15,9 @@ import pytest
 import torch
 
 from pocketvision.core.resize import Resize
+from pocketvision.datasets import CocoDataModule
+from pocketvision.datasets.even_choice import spread
 from pocketvision.datasets.images.read import read_image
-from pocketvision.datasets.sampling import spread
 from pocketvision.deploy.export.calibration_images import read_calibration_images
 from pocketvision.deploy.runtimes.opening import open_runtime
 from pocketvision.evaluation.run_data import RunData
@@ -44,6 +49,7 @@ def test_a_run_brings_its_own_images_and_score(
     assert artifact.quantization is not None and artifact.quantization.num_images == num_images
     report = json.loads(output.with_suffix(".sensitivity.json").read_text())
     assert "backbone.stem" in report["errors"] and report["float_blocks"] == []
+    assert set(report["scores"]) == {"float32", "int8"}
 
 
 def test_a_folder_of_images(run: Path, tiny: Tiny, tmp_path: Path) -> None:
@@ -64,6 +70,48 @@ def test_calibration_sees_what_training_sees(run: Path) -> None:
     np.testing.assert_array_equal(images.permute(0, 2, 3, 1).numpy(), np.stack(expected))
 
 
+def test_images_with_objects_come_first(run: Path, tiny: Tiny) -> None:
+    data = RunData(run, load_model(run))
+    boxes = CocoDataModule(tiny("coco"), num_workers=0)
+    boxes.connect(boxes.class_names(), Resize((32, 48)))
+    records = boxes.records("train")
+    data.data = boxes
+    with_boxes = np.flatnonzero(np.diff(records.offsets) > 0).tolist()
+    assert 0 < len(with_boxes) < len(records)
+    images = data.calibration_images(len(with_boxes))
+    expected = torch.stack([boxes.dataset("train", train=False)[i][0] for i in with_boxes])
+    assert torch.equal(images, expected)
+    assert len(data.calibration_images(1000)) == len(records)
+
+
+def test_missing_data_are_noticed_before_anything_is_measured(
+    run: Path, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measured(*arguments: object) -> None:
+        raise AssertionError("it was measured")
+
+    monkeypatch.setattr("pocketvision.deploy.export.to_int8.export_int8", measured)
+    moved = tmp_path / "run"
+    shutil.copytree(run, moved)
+    record = json.loads((moved / "run.json").read_text())
+    record["overrides"] = [w for w in record["overrides"] if not w.startswith("data.root")] + [
+        "data.root=/no/data"
+    ]
+    (moved / "run.json").write_text(json.dumps(record))
+    command = [
+        str(moved),
+        "--format",
+        "onnx",
+        "--int8",
+        "--max-drop",
+        "0.1",
+        "--output",
+        str(tmp_path / "m.onnx"),
+    ]
+    assert main([*command, "--calibration", str(tiny("coco"))]) == 1
+    assert "/no/data" in capsys.readouterr().err.strip().splitlines()[-1]
+
+
 @pytest.mark.parametrize("count", [1, 3, 7, 8])
 def test_a_folder_is_seen_from_its_beginning_to_its_end(tiny: Tiny, count: int) -> None:
     folder, resize = tiny("coco") / "train", Resize((32, 48))
@@ -72,11 +120,6 @@ def test_a_folder_is_seen_from_its_beginning_to_its_end(tiny: Tiny, count: int) 
     chosen = [paths[i] for i in spread(len(paths), count)]
     expected = np.stack([resize.apply(read_image(str(path))) for path in chosen])
     np.testing.assert_array_equal(images.permute(0, 2, 3, 1).numpy(), expected)
-
-
-def test_spread() -> None:
-    assert spread(10, 5) == [0, 2, 4, 6, 8]
-    assert spread(3, 5) == [0, 1, 2]
 
 
 @pytest.mark.parametrize(

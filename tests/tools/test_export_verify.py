@@ -1,4 +1,7 @@
-"""``export --verify``: a certificate beside the file, and the exit code."""
+"""Covers deploy/certificate/measured.py, tools/export.py.
+
+``export --verify``: a certificate beside the file, and the exit code.
+"""
 
 from __future__ import annotations
 

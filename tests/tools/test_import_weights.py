@@ -1,4 +1,7 @@
-"""import-weights: a published file becomes ours, with a passport, and nothing is overwritten."""
+"""Covers runs/importing.py.
+
+import-weights: a published file becomes ours, with a passport, and nothing is overwritten.
+"""
 
 from __future__ import annotations
 
@@ -95,7 +98,7 @@ def test_bad_input(
 def test_eval_builds_the_model_as_it_was_imported(
     tmp_path: Path, tiny: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Padding, normalisation and size come from the passport; an override that contradicts it is refused."""
+    """Padding, normalization and size come from the passport; an override that contradicts it is refused."""
     root = tiny("image_folder")
     model = pocketvision.load(CONFIG, class_names=sorted(p.name for p in (root / "val").iterdir()))
     torch.save(model.state_dict(), tmp_path / "w.pth")

@@ -1,4 +1,7 @@
-"""The command ``predict`` and ``pocketvision.Predictor``: from a model and pictures to files."""
+"""Covers deploy/predict/pipeline.py, deploy/predict/prediction.py.
+
+The command ``predict`` and ``pocketvision.Predictor``: from a model and pictures to files.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,6 @@ from pocketvision.configs.quickstart import config, model
 from pocketvision.core.weights import save_weights
 from pocketvision.datasets import read_image
 from pocketvision.deploy.predict.frames import SourceFrame
-from pocketvision.deploy.predict.pipeline import Progress
 from pocketvision.deploy.predict.video import VideoFile
 from pocketvision.runs.passport import make_passport
 from pocketvision.tools.predict import main
@@ -181,15 +183,3 @@ def test_a_format_that_does_not_fit_the_task(
     assert main([str(weights), str(media / "a.png"), "--output", str(output), "--format", "masks"]) == 1
     assert "error: masks can't hold what a model for detection says" in capsys.readouterr().err
     assert not output.exists()
-
-
-def test_progress_says_rate_and_time_left(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = Progress(40)
-    progress.start = progress.last = progress.start - 20
-    progress.show(10)
-    progress.show(11)
-    assert capsys.readouterr().err == "predict: 10/40 images, 0.5/s, 1:00 left\n"
-    endless = Progress(None)
-    endless.start = endless.last = endless.start - 20
-    endless.show(10)
-    assert capsys.readouterr().err == "predict: 10 images, 0.5/s\n"

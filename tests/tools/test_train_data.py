@@ -1,4 +1,7 @@
-"""``train --data``, ``--minutes``, ``--overfit`` and ``show-data`` from the command line, on tiny data."""
+"""Covers doctor/data_sheet.py, tasks/own/timing.py, tools/show_data.py.
+
+``train --data``, ``--minutes``, ``--overfit`` and ``show-data`` from the command line, on tiny data.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,7 @@ def test_minutes_are_measured(tiny: Tiny, tmp_path: Path, capsys: pytest.Capture
     command = [*SMALL, "--data", str(tiny("image_folder")), "--minutes", "1", "trainer.max_steps=1"]
     assert train([*command, "--run-dir", str(run)]) == 0
     said = capsys.readouterr().out
-    assert "a step takes" in said and "scoring takes" in said
+    assert "a step takes" in said and "scoring takes" in said and "training ends in time" in said
     (config,) = (run / "config").iterdir()
     found = re.search(r'"max_steps": (\d+)', config.read_text())
     assert found is not None and 1 <= int(found[1]) <= 600, "the whole recipe has 300 epochs of 2 steps"

@@ -1,3 +1,5 @@
+"""Covers datasets/augment/flips_and_colors.py."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -12,10 +12,12 @@ from pocketvision.datasets import CocoDataModule, DetectionAugmentation, Detecti
 from pocketvision.datasets.augment.mixing import (
     Annotated,
     MixedSample,
+    _free_place,
     _tile_window,
     copy_paste,
     mixup,
     mosaic,
+    view,
 )
 from pocketvision.datasets.images.picture import Pixels
 
@@ -40,6 +42,23 @@ def assert_boxes_are_filled(image: np.ndarray, boxes: np.ndarray, labels: np.nda
         )
 
 
+@pytest.mark.parametrize("mode", ["stretch", "letterbox"])
+def test_boxes_cut_by_a_fractional_window_reach_as_far_as_what_is_shown(mode: str) -> None:
+    """Windows of a few pixels, enlarged twenty times: half a source pixel is ten pixels of the view."""
+    resize, rng = Resize((96, 120), mode=mode, interpolation="nearest"), np.random.default_rng(0)  # type: ignore[arg-type]
+    num_cut = 0
+    for _ in range(60):
+        left, top = rng.uniform(46, 50), rng.uniform(46, 50)
+        window = left, top, left + rng.uniform(4, 9), top + rng.uniform(4, 9)
+        image, boxes, _ = view(scene(250), window, resize, GREEN)
+        for box in boxes:
+            rows, columns = np.nonzero(image[..., 0] > 127)
+            shown = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+            np.testing.assert_allclose(box, shown, atol=0.51)
+            num_cut += 1
+    assert num_cut == 60
+
+
 def test_boxes_of_a_mosaic_are_on_their_objects() -> None:
     levels = (100, 150, 200, 250)
     seen, filled = set(), 0
@@ -49,11 +68,41 @@ def test_boxes_of_a_mosaic_are_on_their_objects() -> None:
         assert image.shape == (96, 120, 3) and boxes.dtype == np.float32
         assert (boxes >= 0).all() and (boxes <= (120, 96, 120, 96)).all()
         assert_boxes_are_filled(image, boxes, labels)
-        total = (image[..., 0] > 60).sum()  # objects whose centre is outside their quarter have no box
+        total = (image[..., 0] > 60).sum()  # objects whose center is outside their quarter have no box
         assert total >= 0.7 * ((boxes[:, 2:] - boxes[:, :2]).prod(axis=1)).sum()
         seen |= set(labels.tolist())
         filled += (image == GREEN).all(axis=2).any()
     assert seen == {2, 3, 4, 5} and filled > 0
+
+
+def test_images_smaller_than_their_quarters_meet_in_the_middle() -> None:
+    """What is filled up lies at the outside: around the point where four images meet there is no green."""
+    resize = Resize((96, 120))
+    rng = np.random.default_rng(0)
+    filled = np.zeros(4)
+    for _ in range(60):
+        image, _, _ = mosaic([scene(level) for level in (100, 150, 200, 250)], resize, GREEN, rng)
+        green = (image == GREEN).all(axis=2)
+        # Centers lie between .3 and .7, and images have half their size at least.
+        inner = green[22:74, 28:92]
+        assert not inner.any()
+        filled += [green[:2].any(), green[-2:].any(), green[:, :2].any(), green[:, -2:].any()]
+    assert (filled > 5).all()
+
+
+def test_boxes_far_from_a_place_do_not_count_as_hidden() -> None:
+    """Apart in both directions, the product of the two distances is no area."""
+    boxes = np.array([[0, 0, 10, 10]], dtype=np.float32)
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        place = _free_place(boxes + 200, (20, 20), (100, 100), rng)
+        assert place is not None
+        expected = np.random.default_rng(seed)
+        top, left = (int(expected.integers(81)) for _ in range(2))
+        assert place == (left, top, left + 20, top + 20), "the first place is free"
+    crowded = np.array([[0, 0, 100, 100]], dtype=np.float32)
+    assert _free_place(crowded, (60, 60), (100, 100), np.random.default_rng(0)) is None
+    assert _free_place(crowded, (54, 54), (100, 100), np.random.default_rng(0)) is not None
 
 
 @pytest.mark.parametrize("mode", ["stretch", "letterbox"])
@@ -106,7 +155,7 @@ def module(root: Path, **options: Any) -> CocoDataModule:
 def test_mixing_ends_before_the_training_does(coco: Callable[..., Path]) -> None:
     root = coco()
     plain, mixed = module(root), module(root, mosaic=1.0, mixup=0.5, copy_paste=0.5, close_epochs=2)
-    one, two = plain.train_dataloader(5).dataset, mixed.train_dataloader(5).dataset
+    one, two = (x.train_dataloader(max_epochs=5).dataset for x in (plain, mixed))
     same = [all((one[epoch, i][0] == two[epoch, i][0]).all() for i in range(4)) for epoch in range(5)]
     assert same == [False, False, False, True, True]
     image, target = two[0, 3]
@@ -126,3 +175,25 @@ def test_background_images_can_be_mixed(coco: Callable[..., Path], option: str) 
     dataset = module(root, **{option: 1.0}).train_dataloader().dataset
     image, target = dataset[0, 0]
     assert image.shape == (3, 64, 64) and target.boxes.shape == (0, 4) and target.labels.shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("limits", "close_from"),
+    [
+        ({"max_epochs": 30}, 20),
+        ({"max_epochs": 12}, 6),
+        ({"max_epochs": 1}, 1),
+        ({"max_steps": 30}, 20),
+        ({"max_steps": 24, "max_epochs": -1}, 14),
+        ({"max_steps": 7, "max_epochs": 30}, 4),
+        ({"max_steps": -1, "max_epochs": None}, None),
+    ],
+)
+def test_mixing_is_used_in_short_runs_and_ends_in_those_limited_by_steps(
+    coco: Callable[..., Path], limits: dict[str, Any], close_from: int | None
+) -> None:
+    """Four images are an epoch of one step; a run never closes more than half of its epochs."""
+    data = module(coco(), mosaic=1.0)
+    assert data.train_dataloader(**limits).dataset.close_from == close_from
+    data.batch_size = 2
+    assert data.train_dataloader(2, **limits).dataset.close_from == close_from

@@ -1,3 +1,6 @@
+"""Covers datasets/coco/json_file.py, datasets/coco/rows.py, datasets/readers/assemble.py,
+datasets/records/stored.py."""
+
 from __future__ import annotations
 
 import json
@@ -12,10 +15,10 @@ import pytest
 
 from pocketvision.core.errors import InputError
 from pocketvision.datasets import CocoDataModule, DetectionRecords, read_coco
-from pocketvision.datasets.readers import coco_index
-from pocketvision.datasets.readers.assemble import BoxArrays
+from pocketvision.datasets.coco import index as coco_index
 from pocketvision.datasets.coco.json_file import load_coco
 from pocketvision.datasets.coco.rows import RowTables, _all_at_once, _OneByOne
+from pocketvision.datasets.readers.assemble import BoxArrays
 from pocketvision.datasets.records.mapped import MappedArray, StringTable
 from pocketvision.datasets.records.notes import Notes
 from pocketvision.datasets.records.stored import is_large
@@ -92,7 +95,7 @@ def test_images_must_still_be_there(coco: Coco, indexed: Path) -> None:
     root = coco()
     read_coco(root, "train")
     (root / "train" / "1.jpg").unlink()
-    with pytest.raises(InputError, match=r"names 1\.jpg \(image id 10\), which is not in"):
+    with pytest.raises(InputError, match=r"\(image id 10\) names 1\.jpg, which is n"):
         read_coco(root, "train")
 
 
@@ -117,7 +120,7 @@ def test_workers_get_the_place_of_the_data(coco: Coco, indexed: Path) -> None:
     data = CocoDataModule(root, num_workers=1)
     data.connect(("dog", "cat", "owl"), None)  # type: ignore[arg-type]
     unchanged = data.records("train")
-    assert unchanged.labels is data._read_once("train").labels
+    assert unchanged.labels is data._read["train"].labels
     data.connect(("owl", "dog"), None)  # type: ignore[arg-type]
     for records in (unchanged, data.records("train")):
         pickled = pickle.dumps(records)

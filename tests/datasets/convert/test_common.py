@@ -1,4 +1,8 @@
-"""Detection data sets from format to format: nothing changes, and what must get lost is said."""
+"""Covers datasets/convert/between_formats.py, datasets/convert/write_coco.py, datasets/convert/write_csv.py,
+datasets/convert/write_voc.py, datasets/convert/write_yolo.py.
+
+Detection data sets from format to format: nothing changes, and what must get lost is said.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Polygons and run lengths: drawn as pycocotools draws them, checked before it sees them."""
+"""Covers datasets/coco/run_lengths.py, datasets/masks/cache.py.
+
+Polygons and run lengths: drawn as pycocotools draws them, checked before it sees them.
+"""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Covers datasets/readers/csv_tables.py."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,4 +1,6 @@
-"""What lies in a folder: found, or said in one sentence."""
+"""Covers datasets/formats/nearest.py.
+
+What lies in a folder: found, or said in one sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Colour tables, lists and wide masks; the plain layouts are in test_segmentation.py."""
+"""Covers datasets/masks/colors.py, datasets/masks/values.py.
+
+Color tables, lists and wide masks; the plain layouts are in test_segmentation.py.
+"""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Covers datasets/readers/voc_layouts.py."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -24,7 +24,7 @@ VALUES = np.resize(np.array([0, 1, 15, 20, 255], dtype=np.uint8), (40, 60))
 
 
 def voc_palette() -> list[int]:
-    """The colours of the devkit (VOClabelcolormap): bits 0, 1, 2 of the index go to R, G, B from the top."""
+    """The colors of the devkit (VOClabelcolormap): bits 0, 1, 2 of the index go to R, G, B from the top."""
     colors = []
     for index in range(256):
         for channel in range(3):

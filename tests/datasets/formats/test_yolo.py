@@ -1,3 +1,5 @@
+"""Covers datasets/readers/yolo_layouts.py."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -106,7 +108,7 @@ def test_folders_without_yaml(yolo: Path, write_image: Callable[..., None]) -> N
 def test_missing_files(yolo: Path) -> None:
     (yolo / "list.txt").write_text("images/train/a.jpg\nimages/train/gone.jpg\n")
     (yolo / "data.yaml").write_text("train: list.txt\nnames: [a, b, c]\n")
-    with pytest.raises(InputError, match=r"list\.txt, image 2: there is no .*gone\.jpg"):
+    with pytest.raises(InputError, match=r"list\.txt, image 2 names .*gone\.jpg, which is nowhere below"):
         read_yolo(yolo, "train")
     (yolo / "data.yaml").write_text("train: images/train\nnames: [a, b, c]\n")
     for file in (yolo / "labels").rglob("*.txt"):

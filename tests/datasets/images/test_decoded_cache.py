@@ -1,3 +1,5 @@
+"""Covers datasets/images/cache_folder.py, datasets/images/cache_setup.py."""
+
 from __future__ import annotations
 
 import multiprocessing

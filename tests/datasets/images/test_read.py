@@ -1,10 +1,14 @@
+"""Covers datasets/images/colors.py, datasets/images/header.py."""
+
 from __future__ import annotations
 
 import re
+import time
 import tracemalloc
 import warnings
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -61,6 +65,40 @@ def test_a_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
             read(str(tmp_path / "bomb.png"))
     assert tracemalloc.get_traced_memory()[1] < 8 << 20
     tracemalloc.stop()
+
+
+def test_a_chunk_that_states_gigabytes_takes_none(tmp_path: Path) -> None:
+    """OpenCV took 12 s and 4 GB for it."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (30, 20)).save(tmp_path / "a.png", exif=exif)
+    data = bytearray((tmp_path / "a.png").read_bytes())
+    data[data.index(b"eXIf") - 4] = 0x70
+    (tmp_path / "a.png").write_bytes(data)
+    start = time.perf_counter()
+    with pytest.raises(InputError, match=r"a\.png is truncated or broken"):
+        read_image(str(tmp_path / "a.png"))
+    assert time.perf_counter() - start < 2
+
+
+def test_damaged_pictures_are_sentences(tmp_path: Path) -> None:
+    """A few of the mutations of which 5,000 were tried: nothing but InputError."""
+    rng, exif = np.random.default_rng(0), Image.Exif()
+    exif[0x0112] = 6
+    picture = Image.fromarray(rng.integers(0, 256, (16, 24, 3), dtype=np.uint8))
+    for suffix in ("jpg", "png", "webp", "tif", "gif", "bmp", "ppm", "jp2", "avif"):
+        path = tmp_path / f"a.{suffix}"
+        picture.save(path, **({} if suffix in ("gif", "bmp", "ppm", "jp2") else {"exif": exif}))
+        whole = path.read_bytes()
+        for _ in range(25):
+            data = bytearray(whole[: rng.integers(len(whole) // 2, len(whole) + 1)])
+            for place in rng.integers(0, len(data), rng.integers(0, 6)):
+                data[place] = rng.integers(256)
+            path.write_bytes(data)
+            for read in (read_image, read_mask, read_size):
+                with warnings.catch_warnings(), suppress(InputError):
+                    warnings.simplefilter("ignore")  # Pillow's, about odd files that it reads
+                    read(str(path))
 
 
 def test_a_large_photo_is_read(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+"""Covers datasets/images/picture.py."""
+
 from __future__ import annotations
 
 import json

@@ -61,6 +61,22 @@ def test_damage_is_noticed(file: Path, change: str) -> None:
         load_arrays(file)
 
 
+def test_every_changed_byte_of_the_header_is_noticed(tmp_path: Path) -> None:
+    """Two class names that had changed places went unnoticed."""
+    file = tmp_path / "a.arrays"
+    save_arrays(file, {"labels": np.arange(3)}, {"class_names": ["cat", "dog"]})
+    content = file.read_bytes()
+    end = content.index(b"}}") + 2
+    assert content[end - 40 : end].count(b'"cat", "dog"') == 1
+    swapped = content.replace(b'"cat", "dog"', b'"dog", "cat"')
+    changed = [content[:i] + bytes([content[i] ^ 1]) + content[i + 1 :] for i in range(end)]
+    for i, other in enumerate((swapped, *changed)):
+        path = tmp_path / f"{i}.arrays"
+        path.write_bytes(other)
+        with pytest.raises(ValueError, match=r"damaged|version"):
+            load_arrays(path)
+
+
 def test_strings_are_a_sequence(file: Path) -> None:
     table = StringTable.of(STRINGS)
     assert list(table) == STRINGS == table[:] and table == STRINGS

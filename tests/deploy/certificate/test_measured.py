@@ -1,4 +1,9 @@
-"""Certificates: a good file passes, and in a damaged one the right stage is named."""
+"""Covers deploy/certificate/agreement.py, deploy/certificate/device_costs.py,
+deploy/certificate/document.py, deploy/certificate/inner_graphs.py, deploy/certificate/side_by_side.py,
+deploy/certificate/stages.py, deploy/certificate/verdict.py.
+
+Certificates: a good file passes, and in a damaged one the right stage is named.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +23,7 @@ from pocketvision.core.structures import Detections
 from pocketvision.deploy.certificate.agreement import LOOSE, STRICT, make_agreement, matched
 from pocketvision.deploy.certificate.device_costs import measure
 from pocketvision.deploy.certificate.document import write_certificate_page
-from pocketvision.deploy.certificate.images import ImageSet, choose_evenly
+from pocketvision.deploy.certificate.images import ImageSet
 from pocketvision.deploy.certificate.measured import Certificate, to_dict, write_certificate
 from pocketvision.deploy.certificate.side_by_side import ExportComparison, compare
 from pocketvision.deploy.certificate.stages import StageDifference
@@ -82,14 +87,14 @@ def failed(comparison: ExportComparison) -> list[str]:
 @pytest.mark.parametrize(
     ("task", "format", "options", "visible"),
     [
-        ("detection", "onnx", {"nms": True}, "normalise backbone head decode"),
-        ("detection", "onnx", {}, "normalise backbone head decode"),
-        ("detection", "openvino", {"nms": True}, "normalise backbone head decode"),
+        ("detection", "onnx", {"nms": True}, "normalize backbone head decode"),
+        ("detection", "onnx", {}, "normalize backbone head decode"),
+        ("detection", "openvino", {"nms": True}, "normalize backbone head decode"),
         ("detection", "pt2", {}, "head decode"),
-        ("segmentation", "onnx", {"label_map": True}, "normalise backbone head"),
-        ("segmentation", "openvino", {"label_map": True}, "normalise backbone head"),
-        ("segmentation", "onnx", {"input_type": "float", "batch": 2}, "normalise backbone head"),
-        ("classification", "onnx", {}, "normalise backbone head scores"),
+        ("segmentation", "onnx", {"label_map": True}, "normalize backbone head"),
+        ("segmentation", "openvino", {"label_map": True}, "normalize backbone head"),
+        ("segmentation", "onnx", {"input_type": "float", "batch": 2}, "normalize backbone head"),
+        ("classification", "onnx", {}, "normalize backbone head scores"),
     ],
 )
 def test_a_good_file_says_what_torch_says(
@@ -110,7 +115,7 @@ def test_a_good_file_says_what_torch_says(
     assert first_divergence(comparison) is None and failed(comparison) == []
     assert all(seen == there for seen, there in comparison.num_tensors.values())
     assert min(comparison.agreement.shares().values()) >= 0.995
-    hidden = {"normalise", "backbone"} - {*visible.split()}
+    hidden = {"normalize", "backbone"} - {*visible.split()}
     assert all(stages[name].note == "not visible in this format" for name in hidden)
 
 
@@ -118,7 +123,7 @@ def test_a_good_file_says_what_torch_says(
     ("change", "stage"),
     [
         (other_resize, "resize"),
-        (scaled("normalize.mean", 1.1), "normalise"),
+        (scaled("normalize.mean", 1.1), "normalize"),
         (scaled("backbone.blocks.0.project.conv.weight", 1.1), "backbone"),
         (scaled("head.class_blocks.1.1.weight", 1.1), "head"),
         (scaled("nms_anchor_half", 1.2), "decode"),
@@ -143,7 +148,7 @@ def test_the_damaged_stage_of_a_segmenter_is_named(
     models: Models, exported: Exported, images: ImageSet, tmp_path: Path
 ) -> None:
     good = exported("segmentation", "onnx", label_map=True)
-    for name, stage in (("normalize.std", "normalise"), ("head.high_logits", "head")):
+    for name, stage in (("normalize.std", "normalize"), ("head.high_logits", "head")):
         path = damaged(good, tmp_path / f"{stage}.onnx", scaled(name, 1.3))
         comparison = compare(models["segmentation"], path, images)
         assert first_divergence(comparison) == stage
@@ -166,7 +171,7 @@ def test_int8_is_judged_by_the_truth(models: Models, exported: Exported, images:
     comparison.artifact = replace(comparison.artifact, quantization=Quantization(8))
     comparison.differences["head"].max_abs = 5.0
     stages = judge_stages(comparison, "int8")
-    assert {stage.name for stage in stages if stage.is_within is not None} == {"resize", "normalise"}
+    assert {stage.name for stage in stages if stage.is_within is not None} == {"resize", "normalize"}
     assert all(check.passed for check in judge(comparison, stages, "int8"))
     for fall, passes in ((0.009, True), (0.011, False), (-0.2, True)):
         comparison.torch_score, comparison.artifact_score = 0.5, 0.5 - fall
@@ -228,9 +233,3 @@ def test_differences_see_what_is_not_a_number() -> None:
     other = StageDifference()
     other.add(torch.zeros(2), torch.zeros(3))
     assert other.max_abs == float("inf") and other.relative == float("inf")
-
-
-def test_images_are_chosen_evenly() -> None:
-    assert choose_evenly(3, 64) == [0, 1, 2]
-    chosen = choose_evenly(1000, 10)
-    assert chosen == choose_evenly(1000, 10) and [index // 100 for index in chosen] == list(range(10))

@@ -78,6 +78,23 @@ def test_it_says_nearly_the_same(quantizers: dict[str, OnnxQuantizer], images: T
     assert relative_error(everything, expected) < 0.5 * change
 
 
+def test_empty_images_do_not_narrow_the_ranges(exported: Exported, images: Tensor) -> None:
+    """What few images show is not cut off because most show nothing."""
+    model = onnx.load(exported("detection", "onnx"))
+    mostly_empty = torch.cat(
+        [images, torch.full((9 * len(images), *images.shape[1:]), 90, dtype=torch.uint8)]
+    )
+    alone, mixed = (OnnxQuantizer(model, some) for some in (images, mostly_empty))
+    for name, found in alone.ranges.items():
+        (low, high), (least, most) = found.range_value, mixed.ranges[name].range_value
+        assert least <= low and most >= high, name
+    expected = run_onnx(model, images)
+    errors = [
+        relative_error(run_onnx(quantizer.quantized(()), images), expected) for quantizer in (alone, mixed)
+    ]
+    assert errors[1] < 1.3 * errors[0]
+
+
 def test_block_errors_are_those_of_each_block_alone(
     quantizers: dict[str, OnnxQuantizer], images: Tensor
 ) -> None:

@@ -1,4 +1,8 @@
-"""What exported files hold, and the sentences for what can't be exported or opened."""
+"""Covers deploy/export/to_onnx.py, deploy/export/to_openvino.py, deploy/export/to_pt2.py,
+deploy/export/trace.py, deploy/formats.py.
+
+What exported files hold, and the sentences for what can't be exported or opened.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ import onnx
 import openvino
 import pytest
 import torch
+import torch.nn.functional as F
 from onnx import TensorProto, helper
 from torch import Tensor, nn
 
@@ -58,7 +63,7 @@ def test_onnx_holds_weights_and_metadata_and_little_else(
 
 
 def test_padding_is_zero_after_the_mean(models: dict[str, VisionModel], exported: Exported) -> None:
-    """The first convolution's input is normalised in the graph: a black border differs from the padding."""
+    """The first convolution's input is normalized in the graph: a black border differs from the padding."""
     model = onnx.load(exported("segmentation", "onnx"))
     order = [node.op_type for node in model.graph.node][:5]
     assert order[:3] == ["Cast", "Sub", "Div"] and order[3] in ("Pad", "Conv")
@@ -131,7 +136,6 @@ def test_pt2_needs_nothing_but_torch(
         ("detection", "onnx", "m.onnx", {"nms": True, "label_map": True}, "leave one out"),
         ("detection", "onnx", "m.onnx", {"batch": 0}, "The batch size is 0"),
         ("segmentation", "onnx", "m.onnx", {"nms": True}, "--nms is for detectors"),
-        ("segmentation", "pt2", "m.pt2", {"dynamic_size": True}, "can't be exported: try --size fixed"),
     ],
 )
 def test_what_can_t_be_exported(
@@ -146,6 +150,25 @@ def test_what_can_t_be_exported(
     with pytest.raises(InputError, match=sentence):
         export_model(models[task], format, tmp_path / name, ExportOptions(**options))  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("format", "label_map"), [("onnx", True), ("openvino", False), ("pt2", False)])
+def test_a_segmenter_for_images_of_any_size(
+    format: str, label_map: bool, models: dict[str, VisionModel], exported: Exported
+) -> None:
+    """Its gate's windows are as many as the image asks for; small maps have one."""
+    model = models["segmentation"]
+    runtime = open_runtime(exported("segmentation", format, dynamic_size=True, label_map=label_map))
+    for size in ((64, 80), (96, 33), (440, 260)):
+        images = (torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0)) * 255).to(torch.uint8)
+        with torch.no_grad():
+            expected = model(images)
+        found = runtime(images)[runtime.artifact.outputs[0]]
+        if label_map:
+            expected = F.interpolate(expected, size, mode="bilinear")[:, [0, 2, 3]].argmax(dim=1)
+            assert (found == torch.tensor([0, 2, 3])[expected]).float().mean() > 0.999
+        else:
+            torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-3)
 
 
 def test_a_model_that_can_t_be_traced(models: dict[str, VisionModel], tmp_path: Path) -> None:

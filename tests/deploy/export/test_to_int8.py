@@ -1,4 +1,7 @@
-"""Int8 files: they run, keep the limit, and say what they were made from."""
+"""Covers deploy/export/openvino_quantization.py, deploy/export/sensitivity.py.
+
+Int8 files: they run, keep the limit, and say what they were made from.
+"""
 
 from __future__ import annotations
 
@@ -79,6 +82,40 @@ def test_blocks_stay_float32_until_the_limit_holds(
     kept = quantization.float_blocks
     assert 1 <= len(kept) <= 2 and list(kept) == list(report["errors"])[: len(kept)] == report["float_blocks"]
     assert score(path) >= 0.9 - max_drop
+
+
+def test_openvino_s_ranges_reach_over_all_images(models: dict[str, VisionModel], images: Tensor) -> None:
+    model = models["detection"]
+    raw = make_onnx(make_graph(model), plan_artifact(model, ExportOptions()))
+    mostly_empty = torch.cat(
+        [images, torch.full((9 * len(images), *images.shape[1:]), 90, dtype=torch.uint8)]
+    )
+
+    def highest(some: Tensor) -> dict[str, float]:
+        """The upper ends of the ranges of activations."""
+        made = OpenVinoQuantizer(raw, some).quantized(())
+        return {
+            op.get_friendly_name(): float(op.input_value(2).get_node().get_data().max())
+            for op in made.get_ops()
+            if op.get_type_name() == "FakeQuantize" and "weights" not in op.get_friendly_name()
+        }
+
+    alone, mixed = highest(images), highest(mostly_empty)
+    assert len(alone) > 5 and alone.keys() == mixed.keys()
+    assert all(mixed[name] > 0.95 * alone[name] for name in alone)
+
+
+def test_scores_before_and_after_are_told_without_a_limit(
+    models: dict[str, VisionModel], images: Tensor, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "pocketvision")
+    scores = iter([0.6, 0.55])
+    limit = Limit(lambda file: next(scores), metric="top1")
+    export_int8(models["classification"], "onnx", tmp_path / "m.onnx", images, ExportOptions(), limit)
+    assert "top1: float32 0.6000, int8 0.5500 (-0.0500)" in caplog.text
+    assert "int8 costs 0.0500: limit it with --max-drop" in caplog.text
+    report = json.loads((tmp_path / "m.sensitivity.json").read_text())
+    assert report["scores"] == {"float32": 0.6, "int8": 0.55} and report["float_blocks"] == []
 
 
 def test_a_limit_that_can_not_be_kept_writes_nothing(

@@ -1,4 +1,7 @@
-"""The web page in a real browser: the same results as Python's, from one folder and no other host."""
+"""Covers tools/export_web.py.
+
+The web page in a real browser: the same results as Python's, from one folder and no other host.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""One picture through every door: training, scoring, prediction and reports see the same pixels."""
+"""Covers deploy/predict/frames.py.
+
+One picture through every door: training, scoring, prediction and reports see the same pixels.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ Pixels = np.ndarray
 Write = Callable[[Path], Any]
 Agree = Callable[[Path, Pixels], None]
 COLORS = cv2.resize(np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8), (41, 27))
-GREY = COLORS[..., 0]
+GRAY = COLORS[..., 0]
 ALPHA = cv2.resize(np.random.default_rng(1).integers(0, 256, (4, 6), dtype=np.uint8), (41, 27))
 UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
     1: lambda a: a,
@@ -48,8 +51,8 @@ def exif(orientation: int) -> Image.Exif:
     return found
 
 
-def three(grey: Pixels) -> Pixels:
-    return np.repeat(grey[..., None], 3, axis=2)
+def three(gray: Pixels) -> Pixels:
+    return np.repeat(gray[..., None], 3, axis=2)
 
 
 def over_white(color: Pixels, alpha: Pixels) -> Pixels:
@@ -87,13 +90,13 @@ def test_orientation_of_grey_and_transparent_pictures(tmp_path: Path, assert_doo
     for number, mode in enumerate(("L", "LA", "RGBA", "I;16")):
         path = tmp_path / mode / "a.png"
         path.parent.mkdir()
-        values = GREY.astype(np.uint16) * 257 if mode == "I;16" else np.dstack((COLORS, ALPHA))
+        values = GRAY.astype(np.uint16) * 257 if mode == "I;16" else np.dstack((COLORS, ALPHA))
         picture = Image.fromarray(values)
         (picture if mode == "I;16" else picture.convert(mode)).save(path, exif=exif(5 + number))
         with Image.open(path) as stored:
             flat = stored.convert("RGBA") if mode != "I;16" else None
         color = (
-            three(GREY) if flat is None else over_white(np.asarray(flat)[..., :3], np.asarray(flat)[..., 3])
+            three(GRAY) if flat is None else over_white(np.asarray(flat)[..., :3], np.asarray(flat)[..., 3])
         )
         assert_doors_agree(path, UPRIGHT[5 + number](color))
 
@@ -118,13 +121,13 @@ def saved(values: Pixels, mode: str | None = None, **options: Any) -> Write:
 
 DEEP = (np.arange(27 * 41, dtype=np.uint32).reshape(27, 41) * 59 + 7).astype(np.uint16)
 HIGH = three((DEEP >> 8).astype(np.uint8))
-BITS = (GREY > 99).astype(np.uint8) * 255
+BITS = (GRAY > 99).astype(np.uint8) * 255
 LIGHT = COLORS.astype(np.float32) / np.float32(255)
 KINDS: dict[str, tuple[str, Write, Pixels]] = {
-    "grey": ("png", saved(GREY), three(GREY)),
-    "grey BMP": ("bmp", saved(GREY), three(GREY)),
+    "gray": ("png", saved(GRAY), three(GRAY)),
+    "gray BMP": ("bmp", saved(GRAY), three(GRAY)),
     "one bit": ("png", saved(BITS, "1"), three(BITS)),
-    "grey and alpha": ("png", saved(np.dstack((GREY, ALPHA)), None), over_white(three(GREY), ALPHA)),
+    "gray and alpha": ("png", saved(np.dstack((GRAY, ALPHA)), None), over_white(three(GRAY), ALPHA)),
     "RGBA": ("png", saved(np.dstack((COLORS, ALPHA))), over_white(COLORS, ALPHA)),
     "RGBA TIFF": ("tif", saved(np.dstack((COLORS, ALPHA))), over_white(COLORS, ALPHA)),
     "RGBA WebP": (
@@ -136,17 +139,17 @@ KINDS: dict[str, tuple[str, Write, Pixels]] = {
     "palette with alpha": ("png", *palette(bytes(range(0, 160, 10)))),
     "GIF": ("gif", *palette(None)),
     "GIF, one color transparent": ("gif", *palette(3)),
-    "grey, one value transparent": (
-        "png", saved(GREY, transparency=int(GREY[3, 4])), over_white(three(GREY), (GREY[3, 4] != GREY) * 255),
+    "gray, one value transparent": (
+        "png", saved(GRAY, transparency=int(GRAY[3, 4])), over_white(three(GRAY), (GRAY[3, 4] != GRAY) * 255),
     ),
     "RGB, one color transparent": (
         "png", saved(COLORS, transparency=tuple(COLORS[3, 4].tolist())),
         over_white(COLORS, (COLORS[3, 4] != COLORS).any(axis=2) * 255),
     ),
-    "16-bit grey": ("png", saved(DEEP), HIGH),
-    "16-bit grey TIFF": ("tif", saved(DEEP), HIGH),
-    "16-bit grey, big-endian TIFF": ("tif", saved(DEEP.astype(">u2")), HIGH),
-    "16-bit grey, one value transparent": (
+    "16-bit gray": ("png", saved(DEEP), HIGH),
+    "16-bit gray TIFF": ("tif", saved(DEEP), HIGH),
+    "16-bit gray, big-endian TIFF": ("tif", saved(DEEP.astype(">u2")), HIGH),
+    "16-bit gray, one value transparent": (
         "png", saved(DEEP, transparency=int(DEEP[3, 4])),
         over_white(HIGH, (DEEP[3, 4] != DEEP) * 255),
     ),
@@ -156,9 +159,9 @@ KINDS: dict[str, tuple[str, Write, Pixels]] = {
         over_white(HIGH, (DEEP.T.reshape(DEEP.shape) >> 8).astype(np.uint8)),
     ),
     "16-bit PGM": ("pgm", saved(DEEP), HIGH),
-    "32-bit TIFF": ("tif", saved(GREY.astype(np.int32)), three(GREY)),
-    "float TIFF to 1": ("tif", saved(LIGHT[..., 0]), three(GREY)),
-    "float TIFF to 255": ("tif", saved(GREY.astype(np.float32)), three(GREY)),
+    "32-bit TIFF": ("tif", saved(GRAY.astype(np.int32)), three(GRAY)),
+    "float TIFF to 1": ("tif", saved(LIGHT[..., 0]), three(GRAY)),
+    "float TIFF to 255": ("tif", saved(GRAY.astype(np.float32)), three(GRAY)),
     "PPM": ("ppm", saved(COLORS), COLORS),
     "BMP": ("bmp", saved(COLORS), COLORS),
     "JPEG 2000": ("jp2", saved(COLORS), COLORS),
@@ -183,11 +186,11 @@ def test_cmyk_is_as_pillow_converts_it(name: str, tmp_path: Path, assert_doors_a
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        (GREY.astype(np.int32) * 999, r"a\.tif has 32-bit values from .* whose range no rule gives"),
-        (-GREY.astype(np.int32), r"a\.tif has 32-bit values from -"),
-        (GREY.astype(np.float32) * 99, r"a\.tif has floating-point values from .*: convert it to 8 bits"),
+        (GRAY.astype(np.int32) * 999, r"a\.tif has 32-bit values from .* whose range no rule gives"),
+        (-GRAY.astype(np.int32), r"a\.tif has 32-bit values from -"),
+        (GRAY.astype(np.float32) * 99, r"a\.tif has floating-point values from .*: convert it to 8 bits"),
         (np.full((4, 5), np.nan, np.float32), r"a\.tif has floating-point values from nan"),
-        (GREY.astype(np.uint16), r"a\.tif has 16-bit values up to \d+ only, which are black"),
+        (GRAY.astype(np.uint16), r"a\.tif has 16-bit values up to \d+ only, which are black"),
     ],
 )
 def test_values_without_a_known_range_are_refused(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -96,6 +98,15 @@ def test_every_backend_says_what_the_model_says(
             assert_as_model(prediction, model, picture, threshold)
 
 
+def test_an_exported_file_needs_no_lightning(exported: Callable[..., Path]) -> None:
+    code = (
+        "import sys, pocketvision; pocketvision.Predictor.load(sys.argv[1]); "
+        "sys.exit('lightning' in sys.modules)"
+    )
+    file = exported("segmentation", "onnx")
+    subprocess.run([sys.executable, "-c", code, str(file)], check=True, timeout=120)
+
+
 def test_paths_arrays_and_pillow_images_are_alike(models: Models, pictures: Pictures, tmp_path: Path) -> None:
     predictor = Predictor(TorchRuntime(models["detection"]), 0.2)
     PillowImage.fromarray(pictures[0]).save(tmp_path / "a.png")
@@ -122,11 +133,11 @@ def test_pillow_images_of_sixteen_bits_are_scaled_as_files_are(
 ) -> None:
     """Pillow itself would clip them: all white."""
     predictor = Predictor(TorchRuntime(models["classification"]))
-    grey = pictures[0][..., 0]
-    PillowImage.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    gray = pictures[0][..., 0]
+    PillowImage.fromarray(gray.astype(np.uint16) * 257).save(tmp_path / "deep.png")
     for image in (tmp_path / "deep.png", PillowImage.open(tmp_path / "deep.png")):
         seen = predictor(image).image
-        assert np.abs(seen.astype(int) - grey[..., None]).max() <= 1, image
+        assert np.abs(seen.astype(int) - gray[..., None]).max() <= 1, image
 
 
 def test_predictions_draw_save_and_become_plain_values(
@@ -173,7 +184,9 @@ def test_tiles_find_what_a_small_input_misses(models: Models, pictures: Pictures
     known = np.vstack([np.hstack((v.boxes + np.tile(corner, 2), v.scores[:, None])) for v, corner in views])
     found = tiled(mosaic)
     rows = np.hstack((found.boxes, found.scores[:, None]))
-    origin = np.abs(rows[:, None] - known[None]).max(axis=2)
+    # A kept box may take the better score of one that it suppressed.
+    assert np.abs(rows[:, None, 4] - known[None, :, 4]).min(axis=1).max() < 1e-3
+    origin = np.abs(rows[:, None, :4] - known[None, :, :4]).max(axis=2)
     assert origin.min(axis=1).max() < 0.01, "each was found in a tile or in the whole"
     counts = np.cumsum([len(view.scores) for view, _ in views])
     assert set(np.searchsorted(counts, origin.argmin(axis=1), side="right")) == {0, 1, 2, 3, 4}

@@ -1,4 +1,7 @@
-"""What words on the command line stand for, and what is said of media that can't be read."""
+"""Covers deploy/predict/frames.py, deploy/predict/remote.py, deploy/predict/video.py.
+
+What words on the command line stand for, and what is said of media that can't be read.
+"""
 
 from __future__ import annotations
 

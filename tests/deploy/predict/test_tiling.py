@@ -96,6 +96,53 @@ def test_objects_on_seams_are_found_once() -> None:
     assert (merged.scores.diff() <= 0).all()
 
 
+def _sides(part: Detections) -> Tensor:
+    """The shorter side of each box."""
+    return (part.boxes[:, 2:] - part.boxes[:, :2]).amin(dim=1)
+
+
+@pytest.mark.parametrize("overlap", [0.25, 0.4])
+def test_a_cut_view_never_beats_a_whole_one(overlap: float) -> None:
+    """Single objects on the tiles' borders, seen with errors of half a pixel and unrelated scores."""
+    size, generator = (300, 400), torch.Generator().manual_seed(1)
+    windows = Tiling((128, 128), overlap).windows(size)
+    longest = 128 * overlap - 4  # so that some tile shows all of it, and none of it at its margin
+    num_cut = 0
+    for _ in range(300):
+        sides = 10 + (longest - 10) * torch.rand(2, generator=generator)
+        window = windows[int(torch.randint(len(windows), (1,), generator=generator))]
+        corner = torch.tensor([window.left, window.top]) + 128 * (torch.rand(2, generator=generator) > 0.5)
+        low = (corner - sides * torch.rand(2, generator=generator)).clamp(min=0)
+        low = torch.minimum(low, torch.tensor([400.0, 300.0]) - sides)
+        box = torch.cat((low, low + sides))[None]
+        views = [seen(box, torch.zeros(1, dtype=torch.int64), view) for view in windows]
+        views = [Detections(*(x[_sides(part) > 6] for x in part)) for part in views]
+        parts = [
+            part._replace(
+                boxes=(part.boxes + torch.rand(part.boxes.shape, generator=generator) - 0.5).clamp(0, 128),
+                scores=torch.rand(len(part.scores), generator=generator),
+            )
+            for part in views
+        ]
+        num_cut += sum(len(part.scores) for part in parts) > 1
+        merged = merge_detections(parts, windows, size, 0.5)
+        assert len(merged.scores) == 1
+        assert (merged.boxes[0] - box[0]).abs().max() <= 2
+    assert num_cut > 200
+
+
+def test_the_whole_view_has_the_better_score_of_a_cut_one_that_it_replaces() -> None:
+    parts = [
+        Detections(torch.tensor([[70.0, 40, 100, 60]]), torch.tensor([0.9]), torch.zeros(1)),
+        Detections(
+            torch.tensor([[20.0, 40, 55, 60], [60, 5, 90, 25]]), torch.tensor([0.3, 0.5]), torch.zeros(2)
+        ),
+    ]
+    merged = merge_detections(parts, [Window(0, 0, 100, 100), Window(0, 50, 100, 100)], (100, 150), 0.5)
+    assert merged.boxes.tolist() == [[70, 40, 105, 60], [110, 5, 140, 25]]
+    assert merged.scores.tolist() == pytest.approx([0.9, 0.5])
+
+
 def test_whole_objects_within_larger_ones_stay() -> None:
     parts = [
         Detections(

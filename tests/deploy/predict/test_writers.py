@@ -1,4 +1,7 @@
-"""What is written says what was predicted, and no file ever takes the place of a source."""
+"""Covers deploy/predict/output_names.py, deploy/prediction_formats.py.
+
+What is written says what was predicted, and no file ever takes the place of a source.
+"""
 
 from __future__ import annotations
 
@@ -135,6 +138,53 @@ def test_names_are_unique_for_any_file_system() -> None:
     names = OutputNames(Path("out"), [Source("image", path) for path in paths])
     stems = [stem.casefold() for stem in names.stems.values()]
     assert len(set(stems)) == len(paths) and stems[0] == "1"
+
+
+def test_older_results_and_links_are_never_written_over(frames: list[SourceFrame], tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere.txt"
+    elsewhere.write_text("mine")
+    output = tmp_path / "out"
+    (output / "labels").mkdir(parents=True)
+    (output / "labels" / "1.txt").symlink_to(elsewhere)
+    (output / "classes.txt").symlink_to(tmp_path / "nowhere")
+    formats, found = ("images", "csv", "coco", "yolo"), [(frames[i], detection(frames[i])) for i in (0, 2)]
+    write(formats, output, found)
+    before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
+    assert len(before) == 9, sorted(before)
+    (output / "all.json").unlink()
+    write(formats, output, [(frame, detection(frame, 0)) for frame, _ in found])
+    after = {path: path.read_bytes() for path in before if path.exists()}
+    assert {path for path in before if before[path] != after.get(path)} == {output / "all.json"}
+    assert (output / "1_2.jpg").exists() and (output / "predictions_2.csv").exists()
+    assert elsewhere.read_text() == "mine" and not (tmp_path / "nowhere").exists()
+
+
+def test_another_container_takes_no_file_either(
+    frames: list[SourceFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "1.avi").write_bytes(b"mine")
+    monkeypatch.setattr(video_module, "_CODECS", ((".mp4", "zzzz"), (".avi", "MJPG")))
+    write(("images",), tmp_path, [(frames[2], detection(frames[2]))])
+    assert (tmp_path / "1.avi").read_bytes() == b"mine" and (tmp_path / "1_2.avi").exists()
+
+
+def test_all_results_and_those_for_coco_have_files_of_their_own(
+    frames: list[SourceFrame], tmp_path: Path
+) -> None:
+    file = tmp_path / "predictions.json"
+    names = OutputNames(tmp_path, [frames[0].source], file)
+    with Writers(("coco",), names, "detection", NAMES, file) as writers:
+        writers.add(frames[0], detection(frames[0]))
+    assert isinstance(json.loads(file.read_text()), list)
+    assert json.loads((tmp_path / "predictions_all.json").read_text())["categories"]
+
+
+def test_all_results_on_standard_output(
+    frames: list[SourceFrame], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Writers((), OutputNames(tmp_path, []), "detection", NAMES, Path("-")) as writers:
+        writers.add(frames[0], detection(frames[0]))
+    assert json.loads(capsys.readouterr().out)[0]["image"] == "x/1.jpg"
 
 
 def test_an_error_leaves_no_unfinished_file(frames: list[SourceFrame], tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""Metadata comes back as it was written, and says so where it can't."""
+"""Covers deploy/runtimes/artifact.py, deploy/runtimes/metadata.py.
+
+Metadata comes back as it was written, and says so where it can't.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What the doctor says about anchors, against counts by brute force."""
+"""Covers doctor/anchors/suggested.py, doctor/anchors/summary.py.
+
+What the doctor says about anchors, against counts by brute force.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a report says of the numbers, and that its drawings stand whatever is missing."""
+"""Covers evaluation/report/figures.py.
+
+What a report says of the numbers, and that its drawings stand whatever is missing.
+"""
 
 from __future__ import annotations
 

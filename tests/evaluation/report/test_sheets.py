@@ -1,4 +1,7 @@
-"""Sheets of results and curves of a run."""
+"""Covers tasks/curves.py.
+
+Sheets of results and curves of a run.
+"""
 
 from __future__ import annotations
 

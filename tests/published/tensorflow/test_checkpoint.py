@@ -1,4 +1,7 @@
-"""Checkpoints that the tests write, byte for byte as LevelDB's and TensorFlow's documents say."""
+"""Covers published/tensorflow/checkpoint_layers.py, published/tensorflow/checksum.py.
+
+Checkpoints that the tests write, byte for byte as LevelDB's and TensorFlow's documents say.
+"""
 
 from __future__ import annotations
 

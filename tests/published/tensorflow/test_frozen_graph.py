@@ -1,4 +1,7 @@
-"""Frozen graphs that the tests write: values, arithmetic around layers, and files that are broken."""
+"""Covers published/tensorflow/graph_layers.py, published/tensorflow/layers.py.
+
+Frozen graphs that the tests write: values, arithmetic around layers, and files that are broken.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Models of several architectures go out as TensorFlow would store them and come back the same."""
+"""Covers published/tensorflow/class_rows.py, published/tensorflow/graph.py,
+published/tensorflow/model_layers.py, published/tensorflow/names.py, published/tensorflow/pairing.py.
+
+Models of several architectures go out as TensorFlow would store them and come back the same.
+"""
 
 from __future__ import annotations
 

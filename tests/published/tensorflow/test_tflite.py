@@ -1,4 +1,7 @@
-"""TFLite files that the tests write; what they compute is asked of TensorFlow Lite's own runtime."""
+"""Covers published/tensorflow/quantization.py.
+
+TFLite files that the tests write; what they compute is asked of TensorFlow Lite's own runtime.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ import torch.nn.functional as F
 
 from pocketvision.core.errors import InputError
 from pocketvision.published.tensorflow.graph_layers import find_layers
-from pocketvision.published.tensorflow.quantization import Quantisation, settle
+from pocketvision.published.tensorflow.quantization import TensorQuantization, settle
 from pocketvision.published.tensorflow.tflite import read_tflite
 
 RANDOM = np.random.default_rng(0)
@@ -51,7 +54,7 @@ class Writer:
         axis: int = 0,
     ) -> int:
         build = self.builder
-        label, quantisation = build.CreateString(name), 0
+        label, quantization = build.CreateString(name), 0
         dims = build.CreateNumpyVector(np.array(shape, np.int32))
         if scale is not None:
             scales = build.CreateNumpyVector(np.atleast_1d(np.float32(scale)))
@@ -62,7 +65,7 @@ class Writer:
             tflite.QuantizationParametersAddScale(build, scales)
             tflite.QuantizationParametersAddZeroPoint(build, zeros)
             tflite.QuantizationParametersAddQuantizedDimension(build, axis)
-            quantisation = tflite.QuantizationParametersEnd(build)
+            quantization = tflite.QuantizationParametersEnd(build)
         if values is not None:
             self.buffers.append(self.buffer(np.asarray(values, dtype=dtype).tobytes()))
         tflite.TensorStart(build)
@@ -70,8 +73,8 @@ class Writer:
         tflite.TensorAddShape(build, dims)
         tflite.TensorAddType(build, TYPES[dtype])
         tflite.TensorAddBuffer(build, len(self.buffers) - 1 if values is not None else 0)
-        if quantisation:
-            tflite.TensorAddQuantization(build, quantisation)
+        if quantization:
+            tflite.TensorAddQuantization(build, quantization)
         self.tensors.append(tflite.TensorEnd(build))
         return len(self.tensors) - 1
 
@@ -130,16 +133,16 @@ class Writer:
 def small_model(kind: str, path: Path) -> None:
     """Stem, depthwise and fully connected layer; int8 has a scale for each channel, uint8 one for all."""
     writer = Writer()
-    quantised = kind in ("uint8", "int8")
-    dtype = kind if quantised else "float32"
+    quantized = kind in ("uint8", "int8")
+    dtype = kind if quantized else "float32"
     zero = {"uint8": 128, "int8": 0}.get(kind, 0)
 
     def activation(name: str, shape: Any, scale: float, at: int = zero) -> int:
-        return writer.tensor(name, shape, dtype, scale=scale if quantised else None, zero=at)
+        return writer.tensor(name, shape, dtype, scale=scale if quantized else None, zero=at)
 
     def kernel(name: str, shape: Any, axis: int) -> int:
         values = RANDOM.uniform(-1, 1, shape)
-        if not quantised:
+        if not quantized:
             stored = writer.tensor(name, shape, kind, values)
             if kind == "float16":
                 real = writer.tensor(f"{name}/real", shape, "float32")
@@ -158,7 +161,7 @@ def small_model(kind: str, path: Path) -> None:
 
     def bias(name: str, channels: int, factor: float) -> int:
         values = RANDOM.uniform(-1, 1, channels)
-        if not quantised:
+        if not quantized:
             return writer.tensor(f"{name}/bias", [channels], "float32", values)
         scale = scales[name] * factor
         return writer.tensor(f"{name}/bias", [channels], "int32", np.round(values / scale), scale)
@@ -168,8 +171,8 @@ def small_model(kind: str, path: Path) -> None:
     y = activation("stem", [1, SIZE // 2, SIZE // 2, 4], 6 / 255, zero - 128)
     same = {"StrideH": 2, "StrideW": 2, "Padding": 0, "DilationHFactor": 1, "DilationWFactor": 1}
     stem = [x, kernel("a", [4, 3, 3, 3], 0), bias("a", 4, 1 / 64)]
-    # Old quantised files have no ReLU6: the range of the output cuts to 0..6.
-    writer.operator("CONV_2D", stem, y, **same, FusedActivationFunction=0 if quantised else 3)
+    # Old quantized files have no ReLU6: the range of the output cuts to 0..6.
+    writer.operator("CONV_2D", stem, y, **same, FusedActivationFunction=0 if quantized else 3)
     z = activation("depthwise", [1, SIZE // 2, SIZE // 2, 4], 0.08)
     depthwise = [y, kernel("b", [1, 3, 3, 4], 3), bias("b", 4, 6 / 255)]
     writer.operator(
@@ -220,8 +223,8 @@ def test_a_channel_that_rounding_holds_still_becomes_constant() -> None:
     kernel = RANDOM.uniform(-1, 1, (3, 4, 1, 1)).astype(np.float32)
     kernel[1] *= 1e-4
     bias = np.float32([0.3, 0.3, 0.3])
-    step = Quantisation(np.array([0.25]), np.array([100.0]), 0, (0, 255))
-    inputs = Quantisation(np.array([0.02]), np.array([128.0]), 0, (0, 255))
+    step = TensorQuantization(np.array([0.25]), np.array([100.0]), 0, (0, 255))
+    inputs = TensorQuantization(np.array([0.02]), np.array([128.0]), 0, (0, 255))
     settled, moved = settle(kernel, bias, inputs, step)
     np.testing.assert_array_equal(settled[[0, 2]], kernel[[0, 2]])
     assert not settled[1].any() and moved.tolist() == pytest.approx([0.3, 0.25, 0.3])

@@ -1,4 +1,7 @@
-"""Training on a data set without a config: what is found, chosen and written."""
+"""Covers tasks/own/config_text.py, tasks/own/fit_to_data.py, tasks/own/found.py, tasks/own/settings.py.
+
+Training on a data set without a config: what is found, chosen and written.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,27 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import cv2
 import numpy as np
 import pytest
 
 from pocketvision.core.command import shipped_configs
+from pocketvision.core.config import describe
 from pocketvision.core.errors import InputError
+from pocketvision.core.registered import TaskName, default_model, own_models, task_of
 from pocketvision.core.resize import Resize
-from pocketvision.datasets import detect_format
+from pocketvision.datasets import VocDataModule, detect_format
+from pocketvision.datasets.records.annotations import DetectionRecords
 from pocketvision.doctor.anchors.reach import AnchorLayout, ImageBoxes, match
 from pocketvision.runs.build import build
-from pocketvision.runs.folder import load_experiment
+from pocketvision.runs.folder import load_experiment, override
 from pocketvision.tasks.own import look as own_data
 from pocketvision.tasks.own.fit_to_data import STRIDES, class_weights, crop_size, fit_anchors, fit_size
 from pocketvision.tasks.own.look import look_at, write_config
-from pocketvision.tasks.own.models import Task, default_model, own_models, task_of
 from pocketvision.tasks.own.recipe import derive_recipe
+from pocketvision.tasks.own.settings import own_experiment
 
 Tiny = Callable[[str], Path]
 NONE = ["model.weights=None"]
@@ -34,10 +40,10 @@ def test_models_are_the_families_of_the_shipped_configs() -> None:
     pattern = re.compile(r"(ssdlite|lraspp|deeplabv3|classifier)_(v1|v2|v3_large|v3_small)_")
     matches = [match for name in shipped_configs() if (match := pattern.match(name))]
     assert set(own_models()) >= {match[0][:-1] for match in matches}
-    assert [default_model(task) for task in get_args(Task)] == [
+    assert [default_model(task) for task in get_args(TaskName)] == [
         "ssdlite_v3_small", "lraspp_v3_small", "classifier_v3_small",
     ]  # fmt: skip
-    with pytest.raises(InputError, match=r"no model 'yolo': choose ssdlite_v2, "):
+    with pytest.raises(InputError, match=r"no model 'yolo': choose ssdlite_v1, ssdlite_v2, "):
         task_of("yolo")
 
 
@@ -54,6 +60,70 @@ def test_every_model_is_written_and_builds(model: str, tiny: Tiny, tmp_path: Pat
     assert built.resize.image_size == (96, 96) and built.class_names == own.class_names
     assert data.batch_size == recipe.batch_size == 2 and experiment.trainer["max_steps"] == recipe.num_steps
     assert recipe == derive_recipe(4, len(own.class_names), 2, own.found.task, pretrained=False)
+
+
+@pytest.mark.parametrize("layout", ["voc", "masks", "image_folder"])
+def test_the_file_defines_what_was_measured(layout: str, tiny: Tiny, tmp_path: Path) -> None:
+    """Minutes are measured with values, the run is made from the text."""
+    own = look_at(tiny(layout), None, None, NONE)
+    file, recipe = write_config(own, tmp_path, NONE, "train")
+    experiment, _ = load_experiment(file, ())
+    assert describe(experiment) == describe(own_experiment(own, recipe, None))
+
+
+def test_what_was_read_is_not_read_again(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    split_reads, configs = list[str](), list[Path]()
+    own_read, own_write = VocDataModule.read_split, Path.write_text
+
+    def read(self: VocDataModule, split: str) -> DetectionRecords:
+        split_reads.append(split)
+        return own_read(self, split)
+
+    def write(self: Path, *arguments: Any, **options: Any) -> int:
+        configs.append(self)
+        return own_write(self, *arguments, **options)
+
+    def offline(backbone: object) -> Path:
+        raise InputError("it could not be downloaded.")
+
+    monkeypatch.setattr(VocDataModule, "read_split", read)
+    monkeypatch.setattr(Path, "write_text", write)
+    monkeypatch.setattr(
+        own_data, "imagenet_file", lambda backbone: (_ for _ in ()).throw(InputError("gone."))
+    )
+    small = ["model.image_size=(96,96)", "data.num_workers=0", "data.batch_size=1"]
+    own = look_at(tiny("voc"), None, None, small)
+    file, _ = write_config(own, tmp_path, small, "train", minutes=1.0)
+    experiment, _ = load_experiment(file, small)
+    _, data = build(experiment, pretrained=True, read=own.data)
+    assert len(data.records("train")) == 4 and data.records("val").class_names == own.class_names
+    assert split_reads == ["train", "val"] and configs == [file]
+    _, other = build(override(experiment, ["data.divide='train'"]), pretrained=True, read=own.data)
+    assert len(other.records("train")) < 4 and split_reads[2:] == ["train"], "other splits are read"
+
+
+@pytest.mark.parametrize(("most", "expected"), [(3, 100), (67, 110), (400, 600)])
+def test_the_cap_on_boxes_follows_the_data_and_overrides_reach_it(
+    most: int, expected: int, tiny: Tiny, tmp_path: Path
+) -> None:
+    """A picture of one class with more boxes than the cap of old: all of them can be found."""
+    root = tmp_path / "crowded"
+    shutil.copytree(tiny("coco"), root)
+    file = root / "instances_train.json"
+    content = json.loads(file.read_text())
+    first = content["annotations"][0]
+    content["annotations"] = [
+        {**first, "id": i + 1, "bbox": [i % 60, i % 30, 10, 10], "iscrowd": 0} for i in range(most)
+    ] + [{**first, "id": most + 1 + i, "iscrowd": 1} for i in range(200)]
+    file.write_text(json.dumps(content))
+    own = look_at(root, None, None, [])
+    assert own.fitted.max_detections == expected
+    assert f"at most {expected} boxes a picture" in "\n".join(own.lines())
+    written, _ = write_config(own, tmp_path, NONE, "train --data x")
+    for overrides, cap in (([], expected), (["model.max_detections=7"], 7)):
+        model, _ = build(load_experiment(written, [*NONE, *overrides])[0], pretrained=False)
+        assert model.postprocess.max_detections == cap  # type: ignore[union-attr]
+        assert model.postprocess.candidates_per_class >= cap  # type: ignore[union-attr]
 
 
 def test_what_was_found_is_said_and_kept(tiny: Tiny, tmp_path: Path) -> None:

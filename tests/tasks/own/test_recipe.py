@@ -28,7 +28,7 @@ def test_every_value_is_in_its_bounds(task: str) -> None:
             num_images, num_classes, batch, task, minutes, 0.4, pretrained=pretrained  # type: ignore[arg-type]
         )  # fmt: skip
         assert found.num_steps >= 1 and 2 <= batch <= BATCH_LIMITS[task]  # type: ignore[index]
-        assert 2.5e-4 <= found.lr <= 1e-2 and 0 < found.backbone_lr_factor <= 1
+        assert 2.5e-4 <= found.lr <= 4e-3 and 0 < found.backbone_lr_factor <= 1
         assert 1 <= found.warmup_steps <= max(1, found.num_steps // 10)
         assert 0.9 <= found.ema_decay < 1 and 0.01 <= found.norm_momentum <= 0.1
         assert found.epochs_between_scores >= 1 and len(found.derivation) >= 6
@@ -53,7 +53,33 @@ def test_more_classes_or_random_weights_mean_longer() -> None:
     steps = [derive_recipe(5000, k, 8, "detection").num_steps for k in (1, 20, 80, 1000)]
     assert steps == sorted(steps) and steps[0] == steps[1] < steps[2] < steps[3]
     assert recipe(5000, pretrained=False).num_steps > recipe(5000).num_steps
-    assert recipe(5000, pretrained=False).lr > recipe(5000).lr
+    assert derive_recipe(5000, 3, 8, "detection", pretrained=False).lr == 2e-3
+    assert derive_recipe(5000, 3, 32, "detection", pretrained=False).lr == 4e-3
+
+
+@pytest.mark.parametrize("num_images", [5, 20, 60])
+def test_more_classes_mean_longer_for_the_fewest_images_too(num_images: int) -> None:
+    batch = choose_batch_size(num_images, "detection")
+    steps = [derive_recipe(num_images, k, batch, "detection").num_steps for k in (1, 200, 1000)]
+    assert steps[0] < steps[1] < steps[2] < 2 * steps[0]
+    assert derive_recipe(num_images, 1, batch, "detection", pretrained=False).num_steps > steps[0]
+
+
+def test_many_images_are_seen_less_often_on_published_weights() -> None:
+    def steps(num_images: int, *, pretrained: bool = True) -> int:
+        return derive_recipe(num_images, 11, 8, "segmentation", pretrained=pretrained).num_steps
+
+    assert steps(5000) == 37_500 and steps(20_000) == 75_000
+    assert steps(20_000, pretrained=False) == 300_000
+
+
+@pytest.mark.parametrize(
+    ("minutes", "averaged"),
+    [(0.1, "10 steps: the least, a twentieth of the run is 0.5"), (10.0, "50 steps: a twentieth of the run")],
+)
+def test_what_is_said_of_the_average_is_so(minutes: float, averaged: str) -> None:
+    found = derive_recipe(1000, 3, 8, "detection", minutes, 0.5)
+    assert any(line.endswith(averaged) for line in found.derivation), found.derivation
 
 
 @pytest.mark.parametrize("num_images", [20, 292, 5000])
@@ -74,6 +100,12 @@ def test_sets_tuned_by_hand_are_not_far() -> None:
         found = derive_recipe(num_images, 3, 8, task, 20, 1.0)  # type: ignore[arg-type]
         assert found.lr == 1e-3 and found.backbone_lr_factor == 0.4 and found.freeze_until is None
         assert 800 < found.num_steps < 1100 and 50 <= found.warmup_steps <= 150
+
+
+def test_a_backbone_that_can_t_be_frozen_is_not() -> None:
+    assert derive_recipe(20, 3, 4, "detection").freeze_until == "c3"
+    free = derive_recipe(20, 3, 4, "detection", freezable=False)
+    assert free.freeze_until is None and "frozen: nothing" in free.derivation
 
 
 def test_bad_numbers_are_refused() -> None:

@@ -1,0 +1,97 @@
+"""A batch that goes through the model in parts, for there is no room for all of it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
+
+from pocketvision.core.distributed import BatchParts
+from pocketvision.core.errors import InputError
+
+
+class Trained(Protocol):
+    """What a task must offer: its loss in two steps."""
+
+    model: Any
+    loss: Any
+
+    def outputs(self, images: Tensor) -> Any: ...
+
+    def losses_of(self, outputs: Any, targets: list[Any]) -> dict[str, Tensor]: ...
+
+
+def num_accumulated(trainer: Mapping[str, Any]) -> int:
+    """``accumulate_grad_batches`` of trainer options: parts of ``data.batch_size`` that make a batch.
+
+    Raises:
+        InputError: it is no whole number from 1 up.
+    """
+    number = trainer.get("accumulate_grad_batches") or 1
+    if not isinstance(number, int) or number < 1:
+        raise InputError(f"trainer.accumulate_grad_batches is {number!r}: give a whole number from 1 up.")
+    return number
+
+
+def split_batch(samples: Any, size: int) -> list[Any]:
+    """Parts of at most ``size`` images."""
+    images = samples.images.split(size)
+    starts = range(0, len(samples.targets), size)
+    return [
+        samples._replace(images=part, targets=samples.targets[start : start + size])
+        for part, start in zip(images, starts, strict=True)
+    ]
+
+
+def losses_in_parts(
+    task: Trained, parts: list[Any], backward: Callable[[Tensor], Any]
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Losses of a batch by name, and the sum of the last part's, whose ``backward`` is left to the caller.
+
+    Gradients are those of the whole batch, but for BatchNorm, which sees the parts one by one.
+    """
+    if len(parts) == 1:
+        losses = task.losses_of(task.outputs(parts[0].images), parts[0].targets)
+        return losses, torch.stack(list(losses.values())).sum()
+    counted, num_images = _count(task, parts), sum(len(part.targets) for part in parts)
+    sums: dict[str, Tensor] = {}
+    for number, part in enumerate(parts, start=1):
+        share = len(part.targets) / num_images
+        with counted.training(share):
+            found = task.losses_of(task.outputs(part.images), part.targets)
+        losses = {name: loss * share for name, loss in found.items()}
+        total = torch.stack(list(losses.values())).sum()
+        if number < len(parts):
+            backward(total)
+        sums = {name: sums.get(name, 0.0) + loss.detach() for name, loss in losses.items()}
+    return sums, total
+
+
+@torch.no_grad()
+def _count(task: Trained, parts: list[Any]) -> BatchParts:
+    """What the losses of all parts count. Most count the truth alone: for these one image's outputs do."""
+    counted = BatchParts()
+    counts_outputs = getattr(task.loss, "counts_outputs", True)
+    buffers = {name: buffer.clone() for name, buffer in task.model.named_buffers()}
+    for part in parts:
+        outputs = task.outputs(part.images if counts_outputs else part.images[:1])
+        if not counts_outputs:
+            outputs = tree_map_only(Tensor, partial(_repeat, count=len(part.targets)), outputs)
+        with counted.counting():
+            task.losses_of(outputs, part.targets)
+    _restore(task.model, buffers)  # BatchNorm is to see each image once
+    return counted
+
+
+def _repeat(output: Tensor, count: int) -> Tensor:
+    """Outputs (1, ...) as those of ``count`` images; anchors, of which there are many, are left alone."""
+    return output.expand(count, *output.shape[1:]) if len(output) == 1 else output
+
+
+def _restore(model: nn.Module, buffers: dict[str, Tensor]) -> None:
+    for name, buffer in model.named_buffers():
+        buffer.copy_(buffers[name])

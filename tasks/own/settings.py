@@ -1,0 +1,79 @@
+"""What a config for somebody's own data changes in ``configs/own_*.py``, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from torch.optim import AdamW
+
+from pocketvision.core.command import shipped_configs
+from pocketvision.core.config import Experiment, parameters
+from pocketvision.core.registered import families
+from pocketvision.datasets import format_modules
+from pocketvision.losses import SegmentationCrossEntropy
+from pocketvision.runs.folder import load_experiment
+from pocketvision.tasks.own.found import OwnData
+from pocketvision.tasks.own.recipe import TrainingRecipe
+from pocketvision.tasks.own.timing import scoring_options
+
+_WEIGHT_DECAY = {"detection": 0.05, "segmentation": 0.01, "classification": 0.05}
+
+
+@dataclass(frozen=True)
+class OwnSettings:
+    """Arguments of the four parts of an experiment."""
+
+    model: dict[str, Any]
+    task: dict[str, Any]
+    data: dict[str, Any]
+    trainer: dict[str, Any]
+
+
+def own_settings(own: OwnData, recipe: TrainingRecipe, weights: str | None) -> OwnSettings:
+    """What follows from the data and the recipe; the augmentation is left to the base."""
+    family, _, backbone = own.model.partition("_")
+    model: dict[str, Any] = {"backbone": backbone, "image_size": own.image_size}
+    if list(families().values()).count(own.found.task) > 1:
+        model["head"] = family
+    if own.fitted.mode is not None:
+        model["mode"] = own.fitted.mode
+    model |= {"norm_momentum": recipe.norm_momentum, "weights": weights}
+    if own.fitted.max_detections is not None:
+        model["max_detections"] = own.fitted.max_detections
+    if own.fitted.anchors is not None:
+        model["anchors"] = own.fitted.anchors
+    decay = _WEIGHT_DECAY[own.found.task]
+    task: dict[str, Any] = {"optimizer": partial(AdamW, lr=recipe.lr, weight_decay=decay, fused=True)}
+    if own.fitted.class_weights is not None:
+        task["loss"] = SegmentationCrossEntropy(class_weights=own.fitted.class_weights)
+    task |= {
+        "reference_batch": recipe.batch_size,
+        "backbone_lr_factor": recipe.backbone_lr_factor,
+        "warmup_steps": recipe.warmup_steps,
+        "ema_decay": recipe.ema_decay,
+        "freeze_until": recipe.freeze_until,
+        "freeze_norms": recipe.freeze_norms,
+    }
+    root = str(own.found.root.resolve())
+    data = {**own.found.arguments, "root": root, "batch_size": own.batch_size}
+    return OwnSettings(model, task, data, {"max_steps": recipe.num_steps, **scoring_options(recipe)})
+
+
+def own_experiment(own: OwnData, recipe: TrainingRecipe, weights: str | None) -> Experiment:
+    """The experiment that the written config defines."""
+    base, _ = load_experiment(shipped_configs()[f"own_{own.found.task}"], ())
+    settings = own_settings(own, recipe, weights)
+    augmentation = parameters(base.data)["augmentation"]
+    if own.fitted.crop_size is not None:
+        augmentation = replace(augmentation, crop_size=own.fitted.crop_size)
+    module = getattr(format_modules, own.found.data_module)
+    return replace(
+        base,
+        model=partial(base.model, **settings.model),
+        task=partial(base.task, **settings.task),
+        data=partial(module, **settings.data, augmentation=augmentation),
+        trainer=settings.trainer,
+        recipe="fixed",
+    )

@@ -1,0 +1,146 @@
+"""A batch in parts gives the gradients of the whole, whatever its pictures hold."""
+
+from __future__ import annotations
+
+import copy
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD
+
+from pocketvision.backbones import mobilenet_v3_small
+from pocketvision.core.errors import InputError
+from pocketvision.core.layers import freeze_norms
+from pocketvision.core.resize import Resize
+from pocketvision.core.structures import (
+    BoxTarget,
+    ClassificationSamples,
+    ClassTarget,
+    DetectionSamples,
+    MaskTarget,
+    SegmentationSamples,
+)
+from pocketvision.heads import ClassifierHead, LRASPPHead, SSDLiteHead
+from pocketvision.losses import ClassificationCrossEntropy, FocalLoss, SegmentationCrossEntropy, SSDLoss
+from pocketvision.models import Classifier, Detector, Segmenter
+from pocketvision.tasks import ClassificationTask, DetectionTask, SegmentationTask
+from pocketvision.tasks.accumulation import losses_in_parts, num_accumulated, split_batch
+from pocketvision.tasks.base import VisionTask
+
+SIZE = (64, 64)
+OPTIONS: dict[str, Any] = {"optimizer": partial(SGD, lr=0.1), "reference_batch": 8}
+NUM_BOXES = (0, 1, 40, 0, 3, 1, 0)
+"""An uneven batch, with crowded pictures and empty ones."""
+
+
+def images() -> Tensor:
+    return torch.randint(0, 256, (len(NUM_BOXES), 3, *SIZE), dtype=torch.uint8)
+
+
+def detection(loss: Any) -> tuple[VisionTask, Any]:
+    backbone = mobilenet_v3_small(out_features=("c3_expand", "last"))
+    model = Detector(backbone, SSDLiteHead, ("a", "b"), Resize(SIZE), score_function=loss.score_function)
+    targets = []
+    for number, count in enumerate(NUM_BOXES):
+        corners = 40 * torch.rand(count, 2)
+        boxes = torch.cat((corners, corners + 4 + 20 * torch.rand(count, 2)), dim=1)
+        targets.append(BoxTarget(boxes, torch.randint(0, 2, (count,)), number, SIZE))
+    return DetectionTask(model, loss, **OPTIONS), DetectionSamples(images(), targets)
+
+
+def segmentation(loss: Any) -> tuple[VisionTask, Any]:
+    backbone = mobilenet_v3_small(out_features=("c3_depthwise", "last"), output_stride=16)
+    head = partial(LRASPPHead, low=("c3_depthwise",), high="last")
+    model = Segmenter(backbone, head, ("a", "b", "c"), Resize(SIZE))
+    masks = torch.randint(0, 3, (len(NUM_BOXES), *SIZE), dtype=torch.uint8)
+    for mask, count in zip(masks, NUM_BOXES, strict=True):
+        mask[count:] = 255  # nothing, a row, or much
+    targets = [MaskTarget(mask, number, SIZE) for number, mask in enumerate(masks)]
+    return SegmentationTask(model, loss, **OPTIONS), SegmentationSamples(images(), targets)
+
+
+def classification() -> tuple[VisionTask, Any]:
+    model = Classifier(
+        mobilenet_v3_small(out_features=("last",)), ClassifierHead, ("a", "b", "c"), Resize(SIZE)
+    )
+    targets = [ClassTarget(number % 3, number, SIZE) for number in range(len(NUM_BOXES))]
+    loss = ClassificationCrossEntropy(label_smoothing=0.1)
+    return ClassificationTask(model, loss, **OPTIONS), ClassificationSamples(images(), targets)
+
+
+CASES = {
+    "ssd": lambda: detection(SSDLoss()),
+    "focal": lambda: detection(FocalLoss(kind="quality", box_loss="giou")),
+    "masks": lambda: segmentation(SegmentationCrossEntropy((0.5, 1.0, 2.0), dice_weight=1, lovasz_weight=1)),
+    "hard": lambda: segmentation(SegmentationCrossEntropy((0.5, 1.0, 2.0), hard_share=0.3)),
+    "classes": classification,
+}
+
+
+def gradients(task: VisionTask, samples: Any, size: int) -> tuple[dict[str, Tensor], list[Tensor]]:
+    task = copy.deepcopy(task)
+    losses, last = losses_in_parts(task, split_batch(samples, size), Tensor.backward)
+    last.backward()
+    losses = {name: loss.detach() for name, loss in losses.items()}
+    return losses, [p.grad for p in task.parameters() if p.grad is not None]
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_parts_train_what_the_whole_batch_does(case: str, size: int) -> None:
+    torch.manual_seed(0)
+    task, samples = CASES[case]()
+    freeze_norms(task.model)
+    for module in task.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    task.train()
+    whole_losses, whole = gradients(task, samples, len(NUM_BOXES))
+    losses, found = gradients(task, samples, size)
+    assert losses.keys() == whole_losses.keys()
+    for name, value in whole_losses.items():
+        assert float(losses[name]) == pytest.approx(float(value), rel=1e-6)
+    assert len(found) == len(whole) > 50
+    error = sum(float((a - b).square().sum()) for a, b in zip(found, whole, strict=True))
+    assert error**0.5 < 1e-6 * sum(float(b.square().sum()) for b in whole) ** 0.5
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_image_is_enough_for_counting_the_truth(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, samples = CASES[case]()
+    seen, original = [], task.outputs
+
+    def outputs(images: Tensor) -> Any:
+        seen.append(len(images))
+        return original(images)
+
+    monkeypatch.setattr(task, "outputs", outputs)
+    losses_in_parts(task.train(), split_batch(samples, 3), Tensor.backward)
+    assert seen == ([3, 3, 1] if case == "hard" else [1, 1, 1]) + [3, 3, 1]
+
+
+def test_batch_norm_sees_every_part_once() -> None:
+    torch.manual_seed(0)
+    task, samples = CASES["hard"]()
+    norm = next(module for module in task.modules() if isinstance(module, nn.BatchNorm2d))
+    losses_in_parts(task.train(), split_batch(samples, 3), Tensor.backward)
+    assert int(norm.num_batches_tracked) == 3
+
+
+def test_images_and_targets_are_split_together() -> None:
+    _, samples = classification()
+    parts = split_batch(samples, 3)
+    assert [len(part.targets) for part in parts] == [3, 3, 1]
+    assert torch.equal(torch.cat([part.images for part in parts]), samples.images)
+    assert [target for part in parts for target in part.targets] == samples.targets
+    assert len(split_batch(samples, 7)) == 1
+
+
+@pytest.mark.parametrize("number", [0.5, -1, "two"])
+def test_a_number_of_parts_that_is_none(number: Any) -> None:
+    with pytest.raises(InputError, match=r"accumulate_grad_batches is .* whole number from 1 up"):
+        num_accumulated({"accumulate_grad_batches": number})
+    assert num_accumulated({}) == 1 and num_accumulated({"accumulate_grad_batches": 3}) == 3
