@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.coco.json_file import CocoJson
 from pocketvision.datasets.coco.layouts import expected_folder, image_folder_of
-from pocketvision.datasets.readers.image_finder import ImageFinder, present_names
+from pocketvision.datasets.readers.image_finder import ImageFinder, is_readable, present_names
 from pocketvision.datasets.readers.image_sizes import find_size
 from pocketvision.datasets.readers.tree import FileTree
 from pocketvision.datasets.readers.values import short_text
@@ -194,7 +194,9 @@ class _ImageRows:
         path = f"{folder}/{name}" if name in present else self._search(name, own)
         if path is None:
             return
-        if path in self.index_of:
+        if not is_readable(path, self.file, f"image id {own}", self.notes):
+            self.missing.add(own)
+        elif path in self.index_of:
             self.owners.setdefault(own, self.index_of[path])
             sentence = f"{self.file} lists {name} twice: keep one row and all annotations with its id."
             self.notes.add(IMAGE_TWICE, self.file, sentence, f"image id {own}")

@@ -161,8 +161,8 @@ def _describe(place: Path, form: DataFormat, layout: Layout) -> FoundData:
         what = "a fifth of the images" if whole == ALL else f"a fifth of '{whole}'"
         text += f"; {what} is for validation, chosen by file name"
     if form.name == "mask_folder" and class_table(layout.tree) is None:
-        names, is_binary = invented_names(layout)
-        arguments |= {"class_names": names} | ({"binary": True} if is_binary else {})
+        names, binary = invented_names(layout)
+        arguments |= {"class_names": names} | ({} if binary is None else {"binary": binary})
         text += f"; there is no classes.txt, so the {len(names)} classes are called {names[0]} to {names[-1]}"
     text = "; ".join((text, *layout.facts))
     return FoundData(form.name, form.task, place, splits, f"{text}.", form.module_name, layout, arguments)

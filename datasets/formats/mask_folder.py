@@ -95,8 +95,11 @@ def read_mask_folder(
     return records
 
 
-def invented_names(layout: Layout) -> tuple[list[str], bool]:
-    """Names for the values that the masks of all splits have, and whether these are 0 and 255."""
+def invented_names(layout: Layout) -> tuple[list[str], bool | None]:
+    """Names for the values that the masks of all splits have, and ``binary`` for reading them.
+
+    It is None where values are gray levels, which only the masks can tell.
+    """
     counts = np.zeros(256, dtype=np.int64)
     for split, here in layout.splits.items():
         told = Notes(strict=False)
@@ -104,9 +107,10 @@ def invented_names(layout: Layout) -> tuple[list[str], bool]:
         if pairs:
             counts += count_values(as_class_ids(pairs, None, told).masks)
     found = meaning(counts, None)
+    binary = None if found.told else found.is_binary
     if found.num_classes == 2 and (found.is_binary or found.told):
-        return ["background", "foreground"], found.is_binary
-    return [f"class_{i}" for i in range(found.num_classes)], False
+        return ["background", "foreground"], binary
+    return [f"class_{i}" for i in range(found.num_classes)], binary
 
 
 def no_names(root: Path) -> str:

@@ -76,10 +76,14 @@ def meaning(
 
 
 def _is_binary(counts: MaskCounts, used: set[int]) -> bool:
-    """Only 0 and 255, but for a few stray pixels, which are then no class."""
+    """Only 0 and 255, but for a few stray pixels between them, which are then no class.
+
+    1 is a class id, and values near to 0 and 255 are smeared ones.
+    """
     strays = used - {0, IGNORE_INDEX}
     few = counts[list(strays)].sum() <= _STRAY * counts.sum() and len(strays) < _MIN_BETWEEN
-    return {0, IGNORE_INDEX} <= used and bool(few)
+    are_between = all(_NEAR < value < IGNORE_INDEX - _NEAR for value in strays)
+    return {0, IGNORE_INDEX} <= used and bool(few) and are_between
 
 
 def _possible_levels(used: set[int], num_classes: int | None) -> list[int]:

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from pocketvision.datasets.readers.tree import IMAGE_SUFFIXES, UNREAD_SUFFIXES, FileTree
 from pocketvision.datasets.readers.values import short_text
-from pocketvision.datasets.records.kinds import IMAGE_ELSEWHERE
+from pocketvision.datasets.records.kinds import IMAGE_ELSEWHERE, IMAGE_UNREADABLE
 from pocketvision.datasets.records.notes import Notes
 from pocketvision.datasets.records.splits import ALL, split_of
 
@@ -120,6 +120,18 @@ class ImageFinder:
         if path not in same:
             same.append(path)
             self._stems.setdefault(lower.rpartition(".")[0], []).append(path)
+
+
+def is_readable(path: str, file: Path, where: str, notes: Notes) -> bool:
+    """Whether pictures of this suffix are read; of others, such as HEIC, it is told."""
+    if not path.lower().endswith(UNREAD_SUFFIXES):
+        return True
+    sentence = (
+        f"{file}, {where} names {short_text(Path(path).name)}, whose format can't be read: convert the "
+        "pictures to JPEG or PNG and correct their names."
+    )
+    notes.add(IMAGE_UNREADABLE, file, sentence, where)
+    return False
 
 
 def is_of_another_split(folder: Path, root: Path, split: str) -> bool:

@@ -12,7 +12,7 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.structures import Size
 from pocketvision.datasets.readers.assemble import FoundBoxes, assemble
 from pocketvision.datasets.readers.class_list import ordered_names
-from pocketvision.datasets.readers.image_finder import ImageFinder
+from pocketvision.datasets.readers.image_finder import ImageFinder, is_readable
 from pocketvision.datasets.readers.image_sizes import find_size
 from pocketvision.datasets.readers.tree import FileTree
 from pocketvision.datasets.readers.values import short_text
@@ -101,6 +101,8 @@ def place_images(
         path = image.path or finder.find(image.name, image.file, image.where)
         if path is None:
             _tell_missing(image, finder.folders[0], notes)
+            continue
+        if not is_readable(str(path), image.file, image.where or short_text(image.name), notes):
             continue
         known = index.get(str(path))
         if known is not None:

@@ -16,6 +16,7 @@ from pocketvision.datasets.convert.common import unique_names
 from pocketvision.datasets.formats.cityscapes import CITYSCAPES_NAMES, cityscapes_lookup
 from pocketvision.datasets.images.read import match_mask, read_mask
 from pocketvision.datasets.records.annotations import UNEXPECTED, Mask, SegmentationRecords
+from pocketvision.datasets.records.splits import split_of
 from pocketvision.doctor.checks.files import SAME_RATIO
 from pocketvision.doctor.checks.masks import MaskFacts
 from pocketvision.doctor.fixes.images import FixedImage
@@ -63,7 +64,11 @@ def write_masks(
     images: Mapping[str, FixedImage],
     output: Path,
 ) -> None:
-    """Write ``{split}/images``, ``{split}/masks`` and ``classes.txt``."""
+    """Write ``{split}/images``, ``{split}/masks`` and ``classes.txt``.
+
+    A single split that is none of the usual ones is written without a folder of its own.
+    """
+    is_whole = len(splits) == 1 and split_of(next(iter(splits))) is None
     names: dict[str, None] = {}
     for split, records in splits.items():
         names |= dict.fromkeys(f"reserved {i}" if n is None else n for i, n in enumerate(records.class_names))
@@ -71,13 +76,12 @@ def write_masks(
         file_names = unique_names(own)
         mask_of = dict(zip(records.image_paths, records.mask_paths, strict=True))
         for fixed, name in file_names.items():
-            target = output / split / "images" / name
+            base = output if is_whole else output / split
+            target = base / "images" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(fixed, target)
             source = own[fixed]
-            _write_mask(
-                mask_of[source], source, lookups[split], images[source], output / split / "masks" / name
-            )
+            _write_mask(mask_of[source], source, lookups[split], images[source], base / "masks" / name)
     with replacing(output / "classes.txt") as temporary:
         temporary.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 

@@ -15,12 +15,17 @@ import pytest
 from pocketvision.core.errors import InputError
 from pocketvision.datasets import DetectionRecords, SegmentationRecords, detect_format, read_mask
 from pocketvision.datasets.images.read import match_mask, read_size
+from pocketvision.doctor.check import Plan, examine
+from pocketvision.doctor.fixes.copy import write_fixed
+from pocketvision.tasks.own.look import look_at
 
 _BESIDE = Path(__file__).resolve().parents[3] / "shared"
 CASES = Path(os.environ.get("POCKETVISION_SHARED", _BESIDE)) / "cases" / "data"
 NAMES = sorted(path.name for path in CASES.iterdir()) if CASES.is_dir() else []
 TOLERANCE = 0.05
 """Pixels: files state fractions with six digits."""
+STRAY = 0.001
+"""Share of the pixels of a mask that noise may have changed."""
 
 Boxes = dict[str, list[tuple[str, list[float]]]]
 
@@ -93,7 +98,7 @@ def mask_differs(case: Case, found: Any) -> str:
             for label, x1, y1, x2, y2 in boxes[name]:
                 expected[y1:y2, x1:x2] = ids[label]
             mask = records.to_classes(match_mask(read_mask(file), image), file)
-            if mask.shape != size or not np.array_equal(mask, expected):
+            if mask.shape != size or (mask != expected).mean() > STRAY:
                 return f"{file}: {mask.shape} {size}, values {np.unique(mask).tolist()}"
             seen.add(name)
     return "" if seen == boxes.keys() else f"images {sorted(seen ^ boxes.keys())}"
@@ -109,14 +114,50 @@ def outcome(case: Case, task: str) -> str:
     return f"wrong: {difference}" if difference else "right"
 
 
-@pytest.mark.skipif(not NAMES, reason=f"{CASES} is not there (set POCKETVISION_SHARED)")
-@pytest.mark.parametrize("name", NAMES)
-def test_read_exactly_or_refused_in_one_sentence(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def read_as_training(given: Path, task: str) -> str:
+    """Why training refuses the data; empty if it takes them."""
+    try:
+        look_at(given, task, None, ())
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+pytestmark = pytest.mark.skipif(not NAMES, reason=f"{CASES} is not there (set POCKETVISION_SHARED)")
+EVERY = [(name, task) for name in NAMES for task in Case(name).tasks] or [("none", "none")]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POCKETVISION_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.mark.parametrize(("name", "task"), EVERY)
+def test_read_exactly_or_refused_in_one_sentence(name: str, task: str) -> None:
+    result = outcome(Case(name), task)
+    assert not result.startswith("wrong"), result
+    assert result.count("\n") == 0 and (result == "right" or result.endswith("."))
+    assert result == "right" or f"/{name}/" in result, "a sentence names the place"
+
+
+@pytest.mark.parametrize(("name", "task"), EVERY)
+def test_the_doctor_agrees_with_training_and_its_copy_trains(name: str, task: str, tmp_path: Path) -> None:
     case = Case(name)
-    for task in case.tasks:
-        result = outcome(case, task)
-        assert not result.startswith("wrong"), f"{task}: {result}"
-        assert result.count("\n") == 0
+    refused = read_as_training(case.given, task)
+    try:
+        found = detect_format(case.given, task)
+    except InputError as error:
+        assert refused == str(error), "both look in the same way"
+        return
+    examination = examine(found, Plan())
+    assert bool(examination.report.findings.num("error")) == bool(refused), refused
+    try:
+        lines = write_fixed(examination, tmp_path / "copy")
+    except InputError as error:
+        assert refused and "nothing to write" in str(error)
+        return
+    assert not read_as_training(tmp_path / "copy", task)
+    if outcome(case, task) == "right":
+        copy = detect_format(tmp_path / "copy", task)
+        lost = differs(case, copy) if task == "detection" else mask_differs(case, copy)
+        assert not lost, lines
