@@ -24,6 +24,7 @@ from pocketvision.datasets.classification import ClassificationDataset, collate_
 from pocketvision.datasets.cores import default_num_workers
 from pocketvision.datasets.detection import DetectionDataset, collate_detection
 from pocketvision.datasets.images.cache_setup import CacheKind, temporary_folder
+from pocketvision.datasets.images.likeness import like_groups
 from pocketvision.datasets.loading import Loading
 from pocketvision.datasets.records.annotations import (
     ClassificationRecords,
@@ -44,7 +45,6 @@ _CLASSIFICATION = ClassificationAugmentation()
 _DETECTION = DetectionAugmentation()
 _SEGMENTATION = SegmentationAugmentation()
 _UNCHANGED = SegmentationAugmentation(scale=(1.0, 1.0), horizontal_flip=0.0, photometric=False)
-
 
 _LOADING = {
     "batch_size", "eval_batch_size", "num_workers", "augmentation", "seed", "strict", "cache", "cache_gib",
@@ -135,7 +135,9 @@ class BaseDataModule(Generic[SplitRecords, _Samples]):
         if self.divide is None or split not in (self.train_split, self.val_split):
             return self.read_split(split)
         if self._parts is None:
-            self._parts = divide(self.read_split(self.divide), self.val_fraction, self.split_seed)
+            records = self.read_split(self.divide)
+            alike = like_groups(records.image_paths)
+            self._parts = divide(records, self.val_fraction, self.split_seed, alike)
         return self._parts[split == self.val_split]
 
     def class_names(self) -> tuple[str | None, ...]:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict
 
+from pocketvision.core.errors import InputError
 from pocketvision.datasets.base_modules import (
+    BaseDataModule,
     ClassificationDataModule,
     DetectionDataModule,
     SegmentationDataModule,
 )
+from pocketvision.datasets.data_module import DataModule
 from pocketvision.datasets.formats import format_named
 from pocketvision.datasets.formats.cityscapes import read_cityscapes
 from pocketvision.datasets.formats.contract import read_split
+from pocketvision.datasets.formats.detect import FoundData
 from pocketvision.datasets.formats.image_folder import read_image_folder
 from pocketvision.datasets.formats.mask_folder import read_mask_folder
 from pocketvision.datasets.masks.class_table import class_table
@@ -30,6 +35,24 @@ if TYPE_CHECKING:
 
     from pocketvision.datasets.augment.recipes import SegmentationAugmentation
     from pocketvision.datasets.images.cache_setup import CacheKind
+
+
+def data_module_of(found: FoundData) -> Callable[..., BaseDataModule[Any, Any]]:
+    """What loads a data set that was found; it takes the options of its data module."""
+    module: type[BaseDataModule[Any, Any]] = globals()[found.data_module]
+    return partial(module, **found.arguments)
+
+
+def training_records(data: DataModule[Any, Any]) -> tuple[Any, Any]:
+    """The records that training starts from: those of the training and of the validation split.
+
+    Raises:
+        InputError: they can't be read, or there is nothing to learn from.
+    """
+    train, val = data.own_records(data.train_split), data.own_records(data.val_split)
+    if isinstance(train, DetectionRecords) and bool(train.crowd.all()):
+        raise InputError(f"{train.root} has no boxes to train on: annotate some, or choose another --task.")
+    return train, val
 
 
 @dataclass(eq=False)

@@ -16,9 +16,11 @@ from PIL import Image
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
+from pocketvision.datasets.format_modules import data_module_of, training_records
 from pocketvision.datasets.formats import format_named
 from pocketvision.datasets.formats.detect import FoundData
 from pocketvision.datasets.formats.leftover import tell_leftover
+from pocketvision.datasets.images.likeness import MAX_GROUPED
 from pocketvision.datasets.records.annotations import (
     AnyRecords,
     ClassificationRecords,
@@ -40,7 +42,7 @@ from pocketvision.doctor.checks.masks import (
     diagnose_ids,
     inspect_mask,
 )
-from pocketvision.doctor.checks.near_duplicates import check_copies, split_pairs
+from pocketvision.doctor.checks.near_duplicates import check_copies, check_division, split_pairs
 from pocketvision.doctor.findings import Findings
 from pocketvision.doctor.report.examination import Report
 from pocketvision.doctor.report.samples import detection_samples, mask_samples
@@ -95,7 +97,7 @@ def examine(found: FoundData, plan: Plan) -> Examination:
         readings = _read(found, plan, findings)
         members = {split: list(records.image_paths) for split, records in readings.items()}
         paths = list(dict.fromkeys(path for own in members.values() for path in own))
-        facts = _inspect(paths, members, plan, findings)
+        facts = _inspect(paths, members, found.arguments.get("divide"), plan, findings)
         root = found.layout.tree.root
         check_names(paths, root, findings)
         sizes = {split: len(records) for split, records in readings.items()}
@@ -108,6 +110,8 @@ def examine(found: FoundData, plan: Plan) -> Examination:
             "classification": _check_labels,
         }
         checks[found.task](examination, plan)
+        if not findings.num("error"):
+            _read_as_training(found, findings)
     report.seconds = time.perf_counter() - start
     return examination
 
@@ -153,6 +157,14 @@ def _read(found: FoundData, plan: Plan, findings: Findings) -> dict[str, AnyReco
     return readings
 
 
+def _read_as_training(found: FoundData, findings: Findings) -> None:
+    """The last word is what ``train --data`` says when it reads the data."""
+    try:
+        training_records(data_module_of(found)(num_workers=0))
+    except InputError as error:
+        findings.add(kinds.NOT_READ, found.root, str(error))
+
+
 def _add_error(found: FoundData, split: str, error: InputError, findings: Findings) -> None:
     """A split that can't be read at all; the file is what the sentence begins with."""
     file = file_of(found, split)
@@ -161,15 +173,24 @@ def _add_error(found: FoundData, split: str, error: InputError, findings: Findin
 
 
 def _inspect(
-    paths: Sequence[str], members: dict[str, list[str]], plan: Plan, findings: Findings
+    paths: Sequence[str],
+    members: dict[str, list[str]],
+    divided: str | None,
+    plan: Plan,
+    findings: Findings,
 ) -> dict[str, ImageFacts]:
-    """Facts of all images; thumbnails only where two splits are to be compared."""
-    look = partial(inspect_image, pixels=plan.full, thumbnail=bool(split_pairs(list(members))))
+    """Facts of all images; thumbnails only where images are to be compared."""
+    whole = members.get(divided or "", [])
+    is_divided = 0 < len(whole) <= MAX_GROUPED
+    is_compared = is_divided or bool(split_pairs(list(members)))
+    look = partial(inspect_image, pixels=plan.full, thumbnail=is_compared)
     found = map_in_threads(look, paths, "images")
     for facts in found:
         check_content(facts, findings)
     facts_of = {facts.path: facts for facts in found}
     check_copies(members, facts_of, findings)
+    if is_divided:
+        check_division(whole, facts_of, findings)
     return facts_of
 
 

@@ -50,6 +50,10 @@ COPY_ACROSS_SPLITS = Kind("copy_across_splits", "warning", "The same image in tr
 NEAR_COPY_ACROSS_SPLITS = Kind(
     "near_copy_across_splits", "warning", "Nearly the same image in training and validation"
 )
+NEAR_COPY_IN_SPLIT = Kind(
+    "near_copy_in_split", "info", "Nearly the same image in a split that training divides",
+    fix="kept, as training keeps them on one side",
+)  # fmt: skip
 
 CLASS_VARIANTS = Kind(
     "class_variants", "error", "Class names differ by case or space", fix="merged to the most frequent"

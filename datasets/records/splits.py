@@ -52,13 +52,14 @@ def canonical(name: str) -> str:
 
 
 def divide(
-    records: SplitRecords, val_fraction: float = 0.2, seed: int = 0
+    records: SplitRecords, val_fraction: float = 0.2, seed: int = 0, groups: Indices | None = None
 ) -> tuple[SplitRecords, SplitRecords]:
     """Training and validation part of ``records``.
 
     Where an image belongs depends on its file name and ``seed`` alone (for classes: the name below
     ``root``), so that adding or removing images does not move others. The number is therefore near
-    ``val_fraction``, not equal to it; each part has at least one image.
+    ``val_fraction``, not equal to it; each part has at least one image. Images of one of ``groups`` (N,),
+    which show nearly the same, stay on one side, unless all are one group.
 
     Raises:
         InputError: there are fewer than two images.
@@ -70,12 +71,18 @@ def divide(
         raise InputError(
             f"{_place(records)} has {len(records)} image: add images, training and validation need one each."
         )
-    draws = np.array([_draw(name, seed) for name in _names(records)])
+    names = _names(records)
+    own = np.arange(len(records)) if groups is None or len(np.unique(groups)) < 2 else groups
+    first: dict[int, str] = {}
+    for name, group in zip(names, own.tolist(), strict=True):
+        first[group] = min(name, first.get(group, name))
+    draw_of = {group: _draw(name, seed) for group, name in first.items()}
+    draws = np.array([draw_of[group] for group in own.tolist()])
     is_val = draws < val_fraction
     if not is_val.any():
-        is_val[draws.argmin()] = True
+        is_val = own == own[draws.argmin()]
     if is_val.all():
-        is_val[draws.argmax()] = False
+        is_val = own != own[draws.argmax()]
     return take(records, np.flatnonzero(~is_val)), take(records, np.flatnonzero(is_val))
 
 

@@ -7,21 +7,15 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-from PIL import Image
-
 from pocketvision.core.errors import InputError
 from pocketvision.core.structures import Size
 from pocketvision.datasets.images.header import file_header, has_end, opened
+from pocketvision.datasets.images.likeness import Thumbnail, shrink
 from pocketvision.datasets.images.read import read_bytes, read_image
-
-Thumbnail = npt.NDArray[np.uint8]
 
 SUFFIX_OF = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp", "GIF": ".gif", "TIFF": ".tif"}
 _FORMAT_OF = {".jpeg": "JPEG", ".jpe": "JPEG", ".tiff": "TIFF", **{s: name for name, s in SUFFIX_OF.items()}}
 _HEAD = 1 << 16
-_THUMBNAIL = (18, 16)
 _BEGINNINGS = (
     (b"\xff\xd8\xff", "a JPEG"),
     (b"\x89PNG", "a PNG"),
@@ -137,17 +131,9 @@ def _decode(facts: ImageFacts, data: bytes, thumbnail: bool) -> ImageFacts:
         with opened(data, facts.path) as image:
             image.draft("L", (64, 64))  # JPEG: decoded at an eighth, if that is large enough
             image.load()
-            return facts._replace(thumbnail=_shrink(image)) if thumbnail else facts
+            return facts._replace(thumbnail=shrink(image)) if thumbnail else facts
     except InputError as error:
         return _broken(facts, error)
-
-
-def _shrink(image: Image.Image) -> Thumbnail:
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, dtype=np.float64)
-        top = max(float(values.max()), 255.0)
-        image = Image.fromarray((values.clip(0) * (255 / top)).astype(np.uint8))
-    return np.asarray(image.convert("L").resize(_THUMBNAIL, Image.Resampling.BOX))
 
 
 def _decode_as_training(facts: ImageFacts) -> ImageFacts:

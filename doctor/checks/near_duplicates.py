@@ -4,54 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from pocketvision.datasets.images.likeness import groups_of, near_pairs
 from pocketvision.doctor import kinds
-from pocketvision.doctor.checks.images import ImageFacts, Thumbnail
+from pocketvision.doctor.checks.images import ImageFacts
 from pocketvision.doctor.findings import Findings
-
-MAX_BITS = 6
-"""Of 64: how far the difference hashes of two candidates may lie apart."""
-
-MAX_DIFFERENCE = 3.0
-"""Mean absolute difference of two thumbnails, in gray levels, up to which they show the same."""
-
-_MIN_CONTRAST = 4.0
-_BLOCK = 2048
-
-
-def difference_hash(thumbnails: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:
-    """Difference hashes (dHash) of thumbnails (N, 16, 18): (N, 64) of -1 and 1."""
-    cells = thumbnails.reshape(-1, 8, 2, 9, 2).astype(np.float32).mean(axis=(2, 4))
-    rises = cells[:, :, 1:] > cells[:, :, :-1]
-    return np.where(rises, 1, -1).astype(np.int8).reshape(-1, 64)
-
-
-def near_pairs(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
-    """Indices of thumbnails (M, 16, 18) and (N, 16, 18) that show nearly the same picture.
-
-    Candidates are those whose hashes differ by at most ``MAX_BITS``; the thumbnails decide, after
-    their mean brightness is subtracted. Flat pictures, such as black ones, are left out.
-    """
-    keep = [np.flatnonzero(side.std(axis=(1, 2)) >= _MIN_CONTRAST) for side in (first, second)]
-    hashes = [
-        difference_hash(side[own]).astype(np.float32) for side, own in zip((first, second), keep, strict=True)
-    ]
-    for start in range(0, len(hashes[0]), _BLOCK):
-        distance = (64 - hashes[0][start : start + _BLOCK] @ hashes[1].T) / 2
-        for i, j in zip(*np.nonzero(distance <= MAX_BITS), strict=True):
-            a, b = int(keep[0][start + i]), int(keep[1][j])
-            if _difference(first[a], second[b]) <= MAX_DIFFERENCE:
-                yield a, b
-
-
-def _difference(first: Thumbnail, second: Thumbnail) -> float:
-    a, b = first.astype(np.float32), second.astype(np.float32)
-    return float(np.abs((a - a.mean()) - (b - b.mean())).mean())
 
 
 def split_pairs(splits: Sequence[str]) -> list[tuple[str, str]]:
@@ -86,6 +48,19 @@ def check_copies(
             one, other = first[i], second[j]
             sentence = f"{one} of {a} shows nearly the same as {other} of {b}: keep both in one split."
             _report(kinds.NEAR_COPY_ACROSS_SPLITS, one, other, sentence, where, reported, findings)
+
+
+def check_division(paths: Sequence[str], facts: Mapping[str, ImageFacts], findings: Findings) -> None:
+    """Findings about images of one split, which training divides, that show nearly the same."""
+    seen = [path for path in paths if path in facts and facts[path].thumbnail is not None]
+    for i, first in enumerate(groups_of(_stack(seen, facts)).tolist()):
+        if first != i:
+            one, other = seen[first], seen[i]
+            sentence = (
+                f"{other} shows nearly the same as {one}: training and validation are divided so that both "
+                "are in one of them; keep them together where you divide the data."
+            )
+            findings.add(kinds.NEAR_COPY_IN_SPLIT, other, sentence, "", other, other=one)
 
 
 def _report(

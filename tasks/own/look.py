@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from pocketvision.backbones.pretrained import imagenet_file
@@ -14,8 +13,9 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.protocols import body_of
 from pocketvision.core.registered import default_model, task_of
 from pocketvision.core.structures import Size
-from pocketvision.datasets import detect_format, format_modules
+from pocketvision.datasets import detect_format
 from pocketvision.datasets.data_module import AnyData
+from pocketvision.datasets.format_modules import data_module_of, training_records
 from pocketvision.datasets.formats.detect import FoundData
 from pocketvision.datasets.records.annotations import AnyRecords, DetectionRecords, SegmentationRecords
 from pocketvision.runs.build import build, build_model, refusing_bad_values
@@ -51,12 +51,12 @@ def look_at(path: str | Path, task: str | None, model: str | None, overrides: Se
         task = wanted
     found = detect_format(path, task)
     given = parse_overrides(overrides)
-    module = partial(getattr(format_modules, found.data_module), **found.arguments)
+    module = data_module_of(found)
     for_data = {key: value for key, value in given.items() if key.startswith("data.")}
     experiment = apply_overrides(Experiment(model=dict, task=dict, data=module), for_data)
     with refusing_bad_values():
         data: AnyData = experiment.data()
-        train, val = data.own_records(data.train_split), data.own_records(data.val_split)
+        train, val = training_records(data)
     counts = {data.train_split: len(train), data.val_split: len(val)} | _others(found, data)
     batch_size = given.get("data.batch_size") or choose_batch_size(len(train), found.task)
     image_size = given.get("model.image_size")

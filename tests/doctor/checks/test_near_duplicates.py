@@ -8,13 +8,13 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from pocketvision.doctor.checks.images import _shrink
-from pocketvision.doctor.checks.near_duplicates import difference_hash, near_pairs, split_pairs
+from pocketvision.datasets.images.likeness import difference_hash, near_pairs, shrink
+from pocketvision.doctor.checks.near_duplicates import split_pairs
 
 
 def test_changed_copies_are_found_and_strangers_are_not(picture: Callable[[int], np.ndarray]) -> None:
     originals = [Image.fromarray(picture(i)) for i in range(60)]
-    first = np.stack([_shrink(image) for image in originals])
+    first = np.stack([shrink(image) for image in originals])
 
     def jpeg(image: Image.Image) -> Image.Image:
         stream = io.BytesIO()
@@ -28,7 +28,7 @@ def test_changed_copies_are_found_and_strangers_are_not(picture: Callable[[int],
         Image.fromarray(picture(100)),
         Image.fromarray(np.zeros((48, 64, 3), np.uint8)),
     ]
-    second = np.stack([_shrink(image) for image in copies])
+    second = np.stack([shrink(image) for image in copies])
     assert list(near_pairs(first, second)) == [(3, 0), (7, 1), (11, 2)]
     black = np.zeros((3, 16, 18), np.uint8)
     assert not list(near_pairs(black, black)), "flat pictures say nothing"
