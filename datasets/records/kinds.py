@@ -139,6 +139,10 @@ BOX_CONFIDENCE = Kind(
     "box_confidence", "info", "Box has a confidence",
     "lines have a confidence after the box, which is left out", "written without it",
 )  # fmt: skip
+SHAPE_UNUSED = Kind(
+    "shape_unused", "warning", "Object is a point or a line",
+    "objects have no area, as points and lines, and are left out", "dropped",
+)  # fmt: skip
 AREA_UNUSABLE = Kind(
     "area_unusable", "warning", "Area is no number",
     "boxes have an area that is no number, and that of the box is taken", "the box's own area is written",

@@ -1,0 +1,159 @@
+"""Label Studio's own JSON (and JSON-MIN): one file, boxes and polygons in percent of the image's sides.
+
+Format: https://labelstud.io/guide/export; for COCO, VOC and YOLO exports see these formats.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from pocketvision.core.errors import InputError
+from pocketvision.datasets.coco.json_file import load_json
+from pocketvision.datasets.formats.contract import DataFormat, Layout
+from pocketvision.datasets.masks.outlined import outlined_records
+from pocketvision.datasets.readers.one_file import files_of_splits
+from pocketvision.datasets.readers.outlines import add_object, ellipse, numbers, pairs
+from pocketvision.datasets.readers.stated import Polygon, StatedBox, StatedImage, box_records
+from pocketvision.datasets.readers.tree import FileTree
+from pocketvision.datasets.records.annotations import DetectionRecords, SegmentationRecords
+from pocketvision.datasets.records.notes import Notes
+
+_LABELS = ("rectanglelabels", "polygonlabels", "ellipselabels", "brushlabels", "keypointlabels", "labels")
+_UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")
+_IMAGE_KEYS = ("image", "img", "photo", "picture", "ocr")
+
+
+def find(tree: FileTree) -> Layout | None:
+    """A split is a file."""
+    files = files_of_splits(tree, (".json",), _is_own)
+    return Layout(tree, files) if files else None
+
+
+def read(layout: Layout, split: str, notes: Notes) -> DetectionRecords:
+    """Turned rectangles and polygons stand for the boxes around them; cancelled annotations are left out."""
+    images, labels = _stated(layout, split, notes)
+    return box_records(images, labels, split, layout.tree, notes, folders=_folders(layout, split))
+
+
+def read_masks(layout: Layout, split: str, notes: Notes) -> SegmentationRecords:
+    """Polygons and ellipses are drawn; class 0 is the background."""
+    images, labels = _stated(layout, split, notes)
+    return outlined_records(images, labels, split, layout.tree, notes, folders=_folders(layout, split))
+
+
+def _is_own(start: bytes) -> bool:
+    is_full = b'"annotations"' in start and b'"from_name"' in start
+    is_short = re.search(rb'"(rectangle|polygon|ellipse)labels"\s*:\s*\[', start) is not None
+    return start.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"[") and (is_full or is_short)
+
+
+def _folders(layout: Layout, split: str) -> list[Path]:
+    places = dict.fromkeys((layout.splits[split].parent, layout.tree.root))
+    return [place / inner for place in places for inner in ("", "images", split)]
+
+
+def _stated(layout: Layout, split: str, notes: Notes) -> tuple[list[StatedImage], list[str]]:
+    file, tree = layout.splits[split], layout.tree
+    notes.read.add(str(file))
+    images = _images(file, tree, notes)
+    others = [other for name, other in layout.splits.items() if name != split]
+    every = [*images, *(image for other in others for image in _images(other, tree, Notes(strict=False)))]
+    return images, sorted({item.label for image in every for item in image.objects})
+
+
+def _images(file: Path, tree: FileTree, notes: Notes) -> list[StatedImage]:
+    tasks = load_json(file)
+    present = {path.name for path in tree.images_below(tree.root)}
+    images = []
+    for number, task in enumerate(tasks if isinstance(tasks, list) else [], start=1):
+        source = _source(task) if isinstance(task, dict) else None
+        if source is None:
+            continue
+        image = StatedImage(_name(source, present), file, f"task {task.get('id', number)}", is_relative=True)
+        for i, (shape, label) in enumerate(_results(task), start=1):
+            where = f"task {task.get('id', number)}, region {i}"
+            add_object(image, where, label, _shape(shape), notes, kind="brush, point or other shape")
+        images.append(image)
+    if not images:
+        raise InputError(f"{file} names no image: export the project again as JSON.")
+    return images
+
+
+def _source(task: dict[str, Any]) -> str | None:
+    data = task.get("data") if isinstance(task.get("data"), dict) else task
+    assert isinstance(data, dict)
+    found = [data.get(key) for key in _IMAGE_KEYS]
+    return next((value for value in found if isinstance(value, str) and value), None)
+
+
+def _name(source: str, present: set[str]) -> str:
+    """The file that an address means; uploaded ones have a code before their name, which people remove."""
+    address = urlsplit(source)
+    local = parse_qs(address.query).get("d", [""])[0]
+    name = unquote(local or address.path or source)
+    last = name.replace("\\", "/").rpartition("/")[2]
+    plain = _UPLOADED.sub("", last)
+    return plain if last not in present and plain in present else name
+
+
+def _results(task: dict[str, Any]) -> list[tuple[dict[str, Any], Any]]:
+    """Shapes and labels, of all annotations that were not cancelled, or of JSON-MIN's lists."""
+    found: list[tuple[dict[str, Any], Any]] = []
+    annotations = task.get("annotations")
+    if isinstance(annotations, list):
+        kept = [row for row in annotations if isinstance(row, dict) and not row.get("was_cancelled")]
+        lists = [row.get("result") for row in kept]
+        results = [r for own in lists if isinstance(own, list) for r in own if isinstance(r, dict)]
+        values = [result.get("value") for result in results]
+    else:
+        values = [r for own in task.values() if isinstance(own, list) for r in own]
+    for value in values:
+        if not isinstance(value, dict):
+            continue
+        labels = next((value[key] for key in _LABELS if isinstance(value.get(key), list)), None)
+        if labels is not None or "points" in value or "width" in value:
+            found.append((value, labels[0] if labels else None))
+    return found
+
+
+def _shape(value: dict[str, Any]) -> StatedBox | Polygon | None:
+    """In shares of the image's sides."""
+    if "points" in value:
+        points = pairs(value["points"])
+        return None if points is None else [(x / 100, y / 100) for x, y in points]
+    if "radiusX" in value:
+        sides = numbers([value.get(key) for key in ("x", "y", "radiusX", "radiusY")])
+        return None if sides is None else ellipse(*(side / 100 for side in sides))
+    if not {"x", "y", "width", "height"} <= value.keys():
+        return []
+    sides = numbers([value.get(key) for key in ("x", "y", "width", "height")])
+    turned = numbers([value.get("rotation") or 0])
+    if sides is None or turned is None:
+        return None
+    if turned[0] % 360:
+        return _turned(sides, math.radians(turned[0]), value)
+    x, y, width, height = (side / 100 for side in sides)
+    return x, y, x + width, y + height
+
+
+def _turned(sides: list[float], angle: float, value: dict[str, Any]) -> Polygon | None:
+    """Corners of a rectangle that is turned around its top left corner, in pixels of the original."""
+    size = numbers([value.get("original_width") or 100, value.get("original_height") or 100])
+    if size is None or min(size) <= 0:
+        return None
+    left, top, width, height = (side * size[i % 2] / 100 for i, side in enumerate(sides))
+    cosine, sine = math.cos(angle), math.sin(angle)
+    corners = [(0.0, 0.0), (width, 0.0), (width, height), (0.0, height)]
+    return [
+        ((left + a * cosine - b * sine) / size[0], (top + a * sine + b * cosine) / size[1])
+        for a, b in corners
+    ]
+
+
+_SIGNS = "a .json list of tasks with 'annotations' and 'from_name'"
+FORMAT = DataFormat("label_studio", "detection", "Label Studio boxes", _SIGNS, find, read)
+MASKS = DataFormat("label_studio_masks", "segmentation", "Label Studio polygons", _SIGNS, find, read_masks)

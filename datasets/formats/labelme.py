@@ -1,0 +1,103 @@
+"""LabelMe (and AnyLabeling, X-AnyLabeling): a JSON file an image, with polygons and boxes in pixels.
+
+Format: https://github.com/wkentaro/labelme; ``shapes`` have ``label``, ``points`` and ``shape_type``.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from pocketvision.core.errors import InputError
+from pocketvision.core.structures import Size
+from pocketvision.datasets.coco.entries import stated_size
+from pocketvision.datasets.coco.json_file import load_json
+from pocketvision.datasets.formats.contract import DataFormat, Layout
+from pocketvision.datasets.masks.outlined import outlined_records
+from pocketvision.datasets.readers.one_file import files_of_images
+from pocketvision.datasets.readers.outlines import add_object, ellipse, pairs
+from pocketvision.datasets.readers.stated import Polygon, StatedBox, StatedImage, box_records
+from pocketvision.datasets.readers.tree import FileTree
+from pocketvision.datasets.records.annotations import DetectionRecords, SegmentationRecords
+from pocketvision.datasets.records.kinds import ANNOTATION_BROKEN
+from pocketvision.datasets.records.notes import Notes
+
+_AREAS = ("polygon", "rotation", "", "None")
+
+
+def find(tree: FileTree) -> Layout | None:
+    """Folders of JSON files with ``shapes``; splits are those that the folders' names speak of."""
+    splits = files_of_images(tree, ".json", _is_own)
+    every = [file for files in splits.values() for file in files]
+    return Layout(tree, {split: (files, every) for split, files in splits.items()}) if splits else None
+
+
+def read(layout: Layout, split: str, notes: Notes) -> DetectionRecords:
+    """The image of a file is the one that it names, else the one of its own name."""
+    images, labels, folders = _stated(layout, split, notes)
+    return box_records(images, labels, split, layout.tree, notes, folders=folders)
+
+
+def read_masks(layout: Layout, split: str, notes: Notes) -> SegmentationRecords:
+    """Polygons are drawn; class 0 is the background."""
+    images, labels, folders = _stated(layout, split, notes)
+    return outlined_records(images, labels, split, layout.tree, notes, folders=folders)
+
+
+def _is_own(start: bytes) -> bool:
+    return b'"shapes"' in start and (b'"imagePath"' in start or b'"shape_type"' in start)
+
+
+def _stated(layout: Layout, split: str, notes: Notes) -> tuple[list[StatedImage], list[str], list[Path]]:
+    own, every = layout.splits[split]
+    members, elsewhere = set(own), Notes(strict=False)
+    parsed = {file: _parse(file, notes if file in members else elsewhere) for file in every}
+    notes.read |= {str(file) for file in own}
+    labels = {item.label for image in parsed.values() if image is not None for item in image.objects}
+    images = [image for file in own if (image := parsed[file]) is not None]
+    return images, sorted(labels), list(dict.fromkeys(file.parent for file in own))
+
+
+def _parse(file: Path, notes: Notes) -> StatedImage | None:
+    try:
+        content = load_json(file)
+        shapes = content.get("shapes") if isinstance(content, dict) else None
+        if not isinstance(shapes, list):
+            raise InputError(f"{file} has no list 'shapes': export it again as LabelMe JSON.")
+    except InputError as error:
+        notes.add(ANNOTATION_BROKEN, file, str(error))
+        return None
+    image = StatedImage(_name(content, file), file, size=_size(content))
+    for number, shape in enumerate(shapes, start=1):
+        row = shape if isinstance(shape, dict) else {}
+        kind = str(row.get("shape_type") or "polygon")
+        add_object(image, f"shape {number}", row.get("label"), _shape(row, kind), notes, kind=kind)
+    return image
+
+
+def _name(content: dict[str, Any], file: Path) -> str:
+    stated = content.get("imagePath")
+    return stated if isinstance(stated, str) and stated.strip() else f"{file.stem}.jpg"
+
+
+def _size(content: dict[str, Any]) -> Size | None:
+    return stated_size({"height": content.get("imageHeight"), "width": content.get("imageWidth")})
+
+
+def _shape(row: dict[str, Any], kind: str) -> StatedBox | Polygon | None:
+    points = pairs(row.get("points"))
+    if points is None or not points:
+        return None
+    x, y = zip(*points, strict=True)
+    if kind in ("rectangle", "mask"):
+        return (min(x), min(y), max(x), max(y)) if len(points) >= 2 else None
+    if kind == "circle" and len(points) == 2:
+        radius = math.dist(points[0], points[1])
+        return ellipse(*points[0], radius, radius)
+    return points if kind in _AREAS else []
+
+
+_SIGNS = "a .json with 'shapes' for each image"
+FORMAT = DataFormat("labelme", "detection", "LabelMe boxes", _SIGNS, find, read)
+MASKS = DataFormat("labelme_masks", "segmentation", "LabelMe polygons", _SIGNS, find, read_masks)
