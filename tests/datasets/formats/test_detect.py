@@ -46,13 +46,13 @@ def test_what_is_found_makes_a_data_module(layout: str, form: str, tiny: Tiny) -
 
 
 def test_every_format_has_its_module() -> None:
-    assert all(hasattr(datasets, form.data_module) for form in FORMATS)
+    assert all(hasattr(datasets, form.module_name) for form in FORMATS)
     assert len({form.name for form in FORMATS}) == len(FORMATS)
 
 
 def test_options_of_every_level_can_be_overridden() -> None:
     for form in FORMATS:
-        names = parameters(partial(getattr(datasets, form.data_module), root="x"))
+        names = parameters(partial(getattr(datasets, form.module_name), root="x"))
         assert {"root", "divide", "val_fraction", "split_seed", "batch_size", "val_split"} <= set(names)
     assert {"class_names", "ignore_ids", "binary"} <= set(parameters(partial(datasets.MaskFolderDataModule)))
 

@@ -222,7 +222,7 @@ def test_one_broken_shape_is_an_error_and_points_are_left_out(tmp_path: Path, wr
     (tmp_path / "a.json").write_text(json.dumps(content))
     records: Any = detect_format(tmp_path).read("all")
     assert len(records.boxes) == 1
-    assert str(records.notes[0]).startswith("1 object is point, line or of an unknown shape, and is left out")
+    assert str(records.notes[0]).startswith("1 object has no area, as points and lines, and is left out")
     (tmp_path / "b.json").write_text('{"shapes": 5, "imagePath": "a.jpg"}')
     with pytest.raises(InputError, match="no list 'shapes'"):
         detect_format(tmp_path).read("all")
