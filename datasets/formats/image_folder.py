@@ -25,7 +25,7 @@ def find(tree: FileTree) -> Layout | None:
     splits = {}
     for folder in tree.folders(tree.root):
         split = split_of(folder.name)
-        if split is not None and _has_classes(folder, tree):
+        if split is not None and _has_classes(folder, tree, needed=1):
             splits[canonical(split)] = folder
     if splits:
         return Layout(tree, splits)
@@ -95,15 +95,15 @@ def _tell_other(path: Path, notes: Notes) -> None:
         notes.add(FILE_UNUSED, path, f"{path} has no suffix of an image that is read: convert or remove it.")
 
 
-def _has_classes(folder: Path, tree: FileTree) -> bool:
-    """Whether two folders have images; train and val with images are no classes."""
+def _has_classes(folder: Path, tree: FileTree, needed: int = 2) -> bool:
+    """Whether there are two folders, and ``needed`` have images; train and val with images are no classes."""
     names = [
         inner
         for inner in tree.folders(folder)
         if split_of(inner.name) is None and inner.name.lower() not in _NOT_CLASSES
     ]
     with_images = (inner for inner in names if any(map(is_image, tree.listing(inner).files)))
-    return len(list(islice(with_images, 2))) == 2
+    return len(names) > 1 and len(list(islice(with_images, needed))) == needed
 
 
 FORMAT = DataFormat(

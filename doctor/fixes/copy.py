@@ -17,8 +17,9 @@ from pocketvision.datasets.convert.common import (
     new_folder,
     prepare_splits,
 )
+from pocketvision.datasets.format_modules import data_module_of, training_records
 from pocketvision.datasets.formats import format_named
-from pocketvision.datasets.formats.detect import detect_format
+from pocketvision.datasets.formats.detect import FoundData, detect_format
 from pocketvision.datasets.records.annotations import (
     AnyRecords,
     ClassificationRecords,
@@ -67,7 +68,7 @@ def write_fixed(examination: Examination, output: Path) -> list[str]:
         fixed = fix_images(images, examination.facts, Path(scratch))
         with new_folder(output) as folder:
             lines, expected = _write(examination, fixed, folder)
-            _compare(expected, folder, examination.found.task)
+            _compare(expected, folder, examination.found)
     kinds = [(kind, report.findings.counts[name]) for name, kind in KINDS.items()]
     done = [f"{kind.title} ({count}): {kind.fix}" for kind, count in kinds if count and kind.fix]
     return [*done, *lines, *_differences(examination.readings, expected)]
@@ -165,13 +166,13 @@ def contents(readings: Mapping[str, AnyRecords]) -> Contents:
     return found
 
 
-def _compare(expected: Contents, folder: Path, task: str) -> None:
+def _compare(expected: Contents, folder: Path, source: FoundData) -> None:
     """Read the copy as training does, and refuse one that does not hold what was to be written.
 
     Raises:
         InputError: it can't be read, or holds something else.
     """
-    found = detect_format(folder, task)
+    found = detect_format(folder, source.task)
     written = contents({split: found.read(split) for split in found.splits})
     if len(written) == len(expected) == 1:  # a split of an unusual name may have become all of the set
         written = dict(zip(expected, written.values(), strict=True))
@@ -180,6 +181,11 @@ def _compare(expected: Contents, folder: Path, task: str) -> None:
             f"The cleaned copy holds {_text(written)} instead of {_text(expected)}, so it is not kept: "
             "please report this data set."
         )
+    try:
+        training_records(data_module_of(found)(num_workers=0))
+    except InputError as error:
+        problem = str(error).replace(str(folder), "the copy")
+        raise InputError(f"{source.root} has nothing to write that could be trained on: {problem}") from None
 
 
 def _differences(readings: Mapping[str, AnyRecords], expected: Contents) -> list[str]:
