@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -48,6 +48,8 @@ from pocketvision.doctor.report.examination import Report
 from pocketvision.doctor.report.samples import detection_samples, mask_samples
 from pocketvision.doctor.threads import map_in_threads
 
+_READ_AGAIN = 20_000
+"""Images up to which the data are read a second time, as training does."""
 UNITS = {"detection": "boxes", "segmentation": "pixels", "classification": "images"}
 
 
@@ -111,7 +113,7 @@ def examine(found: FoundData, plan: Plan) -> Examination:
         }
         checks[found.task](examination, plan)
         if not findings.num("error"):
-            _read_as_training(found, findings)
+            _read_as_training(found, readings, findings)
     report.seconds = time.perf_counter() - start
     return examination
 
@@ -157,10 +159,16 @@ def _read(found: FoundData, plan: Plan, findings: Findings) -> dict[str, AnyReco
     return readings
 
 
-def _read_as_training(found: FoundData, findings: Findings) -> None:
-    """The last word is what ``train --data`` says when it reads the data."""
+def _read_as_training(found: FoundData, readings: Mapping[str, AnyRecords], findings: Findings) -> None:
+    """The last word is what ``train --data`` says when it reads the data.
+
+    Very many files are not read twice: the same function has read them, and told of no error.
+    """
+    data = data_module_of(found)(num_workers=0)
+    if sum(map(len, readings.values())) > _READ_AGAIN:
+        data.read_split = readings.__getitem__  # type: ignore[assignment, method-assign]
     try:
-        training_records(data_module_of(found)(num_workers=0))
+        training_records(data)
     except InputError as error:
         findings.add(kinds.NOT_READ, found.root, str(error))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import re
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import orjson
 
 from pocketvision.core.errors import InputError
+from pocketvision.datasets.readers.collection import collection_paused
 from pocketvision.datasets.readers.text import decode, read_bytes
 
 CocoJson = dict[str, Any]
@@ -45,16 +45,12 @@ def load_json(file: Path) -> Any:
 
 
 def _parse(file: Path, polygons: bool) -> Any:
-    collects = gc.isenabled()
-    gc.disable()  # it would look through the growing millions of objects again and again
-    try:
-        data = read_bytes(file)
-        return orjson.loads(data if polygons else _POLYGONS.sub(b'"segmentation":0', data))
-    except orjson.JSONDecodeError:
-        return _parse_slowly(file)  # read again: large files must not be in memory twice
-    finally:
-        if collects:
-            gc.enable()
+    with collection_paused():
+        try:
+            data = read_bytes(file)
+            return orjson.loads(data if polygons else _POLYGONS.sub(b'"segmentation":0', data))
+        except orjson.JSONDecodeError:
+            return _parse_slowly(file)  # read again: large files must not be in memory twice
 
 
 def _parse_slowly(file: Path) -> Any:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.convert.common import DetectionWriter
+from pocketvision.datasets.readers.collection import collection_paused
 from pocketvision.datasets.readers.tree import FileTree, is_file, is_folder
 from pocketvision.datasets.records.annotations import AnyRecords, MissingSplitError
 from pocketvision.datasets.records.notes import Notes
@@ -119,7 +120,9 @@ class DataFormat:
             InputError: there is no such split, or it can't be read.
         """
         told = Notes() if notes is None else notes
-        records = self.read(layout, layout.resolve(split), told, **options)
+        name = layout.resolve(split)
+        with collection_paused():
+            records = self.read(layout, name, told, **options)
         return replace(records, notes=told.as_notes())
 
 

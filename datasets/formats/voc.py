@@ -13,6 +13,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.progress import track
 from pocketvision.core.structures import Size
 from pocketvision.datasets.convert import write_voc
 from pocketvision.datasets.formats.contract import DataFormat, Layout, read_split
@@ -71,7 +72,8 @@ def read(layout: Layout, split: str, notes: Notes) -> DetectionRecords:
     found, own = layout.splits[split]
     wanted = list(own.files) if own.listing is None else _listed(found, own.listing, split, notes)
     members, elsewhere = set(wanted), Notes(strict=notes.strict)
-    parsed = {file: _parse(file, notes if file in members else elsewhere) for file in found.files}
+    shown = track(iter(found.files), len(found.files), f"annotations of {split}", "files")
+    parsed = {file: _parse(file, notes if file in members else elsewhere) for file in shown}
     labels = sorted({item.label for image in parsed.values() if image is not None for item in image.objects})
     stems = ImageStems(layout.tree, split, notes)
     images = []

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.progress import track
 from pocketvision.core.structures import Size
 from pocketvision.datasets.convert import write_yolo
 from pocketvision.datasets.formats.contract import DataFormat, Layout, read_split
@@ -63,7 +64,9 @@ def read(layout: Layout, split: str, notes: Notes) -> DetectionRecords:
             f"{expected_label(images[0], tree)}."
         )
     _tell_background([image for image in images if image not in labels], notes)
-    lines = [(image, read_label(labels[image], found, notes)) for image in images if image in labels]
+    labeled = [image for image in images if image in labels]
+    shown = track(iter(labeled), len(labeled), f"labels of {split}", "files")
+    lines = [(image, read_label(labels[image], found, notes)) for image in shown]
     index = {image: i for i, image in enumerate(images)}
     boxes, places = _boxes(
         [(index[image], labels[image], line) for image, own in lines for line in own], sizes, found, notes
@@ -94,7 +97,8 @@ def images_of(layout: YoloLayout, split: str, tree: FileTree, notes: Notes) -> t
             tree.images_below(source) if is_folder(source) else _listed(source, split, layout, tree, notes)
         )
         paths |= dict.fromkeys(found)
-    sizes = {path: size for path in paths if (size := find_size(path, notes)) is not None}
+    looked_at = track(iter(paths), len(paths), f"sizes of {split}", "images")
+    sizes = {path: size for path in looked_at if (size := find_size(path, notes)) is not None}
     if not sizes:
         where = layout.sources[split][0]
         raise InputError(f"Split '{split}' has no images ({where}): add some, or name another split.")

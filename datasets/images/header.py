@@ -53,13 +53,14 @@ class Header(NamedTuple):
     """What a file says.
 
     ``size`` is (height, width) as stored, before ``orientation`` turns it; ``is_plain`` tells that OpenCV
-    alone decodes it to what a person sees: 8 bits, opaque, gray or RGB.
+    alone decodes it to what a person sees: 8 bits, opaque, gray or RGB. ``mode`` is Pillow's, if it is known.
     """
 
     format: str
     size: Size
     orientation: int = 1
     is_plain: bool = False
+    mode: str = ""
 
     @property
     def upright_size(self) -> Size:
@@ -260,7 +261,8 @@ def _of_jpeg(data: bytes, name: str, *, is_whole: bool) -> Header | None:
             orientation = _orientation(data, name) if may_turn else 1
             if orientation is None and not is_whole:
                 return None
-            return Header("JPEG", size, orientation or 1, is_plain)
+            mode = ("L" if data[place + 9] == 1 else "RGB") if is_plain else ""
+            return Header("JPEG", size, orientation or 1, is_plain, mode)
         elif marker in (0xD9, 0xDA):
             return None
         else:
@@ -280,7 +282,8 @@ def _of_png(data: bytes, name: str) -> Header | None:
     before = data[: max(26, data.find(b"IDAT"))]
     is_plain = data[24] <= 8 and data[25] in _OPAQUE and not any(chunk in before for chunk in _MAKES_SPECIAL)
     may_turn = any(mark in part for mark in _MAY_TURN for part in (data[:_HEAD], data[_HEAD:][-_HEAD:]))
-    return Header("PNG", size, (may_turn and _orientation(data, name)) or 1, is_plain)
+    mode = {0: "L", 2: "RGB", 3: "P"}.get(data[25], "") if data[24] == 8 else ""
+    return Header("PNG", size, (may_turn and _orientation(data, name)) or 1, is_plain, mode)
 
 
 def _orientation(data: bytes, name: str) -> int | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pocketvision.core.errors import InputError
+from pocketvision.datasets.images.header import open_file
 from pocketvision.datasets.records.kinds import TEXT_ENCODING
 from pocketvision.datasets.records.notes import Notes
 
@@ -30,12 +32,13 @@ def read_bytes(file: Path) -> bytes:
         InputError: it is missing, can't be read, or has more than 2 GiB.
     """
     try:
-        status = file.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError(f"{file} is no file (a folder, pipe or device): replace it by a file.")
-        if status.st_size > MAX_BYTES:
-            raise InputError(f"{file} has more than {MAX_BYTES >> 30} GiB: split it in parts.")
-        return file.read_bytes()
+        with open_file(file) as stream:
+            status = os.fstat(stream.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise InputError(f"{file} is no file (a pipe or device): replace it by a file.")
+            if status.st_size > MAX_BYTES:
+                raise InputError(f"{file} has more than {MAX_BYTES >> 30} GiB: split it in parts.")
+            return stream.read()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{file} cannot be read ({reason}): check the file.") from None

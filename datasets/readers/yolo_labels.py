@@ -134,6 +134,8 @@ def read_label(file: Path, layout: YoloLayout, notes: Notes) -> list[YoloLine]:
 
 
 def _parse(fields: list[str], number: int, file: Path, layout: YoloLayout, notes: Notes) -> YoloLine | None:
+    if len(fields) == 5 and (plain := _plain(fields, number, layout)) is not None:
+        return plain
     where = f"line {number}"
     values = [as_number(field) for field in fields]
     numbers = [value for value in values if value is not None]
@@ -163,6 +165,18 @@ def _parse(fields: list[str], number: int, file: Path, layout: YoloLayout, notes
         return None
     x, y, width, height = sides
     return YoloLine(number, int(label), (x, y, width, height), outline)
+
+
+def _plain(fields: list[str], number: int, layout: YoloLayout) -> YoloLine | None:
+    """A line that is as the format has it; None for any other, which takes longer."""
+    try:
+        label, (x, y, width, height) = int(fields[0]), map(float, fields[1:])
+    except ValueError:
+        return None
+    names = layout.class_names
+    is_known = 0 <= label < len(names) and names[label] is not None
+    is_finite = math.isfinite(x + y + width + height)
+    return YoloLine(number, label, (x, y, width, height)) if is_known and is_finite else None
 
 
 def _shape(

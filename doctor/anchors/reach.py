@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -17,6 +19,8 @@ from pocketvision.losses.matcher import IoUMatcher
 
 FloatArray = npt.NDArray[np.float64]
 
+_MATCHED_AT_ONCE = 256
+"""Boxes: more take more memory, and no less time."""
 IOU_THRESHOLD = 0.5
 SSD_STRIDES = (16, 32, 64, 128, 256, 512)
 """Strides of SSDLite's six maps."""
@@ -66,11 +70,14 @@ class Matching(NamedTuple):
 
 def resize_boxes(found: ImageBoxes, resize: Resize) -> FloatArray:
     """The boxes in pixels of the model's input."""
-    factors = np.empty((len(found.sizes), 2))
-    for i, (height, width) in enumerate(found.sizes.tolist()):
+    sizes = found.sizes.astype(np.int64)
+    different, which = np.unique(sizes[:, 0] << 32 | sizes[:, 1], return_inverse=True)
+    factors = np.empty((len(different), 2))
+    for i, packed in enumerate(different.tolist()):
+        height, width = packed >> 32, packed & 0xFFFFFFFF
         content = resize.content_size((height, width))
         factors[i] = content[1] / width, content[0] / height
-    return found.boxes * np.tile(factors[found.owners], 2)
+    return np.asarray(found.boxes * np.tile(factors[which[found.owners]], 2))
 
 
 def match(found: ImageBoxes, layout: AnchorLayout, resize: Resize) -> Matching:
@@ -87,14 +94,27 @@ def match(found: ImageBoxes, layout: AnchorLayout, resize: Resize) -> Matching:
     order = np.argsort(found.owners, kind="stable")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # many small steps: more threads would only wait for each other
-    ends = np.cumsum(np.bincount(found.owners, minlength=len(found.sizes)))
-    for rows in np.split(order, ends[:-1]):
-        if len(rows) > 1:  # a box alone keeps its best anchor
-            is_box = torch.ones(1, len(rows), dtype=torch.bool)
-            matched = matcher(boxes[rows][None], is_box, anchors).numpy()
-            lost[rows] = ~np.isin(np.arange(len(rows)), matched)
+    of_images = np.split(order, np.flatnonzero(np.diff(found.owners[order])) + 1)
+    for rows in _batches(of_images):
+        is_box = torch.ones(rows.shape, dtype=torch.bool)
+        matched = matcher(boxes[rows], is_box, anchors)
+        # Anchors without a box, -1, are counted in a last column.
+        keeps = torch.zeros(len(rows), rows.shape[1] + 1, dtype=torch.bool)
+        keeps.scatter_(1, matched % (rows.shape[1] + 1), torch.ones_like(matched, dtype=torch.bool))
+        lost[rows] = ~keeps[:, :-1].numpy()
     torch.set_num_threads(threads)
     return Matching(unmatched, lost)
+
+
+def _batches(of_images: Sequence[npt.NDArray[np.int64]]) -> Iterator[npt.NDArray[np.int64]]:
+    """Rows (N, G) of the boxes of images that have as many each; a box alone keeps its best anchor."""
+    by_count: dict[int, list[npt.NDArray[np.int64]]] = defaultdict(list)
+    for rows in of_images:
+        by_count[len(rows)].append(rows)
+    for count, every in by_count.items():
+        size = max(1, _MATCHED_AT_ONCE // count)
+        for start in range(0, len(every) if count > 1 else 0, size):
+            yield np.stack(every[start : start + size])
 
 
 def best_iou(boxes: FloatArray, layout: AnchorLayout, image_size: Size) -> FloatArray:

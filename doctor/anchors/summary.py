@@ -24,7 +24,7 @@ from pocketvision.doctor.anchors.reach import (
 from pocketvision.doctor.anchors.suggested import Suggestion, suggest, suggest_size
 
 SIZES: tuple[Size, ...] = ((224, 224), (320, 320), (416, 416), (512, 512), (640, 640))
-MAX_MATCHED_BOXES, MAX_BOXES = 50_000, 200_000
+MAX_MATCHED_BOXES, MAX_BOXES = 10_000, 50_000
 _WORTH = 0.02
 
 

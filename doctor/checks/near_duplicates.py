@@ -31,6 +31,8 @@ def check_copies(
     members: Mapping[str, Sequence[str]], facts: Mapping[str, ImageFacts], findings: Findings
 ) -> None:
     """Findings about images shared between splits; ``members`` are the paths of each split."""
+    if not split_pairs(list(members)):
+        return
     reported: set[tuple[str, str]] = set()
     digests = _digests(facts)
     for a, b in split_pairs(list(members)):
