@@ -50,6 +50,11 @@ def test_every_format_has_its_module() -> None:
     assert len({form.name for form in FORMATS}) == len(FORMATS)
 
 
+def test_the_guide_names_every_format() -> None:
+    guide = (Path(__file__).resolve().parents[3] / "docs" / "guides" / "data.md").read_text(encoding="utf-8")
+    assert not [form.title for form in FORMATS if f"{form.title}" not in guide]
+
+
 def test_options_of_every_level_can_be_overridden() -> None:
     for form in FORMATS:
         names = parameters(partial(getattr(datasets, form.module_name), root="x"))
