@@ -85,9 +85,8 @@ def read_categories(rows: list[Any], annotations: list[Any], file: Path, notes: 
         if isinstance(name, int) and not isinstance(name, bool):
             name = str(name)
         if own is None or not isinstance(name, str) or not name.strip():
-            where = f"category number {number}"
             sentence = f"{file} has the category {short(row)}: give it an integer 'id' and a 'name'."
-            notes.add(ANNOTATION_INCOMPLETE, file, sentence, where)
+            notes.add(ANNOTATION_INCOMPLETE, file, sentence, f"category number {number}")
         elif own in label_ids:
             where = f"category {own}"
             if names.get(label_ids[own]) == name:
@@ -113,10 +112,17 @@ def read_categories(rows: list[Any], annotations: list[Any], file: Path, notes: 
         )
         notes.add(CLASS_ROOT, file, sentence, f"category {own}")
         del names[own], label_ids[own]
+    is_stated = len(kept) == len(rows) and all(is_id(row["id"]) for row in kept.values())
+    return _in_order(names, label_ids, is_stated=is_stated)
+
+
+def _in_order(
+    names: dict[EntryId, str], label_ids: dict[EntryId, EntryId], *, is_stated: bool
+) -> CocoCategories:
+    """Classes by id; names as ids are counted anew."""
     order = sorted(names, key=lambda own: (isinstance(own, str), own))
     label = {own: i for i, own in enumerate(order)}
     ids = tuple(order) if all(isinstance(own, int) for own in order) else tuple(range(1, len(order) + 1))
-    is_stated = len(kept) == len(rows) and all(is_id(row["id"]) for row in kept.values())
     return CocoCategories(
         tuple(names[own] for own in order),
         tuple(int(own) for own in ids),
@@ -130,8 +136,10 @@ def _without_boxes(rows: dict[EntryId, CocoJson], annotations: list[Any]) -> lis
     if len(rows) < 2:
         return []
     roots = [own for own, row in rows.items() if row.get("supercategory") in ("none", "None")]
-    is_root = roots == [0]
-    found = [own for own, row in rows.items() if row["name"] in _BACKGROUNDS or (is_root and own == 0)]
+    above = [row.get("supercategory") for row in rows.values()]
+    heads = {own for own, row in rows.items() if above.count(row["name"]) >= len(rows) - 1}
+    heads |= set(roots) if roots == [0] else set()
+    found = [own for own, row in rows.items() if row["name"] in _BACKGROUNDS or own in heads]
     if not found:
         return []
     used = {plain_id(row.get("category_id")) for row in annotations if isinstance(row, dict)}

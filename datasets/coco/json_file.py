@@ -47,10 +47,14 @@ def load_json(file: Path) -> Any:
 def _parse(file: Path, polygons: bool) -> Any:
     with collection_paused():
         try:
-            data = read_bytes(file)
-            return orjson.loads(data if polygons else _POLYGONS.sub(b'"segmentation":0', data))
+            return orjson.loads(_text(file, polygons))
         except orjson.JSONDecodeError:
             return _parse_slowly(file)  # read again: large files must not be in memory twice
+
+
+def _text(file: Path, polygons: bool) -> bytes:
+    """What is to be parsed; of a file with hundreds of megabytes of polygons nothing else is kept."""
+    return read_bytes(file) if polygons else _POLYGONS.sub(b'"segmentation":0', read_bytes(file))
 
 
 def _parse_slowly(file: Path) -> Any:

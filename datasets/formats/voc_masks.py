@@ -64,18 +64,7 @@ def read(layout: Layout, split: str, notes: Notes) -> SegmentationRecords:
     if listing is not None:
         notes.read.add(str(listing))
         check_listing(listing, stems, split)
-    pairs = []
-    for stem in stems:
-        source = f"the line '{stem}' from {listing}" if listing is not None else "its counterpart"
-        for kind, found, folder, suffix in (
-            (IMAGE_MISSING, images, images_folder, ".jpg"),
-            (MASK_MISSING, masks, masks_folder, ".png"),
-        ):
-            if stem not in found:
-                sentence = f"There is no {folder / stem}{suffix}: add it, or remove {source}."
-                notes.add(kind, folder / f"{stem}{suffix}", sentence, stem)
-        if stem in images and stem in masks:
-            pairs.append((images[stem], masks[stem]))
+    pairs = _pairs(stems, listing, images, images_folder, masks, masks_folder, notes)
     if not pairs:
         raise InputError(f"Split '{split}' has no images ({images_folder}): add some, or name another split.")
     notes.read |= {str(mask) for _, mask in pairs}
@@ -91,6 +80,31 @@ def read(layout: Layout, split: str, notes: Notes) -> SegmentationRecords:
         lookup=_lookup(len(names)),
         mask_sources=ids.sources,
     )
+
+
+def _pairs(
+    stems: list[str],
+    listing: Path | None,
+    images: dict[str, Path],
+    images_folder: Path,
+    masks: dict[str, Path],
+    masks_folder: Path,
+    notes: Notes,
+) -> list[tuple[Path, Path]]:
+    """Images with their masks; a stem that has no image or no mask is told."""
+    pairs = []
+    for stem in stems:
+        source = f"the line '{stem}' from {listing}" if listing is not None else "its counterpart"
+        for kind, found, folder, suffix in (
+            (IMAGE_MISSING, images, images_folder, ".jpg"),
+            (MASK_MISSING, masks, masks_folder, ".png"),
+        ):
+            if stem not in found:
+                sentence = f"There is no {folder / stem}{suffix}: add it, or remove {source}."
+                notes.add(kind, folder / f"{stem}{suffix}", sentence, stem)
+        if stem in images and stem in masks:
+            pairs.append((images[stem], masks[stem]))
+    return pairs
 
 
 def read_voc_segmentation(root: str | Path, split: str) -> SegmentationRecords:

@@ -26,7 +26,6 @@ from pocketvision.datasets.records.notes import Kind, Notes
 
 _WIDE = ("I;16", "I;16B", "I;16L", "I")
 _COLORED = ("RGB", "RGBA")
-_PLAIN = ("L", "P", "1")
 _PALETTE = "P"
 _ALPHA = ("LA", "PA")
 
@@ -58,15 +57,13 @@ def as_class_ids(pairs: Sequence[tuple[Path, Path]], table: ClassTable | None, n
     mode = next((mode for path in masks if (mode := _mode(path))), "")
     colors = table.colors if table else ()
     by_color = bool(colors) and mode not in _WIDE and mode != ""
-    if mode in _PLAIN or mode not in (*_WIDE, *_COLORED, *_ALPHA):
-        is_moved = mode == _PALETTE and by_color and any(_has_own_palette(path, colors) for path in masks[:1])
-        if not is_moved:
-            return ClassIdMasks(images, masks, None)
+    is_moved = mode == _PALETTE and by_color and _has_own_palette(masks[0], colors)
+    if not is_moved and mode not in (*_WIDE, *_COLORED, *_ALPHA):
+        return ClassIdMasks(images, masks, None)
     if not by_color and mode not in _WIDE:
         sentence = f"{masks[0]} has several channels ({mode}), of which the first is read: save one channel."
         notes.add(MASK_CHANNELS, masks[0], sentence)
         notes.count(MASK_CHANNELS, len(masks) - 1)
-    folder = mask_folder_of("colors" if by_color else "channels", colors)
 
     def make(index: int) -> Mask | None:
         path = masks[index]
@@ -81,7 +78,8 @@ def as_class_ids(pairs: Sequence[tuple[Path, Path]], table: ClassTable | None, n
             notes.add(kind, path, str(error), Path(images[index]).name, images[index])
             return None
 
-    made = cached_masks(folder, [_name(path) for path in masks], make)
+    folder = mask_folder_of("colors" if by_color else "channels", colors)
+    made = cached_masks(folder, list(map(_name, masks)), make)
     kept = [i for i, path in enumerate(made) if path is not None]
     return ClassIdMasks(
         [images[i] for i in kept], [path for path in made if path is not None], [masks[i] for i in kept]

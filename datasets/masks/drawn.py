@@ -66,12 +66,19 @@ def drawn_records(
         cached_masks(folder, [str(image_id) for image_id in image_ids], make)
         write_json(note_file, [as_row(note) for note in told.as_notes()])
     notes.extend(_read_notes(note_file) or ())
+    masks = [str(folder / name) for name in files]
+    return _records(image_paths, masks, image_ids, class_names)
+
+
+def _records(
+    image_paths: Sequence[str], mask_paths: list[str], image_ids: Sequence[int], class_names: Sequence[str]
+) -> SegmentationRecords:
     lookup = np.full(256, UNEXPECTED, dtype=np.uint8)
     lookup[: len(class_names) + 1] = np.arange(len(class_names) + 1)
     lookup[IGNORE_INDEX] = IGNORE_INDEX
     return SegmentationRecords(
         image_paths=image_paths,
-        mask_paths=[str(folder / name) for name in files],
+        mask_paths=mask_paths,
         image_ids=np.array(image_ids, dtype=np.int64),
         class_names=(BACKGROUND, *class_names),
         lookup=lookup,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -105,39 +105,50 @@ def assemble(
     """
     if isinstance(found, FoundBoxes):
         found = found.arrays()
-    told = Notes() if notes is None else notes
-
-    def pair_of(i: int) -> tuple[Path, str]:
-        place = place_of(i)
-        return (Path(place), "") if isinstance(place, str) else place
-
-    owners = found.owners
-    image_sizes = np.array(sizes, dtype=np.int32).reshape(-1, 2)
+    told, pair_of = Notes() if notes is None else notes, _paired(place_of)
+    owners, image_sizes = found.owners, np.array(sizes, dtype=np.int32).reshape(-1, 2)
     boxes, keep = mend_boxes(found.boxes, owners, image_sizes, image_paths, convention, pair_of, told)
-    sides = boxes[:, 2:] - boxes[:, :2]
-    areas = np.where(np.isnan(found.areas), sides.prod(axis=1), found.areas)
     _tell_turned(turn_stored(image_paths, image_sizes, owners, boxes), image_paths, told)
     if not told.strict:
         tell_twice(boxes, owners, found.labels, keep & ~found.crowd, image_paths, pair_of, told)
-    order = np.argsort(owners[keep], kind="stable")
-    counts = np.bincount(owners[keep], minlength=len(image_paths))
+    kept = np.flatnonzero(keep)
     return DetectionRecords(
         root=str(root),
         image_paths=image_paths,
         image_ids=np.array(image_ids, dtype=np.int64),
         sizes=image_sizes,
-        offsets=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
-        boxes=boxes[keep][order].astype(np.float32),
-        labels=found.labels[keep][order],
-        crowd=found.crowd[keep][order],
-        areas=areas[keep][order],
         class_names=class_names,
         category_ids=category_ids,
         annotation_file=annotation_file,
-        difficult=found.difficult[keep][order],
-        rows=None if found.rows is None else found.rows[keep][order],
         notes=told.as_notes() if notes is None else (),
+        **_by_image(found, boxes, kept[np.argsort(owners[kept], kind="stable")], len(image_paths)),
     )
+
+
+def _paired(place_of: BoxPlace) -> Callable[[int], tuple[Path, str]]:
+    def pair_of(i: int) -> tuple[Path, str]:
+        place = place_of(i)
+        return (Path(place), "") if isinstance(place, str) else place
+
+    return pair_of
+
+
+def _by_image(
+    found: BoxArrays, boxes: FloatBoxes, order: npt.NDArray[np.int64], num_images: int
+) -> dict[str, Any]:
+    """What records hold of the boxes ``order``, which are sorted by image."""
+    counts = np.bincount(found.owners[order], minlength=num_images)
+    own = boxes[order]
+    stated = found.areas[order]
+    return {
+        "offsets": np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
+        "boxes": own.astype(np.float32),
+        "labels": found.labels[order],
+        "crowd": found.crowd[order],
+        "areas": np.where(np.isnan(stated), (own[:, 2:] - own[:, :2]).prod(axis=1), stated),
+        "difficult": found.difficult[order],
+        "rows": None if found.rows is None else found.rows[order],
+    }
 
 
 def _tell_turned(images: list[int], paths: Sequence[str], notes: Notes) -> None:

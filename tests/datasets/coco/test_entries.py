@@ -74,6 +74,12 @@ def twice(content: dict[str, Any]) -> None:
     content["annotations"][0]["image_id"] = 99
 
 
+def heads(content: dict[str, Any]) -> None:
+    for row in content["categories"]:
+        row["supercategory"] = "animals"
+    content["categories"].append({"id": 9, "name": "animals", "supercategory": "animals"})
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -88,6 +94,7 @@ def twice(content: dict[str, Any]) -> None:
             "box around it is",
         ),
         (lambda c: c["categories"].insert(0, {"id": 0, "name": "_background_"}), "stands for all others"),
+        (heads, "stands for all others"),
     ],
 )
 def test_it_reads_as_the_clean_one(
