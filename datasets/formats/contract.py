@@ -78,7 +78,7 @@ class DataFormat:
         write: writes splits of detection records; None where the format can't be written.
         data_module: a class in ``pocketvision.datasets``; empty for the task's general one.
         options: keyword arguments of ``read`` that a data module may have.
-        weak: it counts only where no other format is found.
+        weak: it counts only where no other format is found: folders of classes, and polygons beside masks.
     """
 
     name: str

@@ -113,4 +113,4 @@ def _shape(item: ET.Element) -> StatedBox | Polygon | None:
 
 _SIGNS = "a .xml with <annotations> and an <image> for each picture"
 FORMAT = DataFormat("cvat", "detection", "CVAT boxes", _SIGNS, find, read)
-MASKS = DataFormat("cvat_masks", "segmentation", "CVAT polygons", _SIGNS, find, read_masks)
+MASKS = DataFormat("cvat_masks", "segmentation", "CVAT polygons", _SIGNS, find, read_masks, weak=True)

@@ -156,4 +156,6 @@ def _turned(sides: list[float], angle: float, value: dict[str, Any]) -> Polygon 
 
 _SIGNS = "a .json list of tasks with 'annotations' and 'from_name'"
 FORMAT = DataFormat("label_studio", "detection", "Label Studio boxes", _SIGNS, find, read)
-MASKS = DataFormat("label_studio_masks", "segmentation", "Label Studio polygons", _SIGNS, find, read_masks)
+MASKS = DataFormat(
+    "label_studio_masks", "segmentation", "Label Studio polygons", _SIGNS, find, read_masks, weak=True
+)

@@ -100,4 +100,4 @@ def _shape(row: dict[str, Any], kind: str) -> StatedBox | Polygon | None:
 
 _SIGNS = "a .json with 'shapes' for each image"
 FORMAT = DataFormat("labelme", "detection", "LabelMe boxes", _SIGNS, find, read)
-MASKS = DataFormat("labelme_masks", "segmentation", "LabelMe polygons", _SIGNS, find, read_masks)
+MASKS = DataFormat("labelme_masks", "segmentation", "LabelMe polygons", _SIGNS, find, read_masks, weak=True)

@@ -166,4 +166,4 @@ def _shape(shape: dict[str, Any], kind: str) -> StatedBox | Polygon | None:
 
 _SIGNS = "a .json or .csv with 'shape_attributes'"
 FORMAT = DataFormat("via", "detection", "VIA regions as boxes", _SIGNS, find, read)
-MASKS = DataFormat("via_masks", "segmentation", "VIA regions as masks", _SIGNS, find, read_masks)
+MASKS = DataFormat("via_masks", "segmentation", "VIA regions as masks", _SIGNS, find, read_masks, weak=True)

@@ -65,6 +65,5 @@ def _draw(line: YoloLine, size: Size) -> DrawnObject:
     return DrawnObject(value, box_runs(box, size))
 
 
-FORMAT = DataFormat(
-    "yolo_masks", "segmentation", "YOLO polygons", "data.yaml, or folders images and labels", yolo.find, read
-)
+_SIGNS = "data.yaml, or folders images and labels"
+FORMAT = DataFormat("yolo_masks", "segmentation", "YOLO polygons", _SIGNS, yolo.find, read, weak=True)

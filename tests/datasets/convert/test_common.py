@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ import pytest
 from pocketvision.core.errors import InputError
 from pocketvision.datasets import DetectionRecords, detect_format, read_coco, read_csv_boxes
 from pocketvision.datasets.convert.between_formats import WRITERS, convert_data
-from pocketvision.datasets.convert.common import convert
+from pocketvision.datasets.convert.common import DetectionWriter, convert
 
 FILES = {"train": ("one/a.jpg", "two/a.jpg", "b ü.png", "empty.jpg"), "val": ("c.d.webp", "one/a.jpg")}
 NAMES = ("zebra", "über maus", "never seen")
@@ -157,3 +158,24 @@ def test_images_are_links_or_copies_and_nothing_is_overwritten(
     with pytest.raises(InputError, match="linked exists and is not empty"):
         write(splits, "voc", tmp_path / "linked")
     assert {path: path.read_bytes() for path in (tmp_path / "source").rglob("*.*")} == before
+
+
+@pytest.mark.parametrize("name", ["../../x", "/tmp/x", "a/b", "..", "", " x", "a\nb", "c:\\x", "x" * 300])
+def test_no_name_from_a_file_becomes_a_path(
+    splits: dict[str, DetectionRecords], tmp_path: Path, name: str
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match="which is no name for a file"):
+        write({name: splits["train"]}, "coco", tmp_path / "inner" / "out")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_fails_half_way_leaves_nothing(splits: dict[str, DetectionRecords], tmp_path: Path) -> None:
+    def half(parts: Any, target: Any) -> None:
+        WRITERS["coco"].write(parts, target)
+        raise KeyboardInterrupt
+
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(KeyboardInterrupt):
+        convert(splits, DetectionWriter(half, WRITERS["coco"].holds), tmp_path / "out")
+    assert sorted(tmp_path.rglob("*")) == before

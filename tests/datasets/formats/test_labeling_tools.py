@@ -245,6 +245,17 @@ def test_circles_and_turned_boxes(tmp_path: Path, write_image: Any) -> None:
     assert np.allclose(records.boxes, [[12, 12, 28, 28]], atol=1e-4)
 
 
+def test_mask_files_go_before_polygons(tmp_path: Path, write_image: Any, write_mask: Any) -> None:
+    for name in OBJECTS:
+        write_image(tmp_path / "images" / name, HEIGHT, WIDTH)
+        write_mask(tmp_path / "masks" / f"{Path(name).stem}.png", np.ones((HEIGHT, WIDTH), np.uint8))
+    (tmp_path / "labels").mkdir()
+    yolo(tmp_path / "labels")
+    (tmp_path / "labels" / "classes.txt").rename(tmp_path / "classes.txt")
+    assert detect_format(tmp_path, "segmentation").format == "mask_folder"
+    assert detect_format(tmp_path, "detection").format == "yolo"
+
+
 def test_two_files_of_one_split_are_refused(tmp_path: Path, write_image: Any) -> None:
     for name in OBJECTS:
         write_image(tmp_path / name, HEIGHT, WIDTH)
