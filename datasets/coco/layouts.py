@@ -45,7 +45,8 @@ def image_folder_of(tree: FileTree, split: str, file: Path, names: Sequence[str]
     own = [f"{match[1]}{match[2] or ''}", match[1]] if match else []
     parts = list(dict.fromkeys([*own, split]))
     parents = [tree.root]
-    for inner in (tree.child(tree.root, "images"), file.parent, tree.child(file.parent, "images")):
+    beside = (tree.child(tree.root, "images", "data"), file.parent, tree.child(file.parent, "images", "data"))
+    for inner in beside:
         parents += [inner] if inner is not None else []
     found = [folder for parent in parents for part in parts if (folder := tree.child(parent, part))]
     candidates = list(dict.fromkeys([*found, *parents]))

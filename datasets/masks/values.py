@@ -22,6 +22,8 @@ MOST, FEW = 200, 16
 _NEAR = 12
 """How far smeared values may lie from a level: JPEG and smooth edges leave few further away."""
 _STRAY = 1e-3
+_FEW_ENDS = 3
+"""Different values just below 255, which no class ids have."""
 _SHARE, _MAX_LEVELS, _MIN_BETWEEN = 0.97, 16, 8
 
 
@@ -91,6 +93,7 @@ def _possible_levels(used: set[int], num_classes: int | None) -> list[int]:
     if num_classes is not None:
         return [num_classes]
     are_between = len([value for value in used if 32 <= value < 224]) >= _MIN_BETWEEN
+    are_between |= len([value for value in used if IGNORE_INDEX - _NEAR <= value < IGNORE_INDEX]) >= _FEW_ENDS
     are_at_ends = all(value <= 2 or value >= 253 for value in used)
     return [*([len(used)] if len(used) <= _MAX_LEVELS else []), *([2] if are_between or are_at_ends else [])]
 

@@ -212,7 +212,7 @@ MASK_COLORS = Kind(
 )  # fmt: skip
 MASK_LEVELS = Kind(
     "mask_levels", "warning", "Masks have gray levels instead of class ids",
-    "splits have masks whose values are read as the nearest gray level", "written as class ids",
+    "splits have gray levels instead of class ids, of which the nearest is read", "written as class ids",
 )  # fmt: skip
 MASK_CHANNELS = Kind(
     "mask_channels", "info", "Mask has several equal channels",
