@@ -178,6 +178,19 @@ def _fault(record: Any) -> str | None:
     return None
 
 
+def run_of_checkpoint(path: Path) -> Path | None:
+    """The run folder that a checkpoint lies in, or in whose ``checkpoints`` it does; None without one."""
+    if path.suffix not in (".ckpt", ".pt", ".pth") or not path.is_file():
+        return None
+    return run_around(path)
+
+
+def run_around(path: Path) -> Path | None:
+    """The run folder that a file lies in, or in a folder of which it does."""
+    folders = path.absolute().parents[:2]
+    return next((folder for folder in folders if (folder / _RECORD).is_file()), None)
+
+
 def check_free(folder: Path, option: str) -> None:
     """Raise :class:`InputError` unless ``folder`` is new or empty."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -18,7 +18,7 @@ from pocketvision.published.load import file_class_names, load_weights, local_fi
 from pocketvision.published.tensorflow.import_file import SUFFIXES
 from pocketvision.published.timm_hub import is_timm_name
 from pocketvision.runs.build import build_model, refusing_bad_values
-from pocketvision.runs.folder import Run, load_experiment
+from pocketvision.runs.folder import Run, load_experiment, run_of_checkpoint
 from pocketvision.runs.importing import with_inputs_of
 from pocketvision.runs.passport import as_trained, build_from_passport
 
@@ -30,10 +30,10 @@ def load_model(
 ) -> VisionModel:
     """Build a model, load its weights and set it to inference.
 
-    ``source`` is a run folder, a .safetensors file with a passport, or a config: a path or the name of
-    a shipped one. ``weights`` are as in :func:`load_weights`; a run or file has its own, a config
-    without them gives fresh ones, and with them the model that they were trained in, as far as they say
-    (width, padding, normalization ...). Opening a run folder or a config runs the code in it; a weights
+    ``source`` is a run folder, a checkpoint in one, a .safetensors file with a passport, or a config: a path
+    or the name of a shipped one. ``weights`` are as in :func:`load_weights`; a run or file has its own, a
+    config without them gives fresh ones, and with them the model that they were trained in, as far as they
+    say (width, padding, normalization ...). Opening a run folder or a config runs the code in it; a weights
     file never does.
 
     Raises:
@@ -47,6 +47,8 @@ def load_model(
     if path.is_dir():
         run = Run.open(path)
         experiment, weights = run.load(), weights or run.weights
+    elif (folder := run_of_checkpoint(path)) is not None:
+        experiment, weights = Run.open(folder).load(), weights or path
     elif path.suffix in (".pth", ".pt", ".ckpt", *SUFFIXES):
         raise InputError(f"{path} does not say which model it is for: load(CONFIG, weights='{path}').")
     else:

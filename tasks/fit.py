@@ -17,10 +17,11 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from pocketvision.core.config import Experiment
 from pocketvision.core.errors import InputError, StoppedError, StopSignal
+from pocketvision.core.files import read_json
 from pocketvision.core.weights import load_state_dict, read_passport, read_state_dict, save_weights
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.evaluation.evaluate import evaluate
-from pocketvision.models import VisionModel
+from pocketvision.models import Detector, VisionModel
 from pocketvision.runs.build import build, refusing_bad_values
 from pocketvision.runs.folder import Run, check_free, check_trainer
 from pocketvision.runs.passport import make_passport, training_facts
@@ -221,12 +222,17 @@ def finish(
     if not trainer.is_global_zero:
         return None
     facts = training_facts(model, experiment, data)
+    if isinstance(model, Detector):
+        model.best_threshold = None  # of the weights that training started from
     weights, passport = folder / WEIGHTS, make_passport(model, experiment, **facts)
     save_weights(weights, model, passport)
     if (folder / METRICS).is_file():
         plot_curves(folder / METRICS, folder / "curves.png")
     metrics = evaluate(model, data, data.val_split, folder, trainer.strategy.root_device)
     scores = {name: value for name, value in metrics.items() if name != "per_class"}
+    if isinstance(model, Detector):
+        threshold = read_json(folder / "analysis.json")["threshold"]
+        passport |= {} if threshold is None else {"threshold": threshold}
     save_weights(weights, model, {**passport, "metrics": scores})
     return metrics
 

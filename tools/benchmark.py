@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, get_args
 
 from pocketvision.core.command import command, find_config, shipped_configs
 from pocketvision.core.errors import InputError
+from pocketvision.core.files import check_new
 from pocketvision.core.registered import TaskName, families
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     from pocketvision.deploy.formats import BACKENDS
 
     parser = argparse.ArgumentParser(
-        prog="benchmark",
+        prog="pocketvision benchmark",
         description="Latency, throughput and memory from pixels to raw outputs, the candidates interleaved.",
     )
     add = parser.add_argument
@@ -80,6 +81,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         subjects = [_subject(name) for name in names]
         if sizes is not None:
             subjects = at_sizes(subjects, sizes, print)
+        for option in ("json", "picture"):
+            if getattr(arguments, option) is not None:
+                check_new(getattr(arguments, option), f"--{option}")
         with_memory = not arguments.no_memory
         rows = benchmark(
             subjects, backends, threads, batches, arguments.rounds, Path(folder), with_memory=with_memory

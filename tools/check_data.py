@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pocketvision.core.command import command, find_config
 from pocketvision.core.errors import InputError
+from pocketvision.core.files import check_new, free_path
 from pocketvision.core.terminal import printable
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _TASKS = ("detection", "segmentation", "classification")
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
-        prog="check-data",
+        prog="pocketvision check-data",
         description="Read a whole data set and say what is wrong: images, annotations, classes, masks, "
         "copies across splits; for detection also what anchors reach, and which would fit.",
         epilog="Exit code 0: checked, and no errors (warnings are none). 1: errors in the data, or no check.",
@@ -43,6 +44,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="JSON report (default: DIR/report.json)")
     parser.add_argument("--html", type=Path, metavar="FILE", help="HTML report (default: DIR/report.html)")
     arguments = parser.parse_intermixed_args(argv)
+    for option in ("json", "html"):
+        if getattr(arguments, option) is not None:
+            check_new(getattr(arguments, option), f"--{option}")
     folder = Path(arguments.source).expanduser()
     if folder.is_dir():
         if arguments.overrides:
@@ -50,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 f"{folder} is a folder: overrides such as {arguments.overrides[0]} need a config."
             )
         config = None
-    elif "/" in arguments.source and folder.suffix != ".py":
+    elif len(folder.parts) > 1 and folder.suffix != ".py":
         raise InputError(f"There is no data folder {folder}: check the path.")
     else:
         config = find_config(arguments.source)
@@ -66,7 +70,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     examination = examine(layout, plan)
     report = examination.report
     output = arguments.output or Path("out", "check", layout.root.resolve().name)
-    json_file, html_file = arguments.json or output / "report.json", arguments.html or output / "report.html"
+    json_file, html_file = (output / f"report.{suffix}" for suffix in ("json", "html"))
+    if arguments.output is not None:  # which may be somebody's folder
+        json_file, html_file = free_path(json_file), free_path(html_file)
+    json_file, html_file = arguments.json or json_file, arguments.html or html_file
     _write(json_file, json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n")
     _write(html_file, report_html(report))
     print(_as_utf8(report_text(report)).decode())
