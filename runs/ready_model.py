@@ -27,6 +27,7 @@ def load_model(
     source: str | Path,
     weights: str | Path | None = None,
     class_names: Sequence[str | None] | None = None,
+    overrides: Sequence[str] = (),
 ) -> VisionModel:
     """Build a model, load its weights and set it to inference.
 
@@ -41,20 +42,22 @@ def load_model(
     """
     path = Path(source)
     if path.suffix == ".safetensors":
+        if overrides:
+            raise InputError(f"{path} says itself how to build its model: leave {overrides[0]} out.")
         model = build_from_passport(read_passport(path), path)
         load_weights(model, weights or path)
         return model.eval()
     if path.is_dir():
         run = Run.open(path)
-        experiment, weights = run.load(), weights or run.weights
+        experiment, weights = run.load(overrides), weights or run.weights
     elif (folder := run_of_checkpoint(path)) is not None:
-        experiment, weights = Run.open(folder).load(), weights or path
+        experiment, weights = Run.open(folder).load(overrides), weights or path
     elif path.suffix in (".pth", ".pt", ".ckpt", *SUFFIXES):
         raise InputError(f"{path} does not say which model it is for: load(CONFIG, weights='{path}').")
     else:
-        experiment, _ = load_experiment(find_config(str(source)), [])
+        experiment, _ = load_experiment(find_config(str(source)), overrides)
         if weights is not None:
-            experiment = _as_trained(experiment, weights)
+            experiment = _as_trained(experiment, weights, overrides)
     names = class_names or experiment.class_names
     if names is None and weights is not None:
         names = _class_names(experiment, str(weights))
@@ -67,10 +70,10 @@ def load_model(
     return model.eval()
 
 
-def _as_trained(experiment: Experiment, weights: str | Path) -> Experiment:
-    """The experiment with the model arguments that fit the weights; its classes stay."""
+def _as_trained(experiment: Experiment, weights: str | Path, overrides: Sequence[str]) -> Experiment:
+    """The experiment with the model arguments that fit the weights; its classes and ``overrides`` stay."""
     file = local_file(Path(weights)) if Path(weights).exists() else Path(weights)
-    adapted = as_trained(with_inputs_of(str(weights), experiment, ()), (), file)
+    adapted = as_trained(with_inputs_of(str(weights), experiment, overrides), overrides, file)
     return replace(adapted, class_names=experiment.class_names)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.utilities import rank_zero_only
 
-from pocketvision.core.config import Experiment
+from pocketvision.core.config import Experiment, parameters
 from pocketvision.core.errors import InputError, StoppedError, StopSignal
 from pocketvision.core.files import read_json
 from pocketvision.core.weights import load_state_dict, read_passport, read_state_dict, save_weights
@@ -80,14 +80,20 @@ def fit(
         data.train_dataloader(num_accumulated(experiment.trainer))
         make_trainer(experiment, task, folder)
     if is_first_process():
-        write_fingerprint(Run.create(folder, config_files, overrides, model.class_names), data)
+        write_fingerprint(
+            Run.create(folder, config_files, overrides, model.class_names, getattr(data, "root", None)), data
+        )
     metrics = train(experiment, folder, model, data, None, time.perf_counter() - start)
     logger.info("done in %.0f s", time.perf_counter() - start)
     return metrics
 
 
-def resume(folder: Path, *, allow_changed_data: bool = False) -> dict[str, Any] | None:
+def resume(
+    folder: Path, overrides: Sequence[str] = (), *, allow_changed_data: bool = False
+) -> dict[str, Any] | None:
     """Go on with a run that was stopped, from its last checkpoint, as if nothing had happened.
+
+    ``overrides`` may say where the data are now: data.root=FOLDER.
 
     Raises:
         InputError: it is no run folder, is finished, is being trained, has no checkpoint that can be
@@ -99,11 +105,13 @@ def resume(folder: Path, *, allow_changed_data: bool = False) -> dict[str, Any] 
     if is_finished(folder):
         raise InputError(f"{folder} is finished: train on from its weights with --from {folder}.")
     checkpoint = newest_intact(folder / "checkpoints")
-    experiment = run.load()
+    experiment = run.load(overrides)
     L.seed_everything(experiment.seed, verbose=False)
     model, data = build(experiment, pretrained=False)
     if is_first_process():
         check_fingerprint(run, data, allow_changed_data=allow_changed_data)
+        if overrides:
+            run.keep_root(parameters(experiment.data)["root"])
     return train(experiment, folder, model, data, checkpoint)
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> None:
     from pocketvision.deploy.formats import check_format
 
-    arguments = _parser().parse_args(argv)
+    arguments = _parser().parse_intermixed_args(argv)
     _check_source(arguments.source, arguments.weights)
     check_target(arguments)
     check_int8_options(arguments)
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pocketvision.deploy.export.to_file import export_model
     from pocketvision.runs.ready_model import load_model
 
-    model = load_model(arguments.source, arguments.weights)
+    model = load_model(arguments.source, arguments.weights, overrides=arguments.overrides)
     if options.licence is None:
         options = replace(options, licence=_licence(arguments.source, arguments.weights))
     images = None if arguments.verify is None else _images(arguments, model, options)
@@ -63,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
         "source",
         metavar="RUN|FILE|CONFIG",
         help="a run folder, a checkpoint in one, our .safetensors, or a config with --weights",
+    )
+    parser.add_argument(
+        "overrides", metavar="part.key=value", nargs="*", help="values to change, such as data.root=FOLDER"
     )
     parser.add_argument("--weights", metavar="FILE", help="weights file (default: the run's best)")
     parser.add_argument("--format", choices=FORMATS)
@@ -105,7 +108,7 @@ def _images(arguments: argparse.Namespace, model: VisionModel, options: ExportOp
     data, source = arguments.verify, Path(arguments.source)
     source = run_of_checkpoint(source) or source
     if source.is_dir():
-        own = RunData(source, model).data
+        own = RunData(source, model, arguments.overrides).data
         if Path(getattr(own, "root", "")).resolve() == data.resolve():
             return images_of(own.records(own.val_split), f"{data}, split {own.val_split}")
     return find_images(data, plan_artifact(model, options))

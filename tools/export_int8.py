@@ -76,7 +76,7 @@ def _own_data(arguments: argparse.Namespace, model: VisionModel) -> RunData | No
     path = run_of_checkpoint(path) or path
     is_config = not path.is_dir() and path.suffix != ".safetensors"
     try:
-        data = RunData(find_config(arguments.source) if is_config else path, model)
+        data = RunData(find_config(arguments.source) if is_config else path, model, arguments.overrides)
         data.look()
     except InputError as error:
         if arguments.calibration is None or arguments.max_drop is not None:

@@ -193,18 +193,20 @@ def self_test(experiment: Experiment, num_images: int, read: AnyData | None) -> 
 
 def go_on(arguments: argparse.Namespace) -> None:
     """Resume a run, which has its config and overrides."""
+    words = [word for word in (arguments.config, *arguments.overrides) if word is not None]
     others = (
-        arguments.config, arguments.overrides, arguments.source, arguments.run_dir, arguments.data,
-        arguments.task, arguments.model, arguments.minutes, arguments.overfit,
+        arguments.source, arguments.run_dir, arguments.data, arguments.task, arguments.model,
+        arguments.minutes, arguments.overfit,
     )  # fmt: skip
-    if any(others):
+    if any(others) or not all(word.startswith("data.root=") for word in words):
         raise InputError(
-            "--resume RUN takes nothing else but --allow-changed-data: the run has its config and overrides."
+            "--resume RUN takes nothing else but data.root=FOLDER and --allow-changed-data: the run has its "
+            "config and overrides."
         )
 
     from pocketvision.tasks.fit import resume
 
-    metrics = resume(arguments.resume, allow_changed_data=arguments.allow_changed_data)
+    metrics = resume(arguments.resume, words, allow_changed_data=arguments.allow_changed_data)
     report(metrics, arguments.resume)
 
 
