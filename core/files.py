@@ -121,12 +121,16 @@ def unique_names(things: Iterable[tuple[str, str]]) -> list[str]:
     return names
 
 
-def check_new(path: Path, option: str) -> None:
+def check_new(path: Path | None, option: str) -> None:
     """Refuse a file that is there: it may be an input, or somebody's own.
 
     Raises:
-        InputError: there is something at ``path``, if only a link.
+        InputError: there is something at ``path``, if only a link; or it is -, as of standard output.
     """
+    if path is None:
+        return
+    if path == Path("-"):
+        raise InputError(f"{option} - is no file: give a name.")
     if os.path.lexists(path):
         raise InputError(f"{path} exists already: choose another {option}, or move it away.")
 

@@ -98,10 +98,7 @@ def load_weights(
     report = _load_whole(model, state, passport.get("class_names"), path, same_classes)
     if library is not None:
         _adapt_to_torchvision(model, path)
-    if passport.get("is_norm_folded"):
-        freeze_norms(model)
-    if isinstance(model, Detector):
-        model.best_threshold = _threshold_of(passport, model)
+    _take_over(model, passport)
     return Loaded(report, path, _file_facts(model, passport))
 
 
@@ -118,11 +115,15 @@ def look_at_weights(model: VisionModel, weights: str | Path) -> None:
         refuse_other_family(model, read_state_dict(path), path)
 
 
-def _threshold_of(passport: Mapping[str, Any], model: Detector) -> float | None:
-    """The best threshold that a file of ours states, if it is for the same classes."""
-    threshold = passport.get("threshold")
-    is_score = isinstance(threshold, float) and 0 <= threshold <= 1
-    return threshold if is_score and passport.get("class_names") == list(model.class_names) else None
+def _take_over(model: VisionModel, passport: Mapping[str, Any]) -> None:
+    """What a file of ours says beside its tensors: folded norms, the best threshold for the same classes."""
+    if passport.get("is_norm_folded"):
+        freeze_norms(model)
+    if isinstance(model, Detector):
+        threshold = passport.get("threshold")
+        is_score = isinstance(threshold, float) and 0 <= threshold <= 1
+        has_same_classes = passport.get("class_names") == list(model.class_names)
+        model.best_threshold = threshold if is_score and has_same_classes else None
 
 
 def _load_tensorflow(model: VisionModel, path: Path, class_ids: Sequence[int] | None) -> Loaded:

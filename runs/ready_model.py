@@ -47,17 +47,7 @@ def load_model(
         model = build_from_passport(read_passport(path), path)
         load_weights(model, weights or path)
         return model.eval()
-    if path.is_dir():
-        run = Run.open(path)
-        experiment, weights = run.load(overrides), weights or run.weights
-    elif (folder := run_of_checkpoint(path)) is not None:
-        experiment, weights = Run.open(folder).load(overrides), weights or path
-    elif path.suffix in (".pth", ".pt", ".ckpt", *SUFFIXES):
-        raise InputError(f"{path} does not say which model it is for: load(CONFIG, weights='{path}').")
-    else:
-        experiment, _ = load_experiment(find_config(str(source)), overrides)
-        if weights is not None:
-            experiment = _as_trained(experiment, weights, overrides)
+    experiment, weights = _experiment_of(source, weights, overrides)
     names = class_names or experiment.class_names
     if names is None and weights is not None:
         names = _class_names(experiment, str(weights))
@@ -68,6 +58,23 @@ def load_model(
     if weights is not None:
         load_weights(model, weights)
     return model.eval()
+
+
+def _experiment_of(
+    source: str | Path, weights: str | Path | None, overrides: Sequence[str]
+) -> tuple[Experiment, str | Path | None]:
+    """The experiment of a run, a checkpoint in one or a config, and the weights for its model."""
+    path = Path(source)
+    if path.is_dir():
+        run = Run.open(path)
+        return run.load(overrides), weights or run.weights
+    folder = run_of_checkpoint(path)
+    if folder is not None:
+        return Run.open(folder).load(overrides), weights or path
+    if path.suffix in (".pth", ".pt", ".ckpt", *SUFFIXES):
+        raise InputError(f"{path} does not say which model it is for: load(CONFIG, weights='{path}').")
+    experiment, _ = load_experiment(find_config(str(source)), overrides)
+    return experiment if weights is None else _as_trained(experiment, weights, overrides), weights
 
 
 def _as_trained(experiment: Experiment, weights: str | Path, overrides: Sequence[str]) -> Experiment:

@@ -54,8 +54,7 @@ def fit(
 ) -> dict[str, Any] | None:
     """Train ``experiment`` into ``folder``, score the best weights on the validation split.
 
-    ``seconds_spent`` of the experiment's ``minutes`` are over already; ``read`` is as for
-    :func:`~pocketvision.runs.build.build`.
+    ``seconds_spent`` of the experiment's ``minutes`` are over already; ``read`` is as for :func:`build`.
 
     Returns:
         The metrics that metrics.json holds; None in all but the first of several processes.
@@ -80,9 +79,8 @@ def fit(
         data.train_dataloader(num_accumulated(experiment.trainer))
         make_trainer(experiment, task, folder)
     if is_first_process():
-        write_fingerprint(
-            Run.create(folder, config_files, overrides, model.class_names, getattr(data, "root", None)), data
-        )
+        root = getattr(data, "root", None)
+        write_fingerprint(Run.create(folder, config_files, overrides, model.class_names, root), data)
     metrics = train(experiment, folder, model, data, None, time.perf_counter() - start)
     logger.info("done in %.0f s", time.perf_counter() - start)
     return metrics

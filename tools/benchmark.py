@@ -63,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError(f"--rounds is {arguments.rounds}: give a number from 1.")
     sizes = None if arguments.sizes is None else _sizes(arguments.sizes)
     budget = None if arguments.budget is None else _seconds(arguments.budget)
+    check_new(arguments.json, "--json")
+    check_new(arguments.picture, "--picture")
     names = list(arguments.subjects)
     if budget is not None and not names:
         shipped = shipped_configs()
@@ -81,9 +83,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         subjects = [_subject(name) for name in names]
         if sizes is not None:
             subjects = at_sizes(subjects, sizes, print)
-        for option in ("json", "picture"):
-            if getattr(arguments, option) is not None:
-                check_new(getattr(arguments, option), f"--{option}")
         with_memory = not arguments.no_memory
         rows = benchmark(
             subjects, backends, threads, batches, arguments.rounds, Path(folder), with_memory=with_memory

@@ -22,8 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--split", help="split that both runs were scored on (default: the runs' own scores)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to a file too")
     arguments = parser.parse_args(argv)
-    if arguments.json is not None:
-        check_new(arguments.json, "--json")
+    check_new(arguments.json, "--json")
 
     from pocketvision.core.files import write_json
     from pocketvision.evaluation.compare import compare, comparison_text

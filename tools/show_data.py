@@ -69,8 +69,7 @@ def show(config: Path, arguments: argparse.Namespace) -> None:
             print(line)
         else:
             sheet = data_sheet(data, arguments.num)
-    if arguments.output is not None:
-        check_new(arguments.output, "--output")
+    check_new(arguments.output, "--output")
     output = arguments.output or free_path(Path("out", "show", f"{config.stem}.png"))
     output.parent.mkdir(parents=True, exist_ok=True)
     save_image(output, sheet)

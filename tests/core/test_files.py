@@ -153,6 +153,8 @@ def test_what_is_there_is_refused_links_too(tmp_path: Path) -> None:
     for name in ("link.json", "."):
         with pytest.raises(InputError, match="exists already: choose another --json, or move it away"):
             check_new(tmp_path / name, "--json")
+    with pytest.raises(InputError, match="--json - is no file: give a name"):
+        check_new(Path("-"), "--json")
 
 
 def test_a_free_path_has_the_next_number(tmp_path: Path) -> None:
