@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+import torch.fx
 from torch import Tensor, nn
 
 from pocketvision.backbones.architecture import (
@@ -98,6 +99,18 @@ class MobileNet(nn.Module):
         if self.last is not None:
             parts[Tap(len(self.blocks), "output")] = self.last(x)
         return {name: parts[tap] for name, tap in self._taps.items()}
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """What ``torch.jit.script`` takes in place of this: the layers in a row.
+
+        Raises:
+            InputError: it is in training.
+        """
+        traced = torch.fx.symbolic_trace(self)
+        for node in traced.graph.nodes:
+            node.type = None  # annotations name aliases that TorchScript does not know
+        traced.recompile()
+        return traced
 
     @property
     def imagenet_url(self) -> str | None:

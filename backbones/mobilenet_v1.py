@@ -47,16 +47,8 @@ def mobilenet_v1(
         ValueError: an unknown feature name, output stride, dilation rule or padding.
         InputError: ``weights`` does not fit or can't be had.
     """
-    stem = _scale(STEM, width_mult)
-    blocks: list[BlockSpec] = []
-    channels = stem
-    for out, repeats, stride in ROWS:
-        for repeat in range(repeats):
-            scaled = _scale(out, width_mult)
-            blocks.append(BlockSpec(3, channels, scaled, False, "relu6", stride if repeat == 0 else 1))
-            channels = scaled
     backbone = MobileNet(
-        Architecture(1, SeparableBlock, stem, blocks, [row[1] for row in ROWS], None, "relu6"),
+        _scale(width_mult),
         out_features=out_features,
         output_stride=output_stride,
         in_channels=in_channels,
@@ -70,5 +62,16 @@ def mobilenet_v1(
     return backbone
 
 
-def _scale(channels: int, width_mult: float) -> int:
+def _scale(width_mult: float) -> Architecture:
+    channels = stem = _num_channels(STEM, width_mult)
+    blocks: list[BlockSpec] = []
+    for out, repeats, stride in ROWS:
+        scaled = _num_channels(out, width_mult)
+        for repeat in range(repeats):
+            blocks.append(BlockSpec(3, channels, scaled, False, "relu6", stride if repeat == 0 else 1))
+            channels = scaled
+    return Architecture(1, SeparableBlock, stem, blocks, [row[1] for row in ROWS], None, "relu6")
+
+
+def _num_channels(channels: int, width_mult: float) -> int:
     return max(int(channels * width_mult), MIN_CHANNELS)

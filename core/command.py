@@ -25,12 +25,7 @@ def command(main: Main) -> Callable[..., int]:
 
     @wraps(main)
     def run(argv: Sequence[str] | None = None) -> int:
-        logger = logging.getLogger("pocketvision")
-        logger.setLevel(logging.INFO)
-        if not logger.handlers:
-            handler = logging.StreamHandler()
-            handler.setFormatter(SafeFormatter())
-            logger.addHandler(handler)
+        _log_to_terminal()
         try:
             with sigterm_raises():
                 main(argv)
@@ -63,6 +58,15 @@ def command(main: Main) -> Callable[..., int]:
         return 0
 
     return run
+
+
+def _log_to_terminal() -> None:
+    logger = logging.getLogger("pocketvision")
+    logger.setLevel(logging.INFO)
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(SafeFormatter())
+        logger.addHandler(handler)
 
 
 def shipped_configs() -> dict[str, Path]:

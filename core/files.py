@@ -1,4 +1,4 @@
-"""Files are written to a temporary name and moved, so that a half-written one never has the final name."""
+"""Files are written to a temporary name and moved, and new ones take the place of none that is there."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import platform
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +102,49 @@ def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as JSON."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def unique_names(things: Iterable[tuple[str, str]]) -> list[str]:
+    """A name for each thing of (stem, folder): its stem, else with the folder in front, else with a number.
+
+    No two are the same, not even where upper and lower case are.
+    """
+    taken: set[str] = set()
+    numbers: defaultdict[str, Iterator[int]] = defaultdict(lambda: count(2))
+    names = []
+    for stem, folder in things:
+        longer = f"{folder}_{stem}" if folder else stem
+        numbered = (f"{stem}_{number}" for number in numbers[stem.casefold()])
+        name = next(name for name in chain((stem, longer), numbered) if name.casefold() not in taken)
+        taken.add(name.casefold())
+        names.append(name)
+    return names
+
+
+def check_new(path: Path | None, option: str) -> None:
+    """Refuse a file that is there: it may be an input, or somebody's own.
+
+    Raises:
+        InputError: there is something at ``path``, if only a link; or it is -, as of standard output.
+    """
+    if path is None:
+        return
+    if path == Path("-"):
+        raise InputError(f"{option} - is no file: give a name.")
+    if os.path.lexists(path):
+        raise InputError(f"{path} exists already: choose another {option}, or move it away.")
+
+
+def free_path(path: Path, *, also: Iterable[str] = ()) -> Path:
+    """``path``, or the first of NAME_2, NAME_3 ... at which nothing is, not even a link.
+
+    Args:
+        also: suffixes under which the name has to be free too.
+    """
+    numbered = (path.with_stem(f"{path.stem}_{number}") for number in count(2))
+    suffixes = (path.suffix, *also)
+
+    def is_free(candidate: Path) -> bool:
+        return not any(os.path.lexists(candidate.with_suffix(suffix)) for suffix in suffixes)
+
+    return next(candidate for candidate in chain([path], numbered) if is_free(candidate))

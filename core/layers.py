@@ -7,8 +7,11 @@ from collections.abc import Callable
 from typing import Literal
 
 import torch
+import torch.fx
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from pocketvision.core.errors import InputError
 
 Activation = Callable[[], nn.Module]
 Padding = Literal["torch", "same"]
@@ -34,6 +37,12 @@ class BatchNorm(nn.BatchNorm2d):
     is_frozen = False
 
     def forward(self, x: Tensor) -> Tensor:
+        if not self.training and self.running_mean is not None:  # PyTorch's own checks stop torch.fx
+            return F.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+            )
+        if isinstance(x, torch.fx.Proxy):
+            raise InputError("torch.fx and TorchScript take a model for inference only: call eval() before.")
         has_one_value = self.training and x.shape[0] * x.shape[2] * x.shape[3] == 1
         if has_one_value and not self.is_frozen:
             warnings.warn(
@@ -140,7 +149,10 @@ class SqueezeExcitation(nn.Module):
 
 
 class Normalize(nn.Module):
-    """uint8 or 0..255 float RGB images -> normalized float32: ``(x / 255 - mean) / std``."""
+    """uint8 or 0..255 float RGB images -> normalized float32: ``(x / 255 - mean) / std``.
+
+    What comes out has the type of the model's weights, where the whole model was made half precision.
+    """
 
     mean: Tensor
     std: Tensor
@@ -152,7 +164,8 @@ class Normalize(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         # One copy in all; fresh memory costs more than the arithmetic.
-        return images.to(torch.float32, copy=True).sub_(self.mean).div_(self.std)
+        normalized = images.to(torch.float32, copy=True).sub_(self.mean).div_(self.std)
+        return normalized if self.mean.dtype == torch.float32 else normalized.to(self.mean.dtype)
 
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

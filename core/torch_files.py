@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import argparse
+import collections
 import pickle
+import re
 import struct
 import warnings
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pocketvision.core.errors import InputError
 
+_PATHLIB = ("pathlib", "pathlib._local")
+_NUMPY_SCALAR = np.float64(0).__reduce__()[0]
+_HARMLESS: list[Any] = [
+    argparse.Namespace,
+    collections.defaultdict,
+    dict,
+    np.dtype,
+    *(type(np.dtype(code)) for code in "?bhilqBHILQfd"),
+    *((_NUMPY_SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    *((PurePosixPath, f"{module}.{kind}PosixPath") for module in _PATHLIB for kind in ("", "Pure")),
+    *((PureWindowsPath, f"{module}.{kind}WindowsPath") for module in _PATHLIB for kind in ("", "Pure")),
+]
+"""What recipes save beside tensors: their arguments, paths and numbers, of types that only hold values."""
 _ZIP = b"PK\x03\x04"
 _BROKEN = (
     EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError,
@@ -40,8 +57,15 @@ def read_torch_file(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about kinds of tensors that callers refuse
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+            with torch.serialization.safe_globals(_HARMLESS):
+                return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except _BROKEN as error:
+        code = re.search(r"Unsupported global: GLOBAL ([\w.]+)", str(error))
+        if code is not None:
+            raise InputError(
+                f"{path} can't be opened as weights: it holds an object of {code[1]}, which could run code; "
+                "save the state dict alone, with torch.save(model.state_dict(), FILE)."
+            ) from error
         raise InputError(
             f"{path} can't be opened as weights (broken, or holding more than tensors): "
             "download or save it again as a plain state dict."

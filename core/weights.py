@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,20 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.files import replacing
 from pocketvision.core.torch_files import is_plain, read_torch_file
 
+logger = logging.getLogger("pocketvision")
+
 StateDict = dict[str, Tensor]
 _PASSPORT = "pocketvision"
+_CONTAINERS = (
+    "model_ema", "ema_state_dict", "state_dict_ema", "ema", "state_dict", "model_state_dict", "model_state",
+    "model", "net", "network", "weights", "params",
+)  # fmt: skip
+"""What a state dict is called in a checkpoint; averaged weights, which are the better, come first."""
+_PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "ema_model.")
+"""What wrappers put before every name: DataParallel, torch.compile, Lightning modules, averages."""
+_COUNTERS = ("n_averaged",)
+"""Tensors of wrappers themselves."""
+_MAX_DEPTH = 3
 
 
 @dataclass(frozen=True)
@@ -78,22 +91,68 @@ def count_numbers(path: Path) -> int:
 def read_state_dict(path: Path) -> StateDict:
     """Tensors of a .safetensors, .pth, .pt or .ckpt file, by name. Never runs code from the file.
 
+    They may lie in a checkpoint, and their names may have a wrapper's prefix: see
+    :func:`find_state_dict`.
+
     Raises:
         InputError: the file is missing, broken, or needs pickle to open.
     """
     if path.suffix == ".safetensors":
         with _open_safetensors(path) as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    content = read_torch_file(path)
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        nested = content["state_dict"].items()
-        content = {str(name).removeprefix("model."): value for name, value in nested}
+            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        return dict(find_state_dict(found, str(path)))
+    content = find_state_dict(read_torch_file(path), str(path))
     size = path.stat().st_size
     if not isinstance(content, Mapping) or not all(
         isinstance(name, str) and is_plain(value, size) for name, value in content.items()
     ):
         raise InputError(f"{path} holds no state dict: give a file of plain tensors by name.")
     return dict(content)
+
+
+def find_state_dict(content: Any, source: str) -> Any:
+    """The state dict in what ``source`` holds, with the names that the model itself has; else ``content``.
+
+    Says in the log what it took where there was a choice.
+    """
+    found = content
+    for _ in range(_MAX_DEPTH):
+        places = found if isinstance(found, Mapping) else {}
+        names = [name for name in _CONTAINERS if _holds_tensors(places.get(name))]
+        if not names:
+            break
+        if len(names) > 1:
+            logger.info("%s: taking '%s', not %s", source, names[0], ", ".join(f"'{n}'" for n in names[1:]))
+        found = places[names[0]]
+    return _without_prefixes(found) if isinstance(found, Mapping) else found
+
+
+def _holds_tensors(value: Any, depth: int = _MAX_DEPTH) -> bool:
+    """Whether it is a state dict, or holds one."""
+    if not isinstance(value, Mapping) or not depth:
+        return False
+    inner = (value.get(name) for name in _CONTAINERS)
+    return any(isinstance(item, Tensor) for item in value.values()) or any(
+        _holds_tensors(item, depth - 1) for item in inner
+    )
+
+
+def _without_prefixes(state: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Names without what most of them begin with because of a wrapper; what lacks it stays as it is."""
+    kept = [name for name in state if name not in _COUNTERS]
+    if not all(isinstance(name, str) for name in kept):
+        return dict(state)
+    names = kept
+    while prefix := next((text for text in _PREFIXES if _is_common(text, names)), None):
+        names = [name.removeprefix(prefix) for name in names]
+    names = [name.replace("._orig_mod.", ".") for name in names]
+    if len(set(names)) < len(names):
+        return dict(state)  # two would be one
+    return dict(zip(names, (state[name] for name in kept), strict=True))
+
+
+def _is_common(prefix: str, names: Sequence[str]) -> bool:
+    return sum(name.startswith(prefix) for name in names) * 2 > len(names)
 
 
 def load_state_dict(model: nn.Module, state: StateDict, source: str) -> MatchReport:

@@ -30,6 +30,7 @@ from pocketvision.metrics.coco_resampled import ResampledAP, match_table
 from pocketvision.metrics.detection_analysis import (
     ImageCounts,
     OperatingPoint,
+    best_threshold,
     confusion,
     image_counts,
     operating_points,
@@ -137,12 +138,13 @@ class DetectionEvaluator:
 
     @cached_property
     def analysis(self) -> dict[str, Any]:
-        """Errors, confusion matrix and precision-recall curves, as in analysis.json."""
+        """The best threshold, errors, confusion matrix and precision-recall curves, as in analysis.json."""
         metric = self.metric
         errors = detection_errors(metric.truth, metric.found, metric.matches)
         matrix = confusion(metric.truth, metric.found, metric.matches, thresholds_of(self.points))
         curves = metric.scores().precision[0, :, :, 0, -1].T
         return {
+            "threshold": best_threshold(metric.matches),
             "errors": {name: {"count": row.number, "dAP50": row.dap50} for name, row in errors.items()},
             "confusion": {"names": [*metric.class_names, "background"], "boxes": matrix.tolist()},
             "precision_at_recall_0_to_1": {

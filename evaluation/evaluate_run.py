@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -52,14 +54,14 @@ def score(
     split = split or data.val_split
     # A name such as coco stands for a file among the downloads, which is no place for results.
     beside = path.parent if path.is_relative_to(weights.parent) else Path()
-    folder = new_folder(output, source if source.is_dir() else beside, split)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if inference is None:
-        return evaluate(model, data, split, folder, device, str(weights)), folder
-    model.eval().to(device)
-    assert isinstance(model, Segmenter)
-    subject = f"{weights}, {inference}"
-    return evaluate(MultiScaleSegmenter(model, inference), data, split, folder, device, subject), folder
+    with new_folder(output, source if source.is_dir() else beside, split) as folder:
+        if inference is None:
+            return evaluate(model, data, split, folder, device, str(weights)), folder
+        model.eval().to(device)
+        assert isinstance(model, Segmenter)
+        subject = f"{weights}, {inference}"
+        return evaluate(MultiScaleSegmenter(model, inference), data, split, folder, device, subject), folder
 
 
 def _opened(source: Path, overrides: Sequence[str], weights: Path | None) -> tuple[Experiment, Path]:
@@ -86,8 +88,8 @@ def score_exported(
     """
     _, data = connected_data(source, overrides, predictor.class_names, resize)
     split = split or data.val_split
-    folder = new_folder(output, artifact.parent, split)
-    return evaluate(predictor, data, split, folder, torch.device("cpu"), str(artifact)), folder
+    with new_folder(output, artifact.parent, split) as folder:
+        return evaluate(predictor, data, split, folder, torch.device("cpu"), str(artifact)), folder
 
 
 def connected_data(
@@ -103,16 +105,24 @@ def connected_data(
     return experiment, data
 
 
-def new_folder(output: Path | None, parent: Path, split: str) -> Path:
-    """``output``, or a new folder for the results on a split in ``parent``.
+@contextmanager
+def new_folder(output: Path | None, parent: Path, split: str) -> Iterator[Path]:
+    """``output``, or a new folder for the results on a split in ``parent``, which is gone if that fails.
 
     Raises:
         InputError: ``output`` exists and is not empty.
     """
     folder = output or free_name(parent / f"eval_{split}")
     check_free(folder, "--output")
+    is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        if not is_new:
+            folder.mkdir()
+        raise
 
 
 def free_name(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,13 @@ class RunData:
         InputError: ``source`` names no data, or they can't be read.
     """
 
-    def __init__(self, source: Path, model: VisionModel) -> None:
+    def __init__(self, source: Path, model: VisionModel, overrides: Sequence[str] = ()) -> None:
         if source.suffix == ".safetensors":
             raise InputError(
                 f"{source} does not say where its images are: give its run folder instead, or some images "
                 "with --calibration FOLDER and no --max-drop."
             )
-        experiment, self.data = connected_data(source, (), model.class_names, model.resize)
+        experiment, self.data = connected_data(source, overrides, model.class_names, model.resize)
         task: Any = getattr(experiment.task, "func", experiment.task)
         self.metric: str = task.metric
 

@@ -12,8 +12,7 @@ from PIL import Image as PILImage
 from torch import Tensor
 
 from pocketvision.core.drawing import palette_for
-from pocketvision.core.files import replacing, write_json
-from pocketvision.core.new_files import unique_names
+from pocketvision.core.files import replacing, unique_names, write_json
 from pocketvision.core.resize import Image
 from pocketvision.core.structures import SegmentationSamples, Size
 from pocketvision.datasets.records.annotations import SegmentationRecords

@@ -62,6 +62,25 @@ def operating_points(matches: Matches) -> list[OperatingPoint | None]:
     return points
 
 
+def best_threshold(matches: Matches) -> float | None:
+    """The one threshold for all classes with the highest F1 at IoU 0.5; None where nothing was found.
+
+    It lies between two scores, so that rounding moves no detection across it.
+    """
+    order = np.argsort(-matches.scores, kind="stable")
+    scores = matches.scores[order]
+    hits = np.cumsum(matches.hits[order] & _FIRST).astype(np.int64)
+    if not len(hits) or not hits[-1]:
+        return None
+    counted = np.cumsum(matches.counted[order] & _FIRST).astype(np.int64)
+    f1 = np.where(
+        np.diff(scores, append=-np.inf) != 0, 2 * hits / (counted + matches.num_truth[:, 0].sum()), 0.0
+    )
+    best = int(np.argmax(f1))
+    lower = scores[best + 1] if best + 1 < len(scores) else 0.0
+    return float((scores[best] + lower) / 2)
+
+
 def thresholds_of(points: list[OperatingPoint | None]) -> Float64s:
     """Score thresholds (K,)."""
     return np.array([DEFAULT_THRESHOLD if point is None else point.threshold for point in points])

@@ -56,6 +56,8 @@ class Detector(nn.Module):
             score_function=score_function,
             reserved_labels=tuple(i for i, name in enumerate(self.class_names) if name is None),
         )
+        self.best_threshold: float | None = None
+        """The score with the best F1 on validation images, once it is known."""
         self.normalize = Normalize(mean, std)
         self.backbone = backbone
         self.head = head(
@@ -98,8 +100,10 @@ class Detector(nn.Module):
 
     def passport(self) -> dict[str, Any]:
         """What a weights file must say for the weights to be used rightly."""
+        known = {} if self.best_threshold is None else {"threshold": self.best_threshold}
         return {
             "task": "detection",
+            **known,
             **describe_inputs(self, self.class_names, self.normalize, self.resize),
             "anchors": repr(self.anchors),
             "coder": repr(self.postprocess.coder),

@@ -15,14 +15,16 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.layers import freeze_norms
 from pocketvision.core.protocols import Library, body_of
 from pocketvision.core.weights import MatchReport, StateDict, load_state_dict, read_passport, read_state_dict
-from pocketvision.models import Classifier, VisionModel
+from pocketvision.models import Classifier, Detector, VisionModel
 from pocketvision.models.input_facts import norm_eps
+from pocketvision.published.architecture import refuse_other_family
 from pocketvision.published.catalog import NAMES, PublishedFile, find_published, published_class_names
 from pocketvision.published.class_surgery import match_classes
 from pocketvision.published.convert import from_published
+from pocketvision.published.inputs import classifier_library, facts_of_timm
 from pocketvision.published.mismatch import PREPROCESSING, check_passport, differs, refuse_other
 from pocketvision.published.tensorflow.import_file import INPUTS, SUFFIXES, import_tensorflow
-from pocketvision.published.timm_hub import absorb_eps, fetch_timm, is_timm_name, timm_facts
+from pocketvision.published.timm_hub import absorb_eps, fetch_timm, is_timm_name
 
 logger = logging.getLogger("pocketvision")
 
@@ -36,6 +38,9 @@ _TORCHVISION_EPS = {2: 1e-5, 3: 1e-3}
 _FOREIGN = (".h5", ".keras", ".onnx", ".mlmodel", ".caffemodel", ".pbtxt", ".meta", ".pt2", ".xml")
 _KINDS = ".pth, .safetensors, a frozen graph (.pb), a TFLite file or a checkpoint (.index)"
 _KEPT = ("licence", "is_norm_folded")
+
+
+_AUXILIARY = "auxiliary_head."
 
 
 class Loaded(NamedTuple):
@@ -75,11 +80,13 @@ def load_weights(
         return _load_tensorflow(model, path, class_ids)
     state = read_state_dict(path)
     passport = read_passport(path) if path.suffix == ".safetensors" else {}
-    if is_timm_name(str(weights)):
-        return _load_timm(model, state, path, timm_facts(str(weights)))
-    if not passport and not isinstance(model, Classifier) and any(stem in state for stem in LIBRARY_STEMS):
+    refuse_other_family(model, state, path)
+    library = None if passport else classifier_library(state)
+    if library == "timm":
+        return _load_timm(model, state, path, facts_of_timm(weights, path, str(model.passport()["padding"])))
+    if library is not None and not isinstance(model, Classifier):
         report = load_pretrained(body_of(model.backbone), path)
-        _adapt_to_torchvision(model, state, path)
+        _adapt_to_torchvision(model, path)
         return Loaded(report, path, {})
     if passport.get("task") == "classification" and not isinstance(model, Classifier):
         return _load_backbone(model, state, passport, path)
@@ -89,9 +96,34 @@ def load_weights(
         passport = {"class_names": published.class_names, "class_ids": published.class_ids}
     check_passport(model, passport, path)
     report = _load_whole(model, state, passport.get("class_names"), path, same_classes)
+    if library is not None:
+        _adapt_to_torchvision(model, path)
+    _take_over(model, passport)
+    return Loaded(report, path, _file_facts(model, passport))
+
+
+def look_at_weights(model: VisionModel, weights: str | Path) -> None:
+    """Refuse a file that is missing, broken or of another architecture, before time is spent on the rest.
+
+    Raises:
+        InputError: it is.
+    """
+    if str(weights) in ("imagenet", *NAMES) or is_timm_name(str(weights)):
+        return
+    path = local_file(Path(weights))
+    if path.suffix not in SUFFIXES:
+        refuse_other_family(model, read_state_dict(path), path)
+
+
+def _take_over(model: VisionModel, passport: Mapping[str, Any]) -> None:
+    """What a file of ours says beside its tensors: folded norms, the best threshold for the same classes."""
     if passport.get("is_norm_folded"):
         freeze_norms(model)
-    return Loaded(report, path, _file_facts(model, passport))
+    if isinstance(model, Detector):
+        threshold = passport.get("threshold")
+        is_score = isinstance(threshold, float) and 0 <= threshold <= 1
+        has_same_classes = passport.get("class_names") == list(model.class_names)
+        model.best_threshold = threshold if is_score and has_same_classes else None
 
 
 def _load_tensorflow(model: VisionModel, path: Path, class_ids: Sequence[int] | None) -> Loaded:
@@ -108,6 +140,10 @@ def _load_whole(
     rows = None
     if not same_classes:
         state, rows = match_classes(model, state, class_names, str(path))
+    auxiliary = {name: value for name, value in model.state_dict().items() if name.startswith(_AUXILIARY)}
+    if auxiliary and state.keys().isdisjoint(auxiliary):
+        logger.info("%s has no auxiliary head, which only training uses: it starts afresh.", path)
+        state = {**state, **auxiliary}
     report = load_state_dict(model, state, str(path))
     if rows is not None:
         report = replace(report, num_matched=report.num_matched - 2 * rows.num_layers, note=str(rows))
@@ -128,13 +164,12 @@ def _load_timm(model: VisionModel, state: StateDict, path: Path, facts: Mapping[
     return Loaded(report, path, {"licence": facts["licence"]} if "licence" in facts else {})
 
 
-def _adapt_to_torchvision(model: VisionModel, state: StateDict, path: Path) -> None:
+def _adapt_to_torchvision(model: VisionModel, path: Path) -> None:
     """Let a backbone whose weights are a classifier's of torchvision's compute what they did there."""
-    if any(LIBRARY_STEMS.get(name) == "torchvision" for name in state):
-        backbone = body_of(model.backbone)
-        _warn_of_other(model, {"padding": "torch"}, path)
-        if isinstance(backbone, MobileNet):
-            absorb_eps(backbone, _TORCHVISION_EPS[backbone.architecture.version])
+    backbone = body_of(model.backbone)
+    _warn_of_other(model, {"padding": "torch"}, path)
+    if isinstance(backbone, MobileNet):
+        absorb_eps(backbone, _TORCHVISION_EPS[backbone.architecture.version])
 
 
 def _warn_of_other(model: VisionModel, inputs: Mapping[str, Any], path: Path) -> None:

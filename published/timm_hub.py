@@ -7,7 +7,7 @@ import logging
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -46,21 +46,49 @@ def fetch_timm(name: str) -> Path:
 def timm_facts(name: str) -> dict[str, Any]:
     """What a passport would say of ``timm/NAME``: padding and epsilon, and where its page says them mean, std
     and licence."""
-    is_tensorflow = name.startswith("timm/tf_")
-    facts: dict[str, Any] = {
-        "padding": "same" if is_tensorflow else "torch",
-        "norm_eps": [_TENSORFLOW_EPS if is_tensorflow else _TORCH_EPS],
-    }
+    facts = _computed_as("tensorflow" if name.startswith("timm/tf_") else "torch")
     try:
         path = download(timm_url(name, "config.json"), f"{name.replace('/', '--')}.json")
-        stated = json.loads(path.read_text(encoding="utf-8"))["pretrained_cfg"]
-        page = {key: stated[key] for key in ("mean", "std", "license") if key in stated}
+        return facts | _page_facts(path)
     except (InputError, OSError, ValueError, LookupError, TypeError) as error:
         logger.warning("The mean and std of %s are not known and not checked: %s", name, error)
         return facts
-    if "license" in page:
-        page["licence"] = page.pop("license")
-    return facts | page
+
+
+def file_facts(path: Path, padding: str) -> dict[str, Any]:
+    """As :func:`timm_facts` for a file of timm's: from the config.json beside it, else from what the file or
+    a folder around it is called, else as a model with ``padding`` computes."""
+    page, name = path.parent / "config.json", ""
+    stated: dict[str, Any] = {}
+    try:
+        name = str(json.loads(page.read_text(encoding="utf-8"))["architecture"])
+        stated = _page_facts(page)
+    except (OSError, ValueError, LookupError, TypeError):
+        parts = (path.name, *(folder.name for folder in path.absolute().parents[:3]))
+        found = (re.search(r"(tf_)?mobilenet\w*", part) for part in parts)
+        name = next((match[0] for match in found if match is not None), "")
+    if name.startswith("tf_"):
+        return _computed_as("tensorflow") | {"mean": [0.5] * 3, "std": [0.5] * 3} | stated
+    if name:
+        return _computed_as("torch") | stated
+    logger.warning(
+        "%s does not say whether timm made it or took it from TensorFlow: the latter is assumed of a model "
+        "with padding 'same', the former of others.", path,
+    )  # fmt: skip
+    return _computed_as("tensorflow" if padding == "same" else "torch")
+
+
+def _computed_as(origin: Literal["tensorflow", "torch"]) -> dict[str, Any]:
+    is_tensorflow = origin == "tensorflow"
+    eps = _TENSORFLOW_EPS if is_tensorflow else _TORCH_EPS
+    return {"padding": "same" if is_tensorflow else "torch", "norm_eps": [eps]}
+
+
+def _page_facts(path: Path) -> dict[str, Any]:
+    """What a config.json of timm's states of the images and the licence."""
+    stated = json.loads(path.read_text(encoding="utf-8"))["pretrained_cfg"]
+    page = {key: stated[key] for key in ("mean", "std") if key in stated}
+    return page | ({"licence": stated["license"]} if "license" in stated else {})
 
 
 @torch.no_grad()

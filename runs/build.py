@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
+import torch
+
 from pocketvision.core.config import Experiment, parameters
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.models import VisionModel
-from pocketvision.published.load import load_weights
+from pocketvision.published.load import load_weights, look_at_weights
 
 _Part = TypeVar("_Part")
 
@@ -58,6 +60,23 @@ def build(
             load_weights(model, weights)
         data.connect(class_names=names, resize=model.resize)
     return model, data
+
+
+def look_at_start(experiment: Experiment) -> None:
+    """Look at the weights that an experiment starts from, before data are read or steps are timed.
+
+    Raises:
+        InputError: they are missing, broken or of another architecture.
+    """
+    weights = parameters(experiment.model).get("weights")
+    if weights is None:
+        return
+    try:
+        with torch.device("meta"):
+            model = build_model(experiment, ("any",))
+    except Exception:  # somebody's model may need more; what is wrong is said where it is built
+        return
+    look_at_weights(model, weights)
 
 
 def build_model(experiment: Experiment, class_names: tuple[str | None, ...]) -> VisionModel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from pocketvision.core.files import read_json, write_json
 
 _RECORD = "run.json"
 _CONFIG_FOLDER = "config"
+_ROOT = "data_root"
 _PACKAGES = ("pocketvision", "torch", "torchvision", "lightning", "albumentations", "pycocotools", "numpy")
 
 
@@ -89,8 +92,9 @@ class Run:
         config_files: Sequence[Path],
         overrides: Sequence[str],
         class_names: Sequence[str | None],
+        root: str | Path | None = None,
     ) -> Run:
-        """Make a new run folder and record what defines the run.
+        """Make a new run folder and record what defines the run; ``root`` is where its data are.
 
         Raises:
             InputError: the folder exists and is not empty.
@@ -106,6 +110,7 @@ class Run:
             "config": config.name,
             "overrides": list(overrides),
             "class_names": list(class_names),
+            _ROOT: _places(root, folder),
             "command": sys.argv,
             "started": datetime.now().astimezone().isoformat(timespec="seconds"),
             "commit": _commit(),
@@ -156,12 +161,50 @@ class Run:
         record = dict(self.record)
         write_json(self.folder / _RECORD, {**record, "overrides": [*record["overrides"], *overrides]})
 
+    def keep_root(self, root: str | Path) -> None:
+        """Record where the data are now."""
+        write_json(self.folder / _RECORD, {**self.record, _ROOT: _places(root, self.folder)})
+
     def load(self, overrides: Sequence[str] = ()) -> Experiment:
-        """The run's experiment from its own copy of the config, with its class names frozen."""
-        record = self.record
+        """The run's experiment from its own config, with its class names, and its data where they are now.
+
+        Raises:
+            InputError: an override is unknown, or asks for other classes than the run's.
+        """
+        record, given = self.record, parse_overrides(overrides)
         config = self.folder / _CONFIG_FOLDER / record["config"]
         experiment, _ = load_experiment(config, overrides, record["overrides"])
-        return replace(experiment, class_names=tuple(record["class_names"]))
+        names = tuple(record["class_names"])
+        if "class_names" in given and experiment.class_names != names:
+            raise InputError(
+                f"{self.folder} has learned {', '.join(map(str, names))}, and class_names can't be changed: "
+                "leave them out."
+            )
+        if "data.root" not in given:
+            experiment = _with_root(experiment, self.folder, record.get(_ROOT))
+        return replace(experiment, class_names=names)
+
+
+def _places(root: str | Path | None, folder: Path) -> dict[str, str] | None:
+    """Where data are, as a run folder keeps it: from the root of the disk, and from the run folder."""
+    if root is None or not Path(root).expanduser().exists():
+        return None  # a name that is no path, as of pictures that are drawn
+    absolute = Path(root).expanduser().resolve()
+    try:
+        from_run = os.path.relpath(absolute, folder.resolve())
+    except ValueError:  # on another drive
+        from_run = str(absolute)
+    return {"absolute": str(absolute), "from_run": from_run}
+
+
+def _with_root(experiment: Experiment, folder: Path, places: object) -> Experiment:
+    """The experiment with its data where they were, else as far from the run folder as they were then."""
+    if not isinstance(places, Mapping) or "root" not in parameters(experiment.data):
+        return experiment
+    absolute, from_run = (str(places.get(name, "")) for name in ("absolute", "from_run"))
+    found = next((path for path in (Path(absolute), folder.resolve() / from_run) if path.exists()), None)
+    root = absolute if found is None else str(found)
+    return replace(experiment, data=partial(experiment.data, root=root))
 
 
 def _fault(record: Any) -> str | None:
@@ -176,6 +219,19 @@ def _fault(record: Any) -> str | None:
     if not isinstance(names, list) or not all(name is None or isinstance(name, str) for name in names):
         return "'class_names' is no list of names"
     return None
+
+
+def run_of_checkpoint(path: Path) -> Path | None:
+    """The run folder that a checkpoint lies in, or in whose ``checkpoints`` it does; None without one."""
+    if path.suffix not in (".ckpt", ".pt", ".pth") or not path.is_file():
+        return None
+    return run_around(path)
+
+
+def run_around(path: Path) -> Path | None:
+    """The run folder that a file lies in, or in a folder of which it does."""
+    folders = path.absolute().parents[:2]
+    return next((folder for folder in folders if (folder / _RECORD).is_file()), None)
 
 
 def check_free(folder: Path, option: str) -> None:

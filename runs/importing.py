@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,12 +19,12 @@ from pocketvision.datasets.detection import to_tensor
 from pocketvision.datasets.images.read import read_image
 from pocketvision.datasets.readers.tree import FileTree, is_folder
 from pocketvision.models import VisionModel
+from pocketvision.published.inputs import inputs_of_file
 from pocketvision.published.load import file_class_names, load_weights
 from pocketvision.published.norm_statistics import calibrate
 from pocketvision.published.parity import parity_report
 from pocketvision.published.provenance import describe_source
-from pocketvision.published.tensorflow.import_file import INPUTS, SUFFIXES
-from pocketvision.published.timm_hub import is_timm_name, timm_facts
+from pocketvision.published.tensorflow.import_file import INPUTS
 from pocketvision.runs.build import build_model
 from pocketvision.runs.folder import load_experiment
 from pocketvision.runs.passport import make_passport, tuples
@@ -69,11 +69,8 @@ def import_weights(
 def with_inputs_of(file: str, experiment: Experiment, overrides: Sequence[str]) -> Experiment:
     """Let the model pad and normalize as the file's did, where that is known, its config leaves it open and
     the user did not say otherwise. TensorFlow's have SAME padding and x / 127.5 - 1."""
-    inputs: Mapping[str, Any] = {}
-    if Path(file).suffix in SUFFIXES:
-        inputs = INPUTS
-    elif is_timm_name(file):
-        inputs = {key: tuples(value) for key, value in timm_facts(file).items() if key in INPUTS}
+    padding = parameters(experiment.model).get("padding") or "torch"
+    inputs = {key: tuples(v) for key, v in inputs_of_file(file, str(padding)).items() if key in INPUTS}
     stated = {
         word.partition("=")[0].removeprefix("model.") for word in overrides if word.startswith("model.")
     }

@@ -126,8 +126,18 @@ def tuples(value: Any) -> Any:
 
 def as_trained(experiment: Experiment, overrides: Sequence[str], weights: Path) -> Experiment:
     """The experiment with the class names that the weights state, and with the model arguments that they
-    were trained or imported with, if that was this config; what the user overrides stays."""
+    were trained or imported with, if that was this config; what the user overrides stays.
+
+    Raises:
+        InputError: the overrides name other classes.
+    """
     names = file_class_names(weights)
+    is_asked = any(word.startswith("class_names=") for word in overrides)
+    if is_asked and names is not None and tuple(names) != tuple(experiment.class_names or ()):
+        raise InputError(
+            f"{weights} is for the classes {', '.join(map(str, names))}, and class_names can't be changed: "
+            "leave them out."
+        )
     if names is not None:
         experiment = replace(experiment, class_names=tuple(names))
     passport = read_passport(weights) if weights.suffix == ".safetensors" else {}

@@ -18,7 +18,7 @@ from pocketvision.published.load import file_class_names, load_weights, local_fi
 from pocketvision.published.tensorflow.import_file import SUFFIXES
 from pocketvision.published.timm_hub import is_timm_name
 from pocketvision.runs.build import build_model, refusing_bad_values
-from pocketvision.runs.folder import Run, load_experiment
+from pocketvision.runs.folder import Run, load_experiment, run_of_checkpoint
 from pocketvision.runs.importing import with_inputs_of
 from pocketvision.runs.passport import as_trained, build_from_passport
 
@@ -27,13 +27,14 @@ def load_model(
     source: str | Path,
     weights: str | Path | None = None,
     class_names: Sequence[str | None] | None = None,
+    overrides: Sequence[str] = (),
 ) -> VisionModel:
     """Build a model, load its weights and set it to inference.
 
-    ``source`` is a run folder, a .safetensors file with a passport, or a config: a path or the name of
-    a shipped one. ``weights`` are as in :func:`load_weights`; a run or file has its own, a config
-    without them gives fresh ones, and with them the model that they were trained in, as far as they say
-    (width, padding, normalization ...). Opening a run folder or a config runs the code in it; a weights
+    ``source`` is a run folder, a checkpoint in one, a .safetensors file with a passport, or a config: a path
+    or the name of a shipped one. ``weights`` are as in :func:`load_weights`; a run or file has its own, a
+    config without them gives fresh ones, and with them the model that they were trained in, as far as they
+    say (width, padding, normalization ...). Opening a run folder or a config runs the code in it; a weights
     file never does.
 
     Raises:
@@ -41,18 +42,12 @@ def load_model(
     """
     path = Path(source)
     if path.suffix == ".safetensors":
+        if overrides:
+            raise InputError(f"{path} says itself how to build its model: leave {overrides[0]} out.")
         model = build_from_passport(read_passport(path), path)
         load_weights(model, weights or path)
         return model.eval()
-    if path.is_dir():
-        run = Run.open(path)
-        experiment, weights = run.load(), weights or run.weights
-    elif path.suffix in (".pth", ".pt", ".ckpt", *SUFFIXES):
-        raise InputError(f"{path} does not say which model it is for: load(CONFIG, weights='{path}').")
-    else:
-        experiment, _ = load_experiment(find_config(str(source)), [])
-        if weights is not None:
-            experiment = _as_trained(experiment, weights)
+    experiment, weights = _experiment_of(source, weights, overrides)
     names = class_names or experiment.class_names
     if names is None and weights is not None:
         names = _class_names(experiment, str(weights))
@@ -65,10 +60,27 @@ def load_model(
     return model.eval()
 
 
-def _as_trained(experiment: Experiment, weights: str | Path) -> Experiment:
-    """The experiment with the model arguments that fit the weights; its classes stay."""
+def _experiment_of(
+    source: str | Path, weights: str | Path | None, overrides: Sequence[str]
+) -> tuple[Experiment, str | Path | None]:
+    """The experiment of a run, a checkpoint in one or a config, and the weights for its model."""
+    path = Path(source)
+    if path.is_dir():
+        run = Run.open(path)
+        return run.load(overrides), weights or run.weights
+    folder = run_of_checkpoint(path)
+    if folder is not None:
+        return Run.open(folder).load(overrides), weights or path
+    if path.suffix in (".pth", ".pt", ".ckpt", *SUFFIXES):
+        raise InputError(f"{path} does not say which model it is for: load(CONFIG, weights='{path}').")
+    experiment, _ = load_experiment(find_config(str(source)), overrides)
+    return experiment if weights is None else _as_trained(experiment, weights, overrides), weights
+
+
+def _as_trained(experiment: Experiment, weights: str | Path, overrides: Sequence[str]) -> Experiment:
+    """The experiment with the model arguments that fit the weights; its classes and ``overrides`` stay."""
     file = local_file(Path(weights)) if Path(weights).exists() else Path(weights)
-    adapted = as_trained(with_inputs_of(str(weights), experiment, ()), (), file)
+    adapted = as_trained(with_inputs_of(str(weights), experiment, overrides), overrides, file)
     return replace(adapted, class_names=experiment.class_names)
 
 

@@ -15,12 +15,13 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.utilities import rank_zero_only
 
-from pocketvision.core.config import Experiment
+from pocketvision.core.config import Experiment, parameters
 from pocketvision.core.errors import InputError, StoppedError, StopSignal
+from pocketvision.core.files import read_json
 from pocketvision.core.weights import load_state_dict, read_passport, read_state_dict, save_weights
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.evaluation.evaluate import evaluate
-from pocketvision.models import VisionModel
+from pocketvision.models import Detector, VisionModel
 from pocketvision.runs.build import build, refusing_bad_values
 from pocketvision.runs.folder import Run, check_free, check_trainer
 from pocketvision.runs.passport import make_passport, training_facts
@@ -53,8 +54,7 @@ def fit(
 ) -> dict[str, Any] | None:
     """Train ``experiment`` into ``folder``, score the best weights on the validation split.
 
-    ``seconds_spent`` of the experiment's ``minutes`` are over already; ``read`` is as for
-    :func:`~pocketvision.runs.build.build`.
+    ``seconds_spent`` of the experiment's ``minutes`` are over already; ``read`` is as for :func:`build`.
 
     Returns:
         The metrics that metrics.json holds; None in all but the first of several processes.
@@ -79,14 +79,19 @@ def fit(
         data.train_dataloader(num_accumulated(experiment.trainer))
         make_trainer(experiment, task, folder)
     if is_first_process():
-        write_fingerprint(Run.create(folder, config_files, overrides, model.class_names), data)
+        root = getattr(data, "root", None)
+        write_fingerprint(Run.create(folder, config_files, overrides, model.class_names, root), data)
     metrics = train(experiment, folder, model, data, None, time.perf_counter() - start)
     logger.info("done in %.0f s", time.perf_counter() - start)
     return metrics
 
 
-def resume(folder: Path, *, allow_changed_data: bool = False) -> dict[str, Any] | None:
+def resume(
+    folder: Path, overrides: Sequence[str] = (), *, allow_changed_data: bool = False
+) -> dict[str, Any] | None:
     """Go on with a run that was stopped, from its last checkpoint, as if nothing had happened.
+
+    ``overrides`` may say where the data are now: data.root=FOLDER.
 
     Raises:
         InputError: it is no run folder, is finished, is being trained, has no checkpoint that can be
@@ -98,11 +103,13 @@ def resume(folder: Path, *, allow_changed_data: bool = False) -> dict[str, Any] 
     if is_finished(folder):
         raise InputError(f"{folder} is finished: train on from its weights with --from {folder}.")
     checkpoint = newest_intact(folder / "checkpoints")
-    experiment = run.load()
+    experiment = run.load(overrides)
     L.seed_everything(experiment.seed, verbose=False)
     model, data = build(experiment, pretrained=False)
     if is_first_process():
         check_fingerprint(run, data, allow_changed_data=allow_changed_data)
+        if overrides:
+            run.keep_root(parameters(experiment.data)["root"])
     return train(experiment, folder, model, data, checkpoint)
 
 
@@ -221,12 +228,17 @@ def finish(
     if not trainer.is_global_zero:
         return None
     facts = training_facts(model, experiment, data)
+    if isinstance(model, Detector):
+        model.best_threshold = None  # of the weights that training started from
     weights, passport = folder / WEIGHTS, make_passport(model, experiment, **facts)
     save_weights(weights, model, passport)
     if (folder / METRICS).is_file():
         plot_curves(folder / METRICS, folder / "curves.png")
     metrics = evaluate(model, data, data.val_split, folder, trainer.strategy.root_device)
     scores = {name: value for name, value in metrics.items() if name != "per_class"}
+    if isinstance(model, Detector):
+        threshold = read_json(folder / "analysis.json")["threshold"]
+        passport |= {} if threshold is None else {"threshold": threshold}
     save_weights(weights, model, {**passport, "metrics": scores})
     return metrics
 

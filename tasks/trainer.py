@@ -23,6 +23,7 @@ from pocketvision.tasks.base import AnyTask
 from pocketvision.tasks.bottleneck import Bottleneck
 from pocketvision.tasks.checkpoints import KeepBest, KeepLast, VerifiedCheckpoints
 from pocketvision.tasks.ema import WeightAverage
+from pocketvision.tasks.named_parts import as_list, further_callbacks, further_loggers
 from pocketvision.tasks.progress_bar import ShowProgress
 from pocketvision.tasks.stopping import Stopping
 from pocketvision.tasks.synced_norms import SyncedNorms
@@ -75,7 +76,8 @@ def make_trainer(
 ) -> tuple[L.Trainer, KeepBest]:
     """A trainer that writes to ``folder``; a run that goes on keeps its metrics before ``first_step``.
 
-    Loggers, callbacks and plugins of ``trainer`` come beside this project's own.
+    Loggers, callbacks and plugins of ``trainer`` come beside this project's own; ``logger`` False leaves
+    them all out.
 
     Raises:
         InputError: the machine does not have what ``trainer`` asks for.
@@ -89,15 +91,16 @@ def make_trainer(
     best = KeepBest(folder / "checkpoints", f"val/{task.metric}")
     table = CSVLogger(folder, name="", version="")
     board = TensorBoardLogger(folder, name="", version="", purge_step=first_step or None)
+    logger = options.pop("logger", None)
     norms = [SyncedNorms()] if options.pop("sync_batchnorm", False) else []
     defaults = {
         "default_root_dir": folder,
         "devices": 1,
-        "logger": [table, board, *as_list(options.pop("logger", None))],
+        "logger": False if logger is False else [table, board, *further_loggers(logger, folder)],
         "callbacks": [
             *([best] if options.get("limit_val_batches") != 0 else []),
             *([] if task.ema_decay is None else [WeightAverage(task.ema_decay)]),
-            *as_list(options.pop("callbacks", None)),
+            *further_callbacks(options.pop("callbacks", None), f"val/{task.metric}"),
             *as_list(budget),
             # After the average's step.
             KeepLast(folder / "checkpoints", experiment.checkpoint_minutes, stopping),
@@ -107,7 +110,7 @@ def make_trainer(
         "plugins": [VerifiedCheckpoints(), *norms, *as_list(options.pop("plugins", None))],
     }
     trainer = _lightning_trainer({**_FIXED, **defaults, **options})
-    if trainer.is_global_zero and first_step:
+    if trainer.is_global_zero and first_step and logger is not False:
         keep_metrics(table, folder / METRICS, first_step)
     return trainer, best
 
@@ -116,9 +119,12 @@ def checked_options(trainer: Mapping[str, Any]) -> dict[str, Any]:
     """An experiment's trainer options, with what "auto" means here.
 
     Raises:
-        InputError: only a part of the validation images is to be scored.
+        InputError: only a part of the validation images is to be scored, or nothing trained.
     """
     options = dict(trainer)
+    for name in ("max_steps", "max_epochs", "limit_train_batches"):
+        if options.get(name) == 0:
+            raise InputError(f"trainer.{name} is 0: nothing would be trained; give more, or leave it out.")
     if options.get("precision", "auto") == "auto":
         options["precision"] = "16-mixed" if torch.cuda.is_available() else "32-true"
     if options.get("limit_val_batches", 1.0) not in (0, 1.0, None):
@@ -136,13 +142,6 @@ def _lightning_trainer(options: Mapping[str, Any]) -> L.Trainer:
         raise InputError(
             f"The trainer can't be made so: {sentence} Change trainer.accelerator or another trainer option."
         ) from error
-
-
-def as_list(given: object) -> list[object]:
-    """What a trainer option has: nothing, one, or several."""
-    if given is None or isinstance(given, bool):
-        return []
-    return list(given) if isinstance(given, (list, tuple)) else [given]
 
 
 def _is_parallel(options: Mapping[str, Any]) -> bool:

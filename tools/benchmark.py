@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, get_args
 
 from pocketvision.core.command import command, find_config, shipped_configs
 from pocketvision.core.errors import InputError
+from pocketvision.core.files import check_new
 from pocketvision.core.registered import TaskName, families
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     from pocketvision.deploy.formats import BACKENDS
 
     parser = argparse.ArgumentParser(
-        prog="benchmark",
+        prog="pocketvision benchmark",
         description="Latency, throughput and memory from pixels to raw outputs, the candidates interleaved.",
     )
     add = parser.add_argument
@@ -62,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError(f"--rounds is {arguments.rounds}: give a number from 1.")
     sizes = None if arguments.sizes is None else _sizes(arguments.sizes)
     budget = None if arguments.budget is None else _seconds(arguments.budget)
+    check_new(arguments.json, "--json")
+    check_new(arguments.picture, "--picture")
     names = list(arguments.subjects)
     if budget is not None and not names:
         shipped = shipped_configs()

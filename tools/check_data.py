@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pocketvision.core.command import command, find_config
 from pocketvision.core.errors import InputError
+from pocketvision.core.files import check_new, free_path
 from pocketvision.core.terminal import printable
 
 if TYPE_CHECKING:
@@ -20,10 +21,9 @@ if TYPE_CHECKING:
 _TASKS = ("detection", "segmentation", "classification")
 
 
-@command
-def main(argv: Sequence[str] | None = None) -> None:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="check-data",
+        prog="pocketvision check-data",
         description="Read a whole data set and say what is wrong: images, annotations, classes, masks, "
         "copies across splits; for detection also what anchors reach, and which would fit.",
         epilog="Exit code 0: checked, and no errors (warnings are none). 1: errors in the data, or no check.",
@@ -42,7 +42,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="JSON report (default: DIR/report.json)")
     parser.add_argument("--html", type=Path, metavar="FILE", help="HTML report (default: DIR/report.html)")
-    arguments = parser.parse_intermixed_args(argv)
+    return parser
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = _parser().parse_intermixed_args(argv)
+    check_new(arguments.json, "--json")
+    check_new(arguments.html, "--html")
     folder = Path(arguments.source).expanduser()
     if folder.exists() and folder.suffix != ".py":
         if arguments.overrides:
@@ -50,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 f"{folder} is a data set: overrides such as {arguments.overrides[0]} need a config."
             )
         config = None
-    elif "/" in arguments.source and folder.suffix != ".py":
+    elif len(folder.parts) > 1 and folder.suffix != ".py":
         raise InputError(f"There is no data folder {folder}: check the path.")
     else:
         config = find_config(arguments.source)
@@ -65,8 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         check_output(found.layout.tree.root, arguments.fix)
     examination = examine(found, plan)
     report = examination.report
-    output = arguments.output or Path("out", "check", found.root.resolve().stem)
-    json_file, html_file = arguments.json or output / "report.json", arguments.html or output / "report.html"
+    json_file, html_file = _report_files(arguments, found.root)
     _write(json_file, json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n")
     _write(html_file, report_html(report))
     print(_as_utf8(report_text(report)).decode())
@@ -79,6 +85,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError(
             f"{found.root} has {report.summary()}: {html_file} shows them, --fix writes a clean copy."
         )
+
+
+def _report_files(arguments: argparse.Namespace, root: Path) -> tuple[Path, Path]:
+    """Where the reports of the data set at ``root`` go, as JSON and as a page."""
+    output = arguments.output or Path("out", "check", root.resolve().name)
+    files = (output / "report.json", output / "report.html")
+    if arguments.output is not None:  # which may be somebody's folder
+        files = free_path(files[0]), free_path(files[1])
+    return arguments.json or files[0], arguments.html or files[1]
 
 
 def _as_utf8(text: str) -> bytes:

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pocketvision.core.command import command
+from pocketvision.core.files import check_new
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
-        prog="compare",
+        prog="pocketvision compare",
         description="Test whether B is better than A on the images that both were scored on, and where.",
     )
     parser.add_argument("a", metavar="RUN_A", type=Path, help="a run folder, or a folder that eval wrote")
@@ -21,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--split", help="split that both runs were scored on (default: the runs' own scores)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to a file too")
     arguments = parser.parse_args(argv)
+    check_new(arguments.json, "--json")
 
     from pocketvision.core.files import write_json
     from pocketvision.evaluation.compare import compare, comparison_text

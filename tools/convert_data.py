@@ -17,7 +17,7 @@ _FORMATS = ("coco", "voc", "yolo", "csv")
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
-        prog="convert-data",
+        prog="pocketvision convert-data",
         description="Write a detection data set in another format. The source is never changed.",
     )
     parser.add_argument("source", metavar="SRC", type=Path, help="folder, data.yaml, CSV or COCO JSON")

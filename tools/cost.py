@@ -29,7 +29,7 @@ BACKBONES = backbone_names()
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
-        prog="cost",
+        prog="pocketvision cost",
         description="Count parameters, multiply-adds and peak activation memory (float32, one image).",
         epilog=f"Backbones: {', '.join(BACKBONES)}. Shipped configs: {', '.join(shipped_configs())}.",
     )

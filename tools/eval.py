@@ -19,7 +19,9 @@ WEIGHTS = (".safetensors", ".ckpt", ".pth", ".pt")
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     keep_freed_memory()
-    parser = argparse.ArgumentParser(prog="eval", description="Score weights on a split: AP, mIoU or top-1.")
+    parser = argparse.ArgumentParser(
+        prog="pocketvision eval", description="Score weights on a split: AP, mIoU or top-1."
+    )
     parser.add_argument(
         "source",
         metavar="RUN|CONFIG|FILE",
@@ -58,8 +60,9 @@ def what_and_where(source: str, weights: Path | None) -> tuple[Path, Path | None
     """The run folder or config file, and the weights file if one is named."""
     path = Path(source)
     if path.suffix in (*EXPORTED, *WEIGHTS) and weights is None:
-        folders = path.absolute().parents[:2]  # of checkpoints, the run is the second
-        run = next((folder for folder in folders if (folder / "run.json").is_file()), None)
+        from pocketvision.runs.folder import run_around
+
+        run = run_around(path)
         if run is None:
             raise InputError(
                 f"{source} does not say what data to score it on: use eval CONFIG --weights {source}, or RUN."
@@ -67,7 +70,7 @@ def what_and_where(source: str, weights: Path | None) -> tuple[Path, Path | None
         return run, path
     if path.is_dir():
         return path, weights
-    if weights is None and not path.is_file() and "/" in source:
+    if weights is None and not path.is_file() and len(path.parts) > 1:
         raise InputError(f"There is no run folder {source}: check the path.")
     config = find_config(source)
     if weights is None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pocketvision.core.command import command, find_config
 from pocketvision.core.errors import InputError
+from pocketvision.core.files import check_new
 from pocketvision.tools.export_int8 import add_int8_options, check_int8_options, write_int8
 from pocketvision.tools.export_web import add_web_options, check_target, export_web
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> None:
     from pocketvision.deploy.formats import check_format
 
-    arguments = _parser().parse_args(argv)
+    arguments = _parser().parse_intermixed_args(argv)
     _check_source(arguments.source, arguments.weights)
     check_target(arguments)
     check_int8_options(arguments)
@@ -33,13 +34,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     options = _options(arguments)
     check_format(arguments.format, arguments.output, options)
-    if arguments.output.exists():
-        raise InputError(f"{arguments.output} exists already: choose another --output, or move it away.")
+    _check_new_files(arguments)
 
     from pocketvision.deploy.export.to_file import export_model
     from pocketvision.runs.ready_model import load_model
 
-    model = load_model(arguments.source, arguments.weights)
+    model = load_model(arguments.source, arguments.weights, overrides=arguments.overrides)
     if options.licence is None:
         options = replace(options, licence=_licence(arguments.source, arguments.weights))
     images = None if arguments.verify is None else _images(arguments, model, options)
@@ -56,11 +56,16 @@ def _parser() -> argparse.ArgumentParser:
     from pocketvision.deploy.formats import FORMATS
 
     parser = argparse.ArgumentParser(
-        prog="export",
+        prog="pocketvision export",
         description="Write a model as a file for ONNX Runtime, OpenVINO or PyTorch, or as a web page.",
     )
     parser.add_argument(
-        "source", metavar="RUN|FILE|CONFIG", help="a run folder, our .safetensors, or a config with --weights"
+        "source",
+        metavar="RUN|FILE|CONFIG",
+        help="a run folder, a checkpoint in one, our .safetensors, or a config with --weights",
+    )
+    parser.add_argument(
+        "overrides", metavar="part.key=value", nargs="*", help="values to change, such as data.root=FOLDER"
     )
     parser.add_argument("--weights", metavar="FILE", help="weights file (default: the run's best)")
     parser.add_argument("--format", choices=FORMATS)
@@ -82,15 +87,28 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _check_new_files(arguments: argparse.Namespace) -> None:
+    """Refuse to write over what is there, beside the file too: weights, certificates, the report of int8."""
+    output: Path = arguments.output
+    check_new(output, "--output")
+    suffixes = [".bin"] if output.suffix == ".xml" else []
+    suffixes += [".certificate.json", ".certificate.html"] if arguments.verify is not None else []
+    suffixes += [".sensitivity.json"] if arguments.int8 else []
+    for suffix in suffixes:
+        check_new(output.with_suffix(suffix), "--output")
+
+
 def _images(arguments: argparse.Namespace, model: VisionModel, options: ExportOptions) -> ImageSet:
     """What to verify with, found before the time for exporting is spent: a run reads its own data itself."""
     from pocketvision.deploy.certificate.images import find_images, images_of
     from pocketvision.deploy.export.to_file import plan_artifact
     from pocketvision.evaluation.run_data import RunData
+    from pocketvision.runs.folder import run_of_checkpoint
 
     data, source = arguments.verify, Path(arguments.source)
+    source = run_of_checkpoint(source) or source
     if source.is_dir():
-        own = RunData(source, model).data
+        own = RunData(source, model, arguments.overrides).data
         if Path(getattr(own, "root", "")).resolve() == data.resolve():
             return images_of(own.records(own.val_split), f"{data}, split {own.val_split}")
     return find_images(data, plan_artifact(model, options))
@@ -111,11 +129,20 @@ def _verify(model: VisionModel, output: Path, images: ImageSet) -> None:
 
 
 def _check_source(source: str, weights: str | None) -> None:
+    from pocketvision.runs.folder import run_of_checkpoint
+
     path = Path(source)
     if path.is_dir() or path.suffix == ".safetensors":
         return
-    if not path.is_file() and "/" in source:
+    if run_of_checkpoint(path) is not None:
+        return
+    if not path.is_file() and len(path.parts) > 1:
         raise InputError(f"There is no run folder {source}: check the path.")
+    if path.suffix in (".ckpt", ".pth", ".pt"):
+        raise InputError(
+            f"{source} lies in no run folder, and does not say which model it is for: use export CONFIG "
+            f"--weights {source}."
+        )
     find_config(source)
     if weights is None:
         raise InputError(f"{source} is a config, not a run folder: give its weights with --weights FILE.")

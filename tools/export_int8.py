@@ -70,11 +70,13 @@ def write_int8(arguments: argparse.Namespace, model: VisionModel, options: Expor
 def _own_data(arguments: argparse.Namespace, model: VisionModel) -> RunData | None:
     """The model's own data, looked at before anything is measured; None where nothing needs them."""
     from pocketvision.evaluation.run_data import RunData
+    from pocketvision.runs.folder import run_of_checkpoint
 
     path = Path(arguments.source)
+    path = run_of_checkpoint(path) or path
     is_config = not path.is_dir() and path.suffix != ".safetensors"
     try:
-        data = RunData(find_config(arguments.source) if is_config else path, model)
+        data = RunData(find_config(arguments.source) if is_config else path, model, arguments.overrides)
         data.look()
     except InputError as error:
         if arguments.calibration is None or arguments.max_drop is not None:

@@ -58,7 +58,7 @@ def export_web(arguments: argparse.Namespace, licence: str | None) -> None:
 
     check_folder(arguments.web)
     written = write_web_page(
-        load_model(arguments.source, arguments.weights),
+        load_model(arguments.source, arguments.weights, overrides=arguments.overrides),
         arguments.web,
         ort_folder=arguments.ort_dir,
         source=arguments.weights or arguments.source,

@@ -14,7 +14,7 @@ from pocketvision.core.errors import InputError
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
-        prog="import-weights",
+        prog="pocketvision import-weights",
         description="Bring a file of torchvision, timm or TensorFlow into a config's model.",
     )
     parser.add_argument("file", metavar="FILE|NAME", help="file or a name such as coco or timm/MODEL")

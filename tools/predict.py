@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from pocketvision.core.command import command
 from pocketvision.core.errors import InputError
+from pocketvision.core.files import check_new, free_path
 from pocketvision.core.memory import keep_freed_memory
+
+STDOUT = Path("-")
 
 
 @command
@@ -24,8 +28,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     keep_freed_memory()
     arguments = _parser().parse_args(argv)
     _check(arguments)
-    formats = parse_formats(arguments.format) if arguments.output is not None else ()
-    sources = find_sources(arguments.media, arguments.output)
+    output = _output(arguments)
+    formats = parse_formats(arguments.format) if output is not None else ()
+    sources = find_sources(arguments.media, output)
 
     predictor = Predictor.load(
         arguments.model,
@@ -34,31 +39,59 @@ def main(argv: Sequence[str] | None = None) -> None:
         tile=arguments.tile,
         overlap=arguments.overlap,
         threads=arguments.threads,
+        device=arguments.device,
     )
     artifact = predictor.artifact
     check_task(formats, artifact.task)
-    names = OutputNames(arguments.output or Path(), sources)
+    names = OutputNames(output or Path(), sources, arguments.json)
     writers = Writers(formats, names, artifact.task, artifact.class_names, arguments.json)
-    print(f"{predict_sources(predictor, sources, writers, arguments.max_frames)}")
-    print(f"results: {' and '.join(str(place) for place in (arguments.output, arguments.json) if place)}")
+    summary = predict_sources(predictor, sources, writers, arguments.max_frames)
+    say = partial(print, file=sys.stderr if arguments.json == STDOUT else sys.stdout)
+    threshold = f", boxes with scores above {predictor.threshold:.2f}" if artifact.task == "detection" else ""
+    say(f"{summary}{threshold}")
+    if names.num_renamed:
+        say(f"{names.num_renamed} files have other names than their images: those were there already")
+    places = [str(place) for place in (output, arguments.json) if place and place != STDOUT]
+    if places:
+        say(f"results: {' and '.join(places)}")
+
+
+def _output(arguments: argparse.Namespace) -> Path | None:
+    """The folder for results: a new one below out/ unless the user names one, or wants JSON alone."""
+    if arguments.output is not None:
+        return Path(arguments.output)
+    if arguments.json is not None:
+        return None
+    return free_path(Path("out", "predict", Path(arguments.model).resolve().stem))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="predict",
+        prog="pocketvision predict",
         description="Find objects, classes of pixels or of images, and draw or write them.",
         epilog="The backend is found from the file: PyTorch, ONNX Runtime or OpenVINO.",
     )
-    parser.add_argument("model", metavar="RUN|FILE", help="run folder, our .safetensors, .onnx, .xml or .pt2")
+    parser.add_argument(
+        "model", metavar="RUN|FILE", help="run folder or checkpoint, our .safetensors, .onnx, .xml, .pt2"
+    )
     parser.add_argument(
         "media",
         metavar="IMAGE|FOLDER|GLOB|VIDEO|0|URL|-",
         nargs="+",
         help="0 is the first camera, - reads an image or a list of paths from stdin",
     )
-    parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the results")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="all results as one JSON list")
-    parser.add_argument("--threshold", type=float, default=0.5, help="least score of a box (default: 0.5)")
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="folder for the results (default: out/predict/MODEL)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="all results as one JSON list; - prints it")
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        help="least score of a box (default: what is best on the model's validation images, or 0.5)",
+    )
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda, cuda:1, mps or gpu (default: auto, the best here)"
+    )
     parser.add_argument(
         "--format", default="images", metavar="F,F", help="images,csv,coco,yolo,masks (default: images)"
     )
@@ -79,9 +112,11 @@ _size.__name__ = "height,width"  # argparse names it in its message
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    if arguments.output is None and arguments.json is None:
-        raise InputError("Nothing would be kept: say where to with --output DIR, --json FILE, or both.")
-    if not 0 <= arguments.threshold <= 1:
+    if arguments.json is not None and arguments.json != STDOUT:
+        check_new(arguments.json, "--json")
+    if arguments.output is not None and arguments.output.exists() and not arguments.output.is_dir():
+        raise InputError(f"{arguments.output} is a file: give a folder as --output.")
+    if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
         raise InputError(f"--threshold is {arguments.threshold:g}: give a score from 0 to 1.")
     if not 0 <= arguments.overlap < 0.9:
         raise InputError(f"--overlap is {arguments.overlap:g}: give a share from 0, below 0.9.")

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from pocketvision.core.command import command, find_config
 from pocketvision.core.errors import InputError
+from pocketvision.core.files import check_new, free_path
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
-        prog="show-data",
+        prog="pocketvision show-data",
         description="Write a contact sheet of training images as the model sees them: resized, augmented, "
         "with boxes or masks.",
     )
@@ -68,7 +69,8 @@ def show(config: Path, arguments: argparse.Namespace) -> None:
             print(line)
         else:
             sheet = data_sheet(data, arguments.num)
-    output = arguments.output or Path("out", "show", f"{config.stem}.png")
+    check_new(arguments.output, "--output")
+    output = arguments.output or free_path(Path("out", "show", f"{config.stem}.png"))
     output.parent.mkdir(parents=True, exist_ok=True)
     save_image(output, sheet)
     print(f"picture: {output}")

@@ -28,7 +28,7 @@ AUTO, DATA_WEIGHTS = "recipe=auto", "task.loss.class_weights=data"
 def parser() -> argparse.ArgumentParser:
     """The command line of this tool."""
     parser = argparse.ArgumentParser(
-        prog="train",
+        prog="pocketvision train",
         description="Train a config, or a data set without one (--data), and score it on its validation "
         "split; or go on with a stopped run.",
         epilog=f"{AUTO} derives the recipe of a CONFIG from its data. "
@@ -126,6 +126,7 @@ def start(
 ) -> None:
     """Show, self-test or train a config; what ``read`` has read of its data is not read again."""
     from pocketvision.core.config import describe
+    from pocketvision.runs.build import look_at_start
     from pocketvision.runs.folder import check_trainer, load_experiment
     from pocketvision.tasks.fit import fit
 
@@ -133,6 +134,8 @@ def start(
     check_trainer(experiment)
     minutes = arguments.minutes if arguments.data is None else None  # with --data the config keeps to it
     is_training = not (arguments.print_config or arguments.overfit)
+    if is_training and arguments.data is None:
+        look_at_start(experiment)
     is_auto = experiment.recipe == "auto" and (is_training or AUTO in overrides)
     if is_auto or is_training or arguments.overfit:
         settled, read = settle(experiment, minutes if is_training else None, is_auto, read)
@@ -190,18 +193,20 @@ def self_test(experiment: Experiment, num_images: int, read: AnyData | None) -> 
 
 def go_on(arguments: argparse.Namespace) -> None:
     """Resume a run, which has its config and overrides."""
+    words = [word for word in (arguments.config, *arguments.overrides) if word is not None]
     others = (
-        arguments.config, arguments.overrides, arguments.source, arguments.run_dir, arguments.data,
-        arguments.task, arguments.model, arguments.minutes, arguments.overfit,
+        arguments.source, arguments.run_dir, arguments.data, arguments.task, arguments.model,
+        arguments.minutes, arguments.overfit,
     )  # fmt: skip
-    if any(others):
+    if any(others) or not all(word.startswith("data.root=") for word in words):
         raise InputError(
-            "--resume RUN takes nothing else but --allow-changed-data: the run has its config and overrides."
+            "--resume RUN takes nothing else but data.root=FOLDER and --allow-changed-data: the run has its "
+            "config and overrides."
         )
 
     from pocketvision.tasks.fit import resume
 
-    metrics = resume(arguments.resume, allow_changed_data=arguments.allow_changed_data)
+    metrics = resume(arguments.resume, words, allow_changed_data=arguments.allow_changed_data)
     report(metrics, arguments.resume)
 
 

@@ -77,6 +77,6 @@ def web_options(model: VisionModel) -> ExportOptions:
 def page_facts(artifact: Artifact) -> str:
     """The part of the metadata that the page reads, and the colors of the classes, as JSON."""
     known: dict[str, Any] = json.loads(artifact.to_json())
-    wanted = ("task", "class_names", "resize", "outputs", "licence", "weights_sha256")
+    wanted = ("task", "class_names", "resize", "outputs", "licence", "weights_sha256", "threshold")
     facts = {name: known[name] for name in wanted}
     return json.dumps({**facts, "colors": palette_for(artifact.class_names)}, ensure_ascii=False)

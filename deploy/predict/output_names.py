@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pocketvision.core.new_files import free_path, unique_names
+from pocketvision.core.files import free_path, unique_names
 from pocketvision.deploy.predict.frames import SourceFrame
 from pocketvision.deploy.predict.sources import Source
 

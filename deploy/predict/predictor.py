@@ -19,31 +19,41 @@ from pocketvision.core.structures import Detections
 from pocketvision.datasets.images.read import decode_image, from_pillow, read_image
 from pocketvision.deploy.predict.prediction import Prediction
 from pocketvision.deploy.predict.tiling import Tiling, Window, merge_detections, merge_label_maps
+from pocketvision.deploy.runtimes.devices import AUTO, check_device, torch_device
 from pocketvision.deploy.runtimes.opening import open_runtime
 from pocketvision.deploy.runtimes.protocol import Runtime
 from pocketvision.deploy.runtimes.results import classify, finish_detections, restore_detections, segment
+from pocketvision.runs.folder import run_of_checkpoint
 
 ImageLike = str | Path | bytes | IO[bytes] | npt.NDArray[np.uint8] | PillowImage.Image
 """A path, the bytes of a file or a file that is open, an array (H, W, 3) uint8 RGB, or a Pillow image."""
 
 _NUM_CLASSES = 5
+_DEFAULT_THRESHOLD = 0.5
 
 
 class Predictor:
     """Predicts on images of any size with the model of ``runtime``.
 
-    Detections score more than ``threshold``; a classifier gives its five best classes whatever they score.
+    Detections score more than ``threshold``, None for the one with the best F1 on the model's validation
+    images, or 0.5 where that is not known; a classifier gives its five best classes whatever they score.
     ``batch_size`` images go through the model at a time. With ``tiling`` a larger image is seen tile by
-    tile, and by detectors as a whole as well, for what is larger than a tile.
+    tile, and by detectors as a whole as well, for what is larger than a tile. Threads may share a predictor.
 
     Raises:
         ValueError: a value is out of range, or a classifier is to see tiles.
     """
 
     def __init__(
-        self, runtime: Runtime, threshold: float = 0.5, batch_size: int = 1, tiling: Tiling | None = None
+        self,
+        runtime: Runtime,
+        threshold: float | None = None,
+        batch_size: int = 1,
+        tiling: Tiling | None = None,
     ) -> None:
         artifact = runtime.artifact
+        if threshold is None:
+            threshold = _DEFAULT_THRESHOLD if artifact.threshold is None else artifact.threshold
         if not 0 <= threshold <= 1:
             raise ValueError(f"The threshold is {threshold}: give a score from 0 to 1.")
         if batch_size < 1:
@@ -62,23 +72,31 @@ class Predictor:
         cls,
         source: str | Path,
         *,
-        threshold: float = 0.5,
+        threshold: float | None = None,
         batch_size: int = 1,
         tile: tuple[int, int] | None = None,
         overlap: float = 0.2,
         threads: int | None = None,
+        device: str = AUTO,
     ) -> Predictor:
-        """The predictor of a run folder, our .safetensors, or an exported .onnx, .xml (OpenVINO) or .pt2.
+        """The predictor of a run folder, a checkpoint in one, our .safetensors, or an exported .onnx, .xml
+        (OpenVINO) or .pt2.
 
         ``tile`` (height, width) is for images with objects that are small in them; ``threads`` are those of
-        the CPU, None the runtime's choice. Opening a run folder runs the config in it.
+        the CPU, None the runtime's choice; ``device`` is "auto", "cpu", "cuda", "cuda:1", "mps" or "gpu".
+        Opening a run folder runs the config in it.
 
         Raises:
             InputError: nothing is there, it is broken or not ours, or a package is missing.
             ValueError: a value is out of range.
         """
         tiling = None if tile is None else Tiling(tile, overlap)
-        return cls(_open(Path(source), threads), threshold, batch_size, tiling)
+        return cls(_open(Path(source), threads, device), threshold, batch_size, tiling)
+
+    @property
+    def class_names(self) -> tuple[str | None, ...]:
+        """What the labels of predictions index; None is a slot that no prediction has."""
+        return self.artifact.class_names
 
     def __call__(self, image: ImageLike) -> Prediction:
         """The prediction for one image.
@@ -172,15 +190,16 @@ class Predictor:
         return torch.from_numpy(resized).permute(0, 3, 1, 2).contiguous()
 
 
-def _open(path: Path, threads: int | None) -> Runtime:
-    if path.is_dir() or path.suffix == ".safetensors":
+def _open(path: Path, threads: int | None, device: str) -> Runtime:
+    check_device(device)
+    if path.is_dir() or path.suffix == ".safetensors" or run_of_checkpoint(path) is not None:
         # Imported here: an exported file needs neither.
         from pocketvision.deploy.runtimes.torch_module import TorchRuntime
         from pocketvision.runs.ready_model import load_model
 
         if threads is not None:
             torch.set_num_threads(threads)
-        return TorchRuntime(load_model(path))
+        return TorchRuntime(load_model(path), torch_device(device))
     if not path.is_file():
         raise InputError(f"There is no run folder, weights file or exported model {path}: check the path.")
     if path.suffix in (".pth", ".pt", ".ckpt", ".pb", ".tflite", ".bin"):
@@ -188,7 +207,7 @@ def _open(path: Path, threads: int | None) -> Runtime:
             f"{path} can't be run as it is: give a run folder, our .safetensors, an exported .onnx, .xml or "
             ".pt2, or convert it with 'pocketvision import-weights'."
         )
-    return open_runtime(path, threads)
+    return open_runtime(path, threads, device)
 
 
 def _to_array(image: ImageLike) -> Image:

@@ -52,7 +52,8 @@ class Artifact:
 
     ``quantization`` is None in float32.
 
-    Detectors state ``postprocess`` and, unless it is in the graph, ``anchors`` (A, 4) xyxy pixels.
+    Detectors state ``postprocess`` and, unless it is in the graph, ``anchors`` (A, 4) xyxy pixels;
+    ``threshold`` is the score with the best F1 on validation images, where it is known.
     ``weights_sha256`` is the hash of the model's tensors (:func:`hash_weights`), ``source`` says where
     they came from.
     """
@@ -73,6 +74,7 @@ class Artifact:
     source: str | None = None
     licence: str | None = None
     quantization: Quantization | None = None
+    threshold: float | None = None
     format_version: int = FORMAT_VERSION
 
     @property
@@ -162,7 +164,12 @@ def describe(model: VisionModel) -> Artifact:
     )
     if not isinstance(model, Detector):
         return artifact
-    return replace(artifact, anchors=placed_anchors(model), postprocess=model.postprocess)
+    return replace(
+        artifact,
+        anchors=placed_anchors(model),
+        postprocess=model.postprocess,
+        threshold=model.best_threshold,
+    )
 
 
 def placed_anchors(model: Detector) -> tuple[Box, ...]:

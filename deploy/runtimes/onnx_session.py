@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU."""
+"""ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pocketvision.deploy.packages import optional
 from pocketvision.deploy.runtimes.artifact import METADATA_KEY, Artifact
+from pocketvision.deploy.runtimes.devices import CPU, onnx_providers
 from pocketvision.deploy.runtimes.protocol import Runtime, broken
 
 _ERRORS_ONLY = 3
@@ -22,16 +23,15 @@ class OnnxRuntime(Runtime):
         InputError: onnxruntime is missing, the file is broken or not ours.
     """
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
+    def __init__(self, path: Path, threads: int | None = None, device: str = CPU) -> None:
         onnxruntime = optional("onnxruntime")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
         if threads is not None:
             options.intra_op_num_threads = threads
+        providers = onnx_providers(device)
         try:
-            self.session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
+            self.session = onnxruntime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # a class for every kind of damage, with RuntimeError in common at best
             raise broken(path, error) from error
         metadata = self.session.get_modelmeta().custom_metadata_map

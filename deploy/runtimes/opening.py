@@ -5,16 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from pocketvision.core.errors import InputError
+from pocketvision.deploy.runtimes.devices import CPU
 from pocketvision.deploy.runtimes.protocol import Runtime
 
 
-def open_runtime(path: str | Path, threads: int | None = None) -> Runtime:
-    """The runtime for an exported file: .onnx, OpenVINO's .xml or .pt2, on the CPU.
+def open_runtime(path: str | Path, threads: int | None = None, device: str = CPU) -> Runtime:
+    """The runtime for an exported file: .onnx, OpenVINO's .xml or .pt2.
 
-    ``threads`` is the number of CPU threads for one pass, None the runtime's own choice.
+    ``threads`` is the number of CPU threads for one pass, None the runtime's own choice; ``device`` is where
+    it runs, "auto" the best that the runtime finds.
 
     Raises:
-        InputError: there is no such file, nothing here runs it, it is broken or not ours.
+        InputError: there is no such file, nothing here runs it, it is broken or not ours, or there
+            is no such device.
     """
     # Imported here: each needs this file.
     from pocketvision.deploy.runtimes.onnx_session import OnnxRuntime
@@ -27,5 +30,5 @@ def open_runtime(path: str | Path, threads: int | None = None) -> Runtime:
         raise InputError(f"{path} is no model that can be run here: give {', '.join(kinds)}.")
     if not path.is_file():
         raise InputError(f"There is no exported model {path}: check the path.")
-    runtime: Runtime = kinds[path.suffix](path, threads)  # type: ignore[abstract]
+    runtime: Runtime = kinds[path.suffix](path, threads, device)  # type: ignore[abstract]
     return runtime

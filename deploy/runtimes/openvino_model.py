@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU."""
+"""OpenVINO."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pocketvision.deploy.packages import optional
 from pocketvision.deploy.runtimes.artifact import METADATA_KEY, Artifact
+from pocketvision.deploy.runtimes.devices import CPU, openvino_device
 from pocketvision.deploy.runtimes.protocol import Runtime, broken
 
 
@@ -38,18 +39,19 @@ class OpenVinoRuntime(Runtime):
         InputError: openvino is missing, the file is broken or not ours.
     """
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
+    def __init__(self, path: Path, threads: int | None = None, device: str = CPU) -> None:
         core = openvino_core()
+        place = openvino_device(device)
         # Without the precision, processors with bfloat16 would use it.
         options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-        if threads is not None:
+        if threads is not None and place == "CPU":
             options["INFERENCE_NUM_THREADS"] = str(threads)
         try:
             model = core.read_model(path)
             has_metadata = model.has_rt_info(METADATA_KEY)
             text = model.get_rt_info(METADATA_KEY).astype(str) if has_metadata else None
             artifact = Artifact.from_json(text, str(path))
-            compiled = core.compile_model(model, "CPU", options)
+            compiled = core.compile_model(model, place, options)
         except RuntimeError as error:
             raise broken(path, error) from error
         super().__init__(artifact, str(path))

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.export.passes import move_to_device_pass
 
 from pocketvision.core.errors import InputError
 from pocketvision.deploy.runtimes.artifact import METADATA_KEY, Artifact
+from pocketvision.deploy.runtimes.devices import CPU, torch_device
 from pocketvision.deploy.runtimes.protocol import Runtime, broken
 from pocketvision.deploy.runtimes.pt2_archive import UnsafeArchiveError, check_archive
 
@@ -22,7 +24,8 @@ class Pt2Runtime(Runtime):
         InputError: the file is broken, not ours, or holds what could run code of its own.
     """
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
+    def __init__(self, path: Path, threads: int | None = None, device: str = CPU) -> None:
+        self.device = torch_device(device)
         if threads is not None:
             torch.set_num_threads(threads)
         if not zipfile.is_zipfile(path):
@@ -32,6 +35,8 @@ class Pt2Runtime(Runtime):
             check_archive(path)
             program = torch.export.load(path, extra_files=extra_files)
             program._guards_code = []  # would be run as code; the metadata say what it takes
+            if self.device.type != CPU:
+                program = move_to_device_pass(program, self.device)
             module = program.module()
         except UnsafeArchiveError as error:
             raise InputError(
@@ -44,5 +49,5 @@ class Pt2Runtime(Runtime):
 
     @torch.inference_mode()
     def run(self, images: Tensor) -> Sequence[Tensor]:
-        outputs: tuple[Tensor, ...] = self.module(images.cpu())
+        outputs: tuple[Tensor, ...] = self.module(images.to(self.device))
         return outputs

@@ -61,7 +61,7 @@ async function start() {
   const setting = SETTINGS[facts.task];
   if (setting) {
     element("setting-name").textContent = setting.name;
-    element("slider").value = setting.value;
+    element("slider").value = facts.threshold ?? setting.value;
     element("setting").hidden = false;
   }
   await ask({ facts });

@@ -17,6 +17,7 @@ from pocketvision.core.layers import freeze_norms
 from pocketvision.core.protocols import body_of
 from pocketvision.core.weights import MatchReport, StateDict, load_state_dict
 from pocketvision.models import Classifier, VisionModel
+from pocketvision.published.class_surgery import class_layers
 from pocketvision.published.tensorflow import checkpoint_layers
 from pocketvision.published.tensorflow.checkpoint import read_checkpoint
 from pocketvision.published.tensorflow.class_rows import FileClassRows, box_rows, take_rows
@@ -87,18 +88,18 @@ def _refusing_broken(path: Path, trouble: str = "") -> Iterator[None]:
         raise InputError(f"{path} is broken ({reason}): download or export it again.") from error
 
 
-def _by_shape(rows: FileClassRows, class_layers: set[str]) -> tuple[Fits, Fits]:
+def _by_shape(rows: FileClassRows, classes: frozenset[str]) -> tuple[Fits, Fits]:
     """Whether kernels can be those of two layers, and whether they are just right."""
 
     def fits(mine: ModelLayer, theirs: Layer) -> bool:
         if mine.is_depthwise != theirs.is_depthwise or mine.shape[1:] != theirs.kernel.shape[1:]:
             return False
-        if mine.name in class_layers:
+        if mine.name in classes:
             return rows.fits(mine, theirs)
         return mine.shape[0] == len(theirs.kernel)
 
     def fits_well(mine: ModelLayer, theirs: Layer) -> bool:
-        return fits(mine, theirs) and (mine.name not in class_layers or rows.fits_well(mine, theirs))
+        return fits(mine, theirs) and (mine.name not in classes or rows.fits_well(mine, theirs))
 
     return fits, fits_well
 
@@ -128,39 +129,47 @@ def import_tensorflow(
     is_whole = isinstance(model, Classifier) or not is_classifier(found)
     part = model if is_whole else body_of(model.backbone)
     own = model_layers(part, model.resize.image_size)
-    used = frozenset[int]().union(*(layer.links.inputs for layer in own))
-    class_layers = {
-        layer.name
-        for i, layer in enumerate(own)
-        if is_whole and i not in used and "box_blocks" not in layer.name
-    }
+    outputs = _Outputs.of(model, own) if is_whole else _Outputs(frozenset(), frozenset())
 
-    fits, fits_well = _by_shape(rows, class_layers)
     with _refusing_broken(path, " does not fit the model"):
-        pairs = _pair(own, found, fits, fits_well)
+        pairs = _pair(own, found, *_by_shape(rows, outputs.classes))
         _check_surroundings(own, found, pairs)
-        state, ids, background = _state(own, found, pairs, class_layers, rows)
+        state, ids, background = _state(own, found, pairs, outputs, rows)
     report = load_state_dict(part, part.state_dict() | state, str(path))
     left_over = tuple(layer.name for i, layer in enumerate(found) if i not in set(pairs))
-    is_norm_folded = any(
-        mine.norm is not None and found[i].norm is None for mine, i in zip(own, pairs, strict=True)
-    )
+    partners = [found[index] for index in pairs]
+    is_norm_folded = any(a.norm is not None and b.norm is None for a, b in zip(own, partners, strict=True))
     if is_norm_folded:
         freeze_norms(part)
+    facts: dict[str, Any] = {"is_norm_folded": is_norm_folded, "padding": _file_padding(found)}
+    if is_whole:
+        facts |= {"class_ids": ids, "background": background}
     notes = {
         "the backbone of a classifier": not is_whole,
         f"background {background}": background != "none",
         "BatchNorm folded into the convolutions": is_norm_folded,
     }
-    facts = {
-        "is_norm_folded": is_norm_folded,
-        "padding": next((x.links.padding for x in found if x.links and x.links.padding), None),
-    }
+    note = ", ".join(note for note, holds in notes.items() if holds)
     return TensorFlowImport(
-        replace(report, unused=left_over, note=", ".join(note for note, holds in notes.items() if holds)),
-        {"class_ids": ids, "background": background, **facts} if is_whole else facts,
-        _nodes(model, part, own, [found[index] for index in pairs]),
+        replace(report, unused=left_over, note=note), facts, _nodes(model, part, own, partners)
     )
+
+
+def _file_padding(found: Sequence[Layer]) -> str | None:
+    return next((layer.links.padding for layer in found if layer.links and layer.links.padding), None)
+
+
+class _Outputs(NamedTuple):
+    """Names of a model's last layers: those that predict classes, and those that predict boxes."""
+
+    classes: frozenset[str]
+    boxes: frozenset[str]
+
+    @classmethod
+    def of(cls, model: VisionModel, own: Sequence[ModelLayer]) -> _Outputs:
+        used = frozenset[int]().union(*(layer.links.inputs for layer in own))
+        classes = frozenset(class_layers(model))
+        return cls(classes, frozenset(layer.name for i, layer in enumerate(own) if i not in used) - classes)
 
 
 def _pair(own: Sequence[ModelLayer], found: Sequence[Layer], fits: Fits, fits_well: Fits) -> list[int]:
@@ -193,7 +202,7 @@ def _state(
     own: Sequence[ModelLayer],
     found: Sequence[Layer],
     pairs: Sequence[int],
-    class_layers: set[str],
+    outputs: _Outputs,
     rows: FileClassRows,
 ) -> tuple[StateDict, list[int], str]:
     """The model's tensors by name, the file's ids of its classes, and what became of the background."""
@@ -202,10 +211,10 @@ def _state(
     background = "none"
     for mine, index in zip(own, pairs, strict=True):
         layer, selected = found[index], None
-        if mine.name in class_layers:
+        if mine.name in outputs.classes:
             selected, background = rows.select(mine, layer)
             ids = selected[: rows.num_outputs - (rows.background == "last")]
-        elif "box_blocks" in mine.name and mine.shape[0] == len(layer.kernel) and mine.norm is None:
+        elif mine.name in outputs.boxes:
             selected = box_rows(mine.shape[0])
         kernel = _reordered(layer.kernel, mine, layer, own, found, pairs)
         layer = replace(

@@ -29,35 +29,17 @@ def pair_by_structure(
     Raises:
         InputError: a layer has no partner, or more than one.
     """
-    own_links = [layer.links for layer in own]
-    found_links = [layer.links or Links(frozenset()) for layer in found]
-    own_after, found_after = _successors(own_links), _successors(found_links)
+    graphs = _Graphs(own, found)
+    choices = (
+        partial(graphs.continues, test=fits),
+        partial(graphs.continues, test=fits_well),
+        partial(graphs.is_free, test=fits_well),
+        graphs.is_alike,
+        graphs.has_role,
+    )
     free = defaultdict(list)
-    for index, links in enumerate(found_links):
+    for index, links in enumerate(graphs.found_links):
         free[links.inputs].append(index)
-
-    def continues(mine: int, theirs: int, test: Fits, depth: int = _LOOK_AHEAD) -> bool:
-        """Whether what follows ours can follow theirs too, a few layers far."""
-        if not test(own[mine], found[theirs]):
-            return False
-        return depth == 0 or all(
-            any(continues(next_mine, next_theirs, test, depth - 1) for next_theirs in found_after[theirs])
-            for next_mine in own_after[mine]
-        )
-
-    def is_free(mine: int, theirs: int) -> bool:
-        """Whether no other layer of ours that reads the same is just right for it."""
-        siblings = [i for i, other in enumerate(own) if other.links.inputs == own[mine].links.inputs]
-        return not any(continues(i, theirs, fits_well) for i in siblings if i != mine)
-
-    def is_alike(mine: int, theirs: int) -> bool:
-        ours, other = own[mine].links, found_links[theirs]
-        return (ours.stride, ours.is_pooled, ours.dilation) == (other.stride, other.is_pooled, other.dilation)
-
-    def has_role(mine: int, theirs: int) -> bool:
-        return tensorflow_role(found[theirs].name) == _role(own[mine])
-
-    choices = (partial(continues, test=fits), partial(continues, test=fits_well), is_free, is_alike, has_role)
     pairs: list[int] = []
     for mine, layer in enumerate(own):
         candidates = free[frozenset(pairs[i] for i in layer.links.inputs)]
@@ -75,6 +57,40 @@ def pair_by_structure(
         pairs.append(fitting[0])
         candidates.remove(fitting[0])
     return pairs
+
+
+class _Graphs:
+    """A model's layers and a file's, with what follows each; methods compare two by their positions."""
+
+    def __init__(self, own: Sequence[ModelLayer], found: Sequence[Layer]) -> None:
+        self.own, self.found = own, found
+        self.found_links = [layer.links or Links(frozenset()) for layer in found]
+        self._own_after = _successors([layer.links for layer in own])
+        self._found_after = _successors(self.found_links)
+
+    def continues(self, mine: int, theirs: int, test: Fits, depth: int = _LOOK_AHEAD) -> bool:
+        """Whether what follows ours can follow theirs too, a few layers far."""
+        if not test(self.own[mine], self.found[theirs]):
+            return False
+        return depth == 0 or all(
+            any(self.continues(ours, other, test, depth - 1) for other in self._found_after[theirs])
+            for ours in self._own_after[mine]
+        )
+
+    def is_free(self, mine: int, theirs: int, test: Fits) -> bool:
+        """Whether no other layer of ours that reads the same passes the test with it."""
+        inputs = self.own[mine].links.inputs
+        siblings = [i for i, other in enumerate(self.own) if other.links.inputs == inputs and i != mine]
+        return not any(self.continues(i, theirs, test) for i in siblings)
+
+    def is_alike(self, mine: int, theirs: int) -> bool:
+        """Whether stride, pooling and dilation are the same."""
+        ours, other = self.own[mine].links, self.found_links[theirs]
+        return (ours.stride, ours.is_pooled, ours.dilation) == (other.stride, other.is_pooled, other.dilation)
+
+    def has_role(self, mine: int, theirs: int) -> bool:
+        """Whether the names say the same."""
+        return tensorflow_role(self.found[theirs].name) == _role(self.own[mine])
 
 
 def pair_by_name(own: Sequence[ModelLayer], found: Sequence[Layer], fits: Fits) -> list[int]:

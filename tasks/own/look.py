@@ -18,7 +18,7 @@ from pocketvision.datasets.data_module import AnyData
 from pocketvision.datasets.format_modules import data_module_of, training_records
 from pocketvision.datasets.formats.detect import FoundData
 from pocketvision.datasets.records.annotations import AnyRecords, DetectionRecords, SegmentationRecords
-from pocketvision.runs.build import build, build_model, refusing_bad_values
+from pocketvision.runs.build import build, build_model, look_at_start, refusing_bad_values
 from pocketvision.runs.folder import override
 from pocketvision.tasks.own.config_text import config_text
 from pocketvision.tasks.own.fit_to_data import (
@@ -81,6 +81,8 @@ def write_config(
     given = parse_overrides(overrides)
     weights: str | None = given.get("model.weights", "imagenet")
     recipe, experiment = _derive(own, weights, overrides)
+    if check_weights:
+        look_at_start(experiment)
     if check_weights and "model.weights" not in given and not _has_published(experiment, own.class_names):
         weights = None
         recipe, experiment = _derive(own, weights, overrides)

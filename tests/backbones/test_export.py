@@ -10,12 +10,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 import timm
 import torch
 from torch import nn
 
 from pocketvision import backbones
 from pocketvision.backbones import TimmBackbone, WithExtraBlocks, mobilenet_v3_small
+from pocketvision.core.errors import InputError
 
 LOAD = """
 import sys, pathlib, torch
@@ -56,3 +58,19 @@ def test_files_load_in_a_new_process(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == sorted(backbones.__all__)
+
+
+@torch.no_grad()
+@pytest.mark.filterwarnings("ignore:`torch.jit.* is deprecated", "ignore:The TorchScript type system")
+@pytest.mark.parametrize("padding", ["torch", "same"])
+@pytest.mark.parametrize("name", [name for name in backbones.__all__ if name.startswith("mobilenet_v")])
+def test_fx_and_torchscript_take_a_backbone(name: str, padding: str) -> None:
+    backbone = getattr(backbones, name)(width_mult=0.35, padding=padding)
+    for tracer in (torch.fx.symbolic_trace, torch.jit.script):
+        with pytest.raises(InputError, match=r"for inference only: call eval\(\) before"):
+            tracer(backbone.train())
+        traced = tracer(backbone.eval())
+        for size in ((64, 50), (33, 96)):
+            images = torch.randn(1, 3, *size)
+            for feature, expected in backbone(images).items():
+                torch.testing.assert_close(traced(images)[feature], expected)

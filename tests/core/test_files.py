@@ -1,4 +1,4 @@
-"""A half-written file never has the final name."""
+"""A half-written file never has the final name, and a new one takes the place of none that is there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ import pytest
 
 from pocketvision.core import files
 from pocketvision.core.errors import InputError
-from pocketvision.core.files import read_json, replacing, temporary_beside, write_json
+from pocketvision.core.files import (
+    check_new,
+    free_path,
+    read_json,
+    replacing,
+    temporary_beside,
+    unique_names,
+    write_json,
+)
 
 
 def test_the_file_appears_when_the_writer_is_done(tmp_path: Path) -> None:
@@ -125,3 +133,35 @@ def test_json_of_any_kind_is_read_or_refused_in_a_sentence(content: bytes, tmp_p
     assert len(str(error.value)) < 1000
     with pytest.raises(InputError, match="can't be read"):
         read_json(tmp_path)
+
+
+def test_no_two_names_are_the_same() -> None:
+    things = [("1", "a"), ("1", "b"), ("1", "b"), ("A", ""), ("a", ""), ("b_1", "c"), ("1_2", "d")]
+    names = unique_names(things)
+    assert names[:2] == ["1", "b_1"]
+    assert len({name.casefold() for name in names}) == len(things)
+
+
+def test_many_of_one_name_take_no_quadratic_time() -> None:
+    names = unique_names([("frame", "same")] * 20_000)
+    assert len(set(names)) == 20_000 and names[:3] == ["frame", "same_frame", "frame_2"]
+
+
+def test_what_is_there_is_refused_links_too(tmp_path: Path) -> None:
+    check_new(tmp_path / "new.json", "--json")
+    (tmp_path / "link.json").symlink_to(tmp_path / "nowhere")
+    for name in ("link.json", "."):
+        with pytest.raises(InputError, match="exists already: choose another --json, or move it away"):
+            check_new(tmp_path / name, "--json")
+    with pytest.raises(InputError, match="--json - is no file: give a name"):
+        check_new(Path("-"), "--json")
+
+
+def test_a_free_path_has_the_next_number(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    assert free_path(path) == path
+    path.touch()
+    (tmp_path / "a_2.mp4").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "a_3.avi").touch()
+    assert free_path(path) == tmp_path / "a_3.mp4"
+    assert free_path(path, also=(".avi",)) == tmp_path / "a_4.mp4"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
+import collections
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.weights import load_state_dict, read_passport, read_state_dict, save_weights
@@ -128,3 +132,70 @@ def test_unused_tensors_are_reported_and_counters_may_be_missing() -> None:
         str(report) == "w.pth: matched 6 of 7 tensors, 1 of the file not needed (such as classifier.weight)"
     )
     assert torch.equal(model[0].weight, source[0].weight)
+
+
+class Small(nn.Module):
+    """A layer and a norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 1)
+        self.norm = nn.BatchNorm2d(4)
+
+
+def containers(model: Small) -> dict[str, object]:
+    """What others make of a model's state dict."""
+    state = model.state_dict()
+    average = AveragedModel(model)
+    arguments = argparse.Namespace(lr=0.1, output_dir=Path("out"), device="cuda")
+
+    def prefixed(prefix: str) -> dict[str, Tensor]:
+        return {f"{prefix}{name}": value for name, value in state.items()}
+
+    zeros = {name: torch.zeros_like(value) for name, value in state.items()}
+    return {
+        "plain": state,
+        "torchvision's references": {
+            "model": state,
+            "optimizer": {"state": {}},
+            "args": arguments,
+            "epoch": 3,
+        },
+        "their averages": {"model": zeros, "model_ema": average.state_dict(), "args": arguments},
+        "timm's": {"arch": "x", "state_dict": zeros, "state_dict_ema": state, "metric": np.float64(0.5)},
+        "lightning's": {
+            "state_dict": {**prefixed("model."), "loss.weight": torch.ones(3)},
+            "hyper_parameters": {"path": Path("data"), "scales": collections.defaultdict(dict)},
+        },
+        "DataParallel": prefixed("module."),
+        "compiled": {"state_dict": prefixed("_orig_mod.")},
+        "compiled within": {name.replace("stem.", "stem._orig_mod."): value for name, value in state.items()},
+        "net": {"net": prefixed("net.")},
+        "all of it": {"checkpoint": 1, "model": {"state_dict": prefixed("module._orig_mod.model.")}},
+        "numpy's numbers": {"state_dict": state, "best": np.float32(0.3), "counts": np.int64(4)},
+    }
+
+
+@pytest.mark.parametrize("kind", containers(Small()))
+def test_containers_and_prefixes_that_others_write(kind: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model, again = Small(), Small()
+    torch.save(containers(model)[kind], tmp_path / "w.pth")
+    load_state_dict(again, read_state_dict(tmp_path / "w.pth"), "w.pth")
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in model.state_dict().items())
+
+
+def test_a_whole_module_is_named(tmp_path: Path) -> None:
+    torch.save({"model": Small()}, tmp_path / "w.pth")
+    sentence = r"w\.pth can't be opened as weights: it holds an object of .*Small, which could run code"
+    with pytest.raises(InputError, match=sentence):
+        read_state_dict(tmp_path / "w.pth")
+
+
+def test_deep_nesting_is_no_state_dict(tmp_path: Path) -> None:
+    content: dict[str, object] = {"a": torch.zeros(1)}
+    for _ in range(200):
+        content = {"model": content}
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(InputError, match="holds no state dict"):
+        read_state_dict(tmp_path / "w.pth")

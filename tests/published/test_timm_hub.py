@@ -1,4 +1,6 @@
-"""timm's weights by name, from a server that answers as Hugging Face does."""
+"""Covers published/inputs.py.
+
+timm's weights by name and file, from a server that answers as Hugging Face does."""
 
 from __future__ import annotations
 
@@ -65,6 +67,50 @@ def test_a_classifier_computes_what_timms_does(name: str, hub: Any, served: Any)
     assert sorted(served[2]) == [
         f"/timm/{name}/resolve/main/{f}" for f in ("config.json", "model.safetensors")
     ]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", [NATIVE, TENSORFLOW])
+@pytest.mark.parametrize(
+    "place", ["{name}-0123abcd.pth", "{name}/model.safetensors", "page/model.safetensors"]
+)
+def test_a_file_of_timms_computes_what_timms_model_does(
+    name: str, place: str, tmp_path: Path, as_trained: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By what it, its folder or the page beside it says."""
+    theirs = as_trained(timm.create_model(name, pretrained=False, num_classes=7))
+    path = tmp_path / place.format(name=name)
+    path.parent.mkdir(exist_ok=True)
+    if path.suffix == ".pth":
+        torch.save({"state_dict": theirs.state_dict(), "args": {"lr": 0.1}, "epoch": 3}, path)
+    else:
+        save_file(theirs.state_dict(), path)
+    if place.startswith("page"):
+        stated = timm.models.get_pretrained_cfg(name).to_dict()
+        (path.parent / "config.json").write_text(json.dumps({"architecture": name, "pretrained_cfg": stated}))
+    config, names = "classifier_v3_small_imagenet", tuple("abcdefg")
+    model: Any = pocketvision.load(config, weights=path, class_names=names)
+    images = torch.randint(0, 256, (16, 3, 64, 64), generator=torch.Generator().manual_seed(0)).float()
+    expected = theirs(model.normalize(images))
+    scale = expected.std()
+    torch.testing.assert_close(model(images) / scale, expected / scale, rtol=1e-4, atol=1e-4)
+    assert "does not say" not in caplog.text
+
+
+@torch.no_grad()
+def test_a_file_that_does_not_say_is_taken_for_the_models_kind(
+    tmp_path: Path, as_trained: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    theirs = as_trained(timm.create_model(TENSORFLOW, pretrained=False, num_classes=7))
+    torch.save(theirs.state_dict(), tmp_path / "w.pth")
+    model = classifier(padding="same", mean=(0.5,) * 3, std=(0.5,) * 3)
+    load_weights(model, tmp_path / "w.pth")
+    assert "w.pth does not say whether timm made it or took it from TensorFlow" in caplog.text
+    images = torch.randint(0, 256, (2, 3, 64, 64), generator=torch.Generator().manual_seed(0)).float()
+    expected = theirs(model.normalize(images))
+    torch.testing.assert_close(
+        model(images) / expected.std(), expected / expected.std(), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_a_classifier_with_other_inputs_is_refused(hub: Any) -> None:

@@ -100,6 +100,7 @@ def test_sizes_make_models_anew_and_skip_files_of_another_size(
     assert found == {
         ("quickstart", backend, *size) for backend in ("torch", "onnx") for size in ((64, 64), (32, 96))
     }
+    (tmp_path / "b.json").unlink()
     assert main([str(artifact), "--sizes", "64", *options[2:]]) == 1
     assert "error: Nothing here takes images of 64x64" in capsys.readouterr().err
 

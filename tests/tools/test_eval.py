@@ -15,6 +15,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from pocketvision.core.errors import InputError
 from pocketvision.core.weights import read_passport
 from pocketvision.tools.eval import main as evaluate
 from pocketvision.tools.train import main as train
@@ -173,3 +174,37 @@ def test_common_classes_are_scored_and_none_in_common_is_refused(
     assert evaluate([str(coco_run), f"data.root={data}"]) == 1
     message = said(capsys)
     assert all(name in message for name in ("cat", "owl", "zebra", "emu"))
+
+
+def test_an_eval_that_fails_leaves_nothing(
+    coco_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither a folder nor a name that is taken."""
+    moved, given = tmp_path / "run", tmp_path / "given"
+    shutil.copytree(coco_run, moved)
+    given.mkdir()
+
+    def failing(*arguments: Any, **options: Any) -> None:
+        raise InputError("stop")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pocketvision.evaluation.evaluate.write_report", failing)
+        for command in ([str(moved)], [str(moved), "--output", str(given)]):
+            assert evaluate(command) == 1 and said(capsys) == "error: stop"
+    assert not list(moved.glob("eval_*")) and given.is_dir() and not list(given.iterdir())
+    assert evaluate([str(moved)]) == 0 and (moved / "eval_val" / "metrics.json").is_file()
+
+
+def test_other_classes_are_not_scored_as_if_nothing_were_said(
+    coco_run: Path, tiny: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate([str(coco_run), "class_names=('cat',)"]) == 1
+    assert "has learned cat, owl, and class_names can't be changed" in said(capsys)
+    weights = ["--weights", str(coco_run / "weights.safetensors"), f"data.root={tiny('coco')}"]
+    assert evaluate(["ssdlite_v3_small_coco", *weights, *SMALL, "class_names=('cat',)"]) == 1
+    assert "is for the classes cat, owl, and class_names can't be changed" in said(capsys)
+
+
+def test_the_best_threshold_is_kept_in_the_weights(coco_run: Path) -> None:
+    analysis = json.loads((coco_run / "analysis.json").read_text())
+    assert read_passport(coco_run / "weights.safetensors").get("threshold") == analysis["threshold"]

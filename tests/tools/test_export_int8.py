@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,24 +90,8 @@ def test_missing_data_are_noticed_before_anything_is_measured(
         raise AssertionError("it was measured")
 
     monkeypatch.setattr("pocketvision.deploy.export.to_int8.export_int8", measured)
-    moved = tmp_path / "run"
-    shutil.copytree(run, moved)
-    record = json.loads((moved / "run.json").read_text())
-    record["overrides"] = [w for w in record["overrides"] if not w.startswith("data.root")] + [
-        "data.root=/no/data"
-    ]
-    (moved / "run.json").write_text(json.dumps(record))
-    command = [
-        str(moved),
-        "--format",
-        "onnx",
-        "--int8",
-        "--max-drop",
-        "0.1",
-        "--output",
-        str(tmp_path / "m.onnx"),
-    ]
-    assert main([*command, "--calibration", str(tiny("coco"))]) == 1
+    output = ["--format", "onnx", "--int8", "--max-drop", "0.1", "--output", str(tmp_path / "m.onnx")]
+    assert main([str(run), "data.root=/no/data", *output, "--calibration", str(tiny("coco"))]) == 1
     assert "/no/data" in capsys.readouterr().err.strip().splitlines()[-1]
 
 

@@ -18,8 +18,10 @@ from PIL import Image as PillowImage
 
 import pocketvision
 from pocketvision.configs.quickstart import config, model
-from pocketvision.core.weights import save_weights
+from pocketvision.core.errors import InputError
+from pocketvision.core.weights import read_passport, save_weights
 from pocketvision.datasets import read_image
+from pocketvision.deploy.export.to_file import export_model
 from pocketvision.deploy.predict.frames import SourceFrame
 from pocketvision.deploy.predict.video import VideoFile
 from pocketvision.runs.passport import make_passport
@@ -128,7 +130,10 @@ def test_ctrl_c_keeps_what_was_seen(
         (["{other}", "{media}/a.png", "--output", "o"], "was not exported by pocketvision"),
         (["{text}", "{media}/a.png", "--output", "o"], "can't be opened"),
         (["{checkpoint}", "{media}/a.png", "--output", "o"], "convert it with 'pocketvision import-weights'"),
-        (["{weights}", "{media}/a.png"], "--output DIR, --json FILE, or both"),
+        (["{weights}", "{media}/a.png", "--json", "{weights}"], "exists already: choose another --json"),
+        (["{weights}", "{media}/a.png", "--json", "{media}/a.png"], "exists already: choose another --json"),
+        (["{weights}", "{media}/a.png", "--output", "{media}/a.png"], "is a file: give a folder as --output"),
+        (["{weights}", "{media}/a.png", "--output", "o", "--device", "tpu"], "There is no device 'tpu'"),
         (["{weights}", "{media}/a.png", "--output", "o", "--format", "imges"], "Did you mean 'images'"),
         (["{weights}", "{media}/a.png", "--output", "o", "--threshold", "50"], "--threshold is 50"),
         (["{weights}", "{media}/a.png", "--output", "o", "--batch", "0"], "--batch is 0"),
@@ -183,3 +188,77 @@ def test_a_format_that_does_not_fit_the_task(
     assert main([str(weights), str(media / "a.png"), "--output", str(output), "--format", "masks"]) == 1
     assert "error: masks can't hold what a model for detection says" in capsys.readouterr().err
     assert not output.exists()
+
+
+def test_without_an_output_there_is_a_new_folder_each_time(
+    weights: Path,
+    media: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("w", "w_2"):
+        assert main([str(weights), str(media / "a.png")]) == 0
+        assert f"results: {Path('out', 'predict', name)}" in capsys.readouterr().out
+        assert [path.name for path in Path("out", "predict", name).iterdir()] == ["a.png"]
+
+
+def test_json_on_standard_output_is_json_alone(
+    weights: Path,
+    media: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([str(weights), str(media / "a.png"), "--json", "-"]) == 0
+    said = capsys.readouterr()
+    assert [Path(row["image"]).name for row in json.loads(said.out)] == ["a.png"]
+    assert "1 image" in said.err and not list(tmp_path.iterdir())
+
+
+def test_photos_and_older_results_stay_as_they_are(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Into the photos' own folder, twice."""
+    photo = tmp_path / "a.png"
+    PillowImage.fromarray(np.full((70, 90, 3), 90, np.uint8)).save(photo)
+    before = photo.read_bytes()
+    for _ in range(2):
+        assert main([str(weights), str(photo), "--output", str(tmp_path), "--format", "images,csv"]) == 0
+    assert photo.read_bytes() == before
+    names = {"a.png", "a_predicted.png", "a_predicted_2.png", "predictions.csv", "predictions_2.csv"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    assert "2 files have other names than their images" in capsys.readouterr().out
+
+
+def test_the_best_threshold_of_the_weights_is_used(
+    weights: Path, media: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    best = 0.61
+    told = tmp_path / "told.safetensors"
+    model = pocketvision.load(weights)
+    model.best_threshold = best
+    passport = {**read_passport(weights), **json.loads(json.dumps(model.passport()))}
+    save_weights(told, model, passport)
+    assert pocketvision.load(told).passport()["threshold"] == best
+    exported = export_model(pocketvision.load(told), "onnx", tmp_path / "told.onnx")
+    for file in (told, exported):
+        assert pocketvision.Predictor.load(file).threshold == best
+        assert pocketvision.Predictor.load(file, threshold=0.2).threshold == 0.2
+    assert pocketvision.Predictor.load(weights).threshold == 0.5
+    assert main([str(told), str(media / "a.png"), "--json", str(tmp_path / "t.json")]) == 0
+    assert "boxes with scores above 0.61" in capsys.readouterr().out
+    (row,) = json.loads((tmp_path / "t.json").read_text())
+    assert all(found["score"] > best for found in row["detections"])
+
+
+def test_a_predictor_says_its_classes_and_runs_where_it_is_told(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert pocketvision.Predictor.load(weights).class_names == NAMES
+    assert str(pocketvision.Predictor.load(weights, device="cpu").runtime.device) == "cpu"  # type: ignore[attr-defined]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match="no device 'cuda'"):
+        pocketvision.Predictor.load(weights, device="cuda")

@@ -55,8 +55,11 @@ def test_minutes_are_measured(tiny: Tiny, tmp_path: Path, capsys: pytest.Capture
     said = capsys.readouterr().out
     assert "a step takes" in said and "scoring takes" in said and "training ends in time" in said
     (config,) = (run / "config").iterdir()
-    found = re.search(r'"max_steps": (\d+)', config.read_text())
-    assert found is not None and 1 <= int(found[1]) <= 600, "the whole recipe has 300 epochs of 2 steps"
+    steps = re.search(r'"max_steps": (\d+)', config.read_text())
+    seconds = re.search(r"a step takes (\S+) s", said)
+    assert steps is not None and seconds is not None
+    assert 1 <= int(steps[1]) <= 1200, "the whole recipe on random weights has 600 epochs of 2 steps"
+    assert int(steps[1]) == 1 or int(steps[1]) * float(seconds[1]) <= 60
 
 
 def test_minutes_and_recipe_of_a_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,72 @@
+"""Which MobileNet tensors are of, whoever named them: so that others are refused at once and by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+
+from pocketvision.core.errors import InputError
+from pocketvision.models import Classifier, Detector, VisionModel
+
+
+class Family(NamedTuple):
+    """An architecture, and what the commands call it."""
+
+    title: str
+    short_name: str
+
+
+V1, V2 = Family("MobileNetV1", "v1"), Family("MobileNetV2", "v2")
+V3_LARGE, V3_SMALL = Family("MobileNetV3-Large", "v3_large"), Family("MobileNetV3-Small", "v3_small")
+
+_BY_DEPTH = {13: V1, 17: V2, 15: V3_LARGE, 11: V3_SMALL}
+"""Number of 3x3 and 5x5 depthwise convolutions of the whole backbone."""
+_NOT_OF_BACKBONE = re.compile(r"(^|\.)(head|extra\w*|classifier|aux\w*|decoder|module_list|conv_dw_head)\.")
+_OTHERS = {
+    "layer1.0.conv1.weight": "ResNet",
+    "cls_token": "vision transformer",
+    "stages.0.blocks.0.conv_dw.weight": "ConvNeXt",
+    "features.denseblock1.denselayer1.conv1.weight": "DenseNet",
+    "features.norm5.weight": "DenseNet",
+    "model.0.conv.weight": "YOLO",
+}
+"""A tensor that tells what else somebody may have."""
+
+
+def family_of(state: Mapping[str, Tensor]) -> Family | None:
+    """The MobileNet that a state dict holds whole, None for others and for parts of one."""
+    depthwise = {
+        name
+        for name, value in state.items()
+        if value.ndim == 4
+        and value.shape[1] == 1 < value.shape[0]
+        and value.shape[-1] in (3, 5)
+        and not _NOT_OF_BACKBONE.search(name)
+    }
+    return _BY_DEPTH.get(len(depthwise))
+
+
+def refuse_other_family(model: VisionModel, state: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse weights of another architecture than the model's, where both are known.
+
+    Raises:
+        InputError: says what they are, and what model they are for.
+    """
+    own, theirs = family_of(model.state_dict()), family_of(state)
+    other = next((title for name, title in _OTHERS.items() if any(key.endswith(name) for key in state)), None)
+    if theirs is None and other is not None and own is not None:
+        raise InputError(
+            f"{path} is a {other}, this model a {own.title}: give weights of a {own.title}, or of our own."
+        )
+    if own is None or theirs is None or own == theirs:
+        return
+    kind = "ssdlite" if isinstance(model, Detector) else "lraspp"
+    kind = "classifier" if isinstance(model, Classifier) else kind
+    raise InputError(
+        f"{path} is a {theirs.title}, this model a {own.title}: choose --model {kind}_{theirs.short_name} "
+        "or a config with that backbone, or give other weights."
+    )
