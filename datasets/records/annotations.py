@@ -20,6 +20,7 @@ from pocketvision.datasets.records.kinds import (
 )
 from pocketvision.datasets.records.notes import Note, note
 
+_NOT_LEARNED = "Their pixels are not learned, and in scores they are of no class"
 Boxes = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.uint8]
@@ -188,7 +189,8 @@ class SegmentationRecords:
         notes = self.notes
         if is_other.any():
             names = [name for name, is_left in zip(self.class_names, is_other, strict=True) if is_left]
-            kind = replace(PIXELS_NOT_IN_MODEL, told=f"{PIXELS_NOT_IN_MODEL.told}: {_list(names)}")
+            told = f"of the {len(table)} {PIXELS_NOT_IN_MODEL.told}: {_list(names)}. {_NOT_LEARNED}"
+            kind = replace(PIXELS_NOT_IN_MODEL, told=told)
             sentence = f"{where} has masks of class '{names[0]}', which is not among the model's."
             notes = (*notes, note(kind, len(names), where, sentence))
         return replace(self, class_names=tuple(class_names), lookup=lookup, notes=notes)

@@ -175,8 +175,7 @@ IMAGE_NOT_IN_MODEL = Kind(
 )  # fmt: skip
 PIXELS_NOT_IN_MODEL = Kind(
     "pixels_not_in_model", "warning", "Masks have a class that the model does not know",
-    "classes of the data are not among the model's, and nothing is learned from their pixels, which scores "
-    "take for no class",
+    "classes of the data are not among the model's",
 )  # fmt: skip
 CLASS_NAMES_MISSING = Kind(
     "class_names_missing", "warning", "Nothing says what the classes are called",

@@ -39,7 +39,8 @@ class Kind:
     def line(self, count: int, first: str) -> str:
         """Such as ``12 boxes without area are left out (first: FILE, object 3).``."""
         told = self.told or f"entries: {self.title}"
-        return f"{count} {told if count != 1 else _singular(told)} (first: {first})."
+        is_plural = count != 1 or told.startswith("of ")
+        return f"{count} {told if is_plural else _singular(told)} (first: {first})."
 
 
 class Place(NamedTuple):
