@@ -45,7 +45,7 @@ def mobilenet_v1(
 
     Raises:
         ValueError: an unknown feature name, output stride, dilation rule or padding.
-        InputError: ``weights`` does not fit or can't be had.
+        InputError: ``weights`` does not fit or can't be loaded.
     """
     backbone = MobileNet(
         _scale(width_mult),

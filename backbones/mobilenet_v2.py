@@ -52,7 +52,7 @@ def mobilenet_v2(
 
     Raises:
         ValueError: an unknown feature name, output stride, dilation rule or padding.
-        InputError: ``weights`` does not fit or can't be had.
+        InputError: ``weights`` does not fit or can't be loaded.
     """
     backbone = MobileNet(
         _scale(width_mult, reduced_tail, scale_last),

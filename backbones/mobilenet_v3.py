@@ -96,7 +96,7 @@ class MobileNetV3:
 
         Raises:
             ValueError: an unknown feature name, output stride, rule, tail or padding.
-            InputError: ``weights`` does not fit or can't be had.
+            InputError: ``weights`` does not fit or can't be loaded.
         """
         backbone = MobileNet(
             self.scaled(width_mult, reduced_tail, width_rule, minimalistic),

@@ -54,7 +54,7 @@ def imagenet_file(backbone: nn.Module) -> Path:
     """torchvision's published file for this architecture, downloaded once.
 
     Raises:
-        InputError: there is none, or it can't be had.
+        InputError: there is none, or it can't be downloaded.
     """
     url = backbone.imagenet_url if isinstance(backbone, HasImagenetFile) else None
     if url is None:

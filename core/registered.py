@@ -30,11 +30,25 @@ def short_name(backbone: str) -> str:
 
 @cache
 def families() -> dict[str, TaskName]:
-    """The kinds of models for own data, as ``ssdlite``: what ``FAMILIES`` of ``configs/own_*.py`` has.
+    """The kinds of models for own data, as ``ssdlite``: what ``FAMILIES`` of ``configs/own_TASK*.py`` has.
 
     The first of a task is its default.
     """
-    return {family: task for task in get_args(TaskName) for family in _keys(task, "FAMILIES")}
+    return {
+        family: task
+        for task in get_args(TaskName)
+        for config in _own_configs(task)
+        for family in _families(config)
+    }
+
+
+def own_config(family: str) -> tuple[str, bool]:
+    """Of one of :func:`families` the config that it is built from, and whether others are too.
+
+    A head of a later date may come with a config of its own: ``own_detection_HEAD.py``.
+    """
+    config = next(name for name in _own_configs(families()[family]) if family in _families(name))
+    return config, len(_families(config)) > 1
 
 
 @cache
@@ -46,10 +60,12 @@ def own_models() -> dict[str, TaskName]:
 
 def default_model(task: TaskName) -> str:
     """The model for a task where none is asked for: its config's first family, and default backbone."""
-    function = next(n for n in _own(task) if isinstance(n, ast.FunctionDef) and n.name == "model")
+    config = _own_configs(task)[0]
+    statements = _statements(shipped_configs()[config])
+    function = next(n for n in statements if isinstance(n, ast.FunctionDef) and n.name == "model")
     arguments = function.args.args
     defaults = dict(zip(reversed([a.arg for a in arguments]), reversed(function.args.defaults), strict=False))
-    return f"{_keys(task, 'FAMILIES')[0]}_{ast.literal_eval(defaults['backbone'])}"
+    return f"{_families(config)[0]}_{ast.literal_eval(defaults['backbone'])}"
 
 
 def task_of(model: str) -> TaskName:
@@ -68,17 +84,18 @@ def model_of(config: str) -> str | None:
     return next((model for model in own_models() if config.startswith(f"{model}_")), None)
 
 
-def _keys(task: TaskName, name: str) -> list[str]:
-    """Keys of a dictionary in the config for own data."""
-    for node in _own(task):
-        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == name:
+def _own_configs(task: TaskName) -> list[str]:
+    """Names of the configs for own data of a task, the default first."""
+    return [name for name in shipped_configs() if name.startswith(f"own_{task}")]
+
+
+def _families(config: str) -> list[str]:
+    """Keys of a config's dictionary ``FAMILIES``."""
+    for node in _statements(shipped_configs()[config]):
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "FAMILIES":
             assert isinstance(node.value, ast.Dict)
             return [ast.literal_eval(key) for key in node.value.keys if key is not None]
-    raise LookupError(f"the config own_{task} has no dictionary {name}")
-
-
-def _own(task: TaskName) -> list[ast.stmt]:
-    return _statements(shipped_configs()[f"own_{task}"])
+    raise LookupError(f"the config {config} has no dictionary FAMILIES")
 
 
 def _statements(file: Path) -> list[ast.stmt]:

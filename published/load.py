@@ -73,7 +73,7 @@ def load_weights(
     convolutions are frozen: they are identities.
 
     Raises:
-        InputError: the file is of another architecture or preprocessing, is broken or can't be had.
+        InputError: the file is of another architecture or preprocessing, is broken or can't be downloaded.
     """
     path, published = find_file(model, weights)
     if path.suffix in SUFFIXES:

@@ -38,7 +38,7 @@ def fetch_timm(name: str) -> Path:
     """The weights of ``timm/NAME``, downloaded once.
 
     Raises:
-        InputError: they can't be had; says where to put the file by hand.
+        InputError: they can't be downloaded; says where to put the file by hand.
     """
     return download(timm_url(name), f"{name.replace('/', '--')}.safetensors")
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pocketvision.datasets.images.read import Array
 
-_GREY = np.array([0.299, 0.587, 0.114])
+_GRAY = np.array([0.299, 0.587, 0.114])
 """Of red, green and blue: ITU-R BT.601, as torchvision and OpenCV weigh them."""
 _LEVELS = np.arange(256.0)
 
@@ -26,7 +26,7 @@ def change_colors(
     if brightness != 1 or contrast != 1:
         image = _look_up(image, _table(image, brightness, contrast))
     if saturation != 1:
-        matrix = saturation * np.eye(3) + (1 - saturation) * _GREY
+        matrix = saturation * np.eye(3) + (1 - saturation) * _GRAY
         image = np.asarray(cv2.transform(image, matrix), dtype=np.uint8)
     steps = round(180 * hue)
     return _turn_hue(image, steps) if steps else image

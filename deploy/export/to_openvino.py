@@ -30,7 +30,7 @@ def to_openvino(onnx_model: Any) -> Any:
     What OpenVINO computes from shapes of constants is computed now: weights of depthwise convolutions, which
     would stay out of reach of int8.
     """
-    optional("openvino")  # a part of it may be loaded where it can't be had itself
+    optional("openvino")  # a part of it may be loaded where the whole can't be
     passes = optional("openvino.passes")
     model = openvino_core().read_model(onnx_model.SerializeToString())
     manager = passes.Manager()

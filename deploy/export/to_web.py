@@ -38,7 +38,7 @@ def write_web_page(
     onnxruntime-web, from ``ort_folder`` or as :func:`onnxruntime_web_files` finds it.
 
     Raises:
-        InputError: ``folder`` exists, onnxruntime-web can't be had, or the model can't be exported.
+        InputError: ``folder`` exists, onnxruntime-web can't be downloaded, or the model can't be exported.
     """
     check_folder(folder)
     runtime = onnxruntime_web_files(ort_folder)

@@ -27,7 +27,7 @@ CSV_COLUMNS = {
     "segmentation": ("image", "frame", "label", "name", "share"),
     "classification": ("image", "frame", "score", "label", "name"),
 }
-_GREY = (64, 64, 64)
+_GRAY = (64, 64, 64)
 
 
 class PredictionWriter(Protocol):
@@ -72,7 +72,7 @@ class MaskWriter:
     def __init__(self, names: OutputNames, class_names: Sequence[str | None]) -> None:
         self.names = names
         colors = [*palette_for(class_names)][:IGNORE_INDEX]
-        colors += [(0, 0, 0)] * (IGNORE_INDEX - len(colors)) + [_GREY]
+        colors += [(0, 0, 0)] * (IGNORE_INDEX - len(colors)) + [_GRAY]
         self.palette = [value for color in colors for value in color]
 
     def add(self, frame: SourceFrame, prediction: Prediction) -> None:

@@ -56,7 +56,7 @@ class _Origin(NamedTuple):
     is_pooled: bool = False
     is_output: bool = False
     """It is a layer's very output."""
-    is_normalised: bool = False
+    is_normalized: bool = False
     """It is a layer's output, or that of its BatchNorm."""
     is_shifted: bool = False
     """It was just padded by more at the end than at the beginning."""
@@ -103,8 +103,8 @@ class _Trace(TorchFunctionMode):
             origin = self._enter(func, args, tensors, origins[0])
         elif func is F.batch_norm:
             self._attach(origins[0], (kwargs or {})["weight"], float((kwargs or {})["eps"]))
-            origin = origin._replace(is_normalised=origins[0].is_output)
-        elif func in _ACTIVATIONS and origins[0].is_normalised:
+            origin = origin._replace(is_normalized=origins[0].is_output)
+        elif func in _ACTIVATIONS and origins[0].is_normalized:
             (index,) = origins[0].layers
             self.layers[index] = replace(self.layers[index], activation=_ACTIVATIONS[func])
         elif func is F.pad:
@@ -137,7 +137,7 @@ class _Trace(TorchFunctionMode):
         self.layers.append(
             ModelLayer(name, shape, is_depthwise, len(tensors) > 2, links, is_dense=not is_conv)
         )
-        return _Origin(frozenset({len(self.layers) - 1}), is_output=True, is_normalised=True)
+        return _Origin(frozenset({len(self.layers) - 1}), is_output=True, is_normalized=True)
 
     def _attach(self, origin: _Origin, weight: Tensor, eps: float) -> None:
         """Note a BatchNorm at the layer that it follows."""

@@ -8,6 +8,7 @@ from dataclasses import fields, is_dataclass
 from functools import partial
 
 from pocketvision.core.anchors import ExplicitAnchors
+from pocketvision.core.registered import own_config
 from pocketvision.tasks.own.found import OwnData
 from pocketvision.tasks.own.recipe import TrainingRecipe
 from pocketvision.tasks.own.settings import own_settings
@@ -18,6 +19,7 @@ _WIDTH = 110
 def config_text(own: OwnData, recipe: TrainingRecipe, weights: str | None, command: str) -> str:
     """A config file that says what was found and how each value was derived."""
     task = own.found.task
+    base, _ = own_config(own.model.partition("_")[0])
     settings = own_settings(own, recipe, weights)
     crop = own.fitted.crop_size
     augmentation = "base.AUGMENTATION" if crop is None else f"replace(base.AUGMENTATION, crop_size={crop!r})"
@@ -30,8 +32,8 @@ def config_text(own: OwnData, recipe: TrainingRecipe, weights: str | None, comma
             "",
             "from torch.optim import AdamW",
             "",
-            f"from pocketvision.configs import own_{task} as base",
-            *(["from pocketvision.core.anchors import ExplicitAnchors"] if task == "detection" else []),
+            f"from pocketvision.configs import {base} as base",
+            *(["from pocketvision.core.anchors import ExplicitAnchors"] if own.fitted.anchors else []),
             f"from pocketvision.datasets import {own.found.data_module}",
             *(["from pocketvision.losses import SegmentationCrossEntropy"] if task == "segmentation" else []),
             "",

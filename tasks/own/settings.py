@@ -10,7 +10,7 @@ from torch.optim import AdamW
 
 from pocketvision.core.command import shipped_configs
 from pocketvision.core.config import Experiment, parameters
-from pocketvision.core.registered import families
+from pocketvision.core.registered import own_config
 from pocketvision.datasets import format_modules
 from pocketvision.losses import SegmentationCrossEntropy
 from pocketvision.runs.folder import load_experiment
@@ -35,7 +35,8 @@ def own_settings(own: OwnData, recipe: TrainingRecipe, weights: str | None) -> O
     """What follows from the data and the recipe; the augmentation is left to the base."""
     family, _, backbone = own.model.partition("_")
     model: dict[str, Any] = {"backbone": backbone, "image_size": own.image_size}
-    if list(families().values()).count(own.found.task) > 1:
+    _, has_siblings = own_config(family)
+    if has_siblings:
         model["head"] = family
     if own.fitted.mode is not None:
         model["mode"] = own.fitted.mode
@@ -63,7 +64,7 @@ def own_settings(own: OwnData, recipe: TrainingRecipe, weights: str | None) -> O
 
 def own_experiment(own: OwnData, recipe: TrainingRecipe, weights: str | None) -> Experiment:
     """The experiment that the written config defines."""
-    base, _ = load_experiment(shipped_configs()[f"own_{own.found.task}"], ())
+    base, _ = load_experiment(shipped_configs()[own_config(own.model.partition("_")[0])[0]], ())
     settings = own_settings(own, recipe, weights)
     augmentation = parameters(base.data)["augmentation"]
     if own.fitted.crop_size is not None:
