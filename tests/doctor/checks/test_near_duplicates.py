@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image, ImageEnhance
 
+from pocketvision.datasets import detect_format
 from pocketvision.datasets.images.likeness import difference_hash, near_pairs, shrink
+from pocketvision.doctor.check import Plan, examine
 from pocketvision.doctor.checks.near_duplicates import split_pairs
 
 
@@ -49,3 +53,29 @@ def test_a_list_that_holds_another_by_design_is_not_compared() -> None:
         ("train", "val"), ("train", "test"), ("trainval", "test"), ("val", "test")
     ]  # fmt: skip
     assert split_pairs(["all"]) == []
+
+
+def test_a_split_that_will_be_divided_is_looked_through(
+    clean: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("POCKETVISION_CACHE", str(tmp_path / "cache"))
+    root = clean("csv", 6)
+    (root / "val.csv").unlink()
+    Image.open(root / "images" / "0.jpg").save(root / "images" / "4.jpg", quality=60)
+    found = examine(detect_format(root), Plan()).report.findings
+    (finding,) = found.kept["near_copy_in_split"]
+    assert finding.file.endswith("4.jpg") and "4.jpg shows nearly the same as" in finding.sentence
+    assert found.num("error") == 0 and finding.images[1].endswith("0.jpg")
+
+
+@pytest.mark.parametrize("read_again", [0, 20_000])
+def test_what_training_alone_refuses_is_an_error(
+    clean: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, read_again: int
+) -> None:
+    monkeypatch.setenv("POCKETVISION_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("pocketvision.doctor.check._READ_AGAIN", read_again)
+    root = clean("csv", 1)
+    (root / "val.csv").unlink()
+    found = examine(detect_format(root), Plan()).report.findings
+    (finding,) = found.kept["not_read"]
+    assert found.num("error") == 1 and "has 1 image: add images" in finding.sentence
