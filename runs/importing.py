@@ -82,7 +82,7 @@ def with_inputs_of(file: str, experiment: Experiment, overrides: Sequence[str]) 
 def _batches(folder: Path, model: VisionModel) -> Iterator[Tensor]:
     """The images of a folder, one at a time, as the model wants them."""
     if not is_folder(folder):
-        raise InputError(f"There is no folder {folder} of images to calibrate on: check the path.")
+        raise InputError(f"There is no data folder {folder}: give a folder of images to calibrate on.")
     images = FileTree(folder).images(folder)
     if not images:
         raise InputError(f"{folder} holds no images to calibrate on: give a folder of image files.")
