@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.registered import TaskName
 from pocketvision.datasets.convert.common import DetectionWriter
 from pocketvision.datasets.readers.collection import collection_paused
 from pocketvision.datasets.readers.tree import FileTree, is_file, is_folder
 from pocketvision.datasets.records.annotations import AnyRecords, MissingSplitError
 from pocketvision.datasets.records.notes import Notes
 from pocketvision.datasets.records.splits import find_split
-
-Task = Literal["detection", "segmentation", "classification"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class DataFormat:
     """
 
     name: str
-    task: Task
+    task: TaskName
     title: str
     signs: str
     find: FindSplits

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.registered import TaskName
 from pocketvision.datasets.formats import FORMATS, format_named
-from pocketvision.datasets.formats.contract import DataFormat, Layout, Task
+from pocketvision.datasets.formats.contract import DataFormat, Layout
 from pocketvision.datasets.formats.mask_folder import invented_names
 from pocketvision.datasets.formats.nearest import what_it_looks_like
 from pocketvision.datasets.masks.class_table import class_table
@@ -39,7 +40,7 @@ class FoundData:
     """
 
     format: str
-    task: Task
+    task: TaskName
     root: Path
     splits: tuple[str, ...]
     description: str
@@ -69,8 +70,8 @@ def detect_format(root: str | Path, task: str | None = None) -> FoundData:
         InputError: there is no such place, nothing is found in it, or several formats are; or a stated
             training or validation split can't be found.
     """
-    if task is not None and task not in get_args(Task):
-        raise InputError(f"There is no task '{task}': choose {', '.join(get_args(Task))}.")
+    if task is not None and task not in get_args(TaskName):
+        raise InputError(f"There is no task '{task}': choose {', '.join(get_args(TaskName))}.")
     place = _existing(Path(root).expanduser())
     formats = [f for f in FORMATS if f.task == task or task is None]
     found, place = _look_down(place, formats)
