@@ -66,6 +66,19 @@ def box_runs(box: MaskBox, size: tuple[int, int]) -> RunLengths:
     return _draw(polygons_of([corners], size)[0], size)
 
 
+def runs_of(left: int, top: int, pixels: npt.NDArray[np.bool_], size: tuple[int, int]) -> RunLengths:
+    """Run lengths of pixels (h, w) that lie at (left, top) of an image; what is beyond its sides is cut."""
+    height, width = size
+    columns, rows = np.nonzero(pixels.T)
+    columns, rows = columns + left, rows + top
+    is_inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    positions = (columns * height + rows)[is_inside]
+    is_start = np.diff(positions, prepend=-2) != 1
+    ends = positions[np.roll(is_start, -1)] + 1
+    edges = np.stack([positions[is_start], ends], axis=1).ravel()
+    return np.diff(edges, prepend=0, append=height * width)
+
+
 def draw(parts: list[list[float]], size: tuple[int, int]) -> RunLengths:
     """Run lengths of the union of polygons, each a list x, y, x, y ..., which :func:`polygons_of` gave."""
     return _draw(parts, size)

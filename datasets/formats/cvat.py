@@ -9,16 +9,20 @@ import math
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import numpy as np
+
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.coco.entries import stated_size
 from pocketvision.datasets.formats.contract import DataFormat, Layout
+from pocketvision.datasets.images.header import MAX_PIXELS
 from pocketvision.datasets.masks.outlined import outlined_records
 from pocketvision.datasets.readers.one_file import files_of_splits
-from pocketvision.datasets.readers.outlines import add_object, ellipse, numbers
+from pocketvision.datasets.readers.outlines import add_object, ellipse, mask_at, numbers
 from pocketvision.datasets.readers.stated import (
     Polygon,
     StatedBox,
     StatedImage,
+    StatedMask,
     box_records,
     rotated_corners,
 )
@@ -91,7 +95,7 @@ def _images(file: Path, default: str, notes: Notes, only: str | None = None) -> 
     return found
 
 
-def _shape(item: ET.Element) -> StatedBox | Polygon | None:
+def _shape(item: ET.Element) -> StatedBox | StatedMask | Polygon | None:
     angle = math.radians((numbers([item.get("rotation") or "0"]) or [0.0])[0])
     if item.tag == "box":
         sides = numbers([item.get(key) for key in ("xtl", "ytl", "xbr", "ybr")])
@@ -100,8 +104,7 @@ def _shape(item: ET.Element) -> StatedBox | Polygon | None:
         left, top, right, bottom = sides
         return rotated_corners((left + right) / 2, (top + bottom) / 2, right - left, bottom - top, angle)
     if item.tag == "mask":
-        sides = numbers([item.get(key) for key in ("left", "top", "width", "height")])
-        return None if sides is None else (sides[0], sides[1], sides[0] + sides[2], sides[1] + sides[3])
+        return _mask(item)
     if item.tag == "ellipse":
         sides = numbers([item.get(key) for key in ("cx", "cy", "rx", "ry")])
         return None if sides is None else ellipse(sides[0], sides[1], sides[2], sides[3], angle)
@@ -109,6 +112,20 @@ def _shape(item: ET.Element) -> StatedBox | Polygon | None:
         return []
     flat = numbers((item.get("points") or "").replace(";", ",").split(","))
     return None if flat is None or len(flat) % 2 else list(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _mask(item: ET.Element) -> StatedMask | None:
+    """Runs of pixels outside and inside in turn, row by row, as in CVAT's ``cvat_rle_to_dm_rle``."""
+    sides = numbers([item.get(key) for key in ("left", "top", "width", "height")])
+    counts = numbers((item.get("rle") or "").split(","))
+    if sides is None or counts is None or min(counts) < 0:
+        return None
+    left, top, width, height = sides
+    if width * height != sum(counts) or not 0 < width * height <= MAX_PIXELS:
+        return None
+    pixels = np.repeat(np.arange(len(counts)) % 2 == 1, np.array(counts, dtype=np.int64))
+    is_whole = len(pixels) == int(width) * int(height)
+    return mask_at(left, top, pixels.reshape(int(height), int(width))) if is_whole else None
 
 
 _SIGNS = "a .xml with <annotations> and an <image> for each picture"

@@ -5,6 +5,7 @@ Format: https://github.com/wkentaro/labelme; ``shapes`` have ``label``, ``points
 
 from __future__ import annotations
 
+import base64
 import math
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from pocketvision.core.structures import Size
 from pocketvision.datasets.coco.entries import stated_size
 from pocketvision.datasets.coco.json_file import load_json
 from pocketvision.datasets.formats.contract import DataFormat, Layout
+from pocketvision.datasets.images.read import decode_image
 from pocketvision.datasets.masks.outlined import outlined_records
 from pocketvision.datasets.readers.one_file import files_of_images
-from pocketvision.datasets.readers.outlines import add_object, ellipse, pairs
-from pocketvision.datasets.readers.stated import Polygon, StatedBox, StatedImage, box_records
+from pocketvision.datasets.readers.outlines import add_object, ellipse, mask_at, pairs
+from pocketvision.datasets.readers.stated import Polygon, StatedBox, StatedImage, StatedMask, box_records
 from pocketvision.datasets.readers.tree import FileTree
 from pocketvision.datasets.records.annotations import DetectionRecords, SegmentationRecords
 from pocketvision.datasets.records.kinds import ANNOTATION_BROKEN
@@ -85,17 +87,28 @@ def _size(content: dict[str, Any]) -> Size | None:
     return stated_size({"height": content.get("imageHeight"), "width": content.get("imageWidth")})
 
 
-def _shape(row: dict[str, Any], kind: str) -> StatedBox | Polygon | None:
+def _shape(row: dict[str, Any], kind: str) -> StatedBox | StatedMask | Polygon | None:
     points = pairs(row.get("points"))
     if points is None or not points:
         return None
     x, y = zip(*points, strict=True)
-    if kind in ("rectangle", "mask"):
+    if kind == "mask":
+        return _mask(row.get("mask"), min(x), min(y))
+    if kind == "rectangle":
         return (min(x), min(y), max(x), max(y)) if len(points) >= 2 else None
     if kind == "circle" and len(points) == 2:
         radius = math.dist(points[0], points[1])
         return ellipse(*points[0], radius, radius)
     return points if kind in _AREAS else []
+
+
+def _mask(stated: Any, left: float, top: float) -> StatedMask | None:
+    """A PNG in base64, of which everything but 0 is the object."""
+    try:
+        pixels = decode_image(base64.b64decode(stated, validate=True), "its mask")
+    except (ValueError, TypeError, InputError):
+        return None
+    return mask_at(left, top, pixels[..., 0] > 0)
 
 
 _SIGNS = "a .json with 'shapes' for each image"

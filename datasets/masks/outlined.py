@@ -1,4 +1,4 @@
-"""Masks drawn from the polygons that labeling tools state; where an object is a box, its box is filled."""
+"""Masks drawn from the polygons or pixels that labeling tools state; a box is filled."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.structures import Size
-from pocketvision.datasets.coco.run_lengths import box_runs, draw, polygons_of
+from pocketvision.datasets.coco.run_lengths import box_runs, draw, polygons_of, runs_of
 from pocketvision.datasets.masks.drawn import BACKGROUND, DrawnObject, drawn_records
 from pocketvision.datasets.readers.class_list import ordered_names
 from pocketvision.datasets.readers.stated import StatedImage, StatedObject, place_images
@@ -33,7 +33,7 @@ def outlined_records(
         InputError: no image is left, or no object has an outline.
     """
     where = tree.given or tree.root
-    if not any(item.outlines for image in images for item in image.objects):
+    if not any(item.outlines or item.mask for image in images for item in image.objects):
         raise InputError(f"{where} has boxes but no polygons: use it for detection.")
     names = [name for name in ordered_names(tree, labels) if name != BACKGROUND]
     placed = place_images(images, split, tree, folders, notes)
@@ -57,11 +57,13 @@ def outlined_records(
 def _draw(
     image: StatedImage, item: StatedObject, size: Size, value_of: dict[str, int], notes: Notes
 ) -> DrawnObject | None:
+    value = value_of.get(item.label, 0)
+    if item.mask is not None:
+        return DrawnObject(value, runs_of(*item.mask, size))
     height, width = size
     scale = (width, height) if image.is_relative else (1, 1)
     corners = [[(x * scale[0], y * scale[1]) for x, y in outline] for outline in item.outlines]
     parts, _ = polygons_of([[side for corner in outline for side in corner] for outline in corners], size)
-    value = value_of.get(item.label, 0)
     if parts:
         return DrawnObject(value, draw(parts, size))
     box = item.bounds()

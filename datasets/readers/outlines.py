@@ -6,11 +6,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from pocketvision.datasets.readers.stated import Polygon, StatedBox, StatedImage, StatedObject
+import numpy as np
+import numpy.typing as npt
+
+from pocketvision.datasets.readers.stated import Polygon, StatedBox, StatedImage, StatedMask, StatedObject
 from pocketvision.datasets.readers.values import as_number, short_text
 from pocketvision.datasets.records.kinds import BOX_NOT_NUMBER, CLASS_UNKNOWN, SHAPE_UNUSED
 from pocketvision.datasets.records.notes import Notes
 
+_FARTHEST = 1 << 28
 _CORNERS = 48
 """Of the polygon for an ellipse: a multiple of four, so that it reaches as far."""
 
@@ -38,16 +42,21 @@ def ellipse(x: float, y: float, radius_x: float, radius_y: float, angle: float =
     return [(x + a * cosine - b * sine, y + a * sine + b * cosine) for a, b in points]
 
 
+def mask_at(left: float, top: float, pixels: npt.NDArray[np.bool_]) -> StatedMask | None:
+    """Pixels at a place; None where no image can reach it."""
+    return StatedMask(int(left), int(top), pixels) if max(abs(left), abs(top)) < _FARTHEST else None
+
+
 def add_object(
     image: StatedImage,
     where: str,
     label: Any,
-    shape: StatedBox | Polygon | None,
+    shape: StatedBox | StatedMask | Polygon | None,
     notes: Notes,
     *,
     kind: str = "",
 ) -> None:
-    """Add a box (left, top, right, bottom) or a polygon to an image, or tell why it can't be used.
+    """Add a box (left, top, right, bottom), pixels or a polygon to an image, or tell why it can't be used.
 
     ``shape`` is an empty polygon for what has no area, whose ``kind`` is told; None means that its numbers
     are broken.
@@ -62,6 +71,8 @@ def add_object(
         notes.add(SHAPE_UNUSED, image.file, sentence, where)
     elif not isinstance(label, str) or not label.strip():
         notes.add(CLASS_UNKNOWN, image.file, f"{place} has no class: give it a label.", where)
+    elif isinstance(shape, StatedMask):
+        image.objects.append(StatedObject(label.strip(), where, shape.bounds(), mask=shape))
     elif isinstance(shape, tuple):
         image.objects.append(StatedObject(label.strip(), where, shape))
     else:

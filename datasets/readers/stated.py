@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.structures import Size
@@ -25,6 +27,19 @@ Polygon = Sequence[tuple[float, float]]
 """Corners (x, y) of a polygon."""
 
 
+class StatedMask(NamedTuple):
+    """Pixels of an object: a part (h, w) of the image whose top left corner is (left, top)."""
+
+    left: int
+    top: int
+    pixels: npt.NDArray[np.bool_]
+
+    def bounds(self) -> StatedBox:
+        """The sides of the part."""
+        height, width = self.pixels.shape
+        return self.left, self.top, self.left + width, self.top + height
+
+
 @dataclass
 class StatedObject:
     """One object.
@@ -34,6 +49,7 @@ class StatedObject:
         where: its place in the file, for sentences: ``line 3``, ``object 2``.
         box: xyxy, None where only ``outlines`` say where it is.
         outlines: its polygons; masks are drawn from them, or from the box where there are none.
+        mask: its pixels where a tool states these; ``box`` is then their bounds.
         is_exact: False where the box is only the one around another shape, which is told.
     """
 
@@ -41,6 +57,7 @@ class StatedObject:
     where: str
     box: StatedBox | None = None
     outlines: Sequence[Polygon] = ()
+    mask: StatedMask | None = None
     crowd: bool = False
     difficult: bool = False
     area: float | None = None
