@@ -23,6 +23,7 @@ from pocketvision.tasks.base import AnyTask
 from pocketvision.tasks.bottleneck import Bottleneck
 from pocketvision.tasks.checkpoints import KeepBest, KeepLast, VerifiedCheckpoints
 from pocketvision.tasks.ema import WeightAverage
+from pocketvision.tasks.hyper_parameters import LogHyperParameters
 from pocketvision.tasks.named_parts import as_list, further_callbacks, further_loggers
 from pocketvision.tasks.progress_bar import ShowProgress
 from pocketvision.tasks.stopping import Stopping
@@ -106,6 +107,7 @@ def make_trainer(
             KeepLast(folder / "checkpoints", experiment.checkpoint_minutes, stopping),
             ShowProgress(),
             Bottleneck(),
+            LogHyperParameters(experiment, f"val/{task.metric}"),
         ],
         "plugins": [VerifiedCheckpoints(), *norms, *as_list(options.pop("plugins", None))],
     }
