@@ -29,7 +29,7 @@ class LogHyperParameters(L.Callback):
                 continue
             writer = logger.experiment
             # Lightning's way would log a score of its own, -1, beside.
-            for summary in hparams(values, {self.metric: 0}):
+            for summary in hparams(values, {self.metric: 0}):  # type: ignore[no-untyped-call]
                 writer._get_file_writer().add_summary(summary)
             indented = describe(self.experiment).replace("\n", "\n    ")
             writer.add_text("experiment", f"    {indented}")
