@@ -19,6 +19,7 @@ from pocketvision.core.weights import read_passport
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.evaluation.evaluate import AnyPredictor, evaluate
 from pocketvision.evaluation.multi_scale import Inference, MultiScaleSegmenter
+from pocketvision.evaluation.report.about import about_sections
 from pocketvision.models import Segmenter, VisionModel
 from pocketvision.published.load import load_weights
 from pocketvision.runs.build import build, refusing_bad_values, with_seed
@@ -52,16 +53,18 @@ def score(
     if inference is not None and not isinstance(model, Segmenter):
         raise InputError("--scales, --flip and --window are for segmentation: leave them out.")
     split = split or data.val_split
+    about = about_sections(model, experiment, Run.open(source) if source.is_dir() else None)
     # A name such as coco stands for a file among the downloads, which is no place for results.
     beside = path.parent if path.is_relative_to(weights.parent) else Path()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with new_folder(output, source if source.is_dir() else beside, split) as folder:
         if inference is None:
-            return evaluate(model, data, split, folder, device, str(weights)), folder
+            return evaluate(model, data, split, folder, device, str(weights), about), folder
         model.eval().to(device)
         assert isinstance(model, Segmenter)
         subject = f"{weights}, {inference}"
-        return evaluate(MultiScaleSegmenter(model, inference), data, split, folder, device, subject), folder
+        scaled = MultiScaleSegmenter(model, inference)
+        return evaluate(scaled, data, split, folder, device, subject, about), folder
 
 
 def _opened(source: Path, overrides: Sequence[str], weights: Path | None) -> tuple[Experiment, Path]:

@@ -22,7 +22,7 @@ from pocketvision.core.registered import TaskName, default_model, own_models, ta
 if TYPE_CHECKING:
     from pocketvision.core.config import Experiment
     from pocketvision.datasets.data_module import AnyData
-    from pocketvision.tasks.fit import Trained
+    from pocketvision.tasks.fit import TrainingResult
 
 AUTO, DATA_WEIGHTS = "recipe=auto", "task.loss.class_weights=data"
 
@@ -212,7 +212,7 @@ def go_on(arguments: argparse.Namespace) -> None:
     report(trained, arguments.resume)
 
 
-def report(trained: Trained | None, folder: Path) -> None:
+def report(trained: TrainingResult | None, folder: Path) -> None:
     """Print the metrics and what to do next, in the one process that has them."""
     if trained is None:
         return

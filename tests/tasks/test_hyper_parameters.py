@@ -1,4 +1,6 @@
-"""What a run was trained with is in TensorBoard, in a file and in what else logs."""
+"""Covers tasks/trainer.py, tasks/fit.py.
+
+What a run was trained with is in TensorBoard, in a file and in what else logs."""
 
 from __future__ import annotations
 
