@@ -164,7 +164,7 @@ def settle(
     from lightning.pytorch.utilities import rank_zero_only
 
     from pocketvision.runs.build import build
-    from pocketvision.tasks.own.look import data_weights
+    from pocketvision.tasks.own.look import data_weights, raised_cap
     from pocketvision.tasks.own.timing import auto_overrides, auto_recipe, describe_recipe, minutes_overrides
 
     say = rank_zero_only(print)
@@ -175,7 +175,9 @@ def settle(
         recipe = auto_recipe(experiment, minutes, read)
         say(describe_recipe(recipe.derivation), flush=True)
         limits = [] if recipe.minutes is None else [f"minutes={recipe.minutes!r}"]
-        settled += [*limits, *auto_overrides(experiment, recipe)]
+        cap = raised_cap(experiment, read)
+        say("".join(f"crowded pictures: {word}\n" for word in cap), end="", flush=True)
+        settled += [*limits, *auto_overrides(experiment, recipe), *cap]
     elif minutes is not None:
         limits, line = minutes_overrides(experiment, minutes, read)
         say(line, flush=True)
