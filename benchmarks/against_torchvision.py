@@ -9,8 +9,8 @@ start from torchvision's mobilenet_v2 file, take equal steps of 8 images with Ad
 and are scored by the same code on the test split.
 
 Each finished run is kept in OUTPUT and skipped when the script is started again, and ours goes on in the
-middle; then both are compared by a paired bootstrap over the test images, into OUTPUT/TASK.txt. Nothing is
-chosen by the test split. Give every seed its own OUTPUT.
+middle; then both are compared by a paired bootstrap over the test images, into OUTPUT/TASK_STEPS_SEED.txt.
+Nothing is chosen by the test split. Every number of steps and every seed has runs of its own.
 """
 
 from __future__ import annotations
@@ -178,13 +178,14 @@ def main() -> None:
     for task in arguments.task or TASKS:
         config, data, default = TASKS[task]
         root, steps = (arguments.shared / "data" / data).resolve(), arguments.steps or default
-        theirs, ours = arguments.output / f"{task}_torchvision", arguments.output / f"{task}_ours"
+        name = f"{task}_{steps}_{arguments.seed}"
+        theirs, ours = arguments.output / f"{name}_torchvision", arguments.output / f"{name}_ours"
         if not (theirs / "metrics.json").is_file():
             train_torchvision(task, config, root, weights, steps, theirs, arguments.seed)
         if not (ours / "metrics.json").is_file():
             train_ours(config, root, weights, steps, ours, arguments.seed)
         text = comparison_text(compare(theirs, ours), (str(theirs), str(ours)))
-        (arguments.output / f"{task}.txt").write_text(f"{text}\n")
+        (arguments.output / f"{name}.txt").write_text(f"{text}\n")
         print(text)
 
 

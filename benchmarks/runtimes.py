@@ -2,9 +2,10 @@
 
     python benchmarks/runtimes.py FOLDER [--threads 2] [--rounds 20] [--image FILE.jpg] [--cpu-time]
 
-Exports to FOLDER what is not there yet. With an image (JPEG) its bytes also go through torchvision's
-``ssdlite320_mobilenet_v3_large`` and through ours with the same weights, to final boxes. The weights are
-random, with BatchNorm statistics from the image and class logits scaled to those of a trained detector.
+Exports to FOLDER what is not there yet from the same weights. With an image (JPEG) its bytes also go through
+torchvision's ``ssdlite320_mobilenet_v3_large`` and through ours with the same weights, to final boxes. The
+weights are random, with BatchNorm statistics from the image and class logits scaled to those of a trained
+detector.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from pocketvision.configs import lraspp_v3_large_cityscapes, ssdlite_v3_large_co
 from pocketvision.core.boxes import box_iou
 from pocketvision.core.structures import Detections
 from pocketvision.datasets.detection import to_tensor
-from pocketvision.deploy.export.to_file import export_model
-from pocketvision.deploy.formats import FORMATS
+from pocketvision.deploy.export.to_file import export_model, plan_artifact
+from pocketvision.deploy.formats import FORMATS, ExportOptions
 from pocketvision.deploy.runtimes.opening import open_runtime
 from pocketvision.deploy.runtimes.protocol import Runtime
 from pocketvision.deploy.runtimes.results import detect, restore_detections, segment
@@ -42,7 +43,8 @@ def open_all(model: VisionModel, name: str, folder: Path, threads: int) -> dict[
     runtimes: dict[str, Runtime] = {"torch, folded, channels_last": TorchRuntime(model)}
     for format, title in (("onnx", "ONNX Runtime fp32"), ("openvino", "OpenVINO fp32")):
         path = folder / f"{name}{FORMATS[format].suffix}"
-        if not path.exists():
+        # Weights differ with the image, the threads and the version: only what was made of these is kept.
+        if not path.exists() or open_runtime(path).artifact != plan_artifact(model, ExportOptions()):
             export_model(model, format, path)
         runtimes[title] = open_runtime(path, threads)
     return runtimes

@@ -16,6 +16,8 @@ from pocketvision.core.processes import describe_lost_process, sigterm_raises
 from pocketvision.core.terminal import SafeFormatter, printable
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+CONFIG_PREFIX = "pocketvision_config_"
+"""Of the names that modules of configs have."""
 
 Main = Callable[[Sequence[str] | None], None]
 
@@ -102,7 +104,7 @@ def load_config(path: Path) -> tuple[ModuleType, list[Path]]:
     """
     folder = path.resolve().parent
     before = set(sys.modules)
-    spec = importlib.util.spec_from_file_location(f"pocketvision_config_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(f"{CONFIG_PREFIX}{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     is_shipped = folder == CONFIGS

@@ -160,3 +160,19 @@ def describe(part: Any, indent: int = 0) -> str:
         return repr(part)
     lines = [f"{pad}    {name}={describe(value, indent + 1)}," for name, value in items]
     return "\n".join([f"{title}(", *lines, f"{pad})"]) if lines else f"{title}()"
+
+
+def flat(part: Any, path: str = "") -> dict[str, int | float | str]:
+    """The values of an experiment by the names that overrides have; what is no number is text."""
+    if isinstance(part, (int, float, str)):
+        return {path: part}
+    is_made_later = isinstance(part, partial) or (callable(part) and not _is_value(part))
+    if not (is_made_later or isinstance(part, Mapping) or _is_value(part)):
+        return {path: repr(part)}
+    function = part.func if isinstance(part, partial) else part
+    title = getattr(function, "__qualname__", type(part).__name__)
+    own: dict[str, int | float | str] = {path: title} if path and not isinstance(part, Mapping) else {}
+    items = {} if is_made_later and not isinstance(part, partial) else parameters(part)
+    for name, value in items.items():
+        own |= flat(value, f"{path}.{name}" if path else name)
+    return own

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,6 +17,9 @@ from pocketvision.core.files import replacing
 from pocketvision.core.resize import Image
 from pocketvision.core.structures import IGNORE_INDEX, OTHER_INDEX, Size
 from pocketvision.core.text_labels import (
+    BoxName as BoxName,
+)
+from pocketvision.core.text_labels import (
     Color as Color,
 )
 from pocketvision.core.text_labels import (
@@ -24,8 +27,8 @@ from pocketvision.core.text_labels import (
     choose_place,
     fit_font,
     load_font,
+    place_names,
     places_around,
-    places_at_box,
     text_size,
     write,
 )
@@ -79,14 +82,12 @@ def draw_boxes(
     color: Color | None = None,
     *,
     line_width: int = 2,
-    label_edge: Literal["top", "bottom"] = "top",
     font_size: int = 14,
 ) -> Image:
     """A copy of ``image`` with boxes (G, 4) xyxy, their names, and their scores if given.
 
-    Without ``color`` each class has its color of PALETTE; ``class_names`` None writes nothing, and
-    ``line_width`` 0 writes the names alone. Names stand outside the box at ``label_edge`` where there is
-    room, else where they hide the least of other names and boxes; always within the image.
+    Without ``color`` each class has its color of PALETTE; ``class_names`` None writes nothing. Names stand as
+    :func:`draw_names` has it.
     """
     canvas = PillowImage.fromarray(image)
     draw = ImageDraw.Draw(canvas)
@@ -98,17 +99,36 @@ def draw_boxes(
         draw.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=own, width=line_width)
     if class_names is None:
         return np.array(canvas)
-    texts = [class_names[index] or str(index) for index in indices]
-    if scores is not None:
-        values = np.asarray(scores, dtype=np.float64).tolist()
-        texts = [f"{text} {value:.2f}" for text, value in zip(texts, values, strict=True)]
-    taken: list[Rectangle] = []
-    for box, own, text in zip(rows, colors, texts, strict=True):
-        font = fit_font(text, font_size, canvas.width)
-        size = text_size(font, text)
-        corners = places_at_box(box, size, below=label_edge == "bottom")
-        taken.append(choose_place(corners, size, image.shape[:2], taken, array))
-        write(draw, font, text, taken[-1], own)
+    texts = name_texts(indices, class_names, scores)
+    names = list(map(BoxName, texts, rows, colors))
+    return draw_names(np.array(canvas), names, font_size)
+
+
+def name_texts(
+    labels: Sequence[int], class_names: Sequence[str | None], scores: _Values | None = None
+) -> list[str]:
+    """What stands at boxes: class names, those of reserved slots as numbers, with the scores if given."""
+    texts = [class_names[index] or str(index) for index in labels]
+    if scores is None:
+        return texts
+    values = np.asarray(scores, dtype=np.float64).tolist()
+    return [f"{text} {value:.2f}" for text, value in zip(texts, values, strict=True)]
+
+
+def draw_names(image: Image, names: Sequence[BoxName], font_size: int = 14) -> Image:
+    """A copy of ``image`` with names at their boxes, the first ones where they stand best.
+
+    A name stands outside its box where there is room, else where it hides the least of other names and
+    boxes; always within the image.
+    """
+    canvas = PillowImage.fromarray(image)
+    draw = ImageDraw.Draw(canvas)
+    fonts = [fit_font(name.text, font_size, canvas.width) for name in names]
+    boxes = np.array([name.box for name in names], dtype=np.float64).reshape(-1, 4)
+    places = place_names(names, fonts, (canvas.height, canvas.width), boxes)
+    for name, font, place in zip(names, fonts, places, strict=True):
+        if place is not None:
+            write(draw, font, name.text, place, name.color)
     return np.array(canvas)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,16 @@ _MIDDLE_LUMINANCE = 0.179
 """Black and white letters have the same contrast to it, 4.6."""
 _COST_OF_RANK = 0.03
 """What a later place costs, as a share of the name's area: small overlaps do not move a name."""
+
+
+class BoxName(NamedTuple):
+    """A name above or below a box xyxy; one that is not needed is left out rather than cover others."""
+
+    text: str
+    box: Sequence[float]
+    color: Color
+    is_below: bool = False
+    is_needed: bool = True
 
 
 @lru_cache(maxsize=32)
@@ -54,7 +64,8 @@ def places_at_box(box: Sequence[float], size: tuple[int, int], below: bool) -> l
     first, second = (under, over) if below else (over, under)
     inside = (bottom - height, top) if below else (top, bottom - height)
     rows = (first[0], second[0], first[1], second[1], *inside)
-    return [(x, y) for y in rows for x in (left, right - width)]
+    beside = [(x, y) for y in inside for x in (left - width, right)]
+    return [*((x, y) for y in rows for x in (left, right - width)), *beside]
 
 
 def places_around(center: tuple[float, float], size: tuple[int, int]) -> list[tuple[float, float]]:
@@ -81,6 +92,20 @@ def choose_place(
     cost += _covered(places, boxes) + _COST_OF_RANK * size[0] * size[1] * np.arange(len(places))
     left, top, right, bottom = places[int(cost.argmin())].tolist()
     return left, top, right, bottom
+
+
+def place_names(
+    names: Sequence[BoxName], fonts: Sequence[Font], image_size: Size, boxes: npt.NDArray[np.float64]
+) -> list[Rectangle | None]:
+    """A place for each name in turn, outside ``boxes`` (G, 4) where there is room; None leaves it out."""
+    places: list[Rectangle | None] = []
+    for name, font in zip(names, fonts, strict=True):
+        size = text_size(font, name.text)
+        taken = [place for place in places if place is not None]
+        place = choose_place(places_at_box(name.box, size, name.is_below), size, image_size, taken, boxes)
+        covers = taken and _covered(np.array([place]), np.array(taken)).any()
+        places.append(None if covers and not name.is_needed else place)
+    return places
 
 
 def _covered(places: npt.NDArray[Any], others: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

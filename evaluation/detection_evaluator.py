@@ -17,12 +17,13 @@ from pocketvision.core.files import replacing, write_json
 from pocketvision.core.resize import Image
 from pocketvision.core.structures import BoxTarget, DetectionBatch, Detections, DetectionSamples, Size
 from pocketvision.datasets.coco.ground_truth import coco_dataset
+from pocketvision.datasets.even_choice import first_to_last
 from pocketvision.datasets.records.annotations import DetectionRecords
 from pocketvision.evaluation.originals import Samples
 from pocketvision.evaluation.per_image_results import DetectionImages, ordered_boxes
 from pocketvision.evaluation.report.detection import detection_sections
 from pocketvision.evaluation.report.document import Section
-from pocketvision.evaluation.report.sheets import NUM_PICTURES, detection_sheet
+from pocketvision.evaluation.report.sheets import DEFAULT_THRESHOLD, NUM_PICTURES, detection_sheet
 from pocketvision.metrics import CocoMetric
 from pocketvision.metrics.bootstrap import Interval, intervals
 from pocketvision.metrics.coco_arrays import MAX_DETECTIONS
@@ -60,6 +61,8 @@ class DetectionEvaluator:
         self.model, self.records, self.folder = model, records, folder
         ids = [None if category < 0 else category for category in records.category_ids]
         self.metric = CocoMetric(coco_dataset(records), ids, model.class_names)
+        # The first ones of a video would show one scene.
+        self.picked = set(records.image_ids[first_to_last(len(records), NUM_PICTURES)].tolist())
         self.shown: list[tuple[Tensor, BoxTarget, Detections]] = []
 
     def update(self, samples: DetectionSamples) -> None:
@@ -68,8 +71,8 @@ class DetectionEvaluator:
         restored = self.model.restore(batch, [target.original_size for target in samples.targets])
         for target, detections in zip(samples.targets, restored, strict=True):
             self.metric.update(target.image_id, detections)
-        room = NUM_PICTURES - len(self.shown)
-        self.shown += list(zip(samples.images.cpu(), samples.targets, batch.unpad(), strict=True))[:room]
+        seen = zip(samples.images.cpu(), samples.targets, batch.unpad(), strict=True)
+        self.shown += [row for row in seen if row[1].image_id in self.picked]
 
     def compute(self) -> dict[str, Any]:
         """COCO's numbers; with a folder also the best threshold of each class and its F1."""
@@ -154,8 +157,13 @@ class DetectionEvaluator:
         }
 
     def sheet(self) -> Image:
+        """What is found at the best threshold of all classes together."""
         images, targets, detections = zip(*self.shown, strict=True)
-        return detection_sheet(torch.stack(images), targets, detections, self.model.class_names)
+        threshold = best_threshold(self.metric.matches)
+        return detection_sheet(
+            torch.stack(images), targets, detections, self.model.class_names,
+            DEFAULT_THRESHOLD if threshold is None else threshold,
+        )  # fmt: skip
 
     def sections(self, metrics: dict[str, Any], samples: Samples) -> list[Section]:
         """Curves, classes, errors, confusion, and the worst and best images."""

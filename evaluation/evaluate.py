@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -73,11 +74,12 @@ def evaluate(
     folder: Path,
     device: torch.device,
     subject: str = "the run's own weights",
+    about: Sequence[Section] = (),
 ) -> dict[str, Any]:
     """Score a model, or what runs one, on ``split``.
 
     Metrics, results, a picture and a report are written to ``folder``; ``subject`` is what the report says
-    was scored.
+    was scored, ``about`` its last sections.
 
     Returns:
         The content of metrics.json: flat numbers in [0, 1] or None, ``per_class``, ``num_images``,
@@ -100,7 +102,7 @@ def evaluate(
     evaluator.write()
     save_image(folder / "predictions.png", evaluator.sheet())
     sections = evaluator.sections(metrics, data.dataset(split, train=False))
-    write_report(folder / "report.html", subject, metrics, sections)
+    write_report(folder / "report.html", subject, metrics, sections, about)
     return metrics
 
 

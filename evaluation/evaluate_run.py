@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from pocketvision.core.weights import read_passport
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.evaluation.evaluate import AnyPredictor, evaluate
 from pocketvision.evaluation.multi_scale import Inference, MultiScaleSegmenter
-from pocketvision.models import Segmenter, VisionModel
+from pocketvision.evaluation.report.about import about_sections
+from pocketvision.models import Segmenter, SSDPostprocess, VisionModel
 from pocketvision.published.load import load_weights
 from pocketvision.runs.build import build, refusing_bad_values, with_seed
 from pocketvision.runs.folder import Run, check_free, load_experiment
@@ -48,20 +50,22 @@ def score(
     model, data = build(experiment, pretrained=False)
     path = load_weights(model, weights, same_classes=True).path
     if not source.is_dir():
-        check_passport(model, path)
+        check_passport(model, path, overrides)
     if inference is not None and not isinstance(model, Segmenter):
         raise InputError("--scales, --flip and --window are for segmentation: leave them out.")
     split = split or data.val_split
+    about = about_sections(model, experiment, Run.open(source) if source.is_dir() else None)
     # A name such as coco stands for a file among the downloads, which is no place for results.
     beside = path.parent if path.is_relative_to(weights.parent) else Path()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with new_folder(output, source if source.is_dir() else beside, split) as folder:
         if inference is None:
-            return evaluate(model, data, split, folder, device, str(weights)), folder
+            return evaluate(model, data, split, folder, device, str(weights), about), folder
         model.eval().to(device)
         assert isinstance(model, Segmenter)
         subject = f"{weights}, {inference}"
-        return evaluate(MultiScaleSegmenter(model, inference), data, split, folder, device, subject), folder
+        scaled = MultiScaleSegmenter(model, inference)
+        return evaluate(scaled, data, split, folder, device, subject, about), folder
 
 
 def _opened(source: Path, overrides: Sequence[str], weights: Path | None) -> tuple[Experiment, Path]:
@@ -131,15 +135,19 @@ def free_name(folder: Path) -> Path:
     return next(path for path in chain([folder], numbered) if not path.exists())
 
 
-def check_passport(model: VisionModel, weights: Path) -> None:
+def check_passport(model: VisionModel, weights: Path, overrides: Sequence[str] = ()) -> None:
     """Compare the passport of a weights file, if it has one, with the model that it goes into.
+
+    What is done with a detector's output is not of the weights: ``overrides`` may change it.
 
     Raises:
         InputError: the weights were trained with, say, another image size; names the difference.
     """
     passport = read_passport(weights) if weights.suffix == ".safetensors" else {}
     own = json.loads(json.dumps(model.passport()))
-    for key in passport.keys() & own.keys():
+    last = {word.partition("=")[0].rpartition(".")[2] for word in overrides}
+    stated = {"postprocess"} if last & {field.name for field in fields(SSDPostprocess)} else set()
+    for key in (passport.keys() & own.keys()) - stated:
         if passport[key] != own[key]:
             raise InputError(
                 f"{weights} was trained with {key} {passport[key]}, the config has {own[key]}: "

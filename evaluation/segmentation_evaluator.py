@@ -15,6 +15,7 @@ from pocketvision.core.drawing import palette_for
 from pocketvision.core.files import replacing, unique_names, write_json
 from pocketvision.core.resize import Image
 from pocketvision.core.structures import SegmentationSamples, Size
+from pocketvision.datasets.even_choice import first_to_last
 from pocketvision.datasets.records.annotations import SegmentationRecords
 from pocketvision.evaluation.cityscapes_results import CityscapesResults, is_cityscapes
 from pocketvision.evaluation.originals import Samples
@@ -52,6 +53,8 @@ class SegmentationEvaluator:
         ids = records.image_ids.tolist()
         self.paths = dict(zip(ids, records.image_paths, strict=True))
         self.masks = dict(zip(ids, mask_names(records.image_paths), strict=True))
+        # The first ones of a video would show one scene.
+        self.picked = set(records.image_ids[first_to_last(len(records), NUM_PICTURES)].tolist())
         self.shown: list[tuple[Tensor, Tensor, Tensor]] = []
         self.boundary: BoundaryIoUMetric | None = None
         self.cityscapes: CityscapesResults | None = None
@@ -71,7 +74,7 @@ class SegmentationEvaluator:
             self.metric.update(prediction, truth, target.image_id)
             if self.folder is not None:
                 self._look_deeper(target.image_id, prediction, truth)
-            if len(self.shown) < NUM_PICTURES:
+            if target.image_id in self.picked:
                 self.shown.append((image.cpu(), truth, prediction))
 
     def compute(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as L
 from lightning.pytorch.utilities import rank_zero_only
@@ -21,6 +21,7 @@ from pocketvision.core.files import read_json
 from pocketvision.core.weights import load_state_dict, read_passport, read_state_dict, save_weights
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.evaluation.evaluate import evaluate
+from pocketvision.evaluation.report.about import CURVES, about_sections
 from pocketvision.models import Detector, VisionModel
 from pocketvision.runs.build import build, refusing_bad_values
 from pocketvision.runs.folder import Run, check_free, check_trainer
@@ -44,6 +45,17 @@ SECONDS_UNTIL_TOLD = 1.0
 """What a signal to all processes, or the death of one, may take to be known everywhere."""
 
 
+class TrainingResult(NamedTuple):
+    """What a finished training leaves beside its folder.
+
+    ``metrics`` is the content of metrics.json, ``example`` the file of the first validation image, None
+    where the images are drawn.
+    """
+
+    metrics: dict[str, Any]
+    example: Path | None
+
+
 def fit(
     experiment: Experiment,
     folder: Path,
@@ -51,13 +63,13 @@ def fit(
     overrides: Sequence[str],
     seconds_spent: float = 0.0,
     read: AnyData | None = None,
-) -> dict[str, Any] | None:
+) -> TrainingResult | None:
     """Train ``experiment`` into ``folder``, score the best weights on the validation split.
 
     ``seconds_spent`` of the experiment's ``minutes`` are over already; ``read`` is as for :func:`build`.
 
     Returns:
-        The metrics that metrics.json holds; None in all but the first of several processes.
+        What was reached; None in all but the first of several processes.
 
     Raises:
         InputError: the data, the config or the folder is not fit for it.
@@ -83,12 +95,12 @@ def fit(
         write_fingerprint(Run.create(folder, config_files, overrides, model.class_names, root), data)
     metrics = train(experiment, folder, model, data, None, time.perf_counter() - start)
     logger.info("done in %.0f s", time.perf_counter() - start)
-    return metrics
+    return None if metrics is None else TrainingResult(metrics, example_of(data))
 
 
 def resume(
     folder: Path, overrides: Sequence[str] = (), *, allow_changed_data: bool = False
-) -> dict[str, Any] | None:
+) -> TrainingResult | None:
     """Go on with a run that was stopped, from its last checkpoint, as if nothing had happened.
 
     ``overrides`` may say where the data are now: data.root=FOLDER.
@@ -110,7 +122,14 @@ def resume(
         check_fingerprint(run, data, allow_changed_data=allow_changed_data)
         if overrides:
             run.keep_root(parameters(experiment.data)["root"])
-    return train(experiment, folder, model, data, checkpoint)
+    metrics = train(experiment, folder, model, data, checkpoint)
+    return None if metrics is None else TrainingResult(metrics, example_of(data))
+
+
+def example_of(data: AnyData) -> Path | None:
+    """The file of the first validation image; None where there is no file, as of images that are drawn."""
+    path = Path(data.records(data.val_split).image_paths[0])
+    return path if path.is_file() else None
 
 
 def is_first_process() -> bool:
@@ -233,8 +252,10 @@ def finish(
     weights, passport = folder / WEIGHTS, make_passport(model, experiment, **facts)
     save_weights(weights, model, passport)
     if (folder / METRICS).is_file():
-        plot_curves(folder / METRICS, folder / "curves.png")
-    metrics = evaluate(model, data, data.val_split, folder, trainer.strategy.root_device)
+        plot_curves(folder / METRICS, folder / CURVES)
+    about = about_sections(model, experiment, Run.open(folder))
+    device = trainer.strategy.root_device
+    metrics = evaluate(model, data, data.val_split, folder, device, about=about)
     scores = {name: value for name, value in metrics.items() if name != "per_class"}
     if isinstance(model, Detector):
         threshold = read_json(folder / "analysis.json")["threshold"]

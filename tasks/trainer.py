@@ -14,9 +14,12 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.types import STEP_OUTPUT
+from torch.utils.tensorboard.summary import hparams
 
-from pocketvision.core.config import Experiment
+from pocketvision.core.command import CONFIG_PREFIX
+from pocketvision.core.config import Experiment, describe, flat
 from pocketvision.core.errors import InputError
 from pocketvision.core.files import replacing
 from pocketvision.tasks.base import AnyTask
@@ -66,6 +69,36 @@ def quiet_lightning() -> None:
         warnings.filterwarnings("ignore", message)
 
 
+class LogHyperParameters(L.Callback):
+    """Logs the values of an experiment by name, such as task.optimizer.lr, when a training starts.
+
+    TensorBoard gets them with ``metric`` as the score to compare runs by, and the experiment as text.
+    """
+
+    def __init__(self, experiment: Experiment, metric: str) -> None:
+        self.experiment, self.metric = experiment, metric
+
+    @rank_zero_only
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        values = {**flat(self.experiment), "model": name_of_model(self.experiment)}
+        for logger in trainer.loggers:
+            if not isinstance(logger, TensorBoardLogger):
+                logger.log_hyperparams(values)
+                continue
+            writer = logger.experiment
+            # Lightning's way would log a score of its own, -1, beside.
+            for summary in hparams(values, {self.metric: 0}):  # type: ignore[no-untyped-call]
+                writer._get_file_writer().add_summary(summary)
+            indented = describe(self.experiment).replace("\n", "\n    ")
+            writer.add_text("experiment", f"    {indented}")
+
+
+def name_of_model(experiment: Experiment) -> str:
+    """The config whose ``model`` it is."""
+    function = getattr(experiment.model, "func", experiment.model)
+    return str(function.__module__).rpartition(".")[2].removeprefix(CONFIG_PREFIX)
+
+
 def make_trainer(
     experiment: Experiment,
     task: AnyTask,
@@ -106,6 +139,7 @@ def make_trainer(
             KeepLast(folder / "checkpoints", experiment.checkpoint_minutes, stopping),
             ShowProgress(),
             Bottleneck(),
+            LogHyperParameters(experiment, f"val/{task.metric}"),
         ],
         "plugins": [VerifiedCheckpoints(), *norms, *as_list(options.pop("plugins", None))],
     }

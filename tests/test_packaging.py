@@ -1,13 +1,17 @@
-"""What is packed and what editors find: the links, the mapping, the templates, the readme of the wheel."""
+"""What is packed and what editors find: the links, the mapping, the templates, the readme, the Pythons."""
 
 from __future__ import annotations
 
+import ast
 import re
 import runpy
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+
+from pocketvision.__main__ import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 LINKS = ROOT / "src" / "pocketvision"
@@ -59,3 +63,30 @@ def test_the_readme_of_the_wheel_stands_alone(monkeypatch: pytest.MonkeyPatch) -
     text = given["long_description"]
     assert text.startswith("# pocketvision\n") and "](docs/" not in text and "![" not in text
     assert "`docs/results.md`" in text and "docs/results.md (" not in text
+
+
+def test_ci_runs_the_oldest_and_the_newest_python_that_is_declared() -> None:
+    declared = re.findall(r'"Programming Language :: Python :: (3\.\d+)"', PROJECT)
+    oldest = re.search(r'^requires-python = ">=(3\.\d+)"$', PROJECT, re.MULTILINE)
+    assert oldest is not None and declared[0] == oldest[1]
+    job = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]["test"]
+    pythons = job["strategy"]["matrix"]["python"]
+    assert declared[0] == pythons[0] and declared[-1] == pythons[-1] and set(pythons) <= set(declared)
+    assert job["env"]["UV_PYTHON"] == "${{ matrix.python }}" and job["steps"][-1]["run"] == "bash .ci/run"
+
+
+def test_every_file_is_of_the_oldest_python() -> None:
+    oldest = (3, int(re.findall(r">=3\.(\d+)", PROJECT)[0]))
+    for package in ROOT.glob("*/__init__.py"):
+        for file in package.parent.rglob("*.py"):
+            ast.parse(file.read_text(encoding="utf-8"), str(file), feature_version=oldest)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/**/*.md"])
+def test_pages_name_commands_that_an_install_has(page: str) -> None:
+    """A wheel has no tools/: the one line that names them says that they are in a clone."""
+    for file in ROOT.glob(page):
+        text = file.read_text(encoding="utf-8").replace("`uv run tools/X.py ...` is the same", "")
+        assert not re.search(r"(?<!tests/)tools/", text), file
+        named = set(re.findall(r"\bpocketvision ([a-z][a-z-]+)", text)) - {"import"}  # from Python
+        assert named <= set(COMMANDS), file

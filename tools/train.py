@@ -9,8 +9,9 @@ import tempfile
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 from pocketvision.core.command import command, find_config, shipped_configs
 from pocketvision.core.errors import InputError, StoppedError
@@ -21,6 +22,7 @@ from pocketvision.core.registered import TaskName, default_model, own_models, ta
 if TYPE_CHECKING:
     from pocketvision.core.config import Experiment
     from pocketvision.datasets.data_module import AnyData
+    from pocketvision.tasks.fit import TrainingResult
 
 AUTO, DATA_WEIGHTS = "recipe=auto", "task.loss.class_weights=data"
 
@@ -162,7 +164,7 @@ def settle(
     from lightning.pytorch.utilities import rank_zero_only
 
     from pocketvision.runs.build import build
-    from pocketvision.tasks.own.look import data_weights
+    from pocketvision.tasks.own.look import data_weights, raised_cap
     from pocketvision.tasks.own.timing import auto_overrides, auto_recipe, describe_recipe, minutes_overrides
 
     say = rank_zero_only(print)
@@ -173,7 +175,9 @@ def settle(
         recipe = auto_recipe(experiment, minutes, read)
         say(describe_recipe(recipe.derivation), flush=True)
         limits = [] if recipe.minutes is None else [f"minutes={recipe.minutes!r}"]
-        settled += [*limits, *auto_overrides(experiment, recipe)]
+        cap = raised_cap(experiment, read)
+        say("".join(f"crowded pictures: {word}\n" for word in cap), end="", flush=True)
+        settled += [*limits, *auto_overrides(experiment, recipe), *cap]
     elif minutes is not None:
         limits, line = minutes_overrides(experiment, minutes, read)
         say(line, flush=True)
@@ -206,19 +210,35 @@ def go_on(arguments: argparse.Namespace) -> None:
 
     from pocketvision.tasks.fit import resume
 
-    metrics = resume(arguments.resume, words, allow_changed_data=arguments.allow_changed_data)
-    report(metrics, arguments.resume)
+    trained = resume(arguments.resume, words, allow_changed_data=arguments.allow_changed_data)
+    report(trained, arguments.resume)
 
 
-def report(metrics: dict[str, Any] | None, folder: Path) -> None:
-    """Print the metrics, in the one process that has them."""
-    if metrics is None:
+def report(trained: TrainingResult | None, folder: Path) -> None:
+    """Print the metrics and what to do next, in the one process that has them."""
+    if trained is None:
         return
 
+    from pocketvision.core.terminal import printable
     from pocketvision.evaluation.evaluate import metrics_table
 
-    print(metrics_table(metrics))
+    print(metrics_table(trained.metrics))
     print(f"run folder: {folder} (look at {folder / 'predictions.png'})")
+    for line in next_commands(folder, trained.example):
+        print(f"next: {printable(line)}")
+
+
+def next_commands(folder: Path, example: Path | None) -> list[str]:
+    """What to do with a trained run, as it is typed: predict, on an image of its own, and export."""
+    from pocketvision.core.files import free_path
+
+    has_onnx = all(map(find_spec, ("onnx", "onnxscript")))
+    format, suffix = ("onnx", ".onnx") if has_onnx else ("pt2", ".pt2")  # pt2 needs PyTorch alone
+    file = free_path(folder / f"model{suffix}")
+    return [
+        shlex.join(["pocketvision", "predict", str(folder), str(example or folder / "predictions.png")]),
+        shlex.join(["pocketvision", "export", str(folder), "--format", format, "--output", str(file)]),
+    ]
 
 
 if __name__ == "__main__":

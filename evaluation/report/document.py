@@ -19,14 +19,21 @@ _COLUMNS = {
 """What the names of the table of all classes don't say."""
 
 
-def write_report(path: Path, subject: str, metrics: dict[str, Any], sections: Sequence[Section]) -> None:
-    """Write the page: what was scored (``subject``), the metrics, ``sections``, a table of all classes."""
+def write_report(
+    path: Path,
+    subject: str,
+    metrics: dict[str, Any],
+    sections: Sequence[Section],
+    about: Sequence[Section] = (),
+) -> None:
+    """Write the page: what was scored (``subject``), the metrics, ``sections``, a table of all classes, and
+    ``about`` where the model comes from."""
     scored = (
         f"Scored: {subject}, on the {metrics['num_images']} images of {metrics['split']}, in "
         f"{metrics['seconds']:.0f} s. All files: {path.parent.absolute()}."
     )
     title = f"Scores on {metrics['split']}"
-    write_page(path, title, [_totals(metrics, scored), *sections, *_classes(metrics)])
+    write_page(path, title, [_totals(metrics, scored), *sections, *_classes(metrics), *about])
 
 
 def shown(value: Any) -> str:

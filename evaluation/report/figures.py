@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _MAX_BARS = 40
 _MAX_CELLS = 30
 _DPI = 90
+_DASHES = (0, (3, 1.5))
+_AXIS_NAME = 2.3
+"""Inches that the name of the confusion's lower axis takes."""
 _COLORS = tuple("#{:02x}{:02x}{:02x}".format(*PALETTE[i]) for i in (4, 5, 2, 6, 0, 1))
 """Lines on white: the yellow is left out."""
 _BLUE = _COLORS[0]
@@ -42,7 +45,8 @@ def bars(values: Mapping[str, float | None], limits: tuple[float, float] | None 
 
 
 def recall_curves(curves: Mapping[str, Sequence[float] | None]) -> bytes:
-    """Precision (101,) at recalls 0 to 1 by class, thin, and their mean; with six classes or fewer, named."""
+    """Precision (101,) at recalls 0 to 1 by class, thin, and over them the mean of several, dashed; six
+    classes or fewer are named."""
     defined = {name: curve for name, curve in curves.items() if curve is not None}
     figure = _figure(9.5, 5)
     axes = figure.add_axes((0.08, 0.12, 0.68, 0.84))
@@ -51,9 +55,12 @@ def recall_curves(curves: Mapping[str, Sequence[float] | None]) -> bytes:
     for i, (name, curve) in enumerate(defined.items()):
         style = {"color": _COLORS[i], "label": _short(name)} if are_named else {"color": "0.75"}
         axes.plot(recalls, curve, linewidth=1.2, **style)  # type: ignore[arg-type]
-    if defined:
+    if len(defined) > 1:
         mean = np.mean(list(defined.values()), axis=0)
-        axes.plot(recalls, mean, color="black", linewidth=2.5, label="mean", zorder=1.9)
+        axes.plot(
+            recalls, mean, color="black", linewidth=2.5, linestyle=(0, (3, 1.5)), label="mean", zorder=3
+        )
+    if defined:
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.01))
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
     axes.grid(alpha=0.3)
@@ -71,7 +78,8 @@ def confusion_picture(matrix: npt.NDArray[Any], names: Sequence[str]) -> bytes:
         shares, totals, names = shares[np.ix_(kept, kept)], totals[kept], [names[i] for i in kept]
     cells = 0.4 * len(names)
     above = 0.3 + 0.085 * max(len(_short(name)) for name in names)
-    width, height = cells + 3.3, cells + 0.5 + above
+    right = max(0.3, 0.2 + (_AXIS_NAME - cells) / 2)
+    width, height = 3 + cells + right, cells + 0.5 + above
     figure = _figure(width, height)
     axes = figure.add_axes((3 / width, 0.5 / height, cells / width, cells / height))
     axes.imshow(shares, cmap="cividis", vmin=0, vmax=1, aspect="auto")

@@ -10,11 +10,14 @@ import numpy as np
 from torch import Tensor
 
 from pocketvision.core.drawing import (
+    BoxName,
     Color,
     color_mask,
     contact_sheet,
     draw_boxes,
+    draw_names,
     legend,
+    name_texts,
     overlay_mask,
     palette_for,
     stack,
@@ -27,6 +30,8 @@ PREDICTION_COLOR: Color = (255, 140, 0)
 
 NUM_PICTURES = 12
 """Images on the sheet that an evaluation leaves."""
+DEFAULT_THRESHOLD = 0.5
+"""Least score that is shown where nothing says which is best, as predict has it."""
 
 _TILE_WIDTH, _MAX_TILE_HEIGHT = 448, 896
 _BORDER = 8
@@ -41,10 +46,11 @@ def detection_sheet(
     targets: Sequence[BoxTarget],
     detections: Sequence[Detections],
     class_names: Sequence[str | None],
-    threshold: float | None = 0.5,
+    threshold: float | None = DEFAULT_THRESHOLD,
     captions: Sequence[str] | None = None,
 ) -> Image:
-    """One tile an image: truth in thin green, named below its box; predictions in orange, named above.
+    """One tile an image: truth in thin green, predictions in orange, both with names; a name of the truth
+    that would cover another one is left out.
 
     ``targets`` and ``detections`` are in pixels of ``images``; detections under ``threshold`` are left out,
     with None none are, as they were chosen by thresholds of their classes.
@@ -55,19 +61,24 @@ def detection_sheet(
         keep = found.scores >= (-np.inf if threshold is None else threshold)
         boxes, scores, labels = (values[keep].cpu() for values in found)
         truth, true_labels = target.boxes.cpu() * scale, target.labels.cpu()
-        # Names come after the lines, which would strike them out.
+        # Names come after the lines, which would strike them out, and those of predictions first.
         tile = draw_boxes(tile, truth, true_labels, None, color=TRUTH_COLOR, line_width=1)
-        tile = draw_boxes(tile, boxes * scale, labels, class_names, scores, PREDICTION_COLOR)
-        tile = draw_boxes(
-            tile, truth, true_labels, class_names, color=TRUTH_COLOR, line_width=0, label_edge="bottom"
-        )
+        tile = draw_boxes(tile, boxes * scale, labels, None, color=PREDICTION_COLOR)
+        found_names = name_texts(labels.tolist(), class_names, scores)
+        true_names = name_texts(true_labels.tolist(), class_names)
+        names = [
+            BoxName(text, box, PREDICTION_COLOR)
+            for text, box in zip(found_names, (boxes * scale).tolist(), strict=True)
+        ]
+        names += [
+            BoxName(text, box, TRUTH_COLOR, is_below=True, is_needed=False)
+            for text, box in zip(true_names, truth.tolist(), strict=True)
+        ]
+        tile = draw_names(tile, names)
         tiles.append(tile)
     sheet = contact_sheet(tiles, _COLUMNS, captions)
-    least = "its class's best threshold" if threshold is None else f"{threshold:g}"
-    lines = (
-        "truth (name below the box)",
-        f"prediction with a score of {least} or more (name above the box)",
-    )
+    least = "its class's best threshold" if threshold is None else f"{threshold:.2f}"
+    lines = ("truth (named where there is room)", f"prediction with its score, {least} or more")
     return stack(legend(lines, (TRUTH_COLOR, PREDICTION_COLOR), width=sheet.shape[1]), sheet)
 
 

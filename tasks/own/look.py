@@ -119,6 +119,20 @@ def data_weights(experiment: Experiment, read: AnyData | None = None) -> list[st
     return [f"task.loss.class_weights={class_weights(train)!r}"]
 
 
+def raised_cap(experiment: Experiment, read: AnyData | None = None) -> list[str]:
+    """``model.max_detections`` where training pictures hold more boxes than the config lets a picture have.
+
+    ``read`` is as for :func:`~pocketvision.runs.build.build`.
+    """
+    cap = parameters(experiment.model).get("max_detections")
+    if not isinstance(cap, int):
+        return []
+    _, data = build(experiment, pretrained=False, read=read)
+    train = data.records(data.train_split)
+    most = fit_max_detections(train) if isinstance(train, DetectionRecords) else cap
+    return [f"model.max_detections={most}"] if most > cap else []
+
+
 def _has_published(experiment: Experiment, class_names: tuple[str | None, ...]) -> bool:
     """Whether the file of ImageNet weights for this backbone is here or can be fetched."""
     with refusing_bad_values():

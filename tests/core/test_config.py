@@ -12,7 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pocketvision.core.config import Experiment, apply_overrides, describe, parameters, parse_overrides
+from pocketvision.core.config import (
+    Experiment,
+    apply_overrides,
+    describe,
+    flat,
+    parameters,
+    parse_overrides,
+)
 from pocketvision.core.errors import InputError
 
 
@@ -204,3 +211,12 @@ def test_describe_shows_every_value_once_a_line() -> None:
 
 def test_describe_shows_an_override() -> None:
     assert "variance=0.75," in describe(apply_overrides(experiment(), {"task.loss.coder.variance": 0.75}))
+
+
+def test_values_by_the_names_of_their_overrides() -> None:
+    values = flat(experiment())
+    assert values["task.optimizer"] == "Optimizer" and values["task.optimizer.lr"] == 0.1
+    assert values["task.loss.coder.variance"] == 0.1 and values["class_names"] == "('cat', None)"
+    assert values["data.batch_size"] == 8 and values["trainer.max_epochs"] == 3 and "trainer" not in values
+    numbers = {key: value for key, value in values.items() if not isinstance(value, str)}
+    assert apply_overrides(experiment(), numbers) is not None, "every name is one that can be overridden"

@@ -12,9 +12,11 @@ from PIL import Image as PillowImage
 from pocketvision.core.drawing import (
     IGNORED_COLOR,
     PALETTE,
+    BoxName,
     color_mask,
     contact_sheet,
     draw_boxes,
+    draw_names,
     legend,
     overlay_mask,
     save_image,
@@ -37,10 +39,11 @@ def test_boxes_are_drawn_on_a_copy_and_inside_their_edges() -> None:
     assert tuple(drawn[60, 20]) == RED and tuple(drawn[60, 60]) == (128, 128, 128)
 
 
-@pytest.mark.parametrize("edge", ["top", "bottom"])
+@pytest.mark.parametrize("is_below", [False, True])
 @pytest.mark.parametrize("box", [[0, 0, 30, 30], [140, 100, 160, 120], [0, 0, 160, 120]])
-def test_names_stay_inside_the_image(edge: str, box: list[float]) -> None:
-    named = draw_boxes(GRAY, [box], [0], ["traffic light"], [0.5], RED, label_edge=edge)  # type: ignore[arg-type]
+def test_names_stay_inside_the_image(is_below: bool, box: list[float]) -> None:
+    named = draw_boxes(GRAY, [box], [0], None, [0.5], RED)
+    named = draw_names(named, [BoxName("traffic light 0.50", box, RED, is_below)])
     lines = draw_boxes(GRAY, [box], [0], None, [0.5], RED)
     assert named.shape == GRAY.shape
     area = (named != lines).any(axis=2)

@@ -86,6 +86,25 @@ def test_metrics_hold_intervals_and_the_best_thresholds(results: Path) -> None:
     assert "1000 resamples" in text and "ci_low" not in text
 
 
+def test_the_sheet_shows_images_from_the_first_to_the_last_at_the_best_threshold(
+    tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The first ones of a video are of one scene."""
+    monkeypatch.setattr("pocketvision.evaluation.detection_evaluator.NUM_PICTURES", 2)
+    shown: dict[str, Any] = {}
+
+    def sheet(images: Tensor, targets: Any, found: Any, names: Any, threshold: float) -> np.ndarray:
+        shown.update(ids=[target.image_id for target in targets], threshold=threshold)
+        return np.zeros((9, 9, 3), np.uint8)
+
+    monkeypatch.setattr("pocketvision.evaluation.detection_evaluator.detection_sheet", sheet)
+    data = CocoDataModule(tiny("coco"), batch_size=3, num_workers=0)
+    data.connect(NAMES, Resize((64, 64)))
+    evaluate(Canned(data, 1.0), data, "val", tmp_path / "good", torch.device("cpu"))
+    assert shown["ids"] == [10, 40]
+    assert shown["threshold"] == read(tmp_path / "good", "analysis.json")["threshold"] != 0.5
+
+
 def test_caps_that_cut_are_said(
     tiny: Callable[[str], Path], caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:

@@ -28,6 +28,7 @@ from pocketvision.evaluation.cityscapes_results import CityscapesResults, write_
 from pocketvision.evaluation.compare import compare
 from pocketvision.evaluation.evaluate import evaluate
 from pocketvision.evaluation.multi_scale import Inference, MultiScaleSegmenter, window_starts
+from pocketvision.evaluation.segmentation_evaluator import SegmentationEvaluator
 from pocketvision.models import Segmenter
 
 CPU = torch.device("cpu")
@@ -143,6 +144,21 @@ def test_an_instance_map_that_is_no_picture_is_named(tmp_path: Path, tiny: Calla
     shape = np.asarray(Image.open(mask_path)).shape
     with pytest.raises(InputError, match=f"{broken.name} can't be read as a picture"):
         results.update(int(data.records("val").image_ids[0]), np.zeros(shape, np.uint8))
+
+
+def test_the_sheet_shows_images_from_the_first_to_the_last(
+    tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("pocketvision.evaluation.segmentation_evaluator.NUM_PICTURES", 2)
+    data = CityscapesDataModule(tiny("cityscapes"), batch_size=3, num_workers=0)
+    data.connect(CITYSCAPES_NAMES, Resize((32, 64)))
+    evaluator = SegmentationEvaluator(Stripes(CITYSCAPES_NAMES), data.records("val"))
+    for samples in data.eval_dataloader("val"):
+        evaluator.update(samples)
+    dataset = data.dataset("val", train=False)
+    expected = [dataset[i][0] for i in (0, len(dataset) - 1)]
+    assert len(dataset) > 2 and len(evaluator.shown) == 2
+    assert all(torch.equal(row[0], image) for row, image in zip(evaluator.shown, expected, strict=True))
 
 
 def test_other_masks_are_scored_compared_and_reported(tmp_path: Path, tiny: Callable[[str], Path]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,18 @@ def test_config_and_weights_file_do_without_a_run(coco_run: Path, tmp_path: Path
     command = ["ssdlite_v3_small_coco", "--weights", str(weights), *overrides]
     assert evaluate([*command, "--output", str(tmp_path / "out")]) == 0
     assert read(tmp_path / "out")["AP"] == read(coco_run)["AP"]
+
+
+def test_the_cap_on_boxes_is_overridden_with_a_run_and_with_a_config(coco_run: Path, tmp_path: Path) -> None:
+    """It was refused as not of the weights' training."""
+    words = json.loads((coco_run / "run.json").read_text())["overrides"]
+    sources = [str(coco_run)], [
+        "ssdlite_v3_small_coco", "--weights", str(coco_run / "weights.safetensors"), *words,
+    ]  # fmt: skip
+    for i, source in enumerate(sources):
+        assert evaluate([*source, "model.max_detections=1", "--output", str(tmp_path / str(i))]) == 0
+        results = json.loads((tmp_path / str(i) / "results.json").read_text())
+        assert max(Counter(result["image_id"] for result in results).values()) == 1
 
 
 @pytest.mark.parametrize("config", ["ssdlite_v3_large_coco", "lraspp_v2_camvid"])

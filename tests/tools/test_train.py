@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from pocketvision.tools.export import main as export
+from pocketvision.tools.predict import main as predict
 from pocketvision.tools.train import main as train
 
 SMALL = ["quickstart", "data.num_train=4", "data.num_val=4", "data.batch_size=2", "trainer.max_steps=2"]
@@ -40,6 +43,27 @@ def test_checkpoints_open_without_pickle(tmp_path: Path) -> None:
     assert files
     for file in files:
         assert torch.load(file, weights_only=True)["state_dict"]
+
+
+@pytest.mark.parametrize("layout", ["coco", None])
+def test_what_is_next_works_as_printed(
+    layout: str | None, tmp_path: Path, tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """The folder has a space; drawn pictures have no files to predict on."""
+    monkeypatch.chdir(tmp_path)
+    small = ["data.num_workers=0", "model.image_size=(64,64)", "trainer.max_steps=1"]
+    source = SMALL if layout is None else [*COCO, f"data.root={tiny(layout)}", "model.weights=None"]
+    assert train([*source, *small, "--run-dir", "my run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    commands = [shlex.split(line.removeprefix("next: ")) for line in lines if line.startswith("next: ")]
+    assert [words[:3] for words in commands] == [
+        ["pocketvision", "predict", "my run"], ["pocketvision", "export", "my run"],
+    ]  # fmt: skip
+    assert lines[-1].startswith("next: "), "last, where people look"
+    for tool, (_, _, *words) in zip((predict, export), commands, strict=True):
+        assert tool(words) == 0, capsys.readouterr().err
+    assert Path(commands[1][-1]).is_file() and len(list(Path("out/predict").rglob("*.*"))) == 1
 
 
 def test_an_unknown_key_is_answered_before_anything_is_made(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,6 +92,24 @@ def test_a_config_for_own_data_derives_its_recipe(
     loss = settled["loss"]
     assert len(loss.class_weights) == 21 and loss.hard_share == 0.5
     assert experiment.trainer["max_steps"] == 1 and experiment.trainer["max_epochs"] is None
+
+
+def test_a_config_for_own_data_lets_crowded_pictures_have_all_their_boxes(
+    tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It allowed 100, whatever the data hold."""
+    root = tmp_path / "crowded"
+    shutil.copytree(tiny("coco"), root)
+    file = root / "instances_train.json"
+    content = json.loads(file.read_text())
+    boxes = [{**content["annotations"][0], "id": i + 1, "bbox": [i % 60, i % 30, 10, 10]} for i in range(120)]
+    file.write_text(json.dumps({**content, "annotations": boxes}))
+    command = ["own_detection", f"data.root={root}", *SMALL, "recipe=auto", "--print-config"]
+    assert train(command) == 0
+    said = capsys.readouterr().out
+    assert "max_detections=180," in said and "crowded pictures: model.max_detections=180" in said
+    assert train([*command, "model.max_detections=7"]) == 0
+    assert "max_detections=7," in capsys.readouterr().out, "what the command line states stays"
 
 
 def test_print_config_trains_nothing(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,6 +56,33 @@ def test_drawings_grow_with_the_classes(number: int) -> None:
     assert size(recall_curves({name: [0.5] * 101 for name in names}))[0] > 600
 
 
+@pytest.mark.parametrize("number", [1, 2, 5])
+@pytest.mark.parametrize("name", ["cell", "a name that is longer than its place"])
+def test_no_text_of_the_confusion_is_cut(number: int, name: str) -> None:
+    """With one class the name of the axis was."""
+    picture = confusion_picture(np.full((number, number), 123_456), [f"{i} {name}" for i in range(number)])
+    pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("L"))
+    edges = [pixels[:3], pixels[-3:], pixels[:, :3], pixels[:, -3:]]
+    assert all((edge == 255).all() for edge in edges)
+
+
+def test_the_mean_is_seen_over_the_curves_of_classes() -> None:
+    """Of equal curves as of others; one class is its own mean."""
+    curve = np.linspace(1, 0, 101).tolist()
+
+    def pixels(names: str) -> np.ndarray:
+        picture = recall_curves(dict.fromkeys(names, curve))
+        return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).astype(int)[50:390, 100:560]
+
+    def num_black(names: str) -> int:
+        return int((pixels(names).max(axis=2) < 30).sum())
+
+    assert num_black("a") == 0 and num_black("abc") > 500
+    assert num_black("abcdefghij") > 500
+    colored = np.ptp(pixels("abc"), axis=2) > 60
+    assert colored.sum() > 100, "between the dashes"
+
+
 def test_drawings_of_nothing() -> None:
     assert size(bars({"cat": None})) > (0, 0) and size(recall_curves({"cat": None})) > (0, 0)
     assert size(confusion_picture(np.zeros((2, 2), int), ["cat", "owl"])) > (0, 0)

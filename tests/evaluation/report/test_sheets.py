@@ -51,6 +51,42 @@ def test_detection_sheet_shows_what_reaches_the_threshold() -> None:
     assert count(hidden, TRUTH_COLOR) > 8 * 500
 
 
+@pytest.mark.parametrize("number", [1, 6, 40])
+def test_names_of_the_truth_do_not_cover_names_and_scores_of_predictions(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With as many names as there is room for, and with more."""
+    written: list[tuple[tuple[float, ...], tuple[int, ...]]] = []
+
+    def write(
+        draw: object, font: object, text: str, place: tuple[float, ...], color: tuple[int, ...]
+    ) -> None:
+        written.append((place, color))
+
+    monkeypatch.setattr("pocketvision.core.drawing.write", write)
+    random = np.random.default_rng(number)
+    corners = random.uniform(0, 400, (number, 2))
+    ends = (corners + random.uniform(20, 200, (number, 2))).clip(0, 448)
+    boxes, labels = torch.from_numpy(np.hstack([corners, ends])), torch.from_numpy(np.arange(number) % 2)
+    found = Detections(boxes + 1, torch.linspace(0.5, 1, number), labels)
+    truth = BoxTarget(boxes, labels, 1, (448, 448))
+    images = torch.zeros(1, 3, 448, 448, dtype=torch.uint8)
+    detection_sheet(images, [truth], [found], ["cat", "traffic light"])
+    predictions, truths = (
+        [place for place, color in written if color == kind] for kind in (PREDICTION_COLOR, TRUTH_COLOR)
+    )
+    assert len(predictions) == number and (len(truths) == number if number < 10 else truths)
+    covering = [
+        (one, other)
+        for one in truths
+        for other in (*predictions, *truths)
+        if one is not other
+        and max(one[0], other[0]) < min(one[2], other[2])
+        and max(one[1], other[1]) < min(one[3], other[3])
+    ]
+    assert not covering
+
+
 def test_detection_sheet_takes_images_of_different_sizes() -> None:
     images = [np.zeros((64, 64, 3), np.uint8), np.zeros((600, 1000, 3), np.uint8)]
     none = Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
