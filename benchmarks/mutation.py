@@ -1,6 +1,6 @@
 """Which single-point faults the tests let pass: every mutant of a file meets the file's own tests.
 
-    python benchmarks/mutation.py [losses/ssd.py ...] [--every 1] [--output mutants.json]
+    python benchmarks/mutation.py [losses/ssd.py ...] [--every 1] [--output new.json] [--again old.json]
 
 A mutant changes one operator, comparison, number, flag or call (see ``mutants``). It is compiled in a fork of
 a process that has imported the libraries, so that it costs about as much as its tests. docs/mutation.md has
@@ -52,7 +52,7 @@ TESTS: dict[str, Sequence[str]] = {
     "metrics/detection_analysis.py": ("tests/metrics/test_detection_analysis.py",),
     "metrics/detection_errors.py": ("tests/metrics/test_detection_errors.py",),
     "metrics/detection_overlaps.py": (*METRIC, "tests/metrics/test_detection_errors.py"),
-    "tasks/learning_rates.py": ("tests/tasks/test_base.py",),
+    "tasks/learning_rates.py": ("tests/tasks/test_learning_rates.py", "tests/tasks/test_base.py"),
     "tasks/accumulation.py": ("tests/tasks/test_accumulation.py",),
     "tasks/own/recipe.py": ("tests/tasks/own/test_recipe.py",),
     "datasets/sampling.py": ("tests/datasets/test_data_modules.py", "tests/datasets/augment/test_mixing.py"),
@@ -205,16 +205,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("files", nargs="*", default=list(TESTS))
     parser.add_argument("--every", type=int, default=1, help="only every n-th mutant")
     parser.add_argument("--output", type=Path, help="survivors as JSON")
+    parser.add_argument("--again", type=Path, help="only what survived in this output of a run before")
     arguments: Any = parser.parse_args(argv)
     sys.dont_write_bytecode = True
     import cv2  # noqa: F401
     import hypothesis  # noqa: F401
+    import lightning  # noqa: F401
     import pytest  # noqa: F401
     import scipy.special  # noqa: F401
     import torch
     import torchvision  # noqa: F401
 
     torch.set_num_threads(1)
+    before = json.loads(arguments.again.read_text(encoding="utf-8")) if arguments.again else None
     report: dict[str, Any] = {}
     for name in arguments.files:
         file, begin = (ROOT / name).resolve(), time.monotonic()
@@ -224,6 +227,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f"{name}: its tests fail as it is", flush=True)
             continue
         chosen = list(mutants(source))[:: arguments.every]
+        if before is not None:
+            chosen = [x for x in chosen if f"{x[0]}: {x[1]}" in before[name]["survivors"]]
         left = [f"{line}: {text}" for line, text, tree in chosen if survives(file, tree, tests)]
         report[name] = {"mutants": len(chosen), "killed": len(chosen) - len(left), "survivors": left}
         seconds = time.monotonic() - begin

@@ -9,7 +9,13 @@ import torch
 from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.detection.image_list import ImageList
 
-from pocketvision.core.anchors import ExplicitAnchors, TensorFlowAnchors, TorchvisionAnchors
+from pocketvision.core.anchors import (
+    ExplicitAnchors,
+    TensorFlowAnchors,
+    TorchvisionAnchors,
+    linear_scales,
+    place_anchors,
+)
 from pocketvision.core.protocols import Anchors
 from pocketvision.core.structures import Size
 
@@ -119,3 +125,27 @@ def test_layouts_are_values() -> None:
     assert TensorFlowAnchors() == TensorFlowAnchors()
     assert hash(TorchvisionAnchors()) == hash(TorchvisionAnchors())
     assert eval(repr(TorchvisionAnchors(0.15)), {"TorchvisionAnchors": TorchvisionAnchors}).min_scale == 0.15
+
+
+def test_scales_of_few_maps() -> None:
+    assert linear_scales(1, 0.2, 0.9, last=1.0) == [0.2, 1.0]
+    assert linear_scales(2, 0.2, 0.9, last=1.0) == pytest.approx([0.2, 0.9, 1.0])
+    assert linear_scales(3, 0.2, 0.9, last=1.1) == pytest.approx([0.2, 0.55, 0.9, 1.1])
+
+
+def test_every_map_needs_its_shapes() -> None:
+    for shapes, maps in (([[(0.1, 0.1)]], [(1, 1), (1, 1)]), ([[(0.1, 0.1)]] * 2, [(1, 1)])):
+        with pytest.raises(ValueError, match=r"zip\(\)"):
+            place_anchors(shapes, maps, (10, 10))
+
+
+@pytest.mark.parametrize("clip", [True, False])
+def test_width_and_height_are_clipped_to_the_image_apart(clip: bool) -> None:
+    """At scale 0.8 and ratio 2, one side is 1.13 of the image."""
+    layout = TorchvisionAnchors(min_scale=0.8, max_scale=0.8, aspect_ratios=(2.0,), clip=clip)
+    long, short = 1.0 if clip else 0.8 * math.sqrt(2), 0.8 / math.sqrt(2)
+    between = math.sqrt(0.8)
+    expected = [(0.8, 0.8), (between, between), (long, short), (short, long)]
+    for found, wanted in zip(layout.shapes(1)[0], expected, strict=True):
+        assert found == pytest.approx(wanted)
+    assert layout.num_anchors(3) == [4, 4, 4]

@@ -10,7 +10,7 @@ from torchvision.ops import complete_box_iou_loss, generalized_box_iou_loss
 from pocketvision.core.boxes import SSDBoxCoder
 from pocketvision.core.structures import BoxTarget, DetectionOutput
 from pocketvision.losses import FocalLoss, SSDLoss
-from pocketvision.losses.box_regression import box_loss, check_box_loss
+from pocketvision.losses.box_regression import box_loss, check_box_loss, ciou, giou
 
 CODER = SSDBoxCoder()
 THEIRS = {"giou": generalized_box_iou_loss, "ciou": complete_box_iou_loss}
@@ -63,3 +63,29 @@ def test_an_unknown_kind_is_refused() -> None:
         with pytest.raises(ValueError, match="choose from smooth_l1, giou, ciou"):
             make(box_loss="diou")  # type: ignore[arg-type]
     check_box_loss("giou")
+
+
+@pytest.mark.parametrize(("kind", "tolerance"), [("giou", 1e-5), ("ciou", 2e-3)])
+@pytest.mark.parametrize("side", [2e-4, 4e-4, 1e-3])
+def test_areas_as_small_as_the_guard_of_the_divisions_equal_torchvisions(
+    kind: str, tolerance: float, side: float
+) -> None:
+    """Which guards with 1e-7 as well, but for the angles of ``ciou``."""
+    generator = torch.Generator().manual_seed(0)
+    corners = torch.rand(100, 2, generator=generator) * side / 3
+    boxes = torch.cat((corners, corners + side * (1 + torch.rand(100, 2, generator=generator))), dim=1)
+    others = boxes.roll(1, dims=0)
+    ours = {"giou": giou, "ciou": ciou}[kind](boxes, others)
+    theirs = 1 - THEIRS[kind](boxes, others, reduction="none")
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=tolerance)
+
+
+def test_the_shape_of_a_box_without_height() -> None:
+    """Its angle is pi / 2, a square's pi / 4: a shape of 1 / 4, of which a fifth counts as nothing overlaps.
+
+    The centers are 1 / 2 apart, in a square whose diagonal is the root of 2.
+    """
+    flat, square = torch.tensor([[0.0, 0, 1, 0]]), torch.tensor([[0.0, 0, 1, 1]])
+    expected = 0 - 0.25 / 2 - 0.25 / (1 + 0.25) * 0.25
+    assert float(ciou(flat, square)) == pytest.approx(expected, abs=1e-5)
+    assert float(ciou(square, flat)) == pytest.approx(expected, abs=1e-5)

@@ -75,3 +75,11 @@ def test_half_precision_is_summed_in_float32() -> None:
     value = loss_of(SegmentationCrossEntropy(), logits.half(), masks)
     assert value.dtype == torch.float32
     torch.testing.assert_close(value, loss_of(SegmentationCrossEntropy(), logits, masks), rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("weights", [None, tuple(1.0 + k / 255 for k in range(255))])
+def test_as_many_classes_as_a_mask_can_name(weights: tuple[float, ...] | None) -> None:
+    """255 of them, the last ones without a pixel, and no pixel ignored."""
+    logits, masks = torch.randn(2, 255, 6, 7), random_masks(2, 0.0)
+    expected = F.cross_entropy(logits, masks.long(), None if weights is None else torch.tensor(weights))
+    torch.testing.assert_close(loss_of(SegmentationCrossEntropy(weights), logits, masks), expected)

@@ -1,66 +1,56 @@
-"""Parts that nobody here knows: what needs an optional protocol says so, everything else works."""
+"""Rates worked out by hand, at the ends and between them, and which layers a rate is for."""
 
 from __future__ import annotations
 
-from functools import partial
+import math
 from typing import Any
 
 import pytest
-import timm
-import torch
 from torch import nn
-from torch.optim import SGD
 
-from pocketvision.backbones import TimmBackbone, WithExtraBlocks, mobilenet_v3_small
+from pocketvision.backbones import mobilenet_v3_small
 from pocketvision.core.resize import Resize
 from pocketvision.heads import SSDLiteHead
-from pocketvision.losses import SSDLoss
 from pocketvision.models import Detector
-from pocketvision.tasks import DetectionTask
-from pocketvision.tasks.learning_rates import can_freeze
-
-IMAGES = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+from pocketvision.tasks.learning_rates import can_freeze, depthwise_weights, layers_until, lr_factor
 
 
-@pytest.fixture
-def model() -> Detector:
-    options = {"pretrained": False, "features_only": True, "out_indices": (3, 4)}
-    body = TimmBackbone(timm.create_model("mobilenetv4_conv_small_050", **options))
-    return Detector(WithExtraBlocks(body, channels=(16,)), SSDLiteHead, ("a", "b"), Resize((64, 64)))
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [("cosine", 0.5 + math.sqrt(2) / 4), ("poly", 0.75**0.9), ("constant", 1.0), ("step", 1.0)],
+)
+def test_a_quarter_after_the_warm_up(schedule: Any, expected: float) -> None:
+    assert lr_factor(20 + 45, 200, 20, schedule) == pytest.approx(expected)
 
 
-def task(model: Detector, **options: Any) -> DetectionTask:
-    return DetectionTask(model, loss=SSDLoss(), optimizer=partial(SGD, lr=0.1), reference_batch=8, **options)
+@pytest.mark.parametrize(("schedule", "expected"), [("cosine", 0.0), ("poly", 0.0), ("constant", 1.0)])
+def test_the_rate_stays_what_it_was_after_the_last_step(schedule: Any, expected: float) -> None:
+    assert [lr_factor(step, 200, 20, schedule) for step in (200, 201, 290)] == pytest.approx([expected] * 3)
 
 
-def test_any_backbone_has_its_own_rate_and_a_pyramid_s_layers_do_not(model: Detector) -> None:
-    groups = task(model, backbone_lr_factor=0.25).parameter_groups()
-    factors = {id(parameter): group["lr_factor"] for group in groups for parameter in group["params"]}
-    for name, parameter in model.named_parameters():
-        assert factors[id(parameter)] == (0.25 if name.startswith("backbone.backbone.") else 1.0), name
+def test_a_run_that_is_all_warm_up_ends_at_the_full_rate() -> None:
+    factors = [lr_factor(step, 4, 4, "cosine") for step in range(6)]
+    assert factors == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0, 0.0])
 
 
-def test_freezing_and_decay_by_layer_are_refused_in_a_sentence(model: Detector) -> None:
-    with pytest.raises(ValueError, match=r"freeze_until is 'c3', but a TimmBackbone has no layers_until\(\)"):
-        task(model, freeze_until="c3")
-    with pytest.raises(ValueError, match=r"layer_decay is 0\.9, but a TimmBackbone has no layer_groups\(\)"):
-        task(model, layer_decay=0.9).parameter_groups()
+def test_steps_are_of_one_step_where_no_length_is_given() -> None:
+    assert [lr_factor(step, 9, 0, "step", decay_rate=0.5) for step in range(4)] == [1, 0.5, 0.25, 0.125]
 
 
-def test_norms_of_other_libraries_are_frozen_too(model: Detector) -> None:
-    training = task(model, freeze_norms=True)
-    norms = {name: m for name, m in model.named_modules() if isinstance(m, nn.BatchNorm2d)}
-    before = {name: norm.running_mean.clone() for name, norm in norms.items()}  # type: ignore[union-attr]
-    for _ in range(2):
-        training.train()
-        model(IMAGES).class_logits.sum().backward()
-    for name, norm in norms.items():
-        assert torch.equal(norm.running_mean, before[name]) == name.startswith("backbone.backbone."), name
-    stem = norms["backbone.backbone.model.bn1"]
-    assert stem.weight.grad is not None and stem.weight.grad.any(), "scale and shift still learn"
+def test_depthwise_are_convolutions_of_one_channel_each() -> None:
+    two, one, whole, halves = (
+        nn.Conv2d(2, 2, 3, groups=2), nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3, groups=2),
+    )  # fmt: skip
+    assert depthwise_weights(nn.Sequential(two, one, whole, halves)) == {two.weight}
 
 
-def test_whether_it_can_be_frozen(model: Detector) -> None:
-    body = mobilenet_v3_small(out_features=("c4_expand", "last"))
-    known = Detector(WithExtraBlocks(body, channels=(16,)), SSDLiteHead, ("a",), Resize((64, 64)))
-    assert [can_freeze(known, "c3"), can_freeze(known, "f3"), can_freeze(model, "c3")] == [True, False, False]
+def test_a_feature_that_is_known_can_be_frozen() -> None:
+    model = Detector(
+        mobilenet_v3_small(out_features=("c4_expand", "last")), SSDLiteHead, ("a",), Resize((64, 64))
+    )
+    assert can_freeze(model, "c3") and layers_until(model, "c3")
+    assert not can_freeze(model, "c9")
+    model.backbone = nn.Identity()  # which does not name its layers
+    assert not can_freeze(model, "c3")
+    with pytest.raises(ValueError, match=r"a Identity has no layers_until"):
+        layers_until(model, "c3")

@@ -7,6 +7,7 @@ import pytest
 
 from pocketvision.datasets.augment.ssd_crop import (
     boxes_in,
+    centers_inside,
     clean_boxes,
     crop_window,
     expand_window,
@@ -105,3 +106,55 @@ def test_windows_of_the_smallest_images_have_an_area() -> None:
         rng = np.random.default_rng(seed)
         window = crop_window(boxes, np.array([0.0, 0, 2, 2]), min_ious=(0.0,), rng=rng, **OPTIONS)  # type: ignore[arg-type]
         assert (window[2:] > window[:2]).all()
+
+
+class _FixedDraws(np.random.Generator):
+    """Draws ``value`` wherever one number is asked for, and counts the choices among ``min_ious``."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__(np.random.PCG64(0))
+        self.value, self.choices = value, 0
+
+    def random(self, size: object = None, **options: object) -> object:  # type: ignore[override]
+        return self.value if size is None else super().random(size, **options)  # type: ignore[call-overload]
+
+    def integers(self, *arguments: object, **options: object) -> object:  # type: ignore[override]
+        self.choices += 1
+        return super().integers(*arguments, **options)  # type: ignore[call-overload]
+
+
+def test_the_search_for_a_crop_ends_after_fifty_draws() -> None:
+    boxes, rng = np.array([[10, 10, 30, 30]], dtype=np.float32), _FixedDraws(0.0)
+    found = crop_window(boxes, WHOLE, min_ious=(1.1,), rng=rng, **OPTIONS)  # type: ignore[arg-type]
+    assert found is WHOLE and rng.choices == 50
+
+
+def test_a_probability_of_zero_never_crops_even_where_zero_is_drawn() -> None:
+    boxes = np.array([[0, 0, 401, 303]], dtype=np.float32)
+    options = {**OPTIONS, "probability": 0.0}
+    found = crop_window(boxes, WHOLE, min_ious=(0.0,), rng=_FixedDraws(0.0), **options)  # type: ignore[arg-type]
+    assert found is WHOLE
+
+
+@pytest.mark.parametrize("box", [(0.2, 0.1, 0.6, 0.9), (0.1, 0.2, 0.9, 0.6)])
+def test_sides_below_a_pixel_overlap_as_far_as_they_go(box: tuple[float, ...]) -> None:
+    """A window of one pixel and this box have an IoU of 0.32, larger windows have less."""
+    boxes, image = np.array([box], dtype=np.float32), np.array([0.0, 0, 2, 2])
+    for min_iou, is_found in ((0.31, True), (0.33, False)):
+        rng = np.random.default_rng(0)
+        window = crop_window(boxes, image, min_ious=(min_iou,), rng=rng, **OPTIONS)  # type: ignore[arg-type]
+        assert window.tolist() == ([0, 0, 1, 1] if is_found else [0, 0, 2, 2])
+
+
+def test_an_overlap_of_exactly_the_least_is_enough() -> None:
+    """The only windows of two pixels with the center hold the whole box and are twice as large."""
+    boxes, image = np.array([[0.5, 0, 1.5, 1]], dtype=np.float32), np.array([0.0, 0, 3, 3])
+    rng = np.random.default_rng(0)
+    window = crop_window(boxes, image, min_ious=(0.5,), rng=rng, **OPTIONS)  # type: ignore[arg-type]
+    assert window.tolist() == [0, 0, 2, 1]
+
+
+def test_centers_on_any_side_of_a_window_are_outside() -> None:
+    boxes = np.array([[0, 2, 2, 4], [4, 2, 6, 4], [2, 0, 4, 2], [2, 4, 4, 6], [2, 2, 4, 4]], np.float32)
+    windows = np.array([[1.0, 1, 5, 5], [0, 0, 6, 6]])
+    assert centers_inside(boxes, windows).tolist() == [[False] * 4 + [True], [True] * 5]
