@@ -1,7 +1,8 @@
-"""Files with flipped, cut, moved and repeated bytes: a prediction or one sentence, whatever opens them.
+"""Covers deploy/runtimes/opening.py, deploy/predict/predictor.py.
 
-Exported files, weights, pictures and run folders, each opened by a process of its own kind, so that a crash
-is seen. ``POCKETVISION_FUZZ=5000`` tries as many files.
+Files with flipped, cut, moved and repeated bytes: a prediction or one sentence, whatever opens them. Exported
+files, weights, pictures and run folders are opened by another process, so that a crash is seen.
+``POCKETVISION_FUZZ=5000`` tries as many files.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from pocketvision.models import VisionModel
 from pocketvision.tools.train import main as train
 
 Exported = Callable[..., Path]
-COUNT = int(os.environ.get("POCKETVISION_FUZZ", "80"))
+COUNT = int(os.environ.get("POCKETVISION_FUZZ", "40"))
 SECONDS, GIB = 20, 4
 """What a file may take."""
 TEXTS = (b"0", b"-1", b"1e999", b"null", b"nan", b'"', b"[" * 2000, b"7" * 5000, b"../../x", b"\xff\x00")
