@@ -197,3 +197,64 @@ def test_mixing_is_used_in_short_runs_and_ends_in_those_limited_by_steps(
     assert data.train_dataloader(**limits).dataset.close_from == close_from
     data.batch_size = 2
     assert data.train_dataloader(2, **limits).dataset.close_from == close_from
+
+
+def test_places_are_the_first_of_eight_that_hide_little_by_counting_pixels() -> None:
+    taken = []
+    for seed in range(120):
+        rng = np.random.default_rng(1000 + seed)
+        corners = rng.integers(0, 36, (14, 2))
+        boxes = np.concatenate((corners, corners + rng.integers(1, 12, (14, 2))), axis=1)
+        draws, expected = np.random.default_rng(seed), None
+        for number in range(8):
+            top, left = int(draws.integers(41 - 9)), int(draws.integers(51 - 14))
+            is_hidden = np.zeros((60, 60))
+            is_hidden[top : top + 9, left : left + 14] = 1
+            if all(is_hidden[y1:y2, x1:x2].mean() <= 0.3 for x1, y1, x2, y2 in boxes):
+                expected = left, top, left + 14, top + 9
+                taken.append(number)
+                break
+        found = _free_place(boxes.astype(np.float32), (9, 14), (40, 50), np.random.default_rng(seed))
+        assert found == expected
+    assert 60 < len(taken) < 120 and max(taken) == 7
+
+
+@pytest.mark.parametrize("mode", ["stretch", "letterbox"])
+def test_pasted_boxes_have_half_to_one_and_a_half_times_their_size(mode: str) -> None:
+    """Rounded to whole pixels, and pasted from 4 pixels to half of the picture."""
+    resize, sides = Resize((96, 120), mode=mode), set()  # type: ignore[arg-type]
+    pixels = np.zeros((160, 200, 3), dtype=np.uint8)
+    empty = MixedSample(resize.apply(pixels), np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
+    for box in ([10, 20, 18, 60], [10, 20, 60, 28], [10, 20, 80, 130], [10, 20, 110, 70]):
+        other = Annotated(Pixels(pixels), np.array([box], np.float32), np.array([1]))
+        for seed in range(60):
+            rng = np.random.default_rng(seed)
+            rng.permutation(1)
+            factor = rng.uniform(0.5, 1.5)
+            rows, columns = resize.content_size((160, 200))
+            height = round((box[3] - box[1]) * factor * rows / 160)
+            width = round((box[2] - box[0]) * factor * columns / 200)
+            _, boxes, _ = copy_paste(empty, other, resize, GREEN, np.random.default_rng(seed))
+            is_wanted = 4 <= height <= rows / 2 and 4 <= width <= columns / 2
+            found = (boxes[:, 2:] - boxes[:, :2]).tolist()
+            assert found == ([[width, height]] if is_wanted else [])
+            sides |= {(side, is_wanted) for side in (height, width)}
+    assert {(4, True), (3, False), (48, True)} <= sides
+
+
+@pytest.mark.parametrize("sides", [(2, 2), (3, 2), (2, 5)])
+def test_the_smallest_inputs_have_four_quarters(sides: tuple[int, int]) -> None:
+    boxes, labels = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
+    levels = (50, 100, 150, 200)
+    plain = [Annotated(Pixels(np.full((8, 8, 3), level, np.uint8)), boxes, labels) for level in levels]
+    for seed in range(5):
+        image = mosaic(plain, Resize(sides), GREEN, np.random.default_rng(seed)).image
+        corners = image[[0, 0, -1, -1], [0, -1, 0, -1]]
+        for corner, level in zip(corners, levels, strict=True):
+            assert corner.tolist() in ([level] * 3, list(GREEN))
+
+
+def test_a_mosaic_is_of_four() -> None:
+    for count in (3, 5):
+        with pytest.raises(ValueError, match=r"zip\(\)"):
+            mosaic([scene(100)] * count, RESIZE, GREEN, np.random.default_rng(0))
