@@ -12,7 +12,13 @@ from pocketvision.backbones import mobilenet_v3_small
 from pocketvision.core.resize import Resize
 from pocketvision.heads import SSDLiteHead
 from pocketvision.models import Detector
-from pocketvision.tasks.learning_rates import can_freeze, depthwise_weights, layers_until, lr_factor
+from pocketvision.tasks.learning_rates import (
+    can_freeze,
+    depthwise_weights,
+    layers_until,
+    lr_factor,
+    parameter_groups,
+)
 
 
 @pytest.mark.parametrize(
@@ -54,3 +60,17 @@ def test_a_feature_that_is_known_can_be_frozen() -> None:
     assert not can_freeze(model, "c3")
     with pytest.raises(ValueError, match=r"a Identity has no layers_until"):
         layers_until(model, "c3")
+
+
+def test_a_backbone_without_named_layers_has_one_rate_of_its_own() -> None:
+    model = Detector(
+        mobilenet_v3_small(out_features=("c4_expand", "last")), SSDLiteHead, ("a",), Resize((64, 64))
+    )
+    model.backbone = nn.Linear(3, 4)
+    groups = parameter_groups(model, 0.5, 1.0, decay_depthwise=True)
+    slow = {id(p) for group in groups if group["lr_factor"] == 0.5 for p in group["params"]}
+    assert slow == {id(p) for p in model.backbone.parameters()}
+    spared = {id(p) for group in groups if "weight_decay" in group for p in group["params"]}
+    assert id(model.backbone.weight) not in spared and id(model.backbone.bias) in spared
+    with pytest.raises(ValueError, match=r"layer_decay is 0\.8, but a Linear has no layer_groups"):
+        parameter_groups(model, 0.5, 0.8, decay_depthwise=True)
