@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -184,3 +186,25 @@ def test_letterboxed_logits_lose_the_padding(original: Size, low_resolution: int
     wrong = inner != mask[: -margin or None, : -margin or None]
     assert wrong.any(axis=0).sum() <= 2 * margin
     assert (inner != 2).all()
+
+
+@pytest.mark.parametrize("image_size", [(0, 5), (5, 0), (5,), (5, 6, 7), 5, "55"])
+def test_a_size_is_two_sides_of_a_pixel_at_least(image_size: Any) -> None:
+    with pytest.raises(ValueError, match=r"image_size is .*give \(height, width\)"):
+        Resize(image_size)
+
+
+@pytest.mark.parametrize("options", [{"mode": "zoom"}, {"interpolation": "area"}])
+def test_an_unknown_way_to_resize_is_refused(options: Any) -> None:
+    with pytest.raises(ValueError, match="choose from"):
+        Resize((32, 32), **options)
+
+
+def test_pictures_of_the_input_s_shape_fill_it() -> None:
+    """Long and thin ones keep a pixel, and a share of 1 is the whole center."""
+    letterbox = Resize((64, 96), mode="letterbox")
+    assert letterbox.content_size((128, 192)) == letterbox.content_size((32, 48)) == (64, 96)
+    assert letterbox.content_size((1, 3000)) == (1, 96) and letterbox.content_size((3000, 1)) == (64, 1)
+    image = random_image(64, 96)
+    np.testing.assert_array_equal(letterbox.apply(image), image)
+    np.testing.assert_array_equal(Resize((64, 96), mode="crop", crop_share=1.0).apply(image), image)
