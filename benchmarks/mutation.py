@@ -180,7 +180,14 @@ def _run_tests(file: Path, tree: ast.Module, tests: Sequence[str]) -> None:
     """In the fork: import the mutant wherever ``file`` is asked for, and exit with pytest's code."""
     import builtins
 
+    import hypothesis
     import pytest
+
+    # A failure is enough: not made smaller, which takes seconds, nor kept for later runs.
+    hypothesis.settings.register_profile(
+        "mutants", phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate], database=None
+    )
+    hypothesis.settings.load_profile("mutants")
 
     builtins._same = lambda x: x  # type: ignore[attr-defined]
     code, original = compile(tree, str(file), "exec"), importlib.machinery.SourceFileLoader.get_code
