@@ -146,12 +146,13 @@ def test_sides_below_a_pixel_overlap_as_far_as_they_go(box: tuple[float, ...]) -
         assert window.tolist() == ([0, 0, 1, 1] if is_found else [0, 0, 2, 2])
 
 
-def test_an_overlap_of_exactly_the_least_is_enough() -> None:
+@pytest.mark.parametrize(("x", "y"), [(0, 0), (1, 1)])
+def test_an_overlap_of_exactly_the_least_is_enough(x: int, y: int) -> None:
     """The only windows of two pixels with the center hold the whole box and are twice as large."""
-    boxes, image = np.array([[0.5, 0, 1.5, 1]], dtype=np.float32), np.array([0.0, 0, 3, 3])
+    boxes, image = np.array([[x + 0.5, y, x + 1.5, y + 1]], dtype=np.float32), np.array([0.0, 0, 4, 4])
     rng = np.random.default_rng(0)
     window = crop_window(boxes, image, min_ious=(0.5,), rng=rng, **OPTIONS)  # type: ignore[arg-type]
-    assert window.tolist() == [0, 0, 2, 1]
+    assert window.tolist() == [x, y, x + 2, y + 1]
 
 
 def test_centers_on_any_side_of_a_window_are_outside() -> None:
