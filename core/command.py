@@ -112,6 +112,8 @@ def load_config(path: Path) -> tuple[ModuleType, list[Path]]:
         spec.loader.exec_module(module)
         return module, []
     sys.path.insert(0, str(folder))
+    writes_no_bytecode = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True  # a run folder holds nothing but what a training put there
     try:
         spec.loader.exec_module(module)
     except InputError:
@@ -120,6 +122,7 @@ def load_config(path: Path) -> tuple[ModuleType, list[Path]]:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
         raise InputError(f"{path}{line} can't be run: {type(error).__name__}: {error}.") from error
     finally:
+        sys.dont_write_bytecode = writes_no_bytecode
         sys.path.remove(str(folder))
     own = [name for name in sys.modules.keys() - before if _is_own(name, folder)]
     files = sorted({Path(str(sys.modules[name].__file__)).resolve() for name in own})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -96,6 +97,13 @@ def test_own_files_that_a_config_imports_are_returned_every_time(tmp_path: Path)
 def test_two_folders_with_files_of_the_same_name_are_kept_apart(tmp_path: Path) -> None:
     assert load_config(write_pair(tmp_path / "b", 2))[0].config == 2
     assert load_config(write_pair(tmp_path / "c", 3))[0].config == 3
+
+
+def test_no_bytecode_is_left_beside_a_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
+    load_config(write_pair(tmp_path / "a", 1))
+    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".py"}
+    assert not sys.dont_write_bytecode
 
 
 @pytest.mark.parametrize(

@@ -204,7 +204,7 @@ def test_a_run_that_was_killed_in_its_report_is_completed(
 ) -> None:
     """It said that it was finished, without pictures."""
 
-    def interrupted(*arguments: Any) -> None:
+    def interrupted(*arguments: Any, **options: Any) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(5)
 
