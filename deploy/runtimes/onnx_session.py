@@ -32,9 +32,9 @@ class OnnxRuntime(Runtime):
         providers = onnx_providers(device)
         try:
             self.session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+            metadata = self.session.get_modelmeta().custom_metadata_map
         except Exception as error:  # a class for every kind of damage, with RuntimeError in common at best
             raise broken(path, error) from error
-        metadata = self.session.get_modelmeta().custom_metadata_map
         super().__init__(Artifact.from_json(metadata.get(METADATA_KEY), str(path)), str(path))
 
     def run(self, images: Tensor) -> Sequence[Tensor]:

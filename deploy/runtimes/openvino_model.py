@@ -52,7 +52,7 @@ class OpenVinoRuntime(Runtime):
             text = model.get_rt_info(METADATA_KEY).astype(str) if has_metadata else None
             artifact = Artifact.from_json(text, str(path))
             compiled = core.compile_model(model, place, options)
-        except RuntimeError as error:
+        except (RuntimeError, UnicodeDecodeError) as error:  # the latter of the metadata's text
             raise broken(path, error) from error
         super().__init__(artifact, str(path))
         self.compiled = compiled

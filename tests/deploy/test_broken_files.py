@@ -26,7 +26,7 @@ from pocketvision.models import VisionModel
 from pocketvision.tools.train import main as train
 
 Exported = Callable[..., Path]
-COUNT = int(os.environ.get("POCKETVISION_FUZZ", "40"))
+COUNT = int(os.environ.get("POCKETVISION_FUZZ", "60"))
 SECONDS, GIB = 20, 4
 """What a file may take."""
 TEXTS = (b"0", b"-1", b"1e999", b"null", b"nan", b'"', b"[" * 2000, b"7" * 5000, b"../../x", b"\xff\x00")

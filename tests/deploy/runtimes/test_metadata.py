@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pocketvision.core.errors import InputError
 from pocketvision.deploy.runtimes.artifact import Artifact, describe
+from pocketvision.deploy.runtimes.opening import open_runtime
 from pocketvision.models import VisionModel
 
 FAULTS: list[tuple[tuple[str, ...], Any]] = [
@@ -92,3 +96,16 @@ def test_a_field_that_is_missing(name: str, values: dict[str, Any]) -> None:
 def test_json_that_is_no_metadata(text: str) -> None:
     with pytest.raises(InputError, match=r"m\.onnx (has broken metadata|was exported by another version)"):
         Artifact.from_json(text, "m.onnx")
+
+
+@pytest.mark.parametrize("form", ["onnx", "openvino"])
+def test_metadata_that_are_no_utf_8(form: str, exported: Callable[..., Path], tmp_path: Path) -> None:
+    whole = exported("detection", form)
+    file = tmp_path / whole.name
+    if form == "openvino":
+        shutil.copy(whole.with_suffix(".bin"), tmp_path)
+    data = whole.read_bytes()
+    place = data.rindex(b"cat")
+    file.write_bytes(data[:place] + b"\xb1" + data[place + 1 :])
+    with pytest.raises(InputError, match=r"detection\.\w+ can.t be opened \(.utf-8. codec"):
+        open_runtime(file)
