@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 import pytest
@@ -225,6 +226,20 @@ def test_files_are_short() -> None:
     ours = [*modules().values(), *others]
     lines = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in ours}
     assert not {name: count for name, count in lines.items() if count > MAX_LINES}
+
+
+def test_functions_are_short() -> None:
+    """As they were before folders had rooms, or shorter."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in modules().values()]
+    lengths = [
+        (node.end_lineno or 0) - node.lineno + 1
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    files = [len(path.read_text(encoding="utf-8").splitlines()) for path in modules().values()]
+    assert sum(length > 40 for length in lengths) < 14
+    assert median(lengths) <= 8 and median(files) <= 99
 
 
 def test_lightning_is_imported_in_tasks_only() -> None:

@@ -14,8 +14,8 @@ import numpy as np
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.coco.entries import stated_size
 from pocketvision.datasets.formats.contract import DataFormat, Layout
+from pocketvision.datasets.formats.objects import Objects, readers
 from pocketvision.datasets.images.header import MAX_PIXELS
-from pocketvision.datasets.masks.outlined import outlined_records
 from pocketvision.datasets.readers.one_file import files_of_splits
 from pocketvision.datasets.readers.outlines import add_object, ellipse, mask_at, numbers
 from pocketvision.datasets.readers.stated import (
@@ -23,12 +23,10 @@ from pocketvision.datasets.readers.stated import (
     StatedBox,
     StatedImage,
     StatedMask,
-    box_records,
     rotated_corners,
 )
 from pocketvision.datasets.readers.tree import FileTree
 from pocketvision.datasets.readers.xml_file import parse_xml
-from pocketvision.datasets.records.annotations import DetectionRecords, SegmentationRecords
 from pocketvision.datasets.records.notes import Notes
 from pocketvision.datasets.records.splits import canonical
 
@@ -47,19 +45,7 @@ def find(tree: FileTree) -> Layout | None:
     return Layout(tree, {split: (own, every) for split, own in splits.items()}) if splits else None
 
 
-def read(layout: Layout, split: str, notes: Notes) -> DetectionRecords:
-    """Turned boxes, polygons and ellipses stand for the boxes around them."""
-    images, labels, folders = _stated(layout, split, notes)
-    return box_records(images, labels, split, layout.tree, notes, folders=folders)
-
-
-def read_masks(layout: Layout, split: str, notes: Notes) -> SegmentationRecords:
-    """Polygons and ellipses are drawn; class 0 is the background."""
-    images, labels, folders = _stated(layout, split, notes)
-    return outlined_records(images, labels, split, layout.tree, notes, folders=folders)
-
-
-def _stated(layout: Layout, split: str, notes: Notes) -> tuple[list[StatedImage], list[str], list[Path]]:
+def _objects(layout: Layout, split: str, notes: Notes) -> Objects:
     own, every = layout.splits[split]
     images: list[StatedImage] = []
     for default, file in own:
@@ -71,7 +57,7 @@ def _stated(layout: Layout, split: str, notes: Notes) -> tuple[list[StatedImage]
     )
     places = dict.fromkeys((*(file.parent for _, file in own), layout.tree.root))
     folders = [place / inner for place in places for inner in ("", "images", split, f"images/{split}")]
-    return images, sorted({item.label for item in objects}), folders
+    return Objects(images, sorted({item.label for item in objects}), folders)
 
 
 def _images(file: Path, default: str, notes: Notes, only: str | None = None) -> _Found:
@@ -128,6 +114,7 @@ def _mask(item: ET.Element) -> StatedMask | None:
     return mask_at(left, top, pixels.reshape(int(height), int(width))) if is_whole else None
 
 
+_READ_BOXES, _READ_MASKS = readers(_objects)
 _SIGNS = "a .xml with <annotations> and an <image> for each picture"
-FORMAT = DataFormat("cvat", "detection", "CVAT boxes", _SIGNS, find, read)
-MASKS = DataFormat("cvat_masks", "segmentation", "CVAT polygons", _SIGNS, find, read_masks, weak=True)
+FORMAT = DataFormat("cvat", "detection", "CVAT boxes", _SIGNS, find, _READ_BOXES)
+MASKS = DataFormat("cvat_masks", "segmentation", "CVAT polygons", _SIGNS, find, _READ_MASKS, weak=True)

@@ -14,12 +14,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.coco.json_file import load_json
 from pocketvision.datasets.formats.contract import DataFormat, Layout
-from pocketvision.datasets.masks.outlined import outlined_records
+from pocketvision.datasets.formats.objects import Objects, objects_of_file, readers
 from pocketvision.datasets.readers.one_file import files_of_splits
 from pocketvision.datasets.readers.outlines import add_object, ellipse, numbers, pairs
-from pocketvision.datasets.readers.stated import Polygon, StatedBox, StatedImage, box_records
+from pocketvision.datasets.readers.stated import Polygon, StatedBox, StatedImage
 from pocketvision.datasets.readers.tree import FileTree
-from pocketvision.datasets.records.annotations import DetectionRecords, SegmentationRecords
 from pocketvision.datasets.records.notes import Notes
 
 _LABELS = ("rectanglelabels", "polygonlabels", "ellipselabels", "brushlabels", "keypointlabels", "labels")
@@ -33,39 +32,18 @@ def find(tree: FileTree) -> Layout | None:
     return Layout(tree, files) if files else None
 
 
-def read(layout: Layout, split: str, notes: Notes) -> DetectionRecords:
-    """Turned rectangles and polygons stand for the boxes around them; cancelled annotations are left out."""
-    images, labels = _stated(layout, split, notes)
-    return box_records(images, labels, split, layout.tree, notes, folders=_folders(layout, split))
-
-
-def read_masks(layout: Layout, split: str, notes: Notes) -> SegmentationRecords:
-    """Polygons and ellipses are drawn; class 0 is the background."""
-    images, labels = _stated(layout, split, notes)
-    return outlined_records(images, labels, split, layout.tree, notes, folders=_folders(layout, split))
-
-
 def _is_own(start: bytes) -> bool:
     is_full = b'"annotations"' in start and b'"from_name"' in start
     is_short = re.search(rb'"(rectangle|polygon|ellipse)labels"\s*:\s*\[', start) is not None
     return start.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"[") and (is_full or is_short)
 
 
-def _folders(layout: Layout, split: str) -> list[Path]:
-    places = dict.fromkeys((layout.splits[split].parent, layout.tree.root))
-    return [place / inner for place in places for inner in ("", "images", split)]
-
-
-def _stated(layout: Layout, split: str, notes: Notes) -> tuple[list[StatedImage], list[str]]:
-    file, tree = layout.splits[split], layout.tree
-    notes.read.add(str(file))
-    images = _images(file, tree, notes)
-    others = [other for name, other in layout.splits.items() if name != split]
-    every = [*images, *(image for other in others for image in _images(other, tree, Notes(strict=False)))]
-    return images, sorted({item.label for image in every for item in image.objects})
+def _objects(layout: Layout, split: str, notes: Notes) -> Objects:
+    return objects_of_file(layout, split, notes, lambda file, told: _images(file, layout.tree, told))
 
 
 def _images(file: Path, tree: FileTree, notes: Notes) -> list[StatedImage]:
+    """Cancelled annotations are left out."""
     tasks = load_json(file)
     present = {path.name for path in tree.images_below(tree.root)}
     images = []
@@ -154,8 +132,9 @@ def _turned(sides: list[float], angle: float, value: dict[str, Any]) -> Polygon 
     ]
 
 
+_READ_BOXES, _READ_MASKS = readers(_objects)
 _SIGNS = "a .json list of tasks with 'annotations' and 'from_name'"
-FORMAT = DataFormat("label_studio", "detection", "Label Studio boxes", _SIGNS, find, read)
+FORMAT = DataFormat("label_studio", "detection", "Label Studio boxes", _SIGNS, find, _READ_BOXES)
 MASKS = DataFormat(
-    "label_studio_masks", "segmentation", "Label Studio polygons", _SIGNS, find, read_masks, weak=True
+    "label_studio_masks", "segmentation", "Label Studio polygons", _SIGNS, find, _READ_MASKS, weak=True
 )

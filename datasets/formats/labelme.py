@@ -15,13 +15,12 @@ from pocketvision.core.structures import Size
 from pocketvision.datasets.coco.entries import stated_size
 from pocketvision.datasets.coco.json_file import load_json
 from pocketvision.datasets.formats.contract import DataFormat, Layout
+from pocketvision.datasets.formats.objects import Objects, readers
 from pocketvision.datasets.images.read import decode_image
-from pocketvision.datasets.masks.outlined import outlined_records
 from pocketvision.datasets.readers.one_file import files_of_images
 from pocketvision.datasets.readers.outlines import add_object, ellipse, mask_at, pairs
-from pocketvision.datasets.readers.stated import Polygon, StatedBox, StatedImage, StatedMask, box_records
+from pocketvision.datasets.readers.stated import Polygon, StatedBox, StatedImage, StatedMask
 from pocketvision.datasets.readers.tree import FileTree
-from pocketvision.datasets.records.annotations import DetectionRecords, SegmentationRecords
 from pocketvision.datasets.records.kinds import ANNOTATION_BROKEN
 from pocketvision.datasets.records.notes import Notes
 
@@ -35,30 +34,19 @@ def find(tree: FileTree) -> Layout | None:
     return Layout(tree, {split: (files, every) for split, files in splits.items()}) if splits else None
 
 
-def read(layout: Layout, split: str, notes: Notes) -> DetectionRecords:
-    """The image of a file is the one that it names, else the one of its own name."""
-    images, labels, folders = _stated(layout, split, notes)
-    return box_records(images, labels, split, layout.tree, notes, folders=folders)
-
-
-def read_masks(layout: Layout, split: str, notes: Notes) -> SegmentationRecords:
-    """Polygons are drawn; class 0 is the background."""
-    images, labels, folders = _stated(layout, split, notes)
-    return outlined_records(images, labels, split, layout.tree, notes, folders=folders)
-
-
 def _is_own(start: bytes) -> bool:
     return b'"shapes"' in start and (b'"imagePath"' in start or b'"shape_type"' in start)
 
 
-def _stated(layout: Layout, split: str, notes: Notes) -> tuple[list[StatedImage], list[str], list[Path]]:
+def _objects(layout: Layout, split: str, notes: Notes) -> Objects:
+    """The image of a file is the one that it names, else the one of its own name."""
     own, every = layout.splits[split]
     members, elsewhere = set(own), Notes(strict=False)
     parsed = {file: _parse(file, notes if file in members else elsewhere) for file in every}
     notes.read |= {str(file) for file in own}
     labels = {item.label for image in parsed.values() if image is not None for item in image.objects}
     images = [image for file in own if (image := parsed[file]) is not None]
-    return images, sorted(labels), list(dict.fromkeys(file.parent for file in own))
+    return Objects(images, sorted(labels), list(dict.fromkeys(file.parent for file in own)))
 
 
 def _parse(file: Path, notes: Notes) -> StatedImage | None:
@@ -111,6 +99,7 @@ def _mask(stated: Any, left: float, top: float) -> StatedMask | None:
     return mask_at(left, top, pixels[..., 0] > 0)
 
 
+_READ_BOXES, _READ_MASKS = readers(_objects)
 _SIGNS = "a .json with 'shapes' for each image"
-FORMAT = DataFormat("labelme", "detection", "LabelMe boxes", _SIGNS, find, read)
-MASKS = DataFormat("labelme_masks", "segmentation", "LabelMe polygons", _SIGNS, find, read_masks, weak=True)
+FORMAT = DataFormat("labelme", "detection", "LabelMe boxes", _SIGNS, find, _READ_BOXES)
+MASKS = DataFormat("labelme_masks", "segmentation", "LabelMe polygons", _SIGNS, find, _READ_MASKS, weak=True)

@@ -16,13 +16,12 @@ from typing import Any, NamedTuple
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.coco.json_file import load_json
 from pocketvision.datasets.formats.contract import DataFormat, Layout
-from pocketvision.datasets.masks.outlined import outlined_records
+from pocketvision.datasets.formats.objects import Objects, objects_of_file, readers
 from pocketvision.datasets.readers.one_file import files_of_splits
 from pocketvision.datasets.readers.outlines import add_object, ellipse, numbers
-from pocketvision.datasets.readers.stated import Polygon, StatedBox, StatedImage, box_records
+from pocketvision.datasets.readers.stated import Polygon, StatedBox, StatedImage
 from pocketvision.datasets.readers.text import read_text
 from pocketvision.datasets.readers.tree import FileTree
-from pocketvision.datasets.records.annotations import DetectionRecords, SegmentationRecords
 from pocketvision.datasets.records.notes import Notes
 
 _ONLY_CLASS = "object"
@@ -43,36 +42,16 @@ def find(tree: FileTree) -> Layout | None:
     return Layout(tree, files) if files else None
 
 
-def read(layout: Layout, split: str, notes: Notes) -> DetectionRecords:
-    """The class is the attribute that most regions have; without attributes all are ``object``."""
-    images, labels = _stated(layout, split, notes)
-    return box_records(images, labels, split, layout.tree, notes, folders=_folders(layout, split))
-
-
-def read_masks(layout: Layout, split: str, notes: Notes) -> SegmentationRecords:
-    """Polygons, circles and ellipses are drawn; class 0 is the background."""
-    images, labels = _stated(layout, split, notes)
-    return outlined_records(images, labels, split, layout.tree, notes, folders=_folders(layout, split))
-
-
 def _is_own(start: bytes) -> bool:
     return b"shape_attributes" in start and b"region" in start
 
 
-def _folders(layout: Layout, split: str) -> list[Path]:
-    places = dict.fromkeys((layout.splits[split].parent, layout.tree.root))
-    return [place / inner for place in places for inner in ("", "images", split)]
-
-
-def _stated(layout: Layout, split: str, notes: Notes) -> tuple[list[StatedImage], list[str]]:
-    notes.read.add(str(layout.splits[split]))
-    images = _images(layout.splits[split], notes)
-    others = [file for name, file in layout.splits.items() if name != split]
-    every = [*images, *(image for file in others for image in _images(file, Notes(strict=False)))]
-    return images, sorted({item.label for image in every for item in image.objects})
+def _objects(layout: Layout, split: str, notes: Notes) -> Objects:
+    return objects_of_file(layout, split, notes, _images)
 
 
 def _images(file: Path, notes: Notes) -> list[StatedImage]:
+    """The class is the attribute that most regions have; without attributes all are ``object``."""
     regions = _from_csv(file, notes) if file.suffix.lower() == ".csv" else _from_json(file)
     attributes = Counter(key for region in regions for key, value in region.attributes.items() if value)
     best = attributes.most_common(1)[0][0] if attributes else None
@@ -164,6 +143,7 @@ def _shape(shape: dict[str, Any], kind: str) -> StatedBox | Polygon | None:
     return []
 
 
+_READ_BOXES, _READ_MASKS = readers(_objects)
 _SIGNS = "a .json or .csv with 'shape_attributes'"
-FORMAT = DataFormat("via", "detection", "VIA regions as boxes", _SIGNS, find, read)
-MASKS = DataFormat("via_masks", "segmentation", "VIA regions as masks", _SIGNS, find, read_masks, weak=True)
+FORMAT = DataFormat("via", "detection", "VIA regions as boxes", _SIGNS, find, _READ_BOXES)
+MASKS = DataFormat("via_masks", "segmentation", "VIA regions as masks", _SIGNS, find, _READ_MASKS, weak=True)

@@ -1,6 +1,6 @@
 """Covers datasets/formats/labelme.py, datasets/formats/via.py, datasets/formats/label_studio.py,
 datasets/formats/cvat.py, datasets/formats/yolo_masks.py, datasets/masks/outlined.py,
-datasets/readers/one_file.py, datasets/readers/outlines.py.
+datasets/readers/one_file.py, datasets/formats/objects.py, datasets/readers/outlines.py.
 
 The same boxes and polygons as each labeling tool writes them: all are read alike, for boxes and for masks.
 """
