@@ -142,20 +142,20 @@ def _read(found: FoundData, plan: Plan, findings: Findings) -> dict[str, AnyReco
             readings[split] = found.read(split, notes)
         except InputError as error:
             _add_error(found, split, error, findings)
-        findings.extend(notes.as_notes())
+        findings.notes.extend(notes.as_notes())
         told.append(notes)
     for split, sentence in found.layout.broken.items():
-        findings.add(kinds.SPLIT_MISSING, found.layout.place or found.root, sentence, split)
+        findings.notes.add(kinds.SPLIT_MISSING, found.layout.place or found.root, sentence, split)
     left = Notes(strict=False)
     tell_leftover(found.layout, readings.values(), told, left)
-    findings.extend(left.as_notes())
+    findings.notes.extend(left.as_notes())
     if found.task == "segmentation" and "class_names" in found.arguments and plan.class_names is None:
         root = found.layout.tree.root
         sentence = (
             f"{root} does not say what its classes are called, so that unexpected ids can't be told: write "
             f"the names into {root / 'classes.txt'}, a line each by their ids, or check a config."
         )
-        findings.add(kinds.CLASS_NAMES_MISSING, root, sentence)
+        findings.notes.add(kinds.CLASS_NAMES_MISSING, root, sentence)
     return readings
 
 
@@ -170,14 +170,14 @@ def _read_as_training(found: FoundData, readings: Mapping[str, AnyRecords], find
     try:
         training_records(data)
     except InputError as error:
-        findings.add(kinds.NOT_READ, found.root, str(error))
+        findings.notes.add(kinds.NOT_READ, found.root, str(error))
 
 
 def _add_error(found: FoundData, split: str, error: InputError, findings: Findings) -> None:
     """A split that can't be read at all; the file is what the sentence begins with."""
     file = file_of(found, split)
     sentence = str(error) if str(error).startswith(str(file)) else f"{file}: {error}"
-    findings.add(ANNOTATION_BROKEN, file, sentence, split)
+    findings.notes.add(ANNOTATION_BROKEN, file, sentence, split)
 
 
 def _inspect(
@@ -219,7 +219,7 @@ def _check_boxes(examination: Examination, plan: Plan) -> None:
     trained = [readings[split] for split in training_splits(readings)]
     if trained and not any(len(records.boxes) for records in trained):
         sentence = f"{report.root} has images for training, but no box on any of them: annotate some."
-        findings.add(kinds.NO_BOX, report.root, sentence)
+        findings.notes.add(kinds.NO_BOX, report.root, sentence)
     report.anchors = report_anchors(_training_boxes(trained), plan.resize, plan.anchors)
 
 
@@ -262,7 +262,7 @@ def _check_zero(found: FoundData, split: str, records: DetectionRecords, finding
             f"{file}: category '{name}' has id 0, which many programs take for the background (not this "
             "one): count ids from 1 if others read the file."
         )
-        findings.add(kinds.CLASS_ZERO, file, sentence, "category 0")
+        findings.notes.add(kinds.CLASS_ZERO, file, sentence, "category 0")
 
 
 def _count(records: DetectionRecords | ClassificationRecords, labels: np.ndarray) -> Counter[str]:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
-from pocketvision.datasets.records.notes import MAX_KEPT, Kind, Note, Severity
+from pocketvision.datasets.records.notes import NotedBox, Notes, Severity
 from pocketvision.doctor.kinds import KINDS
-
-FoundBox = tuple[float, float, float, float]
-"""xyxy pixels."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class Finding:
     sentence: str
     fixable: bool
     images: tuple[str, ...] = ()
-    boxes: tuple[FoundBox, ...] = ()
+    boxes: tuple[NotedBox, ...] = ()
 
     def as_row(self) -> dict[str, Any]:
         """What the JSON report holds."""
@@ -46,57 +43,37 @@ class Finding:
 
 @dataclass
 class Findings:
-    """Findings in the order in which they were met; all are counted, the first of each kind are kept."""
+    """What readers told and what only a doctor looks for, all in ``notes``, as a report shows it."""
 
-    counts: Counter[str] = field(default_factory=Counter)
-    kept: dict[str, list[Finding]] = field(default_factory=dict)
+    notes: Notes = field(default_factory=partial(Notes, strict=False))
 
-    def add(
-        self,
-        kind: Kind,
-        file: object,
-        sentence: str,
-        where: str = "",
-        image: object = None,
-        boxes: Sequence[FoundBox] = (),
-        other: object = None,
-    ) -> None:
-        """Note a finding."""
-        self.counts[kind.name] += 1
-        shown = tuple(str(path) for path in (image, other) if path is not None)
-        self._keep(kind, str(file), where, sentence, shown, tuple(boxes))
+    @property
+    def counts(self) -> Counter[str]:
+        """Kind -> how often it was found."""
+        return Counter({kind.name: count for kind, count in self.notes.counts.items()})
 
-    def extend(self, notes: Iterable[Note]) -> None:
-        """Take over what a reader told."""
-        for note in notes:
-            self.counts[note.kind.name] += note.count
-            for place in note.places:
-                self._keep(note.kind, *place)
+    @property
+    def kept(self) -> dict[str, list[Finding]]:
+        """Kind -> the findings that were kept, in the order in which they were met."""
+        return {
+            kind.name: [
+                Finding(kind.name, kind.severity, *place[:3], bool(kind.fix), *place[3:]) for place in places
+            ]
+            for kind, places in self.notes.kept.items()
+        }
 
     def by_severity(self, severity: Severity) -> list[str]:
         """Kinds of a severity that were found, in the order of ``KINDS``."""
-        return [name for name, kind in KINDS.items() if kind.severity == severity and self.counts[name]]
+        return [
+            kind.name for kind in KINDS.values() if kind.severity == severity and kind in self.notes.counts
+        ]
 
     def num(self, severity: Severity) -> int:
         """How many findings have this severity."""
-        return sum(self.counts[kind] for kind in self.by_severity(severity))
+        return sum(count for kind, count in self.notes.counts.items() if kind.severity == severity)
 
     def in_order(self) -> list[Finding]:
         """All that were kept: errors first, then by kind."""
         kinds = [kind for severity in ("error", "warning", "info") for kind in self.by_severity(severity)]
-        return [finding for kind in kinds for finding in self.kept.get(kind, ())]
-
-    def _keep(
-        self,
-        kind: Kind,
-        file: str,
-        where: str,
-        sentence: str,
-        images: tuple[str, ...],
-        boxes: tuple[FoundBox, ...],
-    ) -> None:
-        of_kind = self.kept.setdefault(kind.name, [])
-        if len(of_kind) < MAX_KEPT:
-            known = KINDS[kind.name]
-            fixable = bool(known.fix)
-            of_kind.append(Finding(kind.name, known.severity, file, where, sentence, fixable, images, boxes))
+        kept = self.kept
+        return [finding for kind in kinds for finding in kept.get(kind, ())]

@@ -15,22 +15,6 @@ RunLengths = npt.NDArray[np.int64]
 MaskBox = tuple[float, float, float, float]
 
 
-def run_lengths(segmentation: Any, size: tuple[int, int], place: str) -> RunLengths:
-    """Run lengths of polygons, of counts, or of counts as text (``cocoapi/common/maskApi.c``).
-
-    Raises:
-        InputError: the segmentation is none of these, or not of ``size`` (height, width); names ``place``.
-    """
-    if isinstance(segmentation, list) and segmentation:
-        parts, dropped = polygons_of(segmentation, size)
-        if dropped or not parts:
-            raise InputError(
-                f"{place}: its polygon is not three or more pairs of numbers (x, y); correct it."
-            )
-        return _draw(parts, size)
-    return counted(segmentation, size, place)
-
-
 def counted(segmentation: Any, size: tuple[int, int], place: str, box: MaskBox | None = None) -> RunLengths:
     """Run lengths of counts; a size with swapped sides is believed if the pixels then fill ``box`` (xyxy).
 
@@ -60,10 +44,11 @@ def counted(segmentation: Any, size: tuple[int, int], place: str, box: MaskBox |
 
 
 def box_runs(box: MaskBox, size: tuple[int, int]) -> RunLengths:
-    """Run lengths of a box xyxy."""
-    left, top, right, bottom = box
-    corners = [left, top, right, top, right, bottom, left, bottom]
-    return _draw(polygons_of([corners], size)[0], size)
+    """Run lengths of the part of a box xyxy that lies in the image."""
+    height, width = size
+    left, right = (min(max(side, 0.0), width) for side in (box[0], box[2]))
+    top, bottom = (min(max(side, 0.0), height) for side in (box[1], box[3]))
+    return draw([[left, top, right, top, right, bottom, left, bottom]], size)
 
 
 def runs_of(left: int, top: int, pixels: npt.NDArray[np.bool_], size: tuple[int, int]) -> RunLengths:
@@ -79,21 +64,27 @@ def runs_of(left: int, top: int, pixels: npt.NDArray[np.bool_], size: tuple[int,
     return np.diff(edges, prepend=0, append=height * width)
 
 
-def draw(parts: list[list[float]], size: tuple[int, int]) -> RunLengths:
-    """Run lengths of the union of polygons, each a list x, y, x, y ..., which :func:`polygons_of` gave."""
-    return _draw(parts, size)
+def draw(polygons: list[list[float]], size: tuple[int, int]) -> RunLengths:
+    """Run lengths of the union of polygons, each x, y, x, y ... as :func:`polygons_of` gives them; as
+    pycocotools draws them."""
+    from pycocotools import mask as masks  # type: ignore[import-untyped]
+
+    merged = masks.merge(masks.frPyObjects(polygons, *size))
+    return np.array(_counts(merged["counts"].decode("ascii")), dtype=np.int64)
 
 
-def polygons_of(segmentation: list[Any], size: tuple[int, int]) -> tuple[list[list[float]], int]:
+def polygons_of(
+    segmentation: list[Any], size: tuple[int, int], scale: tuple[float, float] = (1, 1)
+) -> tuple[list[list[float]], int]:
     """The polygons of a segmentation, and the number of parts that are none.
 
-    One list of numbers is one polygon, and so is a list of pairs.
+    One list of numbers is one polygon, and so is a list of pairs. ``scale`` multiplies x and y.
     """
     if segmentation and all(_is_number(value) for value in segmentation):
         segmentation = [segmentation]
     elif len(segmentation) >= 3 and all(_is_pair(part) for part in segmentation):
         segmentation = [[value for part in segmentation for value in part]]
-    parts = [_polygon(points, size) for points in segmentation]
+    parts = [_polygon(points, size, scale) for points in segmentation]
     good = [part for part in parts if part is not None]
     return good, len(parts) - len(good)
 
@@ -123,21 +114,13 @@ def decode(runs: RunLengths, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
     return np.asarray(is_inside.reshape(width, height).T, dtype=np.bool_)
 
 
-def _draw(polygons: list[list[float]], size: tuple[int, int]) -> RunLengths:
-    """The union of the polygons, as pycocotools draws them."""
-    from pycocotools import mask as masks  # type: ignore[import-untyped]
-
-    merged = masks.merge(masks.frPyObjects(polygons, *size))
-    return np.array(_counts(merged["counts"].decode("ascii")), dtype=np.int64)
-
-
-def _polygon(points: Any, size: tuple[int, int]) -> list[float] | None:
+def _polygon(points: Any, size: tuple[int, int], scale: tuple[float, float]) -> list[float] | None:
     """x, y of the corners, none further outside than the image is large: C walks along every edge."""
     is_plain = isinstance(points, list) and len(points) >= 6 and len(points) % 2 == 0
     if not is_plain or not all(_is_number(value) for value in points):
         return None
     height, width = size
-    corners = np.array(points, dtype=np.float64).reshape(-1, 2)
+    corners = np.array(points, dtype=np.float64).reshape(-1, 2) * scale
     limits = np.array([width, height], dtype=np.float64)
     clipped: list[float] = np.clip(corners, -limits, 2 * limits).ravel().tolist()
     return clipped

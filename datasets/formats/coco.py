@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.coco.entries import (
     CocoCategories,
@@ -22,12 +24,14 @@ from pocketvision.datasets.coco.layouts import coco_files
 from pocketvision.datasets.coco.rows import RowTables, place_of_row, read_annotations
 from pocketvision.datasets.convert import write_coco
 from pocketvision.datasets.formats.contract import DataFormat, Layout, read_split
-from pocketvision.datasets.readers.assemble import BoxArrays, assemble
+from pocketvision.datasets.readers.assemble import BoxArrays, FloatBoxes, assemble
+from pocketvision.datasets.readers.box_faults import mend_boxes
 from pocketvision.datasets.readers.tree import FileTree
 from pocketvision.datasets.records.annotations import DetectionRecords
 from pocketvision.datasets.records.kinds import BOX_CONVENTION, BOX_RELATIVE, BOX_SWAPPED, IMAGE_TURNED
 from pocketvision.datasets.records.notes import Notes
 
+_CONVENTION = "xywh"
 _MOVED = {BOX_SWAPPED, BOX_RELATIVE, BOX_CONVENTION, IMAGE_TURNED}
 """Boxes that are not where the file says: the truth is then that of the arrays."""
 
@@ -101,6 +105,17 @@ def read_coco(root: str | Path, split: str) -> DetectionRecords:
     return records
 
 
+def mended_boxes(content: CocoContent) -> tuple[FloatBoxes, bool]:
+    """Boxes (B, 4) xyxy of ``content.found`` as the records have them, but for EXIF's turns; and whether
+    they are stated as shares of their image."""
+    told, sizes = Notes(strict=False), np.array(content.images.sizes, dtype=np.int32).reshape(-1, 2)
+    found, paths = content.found, content.images.paths
+    boxes, _ = mend_boxes(
+        found.boxes, found.owners, sizes, paths, _CONVENTION, lambda i: (content.file, ""), told
+    )
+    return boxes, BOX_RELATIVE in told.counts
+
+
 def _assemble(content: CocoContent, tree: FileTree, notes: Notes) -> DetectionRecords:
     images, rows, found = content.images, content.rows, content.found
     numbers = found.rows
@@ -118,7 +133,7 @@ def _assemble(content: CocoContent, tree: FileTree, notes: Notes) -> DetectionRe
         sizes=images.sizes,
         class_names=content.categories.names,
         category_ids=content.categories.ids,
-        convention="xywh",
+        convention=_CONVENTION,
         annotation_file=str(content.file) if content.is_plain else None,
     )
     return replace(records, annotation_file=None) if _MOVED & notes.counts.keys() else records

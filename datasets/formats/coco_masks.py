@@ -17,7 +17,7 @@ from pocketvision.datasets.formats import coco
 from pocketvision.datasets.formats.contract import DataFormat, Layout, read_split
 from pocketvision.datasets.masks.drawn import BACKGROUND, Draw, DrawnObject, drawn_records
 from pocketvision.datasets.readers.tree import FileTree
-from pocketvision.datasets.records.annotations import DetectionRecords, SegmentationRecords
+from pocketvision.datasets.records.annotations import SegmentationRecords
 from pocketvision.datasets.records.kinds import OUTLINE_BROKEN, OUTLINE_DROPPED, OUTLINE_IS_BOX
 from pocketvision.datasets.records.notes import Notes
 
@@ -32,11 +32,13 @@ def read(layout: Layout, split: str, notes: Notes) -> SegmentationRecords:
     names = tuple(str(name) for name in records.class_names if name not in (None, BACKGROUND))
 
     def start(told: Notes) -> Any:
-        return _Outlines(file, split, tree, names, records, told).objects_of
+        return _Outlines(file, split, tree, names, told).objects_of
 
     drawing: Draw = start
     key = ("coco", file, len(records))
-    return drawn_records(key, records.image_paths, records.image_ids.tolist(), names, drawing, notes)
+    sizes = [(int(height), int(width)) for height, width in records.sizes]
+    ids = records.image_ids.tolist()
+    return drawn_records(key, records.image_paths, sizes, ids, names, drawing, notes)
 
 
 def read_coco_segmentation(root: str | Path, split: str) -> SegmentationRecords:
@@ -58,7 +60,6 @@ class _Outlines:
         split: str,
         tree: FileTree,
         names: tuple[str, ...],
-        records: DetectionRecords,
         notes: Notes,
     ) -> None:
         content = coco.read_content(file, split, tree, Notes(strict=False), polygons=True)
@@ -70,22 +71,15 @@ class _Outlines:
             raise InputError(f"{file} has boxes but no masks ('segmentation'): use it for detection.")
         value_of = {name: i for i, name in enumerate(names, start=1)}
         self.sizes = content.images.sizes
-        self.index = (
-            [content.images.paths.index(path) for path in records.image_paths]
-            if (list(records.image_paths) != content.images.paths)
-            else list(range(len(records)))
-        )
         self.objects: dict[int, list[tuple[int, int, MaskBox]]] = defaultdict(list)
-        boxes = found.boxes.tolist()
+        boxes, self.are_shares = coco.mended_boxes(content)
         for k, number in enumerate(numbers):
             name = content.categories.names[int(found.labels[k])]
             value = IGNORE_INDEX if found.crowd[k] else value_of.get(name, 0)
-            left, top, right, bottom = boxes[k]
-            box = (min(left, right), min(top, bottom), max(left, right), max(top, bottom))
-            self.objects[int(found.owners[k])].append((number, value, box))
+            left, top, right, bottom = boxes[k].tolist()
+            self.objects[int(found.owners[k])].append((number, value, (left, top, right, bottom)))
 
-    def objects_of(self, position: int) -> tuple[Size, list[DrawnObject]]:
-        index = self.index[position]
+    def objects_of(self, index: int) -> tuple[Size, list[DrawnObject]]:
         size = self.sizes[index]
         drawn = ((value, self._runs(number, size, box)) for number, value, box in self.objects[index])
         return size, [DrawnObject(value, runs) for value, runs in drawn if runs is not None]
@@ -99,7 +93,9 @@ class _Outlines:
             except InputError as error:
                 self.notes.add(OUTLINE_BROKEN, self.file, str(error), where)
                 return None
-        parts, dropped = polygons_of(segmentation if isinstance(segmentation, list) else [], size)
+        height, width = size
+        scale = (width, height) if self.are_shares else (1, 1)
+        parts, dropped = polygons_of(segmentation if isinstance(segmentation, list) else [], size, scale)
         for _ in range(dropped):
             what = "a part of its polygon is not three or more pairs of numbers (x, y); correct it."
             self.notes.add(OUTLINE_DROPPED, self.file, f"{place}: {what}", where)

@@ -49,7 +49,7 @@ def read(layout: Layout, split: str, notes: Notes) -> SegmentationRecords:
 
     key = ("yolo", split, found.file, *(labels[image] for image in images if image in labels))
     paths = [str(image) for image in images]
-    return drawn_records(key, paths, list(range(1, len(paths) + 1)), names, start, notes)
+    return drawn_records(key, paths, sizes, list(range(1, len(paths) + 1)), names, start, notes)
 
 
 def _draw(line: YoloLine, size: Size) -> DrawnObject:

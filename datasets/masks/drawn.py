@@ -37,12 +37,13 @@ Draw = Callable[[Notes], Callable[[int], tuple[Size, list[DrawnObject]]]]
 def drawn_records(
     key: Sequence[object],
     image_paths: Sequence[str],
+    sizes: Sequence[Size],
     image_ids: Sequence[int],
     class_names: Sequence[str],
     draw: Draw,
     notes: Notes,
 ) -> SegmentationRecords:
-    """Records whose masks depend on ``key`` alone; class 0 is ``background``.
+    """Records whose masks depend on ``key`` and the images alone; class 0 is ``background``.
 
     Where objects overlap, the smaller is on top; crowds are ignored, below all objects. The first time all
     masks are drawn; later the PNGs are found in the cache.
@@ -52,7 +53,8 @@ def drawn_records(
     """
     if len(class_names) + 1 > UNEXPECTED:
         raise InputError(f"There are {len(class_names)} classes: masks can have {UNEXPECTED - 1} at most.")
-    folder = mask_folder_of(*key, notes.strict, list(class_names))
+    images = (list(image_paths), [tuple(map(int, size)) for size in sizes])
+    folder = mask_folder_of(*key, notes.strict, list(class_names), images)
     files = [f"{image_id}.png" for image_id in image_ids]
     note_file = folder / "notes.json"
     present = set(FileTree(folder).listing(folder).files)
@@ -64,6 +66,8 @@ def drawn_records(
             return _paint(*objects_of(index), image_paths[index])
 
         cached_masks(folder, [str(image_id) for image_id in image_ids], make)
+        for index in (i for i, file in enumerate(files) if file in present):
+            objects_of(index)  # a drawing that was interrupted has told nothing of these
         write_json(note_file, [as_row(note) for note in told.as_notes()])
     notes.extend(_read_notes(note_file) or ())
     masks = [str(folder / name) for name in files]

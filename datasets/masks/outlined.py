@@ -51,7 +51,8 @@ def outlined_records(
         return objects_of
 
     files = sorted({image.file for image in images})
-    return drawn_records(("outlined", split, *files), placed.paths, placed.ids, names, start, notes)
+    key = ("outlined", split, *files)
+    return drawn_records(key, placed.paths, placed.sizes, placed.ids, names, start, notes)
 
 
 def _draw(

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pocketvision.datasets.images.upright import turn_stored
 from pocketvision.datasets.readers.box_faults import mend_boxes, tell_twice
 from pocketvision.datasets.records.annotations import DetectionRecords
-from pocketvision.datasets.records.kinds import IMAGE_TURNED
+from pocketvision.datasets.records.kinds import BOX_RELATIVE, IMAGE_TURNED
 from pocketvision.datasets.records.notes import Notes
 
 FloatBoxes = npt.NDArray[np.float64]
@@ -24,7 +24,8 @@ BoxPlace = Callable[[int], tuple[Path, str] | str]
 class BoxArrays(NamedTuple):
     """Boxes in any order: what :class:`FoundBoxes` lists as arrays; an area of NaN is width * height.
 
-    ``rows`` are the numbers of their entries in the annotation file, for formats that are one.
+    ``rows`` are the numbers of their entries in the annotation file, for formats that are one; in records
+    -1 where a box was moved, so that the entry's outline is not where the box is.
     """
 
     owners: npt.NDArray[np.int64]
@@ -108,7 +109,11 @@ def assemble(
     told, pair_of = Notes() if notes is None else notes, _paired(place_of)
     owners, image_sizes = found.owners, np.array(sizes, dtype=np.int32).reshape(-1, 2)
     boxes, keep = mend_boxes(found.boxes, owners, image_sizes, image_paths, convention, pair_of, told)
-    _tell_turned(turn_stored(image_paths, image_sizes, owners, boxes), image_paths, told)
+    turned = turn_stored(image_paths, image_sizes, owners, boxes)
+    _tell_turned(turned, image_paths, told)
+    if found.rows is not None and (turned or BOX_RELATIVE in told.counts):
+        elsewhere = np.isin(owners, turned) | (BOX_RELATIVE in told.counts)
+        found = found._replace(rows=np.where(elsewhere, -1, found.rows))
     if not told.strict:
         tell_twice(boxes, owners, found.labels, keep & ~found.crowd, image_paths, pair_of, told)
     kept = np.flatnonzero(keep)

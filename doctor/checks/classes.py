@@ -32,9 +32,9 @@ def check_classes(
     training = training_counts(counts)
     for name in names:
         if not total[name]:
-            findings.add(kinds.CLASS_UNUSED, root, f"{root}: class '{name}' has no {unit}.", name)
+            findings.notes.add(kinds.CLASS_UNUSED, root, f"{root}: class '{name}' has no {unit}.", name)
         elif not training[name]:
-            findings.add(
+            findings.notes.add(
                 kinds.CLASS_NOT_TRAINED,
                 root,
                 f"{root}: class '{name}' is not in training, only in other splits ({unit}: {total[name]}): "
@@ -43,7 +43,7 @@ def check_classes(
             )
     for variants in same_but_for_case(names):
         used = ", ".join(f"'{name}' ({total[name]})" for name in variants)
-        findings.add(
+        findings.notes.add(
             kinds.CLASS_VARIANTS,
             root,
             f"{root} has classes that differ only by case, spaces or hyphens: {used}; give them one name.",
@@ -76,7 +76,7 @@ def _check_known(
     total: Counter[str], known: Sequence[str | None], root: Path, findings: Findings, unit: str
 ) -> None:
     for name in sorted(name for name in total if total[name] and name not in known):
-        findings.add(
+        findings.notes.add(
             kinds.CLASS_NOT_NAMED,
             root,
             f"{root} has {total[name]} {unit} of class '{name}', which the config does not "
@@ -91,7 +91,7 @@ def _check_balance(training: Counter[str], root: Path, findings: Findings, unit:
         return
     (most, high), (least, low) = used[0], used[-1]
     if high >= EXTREME_RATIO * low or (low < _SCARCE and high >= 100 * low):
-        findings.add(
+        findings.notes.add(
             kinds.CLASS_IMBALANCE,
             root,
             f"{root}: class '{most}' has {high} {unit} in training, '{least}' only {low}: collect more of "

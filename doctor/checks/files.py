@@ -31,29 +31,29 @@ def check_content(facts: ImageFacts, findings: Findings) -> None:
     path = facts.path
     if facts.problem:
         kind, sentence = _PROBLEMS[facts.problem]
-        findings.add(kind, path, sentence.format(path=path, detail=facts.detail))
+        findings.notes.add(kind, path, sentence.format(path=path, detail=facts.detail))
         return
     if facts.mode == "CMYK":
         sentence = f"{path} is CMYK, whose colors differ from program to program: convert it to RGB."
-        findings.add(kinds.IMAGE_CMYK, path, sentence, "", path)
+        findings.notes.add(kinds.IMAGE_CMYK, path, sentence, "", path)
     if facts.bits > 8:
         sentence = f"{path} has {facts.bits} bits a channel, of which training uses the upper 8: convert it."
-        findings.add(kinds.IMAGE_16BIT, path, sentence, "", path)
+        findings.notes.add(kinds.IMAGE_16BIT, path, sentence, "", path)
     elif facts.mode in ("L", "LA", "1"):
-        findings.add(
+        findings.notes.add(
             kinds.IMAGE_GRAY, path, f"{path} is gray; it is read as RGB with equal channels.", "", path
         )
     expected = facts.expected_format
     if expected and facts.format != expected:
         right = SUFFIX_OF.get(facts.format, "another suffix")
         sentence = f"{path} is a {facts.format} file, not {expected}: rename it to {right}, or convert it."
-        findings.add(kinds.IMAGE_FORMAT, path, sentence, "", path)
+        findings.notes.add(kinds.IMAGE_FORMAT, path, sentence, "", path)
     if facts.orientation != 1:
         sentence = (
             f"{path} is turned by EXIF (orientation {facts.orientation}): it is read upright, as a person "
             "sees it; save it so if other programs read it."
         )
-        findings.add(kinds.IMAGE_ROTATED, path, sentence, "", path)
+        findings.notes.add(kinds.IMAGE_ROTATED, path, sentence, "", path)
 
 
 def check_stated_sizes(
@@ -69,7 +69,7 @@ def check_stated_sizes(
                 f"{file} states {text((height, width))} for {name}, but the file has {text(size)}: correct "
                 "the size, and look whether the boxes fit."
             )
-            findings.add(kinds.SIZE_DIFFERS, file, sentence, name, path)
+            findings.notes.add(kinds.SIZE_DIFFERS, file, sentence, name, path)
 
 
 def text(size: Size) -> str:
@@ -86,7 +86,7 @@ def check_names(paths: Iterable[str], root: Path, findings: Findings) -> None:
         folders[name].append(folder)
         inner = path.removeprefix(start)
         if not inner.isascii() or " " in inner:
-            findings.add(
+            findings.notes.add(
                 kinds.PATH_CHARACTERS,
                 path,
                 f"{path} has spaces or characters beyond ASCII: this program copes, some others do not.",
@@ -94,7 +94,7 @@ def check_names(paths: Iterable[str], root: Path, findings: Findings) -> None:
     for name, found in folders.items():
         if len(found) > 1:
             places = ", ".join(found[:3])
-            findings.add(
+            findings.notes.add(
                 kinds.SAME_NAME,
                 f"{found[1]}/{name}",
                 f"{found[1]}/{name}: {name} is in {len(found)} folders ({places}): keep their paths when "

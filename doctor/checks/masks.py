@@ -78,29 +78,29 @@ def check_masks(
         wrong = sorted(values & unexpected)
         if facts.counts is None:
             sentence = f"{path} can't be read as a mask ({facts.problem}): replace it."
-            findings.add(kinds.MASK_UNREADABLE, path, sentence, where)
+            findings.notes.add(kinds.MASK_UNREADABLE, path, sentence, where)
         elif cause and values - void:
-            findings.add(kinds.KINDS[cause], path, f"{path} {_ADVICE[cause]}", where, image)
+            findings.notes.add(kinds.KINDS[cause], path, f"{path} {_ADVICE[cause]}", where, image)
         elif wrong and facts.format == "JPEG":
             sentence = f"{path} is a JPEG, which smears ids along edges: export it as PNG."
-            findings.add(kinds.MASK_JPEG, path, sentence, where, image)
+            findings.notes.add(kinds.MASK_JPEG, path, sentence, where, image)
         elif wrong:
             pixels = int(facts.counts[wrong].sum())
             sentence = (
                 f"{path} has {pixels} pixels with the ids {_list(wrong)}, which are no classes: correct "
                 "them, or name their classes."
             )
-            findings.add(kinds.MASK_UNEXPECTED, path, sentence, where, image)
+            findings.notes.add(kinds.MASK_UNEXPECTED, path, sentence, where, image)
         elif values <= void:
             sentence = (
                 f"{path} is void all over ({_list(sorted(values))}): nothing is learned from it; annotate or "
                 "remove it."
             )
-            findings.add(kinds.MASK_ALL_VOID, path, sentence, where, image)
+            findings.notes.add(kinds.MASK_ALL_VOID, path, sentence, where, image)
         elif facts.void_crops >= MANY_VOID_CROPS:
             share = f"{facts.void_crops:.0%} of its training crops"
             sentence = f"{path} is void in {share}: annotate more of it, or crop larger."
-            findings.add(kinds.CROPS_ALL_VOID, path, sentence, where, image)
+            findings.notes.add(kinds.CROPS_ALL_VOID, path, sentence, where, image)
 
 
 def diagnose_ids(

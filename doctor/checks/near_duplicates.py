@@ -62,7 +62,7 @@ def check_division(paths: Sequence[str], facts: Mapping[str, ImageFacts], findin
                 f"{other} shows nearly the same as {one}: training and validation are divided so that both "
                 "are in one of them; keep them together where you divide the data."
             )
-            findings.add(kinds.NEAR_COPY_IN_SPLIT, other, sentence, "", other, other=one)
+            findings.notes.add(kinds.NEAR_COPY_IN_SPLIT, other, sentence, "", other, other=one)
 
 
 def _report(
@@ -76,7 +76,7 @@ def _report(
 ) -> None:
     if (one, other) not in reported:
         reported.add((one, other))
-        findings.add(kind, other, sentence, where, other, other=None if one == other else one)
+        findings.notes.add(kind, other, sentence, where, other, other=None if one == other else one)
 
 
 def _stack(paths: Sequence[str], facts: Mapping[str, ImageFacts]) -> npt.NDArray[np.uint8]:

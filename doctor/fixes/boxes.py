@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from pocketvision.datasets.readers.box_faults import repeated_boxes
 from pocketvision.datasets.records.annotations import DetectionRecords
@@ -26,9 +27,16 @@ def fix_boxes(readings: Readings, images: Mapping[str, FixedImage]) -> dict[str,
         kept = [i for i, path in enumerate(records.image_paths) if path in images]
         if kept:
             placed = _placed(take(records, kept), images)
-            repeated = repeated_boxes(placed.boxes, placed.owners(), placed.labels) & ~placed.crowd
-            fixed[split] = _renamed(placed.keep(~repeated), merged)
+            fixed[split] = _renamed(placed.keep(~_repeated(placed)), merged)
     return fixed
+
+
+def _repeated(records: DetectionRecords) -> npt.NDArray[np.bool_]:
+    """(B,): boxes that equal an earlier one; crowds are not compared."""
+    own = np.flatnonzero(~records.crowd)
+    repeated = np.zeros(len(records.boxes), dtype=np.bool_)
+    repeated[own] = repeated_boxes(records.boxes[own], records.owners()[own], records.labels[own])
+    return repeated
 
 
 def _placed(records: DetectionRecords, images: Mapping[str, FixedImage]) -> DetectionRecords:

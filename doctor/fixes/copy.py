@@ -87,7 +87,7 @@ def _write(
         boxes = fix_boxes(readings, images)
         if not boxes or not any(len(boxes[split].boxes) for split in training_splits(boxes)):
             raise nothing
-        return _write_boxes(examination, boxes, folder), contents(boxes)
+        return _write_boxes(examination, boxes, folder)
     if task == "segmentation":
         masks = _usable(examination, images)
         if not masks:
@@ -105,22 +105,19 @@ def _write(
     return [], contents(kept)
 
 
-def _write_boxes(examination: Examination, splits: dict[str, DetectionRecords], folder: Path) -> list[str]:
-    own = format_named(examination.found.format).write
-    form = examination.found.format if own is not None else "coco"
-    writer = format_named(form).write
-    assert writer is not None
-    common, losses = prepare_splits(splits, writer)
-    splits.clear()
-    splits.update(common)
-    writer.write(common, ConversionTarget(folder, copy_images=True))
-    if form == "coco" and examination.found.format == "coco":
-        keep_outlines(examination.found.layout, common, folder)
-    return (
-        losses
-        if own is not None
-        else [f"written as COCO: {examination.found.format} is not written", *losses]
-    )
+def _write_boxes(
+    examination: Examination, splits: Mapping[str, DetectionRecords], folder: Path
+) -> tuple[list[str], Contents]:
+    source = format_named(examination.found.format)
+    form = source if source.write is not None else format_named("coco")
+    assert form.write is not None
+    common, lines = prepare_splits(splits, form.write)
+    form.write.write(common, ConversionTarget(folder, copy_images=True))
+    if source.name == "coco":
+        lines += keep_outlines(examination.found.layout, common, folder)
+    if form is not source:
+        lines = [f"written as COCO: {source.name} is not written", *lines]
+    return lines, contents(common)
 
 
 def _usable(examination: Examination, images: Mapping[str, FixedImage]) -> dict[str, SegmentationRecords]:

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pocketvision.datasets.records.notes import NotedBox
 from pocketvision.doctor.anchors.summary import AnchorReport
-from pocketvision.doctor.findings import Findings, FoundBox
+from pocketvision.doctor.findings import Findings
 from pocketvision.doctor.kinds import KINDS
 
 SIDE_EDGES = (0, 8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
@@ -23,7 +24,7 @@ class SampleImage(NamedTuple):
     """An image as training sees it: boxes with their labels, indices of ``class_names``, or a mask file."""
 
     image: str
-    boxes: tuple[FoundBox, ...] = ()
+    boxes: tuple[NotedBox, ...] = ()
     labels: tuple[int, ...] = ()
     class_names: tuple[str, ...] = ()
     mask: str | None = None

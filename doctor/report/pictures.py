@@ -11,7 +11,8 @@ from pocketvision.core.drawing import PALETTE, draw_boxes, overlay_mask
 from pocketvision.core.errors import InputError
 from pocketvision.core.page import jpeg_url
 from pocketvision.datasets.images.read import match_mask, read_mask, read_reduced, read_size
-from pocketvision.doctor.findings import Finding, FoundBox
+from pocketvision.datasets.records.notes import NotedBox
+from pocketvision.doctor.findings import Finding
 from pocketvision.doctor.report.examination import SampleImage
 
 WIDTH, HEIGHT = 320, 240
@@ -56,7 +57,7 @@ def _open(path: str) -> tuple[Image.Image, float] | None:
     return small, small.width / reading.covers[1]
 
 
-def _with_boxes(image: Image.Image, scale: float, boxes: Sequence[FoundBox]) -> tuple[Image.Image, float]:
+def _with_boxes(image: Image.Image, scale: float, boxes: Sequence[NotedBox]) -> tuple[Image.Image, float]:
     draw = ImageDraw.Draw(image)
     for box in boxes:
         left, top, right, bottom = (max(-_FAR, min(_FAR, side * scale)) for side in box)

@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from pocketvision.doctor import findings as module
+from pocketvision.datasets.records import notes as module
 from pocketvision.doctor.findings import Findings
 from pocketvision.doctor.kinds import KINDS
 
@@ -19,8 +19,8 @@ def test_all_are_counted_and_the_first_kept(monkeypatch: pytest.MonkeyPatch) -> 
     findings = Findings()
     for number in range(5):
         sentence, where = f"sentence {number}", f"line {number}"
-        findings.add(KINDS["image_rotated"], "a.jpg", sentence, where, image="a.jpg")
-    findings.add(KINDS["image_missing"], "b.jpg", "it is missing", image="b.jpg", other="c.jpg")
+        findings.notes.add(KINDS["image_rotated"], "a.jpg", sentence, where, image="a.jpg")
+    findings.notes.add(KINDS["image_missing"], "b.jpg", "it is missing", image="b.jpg", other="c.jpg")
     assert findings.counts["image_rotated"] == 5 and len(findings.kept["image_rotated"]) == 2
     assert (findings.num("error"), findings.num("warning"), findings.num("info")) == (1, 5, 0)
     assert [finding.sentence for finding in findings.in_order()] == [
@@ -33,7 +33,7 @@ def test_all_are_counted_and_the_first_kept(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_row_is_json() -> None:
     findings = Findings()
-    findings.add(KINDS["image_missing"], "b.jpg", "it is missing", boxes=[(0.0, 1.0, 2.0, 3.0)])
+    findings.notes.add(KINDS["image_missing"], "b.jpg", "it is missing", boxes=[(0.0, 1.0, 2.0, 3.0)])
     row = json.loads(json.dumps(findings.in_order()[0].as_row()))
     assert row == {
         "kind": "image_missing", "severity": "error", "file": "b.jpg", "where": "",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from pocketvision.core.errors import InputError
 from pocketvision.datasets import read_coco_segmentation, read_mask
-from pocketvision.datasets.coco.run_lengths import area, decode, run_lengths
+from pocketvision.datasets.coco.run_lengths import RunLengths, area, counted, decode, draw, polygons_of
 
 Coco = Callable[..., Path]
 STAR = [30, 2, 40, 30, 10, 12, 50, 12, 20.5, 30]
@@ -44,6 +45,14 @@ def counts(mask: np.ndarray) -> list[int]:
     return np.diff(np.concatenate(([0], edges))).tolist()
 
 
+def drawn(segmentation: Any, size: tuple[int, int], place: str) -> RunLengths:
+    if not isinstance(segmentation, list):
+        return counted(segmentation, size, place)
+    parts, dropped = polygons_of(segmentation, size)
+    assert parts or dropped or not segmentation
+    return draw(parts, size) if parts else np.array([size[0] * size[1]])
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(0.05, 0.95), st.integers(1, 90), st.integers(1, 90))
 def test_run_lengths_in_both_forms(seed: int, share: float, height: int, width: int) -> None:
@@ -52,7 +61,7 @@ def test_run_lengths_in_both_forms(seed: int, share: float, height: int, width: 
     mask = np.random.default_rng(seed).random((height, width)) < share
     text = masks.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
     for given_counts in (text, counts(mask)):
-        runs = run_lengths({"size": [height, width], "counts": given_counts}, (height, width), "here")
+        runs = counted({"size": [height, width], "counts": given_counts}, (height, width), "here")
         assert np.array_equal(decode(runs, (height, width)), mask) and area(runs) == mask.sum()
 
 
@@ -68,7 +77,7 @@ def test_run_lengths_in_both_forms(seed: int, share: float, height: int, width: 
 )
 def test_anything_else_is_a_sentence(segmentation: Any) -> None:
     try:
-        mask = decode(run_lengths(segmentation, (6, 4), "x.json, annotation 5"), (6, 4))
+        mask = decode(drawn(segmentation, (6, 4), "x.json, annotation 5"), (6, 4))
     except InputError as error:
         assert str(error).startswith("x.json, annotation 5: its ")
     else:
@@ -153,3 +162,23 @@ def test_bad_mask(coco: Coco, segmentation: Any, words: str) -> None:
 def test_no_masks_at_all(coco: Coco) -> None:
     with pytest.raises(InputError, match=r"instances_train\.json has boxes but no masks"):
         read_coco_segmentation(coco(), "train")
+
+
+def test_shares_of_the_image_are_multiplied_in_outlines_too(coco: Coco) -> None:
+    triangle = [6, 8, 48, 8, 48, 36]
+
+    def change(content: dict[str, Any], *, shares: bool) -> None:
+        sides = (60, 40) if shares else (1, 1)
+        for i, row in enumerate(content["annotations"]):
+            row["bbox"] = [v / sides[k % 2] for k, v in enumerate((6, 8, 42, 28))]
+            row["iscrowd"] = 0
+            if i % 2 == 0:
+                row["segmentation"] = [[v / sides[k % 2] for k, v in enumerate(triangle)]]
+
+    masks = []
+    for shares in (False, True):
+        records = read_coco_segmentation(coco(partial(change, shares=shares)), "train")
+        masks.append([read_mask(path) for path in records.mask_paths])
+    for plain, shared in zip(*masks, strict=True):
+        assert np.array_equal(plain, shared)
+    assert {int((mask > 0).sum()) for mask in masks[0]} >= {42 * 28}, "one is a filled box"
