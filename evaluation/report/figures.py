@@ -57,9 +57,7 @@ def recall_curves(curves: Mapping[str, Sequence[float] | None]) -> bytes:
         axes.plot(recalls, curve, linewidth=1.2, **style)  # type: ignore[arg-type]
     if len(defined) > 1:
         mean = np.mean(list(defined.values()), axis=0)
-        axes.plot(
-            recalls, mean, color="black", linewidth=2.5, linestyle=(0, (3, 1.5)), label="mean", zorder=3
-        )
+        axes.plot(recalls, mean, color="black", linewidth=2.5, linestyle=_DASHES, label="mean", zorder=3)
     if defined:
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.01))
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
