@@ -62,11 +62,7 @@ def model(
         class_names=class_names,
         resize=Resize(image_size),
         anchors=anchors,
-        postprocess=SSDPostprocess(
-            iou_threshold=0.5,
-            max_detections=max_detections,
-            candidates_per_class=max(300, 3 * max_detections),
-        ),
+        postprocess=SSDPostprocess(iou_threshold=0.5, max_detections=100).giving(max_detections),
     )
 
 

@@ -56,7 +56,7 @@ def model(
         class_names=class_names,
         resize=Resize(image_size),
         anchors=ANCHORS,
-        postprocess=SSDPostprocess(max_detections=max_detections),
+        postprocess=SSDPostprocess(max_detections=100).giving(max_detections),
     )
 
 

@@ -52,7 +52,7 @@ def model(
         class_names=class_names,
         resize=Resize(image_size),
         anchors=ANCHORS,
-        postprocess=SSDPostprocess(iou_threshold=0.5, max_detections=max_detections),
+        postprocess=SSDPostprocess(iou_threshold=0.5, max_detections=100).giving(max_detections),
     )
 
 

@@ -44,7 +44,7 @@ def model(
         class_names=class_names,
         resize=Resize(image_size),
         anchors=TensorFlowAnchors(),
-        postprocess=SSDPostprocess(max_detections=max_detections),
+        postprocess=SSDPostprocess().giving(max_detections),
     )
 
 

@@ -53,7 +53,7 @@ def model(
         class_names=class_names,
         resize=Resize(image_size),
         anchors=TensorFlowAnchors(),
-        postprocess=SSDPostprocess(iou_threshold=0.6, max_detections=max_detections),
+        postprocess=SSDPostprocess(iou_threshold=0.6, max_detections=100).giving(max_detections),
         score_function="sigmoid",
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),

@@ -45,7 +45,7 @@ def model(
         anchors=TensorFlowAnchors(),
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),
-        postprocess=SSDPostprocess(max_detections=max_detections),
+        postprocess=SSDPostprocess().giving(max_detections),
     )
 
 

@@ -8,8 +8,16 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
+from importlib.machinery import (
+    EXTENSION_SUFFIXES,
+    SOURCE_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    SourceFileLoader,
+)
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from pocketvision.core.errors import InputError, StoppedError, StopSignal
 from pocketvision.core.processes import describe_lost_process, sigterm_raises
@@ -104,16 +112,19 @@ def load_config(path: Path) -> tuple[ModuleType, list[Path]]:
     """
     folder = path.resolve().parent
     before = set(sys.modules)
-    spec = importlib.util.spec_from_file_location(f"{CONFIG_PREFIX}{path.stem}", path)
+    is_shipped = folder == CONFIGS
+    name = f"{CONFIG_PREFIX}{path.stem}"
+    loader = None if is_shipped else _OwnLoader(name, str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    is_shipped = folder == CONFIGS
     if is_shipped:
         spec.loader.exec_module(module)
         return module, []
+    finders = _without_bytecode(folder)
+    _forget_finders(folder)
     sys.path.insert(0, str(folder))
-    writes_no_bytecode = sys.dont_write_bytecode
-    sys.dont_write_bytecode = True  # a run folder holds nothing but what a training put there
+    sys.path_hooks.insert(0, finders)
     try:
         spec.loader.exec_module(module)
     except InputError:
@@ -122,8 +133,9 @@ def load_config(path: Path) -> tuple[ModuleType, list[Path]]:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
         raise InputError(f"{path}{line} can't be run: {type(error).__name__}: {error}.") from error
     finally:
-        sys.dont_write_bytecode = writes_no_bytecode
+        sys.path_hooks.remove(finders)
         sys.path.remove(str(folder))
+        _forget_finders(folder)
     own = [name for name in sys.modules.keys() - before if _is_own(name, folder)]
     files = sorted({Path(str(sys.modules[name].__file__)).resolve() for name in own})
     for name in own:  # else the next config would get this folder's file of the same name
@@ -131,10 +143,37 @@ def load_config(path: Path) -> tuple[ModuleType, list[Path]]:
     return module, files
 
 
+class _OwnLoader(SourceFileLoader):
+    """Of a user's files: a run folder is to hold nothing but what a training put there."""
+
+    def _cache_bytecode(self, source_path: str, bytecode_path: str, data: Any) -> None:
+        """Keep nothing."""
+
+
+def _without_bytecode(folder: Path) -> Callable[[str], FileFinder]:
+    """A hook of ``sys.path_hooks`` for what is imported from ``folder``."""
+
+    def finder(place: str) -> FileFinder:
+        if not _is_below(place, folder):
+            raise ImportError(place)
+        return FileFinder(place, (ExtensionFileLoader, EXTENSION_SUFFIXES), (_OwnLoader, SOURCE_SUFFIXES))
+
+    return finder
+
+
+def _forget_finders(folder: Path) -> None:
+    for place in [place for place in sys.path_importer_cache if _is_below(place, folder)]:
+        del sys.path_importer_cache[place]
+
+
+def _is_below(place: str, folder: Path) -> bool:
+    path = Path(place).resolve()
+    return path.is_relative_to(folder) and "site-packages" not in path.parts
+
+
 def _is_own(name: str, folder: Path) -> bool:
     """Whether an imported module is the user's own file under ``folder``, not an installed package's."""
     file = getattr(sys.modules[name], "__file__", None)
     if file is None or name.partition(".")[0] == "pocketvision":
         return False
-    path = Path(file).resolve()
-    return path.is_relative_to(folder) and "site-packages" not in path.parts
+    return _is_below(file, folder)

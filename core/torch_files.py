@@ -7,6 +7,7 @@ import collections
 import pickle
 import re
 import struct
+import threading
 import warnings
 import zipfile
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -31,6 +32,8 @@ _HARMLESS: list[Any] = [
     *((PureWindowsPath, f"{module}.{kind}WindowsPath") for module in _PATHLIB for kind in ("", "Pure")),
 ]
 """What recipes save beside tensors: their arguments, paths and numbers, of types that only hold values."""
+_LOCK = threading.Lock()
+"""The list of what is harmless is one for the process."""
 _ZIP = b"PK\x03\x04"
 _BROKEN = (
     EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError,
@@ -57,7 +60,7 @@ def read_torch_file(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about kinds of tensors that callers refuse
-            with torch.serialization.safe_globals(_HARMLESS):
+            with _LOCK, torch.serialization.safe_globals(_unlisted()):
                 return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except _BROKEN as error:
         code = re.search(r"Unsupported global: GLOBAL ([\w.]+)", str(error))
@@ -70,6 +73,12 @@ def read_torch_file(path: Path) -> Any:
             f"{path} can't be opened as weights (broken, or holding more than tensors): "
             "download or save it again as a plain state dict."
         ) from error
+
+
+def _unlisted() -> list[Any]:
+    """Of :data:`_HARMLESS` what the user has not listed: torch strikes out all of these afterwards."""
+    listed = torch.serialization.get_safe_globals()
+    return [item for item in _HARMLESS if item not in listed]
 
 
 def is_plain(value: object, num_bytes: int) -> bool:

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
-from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import torch
 
 from pocketvision.core.config import Experiment
 from pocketvision.core.errors import InputError
+from pocketvision.core.files import free_path
 from pocketvision.core.resize import Resize
 from pocketvision.core.weights import read_passport
 from pocketvision.datasets.data_module import AnyData
@@ -111,28 +111,24 @@ def connected_data(
 
 @contextmanager
 def new_folder(output: Path | None, parent: Path, split: str) -> Iterator[Path]:
-    """``output``, or a new folder for the results on a split in ``parent``, which is gone if that fails.
+    """``output``, or a new folder for the results on a split in ``parent``, which is gone if that fails, or
+    empty again if it was there.
 
     Raises:
         InputError: ``output`` exists and is not empty.
     """
-    folder = output or free_name(parent / f"eval_{split}")
+    folder = output or free_path(parent / f"eval_{split}")
     check_free(folder, "--output")
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
         yield folder
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        if not is_new:
-            folder.mkdir()
+        for path in folder.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if is_new:  # else it may be a mount or a link
+            folder.rmdir()
         raise
-
-
-def free_name(folder: Path) -> Path:
-    """``folder``, or the first of folder_2, folder_3 ... that does not exist: no results are overwritten."""
-    numbered = (folder.with_name(f"{folder.name}_{i}") for i in count(2))
-    return next(path for path in chain([folder], numbered) if not path.exists())
 
 
 def check_passport(model: VisionModel, weights: Path, overrides: Sequence[str] = ()) -> None:
@@ -145,8 +141,8 @@ def check_passport(model: VisionModel, weights: Path, overrides: Sequence[str] =
     """
     passport = read_passport(weights) if weights.suffix == ".safetensors" else {}
     own = json.loads(json.dumps(model.passport()))
-    last = {word.partition("=")[0].rpartition(".")[2] for word in overrides}
-    stated = {"postprocess"} if last & {field.name for field in fields(SSDPostprocess)} else set()
+    given = {word.partition("=")[0].rpartition(".")[2] for word in overrides if word.startswith("model.")}
+    stated = {"postprocess"} if given & {field.name for field in fields(SSDPostprocess)} else set()
     for key in (passport.keys() & own.keys()) - stated:
         if passport[key] != own[key]:
             raise InputError(

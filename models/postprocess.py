@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -31,6 +31,12 @@ class SSDPostprocess:
     coder: BoxCoder = field(default_factory=SSDBoxCoder)
     score_function: Literal["softmax", "sigmoid"] = "softmax"
     reserved_labels: tuple[int, ...] = ()
+
+    def giving(self, max_detections: int) -> SSDPostprocess:
+        """The same with another limit; of crowded images more candidates of a class must then enter NMS."""
+        is_more = max_detections > self.max_detections
+        candidates = max(self.candidates_per_class, 3 * max_detections if is_more else 0)
+        return replace(self, max_detections=max_detections, candidates_per_class=candidates)
 
     def __call__(self, output: DetectionOutput, image_size: Size) -> DetectionBatch:
         """Detections of N images in pixels of an input of ``image_size``."""

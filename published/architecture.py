@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from pocketvision.backbones.mobilenet import MobileNet
 from pocketvision.core.errors import InputError
+from pocketvision.core.protocols import body_of
 from pocketvision.models import Classifier, Detector, VisionModel
 
 
@@ -50,13 +52,19 @@ def family_of(state: Mapping[str, Tensor]) -> Family | None:
     return _BY_DEPTH.get(len(depthwise))
 
 
+def _family_of_model(model: VisionModel) -> Family | None:
+    """By its whole architecture: of a backbone that ends at c4 the tensors look like another's."""
+    body = body_of(model.backbone)
+    return _BY_DEPTH.get(len(body.architecture.blocks)) if isinstance(body, MobileNet) else None
+
+
 def refuse_other_family(model: VisionModel, state: Mapping[str, Tensor], path: Path) -> None:
     """Refuse weights of another architecture than the model's, where both are known.
 
     Raises:
         InputError: says what they are, and what model they are for.
     """
-    own, theirs = family_of(model.state_dict()), family_of(state)
+    own, theirs = _family_of_model(model), family_of(state)
     other = next((title for name, title in _OTHERS.items() if any(key.endswith(name) for key in state)), None)
     if theirs is None and other is not None and own is not None:
         raise InputError(

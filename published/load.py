@@ -102,13 +102,18 @@ def load_weights(
     return Loaded(report, path, _file_facts(model, passport))
 
 
+def is_published_name(weights: str | Path) -> bool:
+    """Whether it names weights that are downloaded, not a file."""
+    return str(weights) in ("imagenet", *NAMES) or is_timm_name(str(weights))
+
+
 def look_at_weights(model: VisionModel, weights: str | Path) -> None:
     """Refuse a file that is missing, broken or of another architecture, before time is spent on the rest.
 
     Raises:
         InputError: it is.
     """
-    if str(weights) in ("imagenet", *NAMES) or is_timm_name(str(weights)):
+    if is_published_name(weights):
         return
     path = local_file(Path(weights))
     if path.suffix not in SUFFIXES:

@@ -13,7 +13,7 @@ from pocketvision.core.config import Experiment, parameters
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.models import VisionModel
-from pocketvision.published.load import load_weights, look_at_weights
+from pocketvision.published.load import is_published_name, load_weights, look_at_weights
 
 _Part = TypeVar("_Part")
 
@@ -69,7 +69,7 @@ def look_at_start(experiment: Experiment) -> None:
         InputError: they are missing, broken or of another architecture.
     """
     weights = parameters(experiment.model).get("weights")
-    if weights is None:
+    if weights is None or is_published_name(weights):
         return
     try:
         with torch.device("meta"):

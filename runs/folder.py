@@ -175,7 +175,7 @@ class Run:
         config = self.folder / _CONFIG_FOLDER / record["config"]
         experiment, _ = load_experiment(config, overrides, record["overrides"])
         names = tuple(record["class_names"])
-        if "class_names" in given and experiment.class_names != names:
+        if "class_names" in given and tuple(experiment.class_names or ()) != names:
             raise InputError(
                 f"{self.folder} has learned {', '.join(map(str, names))}, and class_names can't be changed: "
                 "leave them out."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
@@ -78,7 +79,9 @@ def _count(task: Trained, parts: list[Any]) -> BatchParts:
     counts_outputs = getattr(task.loss, "counts_outputs", True)
     buffers = {name: buffer.clone() for name, buffer in task.model.named_buffers()}
     for part in parts:
-        outputs = task.outputs(part.images if counts_outputs else part.images[:1])
+        with warnings.catch_warnings():  # of a BatchNorm that sees a single image here, and here alone
+            warnings.simplefilter("ignore")
+            outputs = task.outputs(part.images if counts_outputs else part.images[:1])
         if not counts_outputs:
             outputs = tree_map_only(Tensor, partial(_repeat, count=len(part.targets)), outputs)
         with counted.counting():

@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from shlex import quote
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import lightning as L
@@ -89,7 +90,8 @@ def fit(
         # Bad data and values are reported before a folder is made.
         data.records(data.val_split), data.eval_dataloader(data.val_split)
         data.train_dataloader(num_accumulated(experiment.trainer))
-        make_trainer(experiment, task, folder)
+        with TemporaryDirectory() as scratch:  # some loggers make files at once
+            make_trainer(experiment, task, Path(scratch))
     if is_first_process():
         root = getattr(data, "root", None)
         write_fingerprint(Run.create(folder, config_files, overrides, model.class_names, root), data)

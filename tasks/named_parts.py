@@ -13,7 +13,6 @@ from pocketvision.core.errors import InputError
 _LOGGERS = {"wandb": "WandbLogger", "mlflow": "MLFlowLogger"}
 _OWN_LOGGERS = ("csv", "tensorboard")
 """Which every run has."""
-_PACKAGES = {"wandb": "wandb", "mlflow": "mlflow"}
 
 
 def as_list(given: object) -> list[object]:
@@ -48,7 +47,7 @@ def _logger(name: str, folder: Path) -> Any:
         return kind(**place)
     except ModuleNotFoundError as error:
         raise InputError(
-            f"trainer.logger={name} needs a package: pip install {_PACKAGES[name]}, or leave it out."
+            f"trainer.logger={name} needs a package: pip install {name}, or leave it out."
         ) from error
 
 

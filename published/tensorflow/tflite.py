@@ -168,7 +168,7 @@ class _Reader:
             steps = [(_NAMES[kind], (inputs[0], kernel), self._geometry(options)), ("BiasAdd", (bias,), {})]
         if options is not None and options.FusedActivationFunction() in _ACTIVATIONS:
             steps.append((_ACTIVATIONS[options.FusedActivationFunction()], (), {}))
-        quantization = self._quantisation(outputs[0]) if kind in _OPTIONS else None
+        quantization = self._quantization(outputs[0]) if kind in _OPTIONS else None
         steps += [("Clamp", (), {"range": quantization.range})] if quantization else []
         yield from _chain(steps, name)
 
@@ -212,7 +212,7 @@ class _Reader:
         rows = kernel.transpose(3, 0, 1, 2) if kind == "DEPTHWISE_CONV_2D" else kernel
         rows = rows[:, :, None, None] if rows.ndim == 2 else rows
         bias = self._value(tensors[2]) if len(tensors) > 2 else np.zeros(len(rows), np.float32)
-        inputs, outputs = self._quantisation(tensors[0]), self._quantisation(output)
+        inputs, outputs = self._quantization(tensors[0]), self._quantization(output)
         if inputs and outputs and bias.shape == (len(rows),):
             rows, bias = settle(rows, bias, inputs, outputs)
         if kind == "FULLY_CONNECTED":
@@ -242,10 +242,10 @@ class _Reader:
                 f"{self.path} is broken: {self.names[index]} of shape {shape} has {len(content)} bytes."
             )
         value: ConstantValue = np.frombuffer(content, _TYPES[kind]).reshape(shape)
-        quantization = self._quantisation(index)
+        quantization = self._quantization(index)
         return value if quantization is None else quantization.dequantise(value)
 
-    def _quantisation(self, index: int) -> TensorQuantization | None:
+    def _quantization(self, index: int) -> TensorQuantization | None:
         tensor = self.subgraph.Tensors(index)
         parameters, dtype = tensor.Quantization(), _TYPES.get(self.types.get(tensor.Type(), ""))
         if parameters is None or not parameters.ScaleLength() or dtype is None or np.dtype(dtype).kind == "f":

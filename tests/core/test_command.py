@@ -121,3 +121,14 @@ def test_a_broken_config_is_one_sentence(tmp_path: Path, text: str, sentence: st
     path.write_text(text)
     with pytest.raises(InputError, match=sentence):
         load_config(path)
+
+
+def test_packages_beside_a_config_leave_no_bytecode_either(tmp_path: Path) -> None:
+    before = sys.dont_write_bytecode, list(sys.path), len(sys.path_hooks)
+    (tmp_path / "own" / "pv_test_package").mkdir(parents=True)
+    (tmp_path / "own" / "pv_test_package" / "__init__.py").write_text("value = 7\n")
+    config = tmp_path / "own" / "mine.py"
+    config.write_text("from pv_test_package import value\n\nconfig = value\n")
+    assert load_config(config)[0].config == 7
+    assert not list(tmp_path.rglob("*.pyc"))
+    assert (sys.dont_write_bytecode, list(sys.path), len(sys.path_hooks)) == before

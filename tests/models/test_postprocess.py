@@ -208,3 +208,15 @@ def test_half_precision_is_taken() -> None:
     output = random_output(1, random_anchors(30, 100, seed=5), num_outputs=3)
     batch = SSDPostprocess()(DetectionOutput(*(x.bfloat16() for x in output[:2]), output.anchors), (100, 100))
     assert batch.boxes.dtype == batch.scores.dtype == torch.float32
+
+
+def test_more_detections_than_candidates_are_reached() -> None:
+    """400 boxes of a class side by side: 300 candidates would be the end of it."""
+    x = torch.arange(400.0)
+    anchors = torch.stack([x * 10, torch.zeros(400), x * 10 + 8, torch.full((400,), 8.0)], dim=1)
+    logits = torch.stack([torch.linspace(5, 9, 400), torch.zeros(400)], dim=1)[None]
+    output = DetectionOutput(logits, torch.zeros(1, 400, 4), anchors)
+    found = SSDPostprocess().giving(400)(output, (8, 4000)).unpad()
+    assert len(found[0].scores) == 400
+    assert len(SSDPostprocess()(output, (8, 4000)).unpad()[0].scores) == 300
+    assert SSDPostprocess(max_detections=100).giving(20) == SSDPostprocess(max_detections=20)

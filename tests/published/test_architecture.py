@@ -20,7 +20,18 @@ from pocketvision.configs import (
     ssdlite_v3_large_coco,
 )
 from pocketvision.core.errors import InputError
-from pocketvision.published.architecture import V1, V2, V3_LARGE, V3_SMALL, Family, family_of
+from pocketvision.core.resize import Resize
+from pocketvision.heads import LRASPPHead
+from pocketvision.models import Segmenter
+from pocketvision.published.architecture import (
+    V1,
+    V2,
+    V3_LARGE,
+    V3_SMALL,
+    Family,
+    family_of,
+    refuse_other_family,
+)
 from pocketvision.published.load import load_weights, look_at_weights
 
 models = torchvision.models
@@ -77,3 +88,15 @@ def test_the_sentence(tmp_path: Path) -> None:
         for refused in (load_weights, look_at_weights):
             with pytest.raises(InputError, match=rf"w\.pth {sentence}"):
                 refused(model, path)
+
+
+@pytest.mark.parametrize("build", [mobilenet_v1, mobilenet_v2, mobilenet_v3_large])
+def test_a_backbone_that_ends_early_takes_its_own_weights(
+    build: Callable[..., nn.Module], tmp_path: Path
+) -> None:
+    """13 depthwise layers of V2 up to c4 look like V1's."""
+    head = partial(LRASPPHead, channels=8, low=("c2",), high="c4")
+    model = Segmenter(build(out_features=("c2", "c4")), head, ("a",), Resize((64, 64)))
+    refuse_other_family(model, build().state_dict(), tmp_path / "x.pth")
+    with pytest.raises(InputError, match="is a MobileNetV3-Small, this model a "):
+        refuse_other_family(model, mobilenet_v3_small().state_dict(), tmp_path / "x.pth")

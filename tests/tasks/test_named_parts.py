@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from lightning.pytorch.callbacks import EarlyStopping, Timer
+from lightning.pytorch.loggers import CSVLogger
 
 from pocketvision.core.errors import InputError
 from pocketvision.tasks.named_parts import further_callbacks, further_loggers
@@ -58,3 +59,21 @@ def test_an_untrained_run_is_not_saved(tmp_path: Path, capsys: pytest.CaptureFix
     command = [*SMALL[:-1], "trainer.max_epochs=1", "trainer.limit_train_batches=0", "--run-dir", str(run)]
     assert train(command) == 1
     assert "trainer.limit_train_batches is 0" in capsys.readouterr().err and not run.exists()
+
+
+class EagerLogger(CSVLogger):
+    """As MLflow's: it makes its folder when it is made."""
+
+    def __init__(self, tracking_uri: str) -> None:
+        self.place = Path(tracking_uri.removeprefix("file:"))
+        self.place.mkdir(parents=True)
+        super().__init__(self.place)
+
+
+def test_a_logger_that_writes_at_once_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("lightning.pytorch.loggers.MLFlowLogger", EagerLogger)
+    run = tmp_path / "run"
+    assert train([*SMALL, "trainer.logger=mlflow", "--run-dir", str(run)]) == 0, capsys.readouterr().err
+    assert (run / "mlruns").is_dir() and (run / "weights.safetensors").is_file()

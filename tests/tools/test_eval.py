@@ -18,6 +18,7 @@ from pycocotools.cocoeval import COCOeval
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.weights import read_passport
+from pocketvision.runs.folder import Run
 from pocketvision.tools.eval import main as evaluate
 from pocketvision.tools.train import main as train
 
@@ -196,21 +197,28 @@ def test_an_eval_that_fails_leaves_nothing(
     moved, given = tmp_path / "run", tmp_path / "given"
     shutil.copytree(coco_run, moved)
     given.mkdir()
+    link = tmp_path / "link"
+    (tmp_path / "elsewhere").mkdir()
+    link.symlink_to("elsewhere", target_is_directory=True)
 
     def failing(*arguments: Any, **options: Any) -> None:
         raise InputError("stop")
 
     with monkeypatch.context() as patch:
         patch.setattr("pocketvision.evaluation.evaluate.write_report", failing)
-        for command in ([str(moved)], [str(moved), "--output", str(given)]):
+        for command in ([str(moved)], *([str(moved), "--output", str(place)] for place in (given, link))):
             assert evaluate(command) == 1 and said(capsys) == "error: stop"
     assert not list(moved.glob("eval_*")) and given.is_dir() and not list(given.iterdir())
+    assert link.is_symlink() and not list((tmp_path / "elsewhere").iterdir())
     assert evaluate([str(moved)]) == 0 and (moved / "eval_val" / "metrics.json").is_file()
 
 
 def test_other_classes_are_not_scored_as_if_nothing_were_said(
     coco_run: Path, tiny: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    own = Run.open(coco_run).record["class_names"]
+    assert evaluate([str(coco_run), f"class_names={own}", "--output", str(coco_run.parent / "same")]) == 0
+    capsys.readouterr()
     assert evaluate([str(coco_run), "class_names=('cat',)"]) == 1
     assert "has learned cat, owl, and class_names can't be changed" in said(capsys)
     weights = ["--weights", str(coco_run / "weights.safetensors"), f"data.root={tiny('coco')}"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import onnxruntime
@@ -11,6 +13,7 @@ import torch
 from pocketvision.core.errors import InputError
 from pocketvision.deploy.runtimes import devices
 from pocketvision.deploy.runtimes.devices import onnx_providers, openvino_device, torch_device
+from pocketvision.deploy.runtimes.onnx_session import OnnxRuntime
 
 
 def machine(monkeypatch: pytest.MonkeyPatch, cuda: int = 0, mps: bool = False) -> None:
@@ -77,3 +80,16 @@ def test_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_names_that_are_none(name: str) -> None:
     with pytest.raises(InputError, match="There is no device"):
         torch_device(name)
+
+
+def test_a_provider_that_does_not_start_is_no_silent_cpu(
+    exported: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The package may have been built with CUDA where there is no driver."""
+    asked = [("CUDAExecutionProvider", {"device_id": 0}), "CPUExecutionProvider"]
+    monkeypatch.setattr("pocketvision.deploy.runtimes.onnx_session.onnx_providers", lambda name: asked)
+    file = exported("detection", "onnx")
+    with pytest.raises(InputError, match=r"ONNX Runtime can't use 'cuda'|can't be opened"):
+        OnnxRuntime(file, device="cuda")
+    assert OnnxRuntime(file, device="auto").session.get_providers() == ["CPUExecutionProvider"]
+    assert not capfd.readouterr().out
