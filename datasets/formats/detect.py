@@ -127,22 +127,22 @@ def _has_any(folder: Path, formats: list[DataFormat]) -> bool:
 
 
 def _look(tree: FileTree, formats: Iterable[DataFormat]) -> dict[DataFormat, Layout]:
-    """The formats that a place has; raises InputError where all it has is broken."""
+    """The formats that a place has; raises InputError where all it has, but for weak ones, is broken."""
     found: dict[DataFormat, Layout] = {}
     errors: list[InputError] = []
     for form in formats:
         try:
             layout = form.find(tree)
-        except InputError as error:  # a broken file matters only if nothing else is here
+        except InputError as error:  # a broken file matters only if nothing firm is here
             errors.append(error)
         else:
             found |= {form: layout} if layout is not None else {}
-    if errors and not found:
-        raise errors[0]
     # One JSON serves both tasks, and folders of images are classes only where nothing else explains them.
     tasks_of = {form.find: form for form in reversed(list(found))}
     strong = {form: layout for form, layout in found.items() if tasks_of[form.find] is form}
     firm = {form: layout for form, layout in strong.items() if not form.weak}
+    if errors and not firm:
+        raise errors[0]
     return firm or strong
 
 

@@ -13,7 +13,7 @@ from pocketvision.datasets.readers.tree import FileTree, is_folder, is_image
 from pocketvision.datasets.records.annotations import ClassificationRecords
 from pocketvision.datasets.records.kinds import FILE_UNUSED, SPLIT_WHOLE
 from pocketvision.datasets.records.notes import Notes
-from pocketvision.datasets.records.splits import ALL, canonical, find_split, split_of
+from pocketvision.datasets.records.splits import ALL, find_split, one_of_each, split_of
 
 _NOT_CLASSES = ("labels", "annotations", "masks", "images", "jpegimages", "imagesets")
 
@@ -22,13 +22,10 @@ def find(tree: FileTree) -> Layout | None:
     """``{split}/{class}/``, or ``all`` if the root has folders of classes; one class alone is none."""
     if tree.given is not None:
         return None
-    splits = {}
-    for folder in tree.folders(tree.root):
-        split = split_of(folder.name)
-        if split is not None and _has_classes(folder, tree, needed=1):
-            splits[canonical(split)] = folder
-    if splits:
-        return Layout(tree, splits)
+    own = [folder for folder in tree.folders(tree.root) if split_of(folder.name)]
+    own = [folder for folder in own if _has_classes(folder, tree, needed=1)]
+    if own:
+        return Layout(tree, one_of_each({folder.name: folder for folder in own}, tree.root))
     return Layout(tree, {ALL: tree.root}) if _has_classes(tree.root, tree) else None
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pocketvision.datasets.readers.tree import FileTree
-from pocketvision.datasets.records.splits import ALL, canonical, split_of
+from pocketvision.datasets.records.splits import ALL, canonical, one_of_each, split_of
 
 IMAGE_FOLDERS = ("images", "imgs", "image", "img", "img_dir", "JPEGImages", "photos", "pictures", "rgb",
                  "data", "original_images", "input", "inputs", "frames")  # fmt: skip
@@ -48,17 +48,17 @@ class MaskSplit:
 def mask_splits(tree: FileTree) -> dict[str, MaskSplit]:
     """The splits that folders and lists make; empty if there are no folders of images and masks."""
     root = tree.root
-    own = {canonical(split_of(f.name) or ""): f for f in tree.folders(root) if split_of(f.name)}
-    splits = {name: split for name, folder in own.items() if (split := _in_folder(tree, folder))}
-    splits = splits or _with_inner_splits(tree)
-    splits = splits or _beside_splits(tree)
+    own = [folder for folder in tree.folders(root) if split_of(folder.name)]
+    splits = {folder.name: split for folder in own if (split := _in_folder(tree, folder))}
+    splits = splits or _with_inner_splits(tree) or _beside_splits(tree)
     if splits:
-        return splits
+        return one_of_each(splits, root)
     whole = _in_folder(tree, root)
     if whole is None:
         return {}
     lists = [file for file in tree.files(root, (".txt",)) if split_of(file.stem)]
-    return {_name(file): MaskSplit(whole.images, whole.masks, file) for file in lists} or {ALL: whole}
+    listed = {file.stem: MaskSplit(whole.images, whole.masks, file) for file in lists}
+    return one_of_each(listed, root, canonical) or {ALL: whole}
 
 
 def picture_stems(tree: FileTree, folder: Path) -> dict[str, Path]:
@@ -78,10 +78,6 @@ def masks_beside(tree: FileTree, folder: Path) -> list[Path]:
     ]
 
 
-def _name(file: Path) -> str:
-    return canonical(file.stem) if split_of(file.stem) == canonical(file.stem) else file.stem
-
-
 def _in_folder(tree: FileTree, folder: Path) -> MaskSplit | None:
     """``images`` and ``masks`` by any of their names, or both kinds of files in the folder itself."""
     images = next(
@@ -97,7 +93,7 @@ def _in_folder(tree: FileTree, folder: Path) -> MaskSplit | None:
 
 
 def _with_inner_splits(tree: FileTree) -> dict[str, MaskSplit]:
-    """``images/{split}`` and ``masks/{split}``."""
+    """``images/{split}`` and ``masks/{split}``; by the names of the folders."""
     for name in IMAGE_FOLDERS:
         images = tree.child(tree.root, name)
         inner = tree.folders(images) if images is not None else []
@@ -109,22 +105,21 @@ def _with_inner_splits(tree: FileTree) -> dict[str, MaskSplit]:
             pairs = {folder: tree.child(masks, folder.name) for folder in inner}
             if any(mask is not None and _has_pictures(tree, mask) for mask in pairs.values()):
                 return {
-                    canonical(split_of(folder.name) or folder.name): MaskSplit(
-                        folder, mask or masks / folder.name
-                    )
+                    folder.name: MaskSplit(folder, mask or masks / folder.name)
                     for folder, mask in pairs.items()
                 }
     return {}
 
 
 def _beside_splits(tree: FileTree) -> dict[str, MaskSplit]:
-    """CamVid's ``train`` and ``trainannot`` or ``train_labels``."""
+    """CamVid's ``train`` and ``trainannot`` or ``train_labels``; by the names of the folders."""
     splits = {}
     for folder in tree.folders(tree.root):
-        split = split_of(folder.name)
         masks = tree.child(tree.root, *(f"{folder.name}{end}" for end in _OF_SPLIT))
-        if split and masks is not None and _has_pictures(tree, folder) and _has_pictures(tree, masks):
-            splits[canonical(split)] = MaskSplit(folder, masks)
+        if split_of(folder.name) is None or masks is None:
+            continue
+        if _has_pictures(tree, folder) and _has_pictures(tree, masks):
+            splits[folder.name] = MaskSplit(folder, masks)
     return splits
 
 

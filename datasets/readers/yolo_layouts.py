@@ -13,7 +13,7 @@ from pocketvision.core.errors import InputError
 from pocketvision.datasets.readers.class_list import read_names
 from pocketvision.datasets.readers.text import read_text
 from pocketvision.datasets.readers.tree import FileTree, is_file, is_folder, is_image
-from pocketvision.datasets.records.splits import ALL, canonical, split_of
+from pocketvision.datasets.records.splits import ALL, canonical, one_of_each, split_of
 
 _NOT_SPLITS = {"path", "nc", "names", "kpt_shape", "flip_idx", "download", "roboflow", "channels"}
 _NOTHING = ("", "null", "~", "None")
@@ -103,14 +103,24 @@ def _from_yaml(file: Path, tree: FileTree) -> YoloLayout:
         raise InputError(f"{file} holds no 'key: value' lines: export it again as a YOLO data.yaml.")
     names = _names(content.get("names"), content.get("nc"), file)
     bases = _bases(content.get("path"), file.parent)
-    sources: dict[str, tuple[Path, ...]] = {}
+    sources, broken = _stated(content, file, bases, tree)
+    if not sources and not broken:
+        sources = _folders(tree, bases[0])
+    return YoloLayout(file, bases[0], names, sources, broken, "kpt_shape" in content)
+
+
+def _stated(
+    content: dict[Any, Any], file: Path, bases: list[Path], tree: FileTree
+) -> tuple[Sources, dict[str, str]]:
+    """The places of the splits that a yaml states, and a sentence for each of which one is missing."""
+    keys = [key for key in content if isinstance(key, str) and key not in _NOT_SPLITS]
+    stated = {key: entries for key in keys if (entries := _entries(content[key]))}
+    stated = {key: own for key, own in stated.items() if split_of(key) or _are_paths(own, bases[0])}
+    one_of_each(stated, file, canonical)  # two keys of one split must say the same
+    sources: Sources = {}
     broken: dict[str, str] = {}
-    for key, value in content.items():
-        if not isinstance(key, str) or key in _NOT_SPLITS or _is_nothing(value):
-            continue
-        if not (split_of(key) or _are_paths(value, bases[0])):
-            continue
-        places = {entry: _find(entry, bases, tree) for entry in _entries(value)}
+    for key, entries in stated.items():
+        places = {entry: _find(entry, bases, tree) for entry in entries}
         missing = next((entry for entry, place in places.items() if place is None), None)
         if missing is None:
             sources[canonical(key)] = tuple(place for place in places.values() if place is not None)
@@ -119,9 +129,10 @@ def _from_yaml(file: Path, tree: FileTree) -> YoloLayout:
             broken[canonical(key)] = (
                 f"{file} has '{key}: {missing}', but there is no {where}: correct the path."
             )
-    if not sources and not broken:
-        sources = _folders(tree, bases[0])
-    return YoloLayout(file, bases[0], names, sources, broken, "kpt_shape" in content)
+    empty = [key for key in keys if canonical(key) == "train" and not _is_nothing(content[key])]
+    if empty and not {"train"} & {*sources, *broken}:
+        broken["train"] = f"{file} has '{empty[0]}' without any path: write the folder of its images there."
+    return sources, broken
 
 
 def _bases(path: Any, beside: Path) -> list[Path]:
@@ -168,10 +179,9 @@ def _entries(value: Any) -> list[str]:
     return [entry for entry in entries if isinstance(entry, str) and entry not in _NOTHING]
 
 
-def _are_paths(value: Any, folder: Path) -> bool:
+def _are_paths(entries: list[str], folder: Path) -> bool:
     """Whether an unknown key, such as ``trainval``, names places of the data."""
-    entries = _entries(value)
-    return bool(entries) and all(is_folder(folder / entry) or is_file(folder / entry) for entry in entries)
+    return all(is_folder(folder / entry) or is_file(folder / entry) for entry in entries)
 
 
 def _find(entry: str, bases: list[Path], tree: FileTree) -> Path | None:
@@ -217,25 +227,24 @@ def _is_above(place: Path, beside: Path) -> bool:
 def _folders(tree: FileTree, root: Path) -> Sources:
     """Splits of a data set without yaml: folders beside folders of labels, lists, or folders of both."""
     lists = {file.stem.lower(): file for file in tree.files(root, (".txt",)) if file.stem.lower() in _LISTS}
-    own = {canonical(name): file for name, file in lists.items() if _names_images(file)}
-    listed: Sources = {split: (file,) for split, file in own.items()}
+    listed: Sources = {name: (file,) for name, file in lists.items() if _names_images(file)}
     labels, images = tree.child(root, "labels"), tree.child(root, "images")
     if labels is not None and images is not None and _has_labels(tree, labels):
         inner = [folder for folder in tree.folders(images) if split_of(folder.name)]
         if inner:
-            return {canonical(split_of(folder.name) or ""): (folder,) for folder in inner}
-        return listed or {ALL: (images,)}
+            return one_of_each({folder.name: (folder,) for folder in inner}, images)
+        return one_of_each(listed, root) or {ALL: (images,)}
     splits: Sources = {}
     for folder in (folder for folder in tree.folders(root) if split_of(folder.name)):
         own_labels, own_images = tree.child(folder, "labels"), tree.child(folder, "images")
         if own_labels is not None and own_images is not None and _has_labels(tree, own_labels):
-            splits[canonical(split_of(folder.name) or "")] = (own_images,)
+            splits[folder.name] = (own_images,)
         elif _are_beside(tree, folder):
-            splits[canonical(split_of(folder.name) or "")] = (folder,)
+            splits[folder.name] = (folder,)
     if splits:
-        return splits
+        return one_of_each(splits, root)
     if listed and any(_are_beside(tree, folder) for folder in (root, *tree.folders(root))):
-        return listed
+        return one_of_each(listed, root)
     mixed = [folder for folder in (root, *tree.folders(root)) if _are_beside(tree, folder)]
     return {ALL: tuple(mixed)} if mixed and _find_names(tree) is not None else {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +21,7 @@ from pocketvision.datasets.records.annotations import (
 )
 
 SplitRecords = TypeVar("SplitRecords", bound=AnyRecords)
+_Place = TypeVar("_Place")
 Indices = npt.NDArray[np.int64]
 
 ALL = "all"
@@ -49,6 +50,32 @@ def find_split(present: Iterable[str], split: str) -> str | None:
 def canonical(name: str) -> str:
     """``valid`` -> val, and so on; other names as they are."""
     return _WORDS.get(name.lower(), name)
+
+
+def one_of_each(
+    places: Mapping[str, _Place], of: Path, split_by: Callable[[str], str | None] = split_of
+) -> dict[str, _Place]:
+    """Split -> the one of ``places`` (name -> place) whose name speaks of it; other names stay as they are.
+
+    A name that is a word for the split, such as ``Training``, counts before one that only has the word, such
+    as ``train_old``. The latter is then no part of the data.
+
+    Raises:
+        InputError: two names speak of a split equally, and their places differ; ``of`` holds both.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in places:
+        groups.setdefault(split_by(name) or name, []).append(name)
+    chosen: dict[str, _Place] = {}
+    for split, names in groups.items():
+        first, *others = [name for name in names if name.lower() in _WORDS] or names
+        other = next((name for name in others if places[name] != places[first]), None)
+        if other is not None:
+            raise InputError(
+                f"{of}: '{first}' and '{other}' are both of the split '{split}': rename one, or move it away."
+            )
+        chosen[split] = places[first]
+    return chosen
 
 
 def divide(

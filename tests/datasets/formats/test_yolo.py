@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pocketvision.core.errors import InputError
-from pocketvision.datasets import YoloDataModule, read_yolo
+from pocketvision.datasets import YoloDataModule, detect_format, read_yolo
 
 
 @pytest.fixture
@@ -62,6 +62,13 @@ def test_bad_line(yolo: Path, line: str, words: list[str]) -> None:
     assert all(word in str(error.value) for word in [r"d.txt", *words])
 
 
+@pytest.mark.parametrize("empty", ["val: []", "val: {}", "test: [null]", "test: ['']", "val: {a: b}"])
+def test_keys_without_a_path_state_nothing(yolo: Path, empty: str) -> None:
+    (yolo / "data.yaml").write_text(f"train: images/train\n{empty}\nnames: [a, b, c]\n")
+    found = detect_format(yolo)
+    assert found.splits == ("train",) and found.arguments["divide"] == "train"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -72,6 +79,8 @@ def test_bad_line(yolo: Path, line: str, words: list[str]) -> None:
         ("train: images/train\nnc: 2\nnames: [a, b, c]", "says nc: 2, but has 3 names"),
         ("train: images/trian\nnames: [a, b, c]", "'train: images/trian', but there is no .*trian"),
         ("val: images/train\nnames: [a, b, c]", "no split 'train': it has val"),
+        ("val: images/train\ntrain: []\nnames: [a, b, c]", "has 'train' without any path: write the folder"),
+        ("train: [null, ~]\nnames: [a, b, c]", "has 'train' without any path: write the folder"),
         ("- names: [a]\n- 3\nnames: x", "no valid YAML"),
     ],
 )
