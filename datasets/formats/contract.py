@@ -46,8 +46,9 @@ class Layout:
         name = find_split(self.splits, split) or self.aliases.get(split)
         if name is not None:
             return name
-        if split in self.broken:
-            raise InputError(self.broken[split])
+        broken = find_split(self.broken, split)
+        if broken is not None:
+            raise InputError(self.broken[broken])
         where, known = (
             self.place or self.tree.given or self.tree.root,
             ", ".join(sorted(self.splits)) or "none",

@@ -21,7 +21,7 @@ from pocketvision.datasets.records.splits import ALL, split_of
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".rar", ".7z", ".bz2", ".xz")
 _NEEDED = ("train", "val")
-_MAX_DEPTH = 4
+_MAX_DEPTH = 12
 
 
 @dataclass(frozen=True)
@@ -97,26 +97,29 @@ def _existing(place: Path) -> Path:
     return place
 
 
-def _look_down(place: Path, formats: list[DataFormat]) -> tuple[dict[DataFormat, Layout], Path]:
-    """The formats of ``place``, or of the one folder below it that has any, and that folder."""
-    for _ in range(_MAX_DEPTH):
-        tree = FileTree.of(place)
-        inner = tree.folders(place)
-        if len(inner) == 1 and not tree.files(place) and not split_of(inner[0].name):
-            found, below = _look_down(inner[0], formats)
-            if found:
-                return found, below
+def _look_down(
+    place: Path, formats: list[DataFormat], depth: int = _MAX_DEPTH
+) -> tuple[dict[DataFormat, Layout], Path]:
+    """The formats of ``place``, or of the one folder below it that has any, and that folder.
+
+    ``depth`` is how much further down is looked: links may lead in a circle.
+    """
+    tree = FileTree.of(place)
+    inner = tree.folders(place) if depth else []
+    if len(inner) == 1 and not tree.files(place) and not split_of(inner[0].name):
+        found, below = _look_down(inner[0], formats, depth - 1)
+        if found:
+            return found, below
         found = _look(tree, formats)
-        if found or tree.given is not None:
-            return found, place
-        with_data = [folder for folder in inner if _has_any(folder, formats)] if len(inner) > 1 else inner
-        if len(with_data) > 1:
-            names = " and ".join(folder.name for folder in with_data[:3])
-            raise InputError(f"{place} is no data set, but holds several ({names}): give the folder of one.")
-        if not with_data:
-            return {}, place
-        place = with_data[0]
-    return {}, place
+        return found, place if found else below
+    found = _look(tree, formats)
+    if found or tree.given is not None:
+        return found, place
+    with_data = [folder for folder in inner if _has_any(folder, formats)] if len(inner) > 1 else inner
+    if len(with_data) > 1:
+        names = " and ".join(folder.name for folder in with_data[:3])
+        raise InputError(f"{place} is no data set, but holds several ({names}): give the folder of one.")
+    return _look_down(with_data[0], formats, depth - 1) if with_data else ({}, place)
 
 
 def _has_any(folder: Path, formats: list[DataFormat]) -> bool:

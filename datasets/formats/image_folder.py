@@ -64,16 +64,20 @@ def read(layout: Layout, split: str, notes: Notes) -> ClassificationRecords:
 def read_image_folder(root: str | Path, split: str) -> ClassificationRecords:
     """Read ``{split}/{class}/`` below ``root``, or ``{class}/`` where ``root`` is the class folders.
 
-    The latter stands for whichever split is asked for, with a note except for ``all``.
+    ``split`` is the name of a folder, or one that :func:`find` gives it. Class folders stand for whichever
+    split is asked for, with a note except for ``all``.
 
     Raises:
-        InputError: the split does not exist, or has no class folder or no image.
+        InputError: the split does not exist, or has no class folder or no image; or two folders are of it.
     """
     place = Path(root).expanduser()
     if not is_folder(place):
         raise InputError(f"There is no data folder {place}: set data.root to where the data set lies.")
     tree, notes = FileTree(place), Notes()
     folders = {folder.name: folder for folder in tree.folders(place)}
+    if find_split(folders, split) is None:
+        found = find(tree)
+        folders |= {} if found is None or ALL in found.splits else found.splits
     if find_split(folders, split) is None and any(tree.images(folder) for folder in folders.values()):
         # Folders of splits hold class folders and no images.
         if split != ALL:

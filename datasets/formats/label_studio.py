@@ -70,9 +70,12 @@ def _source(task: dict[str, Any]) -> str | None:
 
 def _name(source: str, present: set[str]) -> str:
     """The file that an address means; uploaded ones have a code before their name, which people remove."""
-    address = urlsplit(source)
-    local = parse_qs(address.query).get("d", [""])[0]
-    name = unquote(local or address.path or source)
+    try:
+        address = urlsplit(source)
+        local = parse_qs(address.query).get("d", [""])[0]
+        name = unquote(local or address.path or source)
+    except ValueError:  # brackets that hold no IPv6 address, or too many fields
+        name = source
     last = name.replace("\\", "/").rpartition("/")[2]
     plain = _UPLOADED.sub("", last)
     return plain if last not in present and plain in present else name

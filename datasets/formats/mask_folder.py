@@ -16,7 +16,7 @@ from pocketvision.datasets.formats.contract import DataFormat, Layout, read_spli
 from pocketvision.datasets.masks.class_table import class_table
 from pocketvision.datasets.masks.colors import as_class_ids
 from pocketvision.datasets.masks.layouts import MASK_SUFFIXES, MaskSplit, mask_splits
-from pocketvision.datasets.masks.pairs import check_sizes, find_pairs
+from pocketvision.datasets.masks.pairs import check_sizes, find_pairs, no_masks
 from pocketvision.datasets.masks.values import FEW, MOST, MaskMeaning, count_values, meaning
 from pocketvision.datasets.readers.tree import FileTree
 from pocketvision.datasets.records.annotations import UNEXPECTED, SegmentationRecords
@@ -27,13 +27,15 @@ from pocketvision.datasets.records.notes import Notes
 def find(tree: FileTree) -> Layout | None:
     """``{split}/images`` + ``{split}/masks``, ``images/{split}`` + ``masks/{split}``, or both without splits.
 
-    ``images`` + ``masks`` without splits go by lists ``{split}.txt``, else the only split is ``all``.
+    ``images`` + ``masks`` without splits go by lists ``{split}.txt``, else the only split is ``all``. A split
+    without any mask is broken.
     """
     if tree.given is not None:
         return None
     splits = mask_splits(tree)
-    has_masks = any(tree.files(split.masks, MASK_SUFFIXES) for split in splits.values())
-    return Layout(tree, splits) if has_masks else None
+    usable = {name: here for name, here in splits.items() if tree.files(here.masks, MASK_SUFFIXES)}
+    broken = {name: no_masks(here) for name, here in splits.items() if name not in usable}
+    return Layout(tree, usable, broken=broken) if usable else None
 
 
 def read(

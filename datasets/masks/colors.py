@@ -163,7 +163,10 @@ def _pixels(path: str, kind: str | None) -> npt.NDArray[np.int64]:
 
 
 def _name(path: str) -> str:
-    """A name for the copy that changes whenever the file does."""
-    state = Path(path).stat()
-    text = f"{Path(path).resolve()} {state.st_mtime_ns} {state.st_size}"
+    """A name for the copy that changes whenever the file does; a file that is not there never has a copy."""
+    try:
+        state = Path(path).stat()
+        text = f"{Path(path).resolve()} {state.st_mtime_ns} {state.st_size}"
+    except OSError:  # a link to nothing
+        text = path
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:24]

@@ -28,10 +28,11 @@ def find_pairs(here: MaskSplit, split: str, tree: FileTree, notes: Notes) -> Mas
     masks = (
         masks_beside(tree, here.masks) if here.is_mixed else list(picture_stems(tree, here.masks).values())
     )
-    images = [file for file in tree.images(here.images) if not here.is_mixed or file not in set(masks)]
+    own_masks = set(masks) if here.is_mixed else set()
+    images = [file for file in tree.images(here.images) if file not in own_masks]
     images = _unique_stems(images, here.images, notes)
     if not masks:
-        raise InputError(f"{here.images} has no masks: put them into {here.masks}.")
+        raise InputError(no_masks(here))
     if not here.is_mixed or here.listing is not None:
         notes.read |= {str(mask) for mask in masks}
     found = pair(images, masks, notes)
@@ -49,6 +50,11 @@ def find_pairs(here: MaskSplit, split: str, tree: FileTree, notes: Notes) -> Mas
     pairs = [(image, found[image]) for image in wanted if image in found]
     notes.read |= {str(mask) for _, mask in pairs}
     return pairs
+
+
+def no_masks(here: MaskSplit) -> str:
+    """The sentence for a split without any mask."""
+    return f"{here.images} has no masks: put them into {here.masks}."
 
 
 def _unique_stems(images: Sequence[Path], folder: Path, notes: Notes) -> list[Path]:

@@ -40,7 +40,9 @@ class VocLayout:
 
 
 def find_voc(tree: FileTree) -> VocLayout | None:
-    """Splits by ``ImageSets/Main``; without it by the folders that XML files lie in."""
+    """Splits by ``ImageSets/Main``; without it by the folders of XML files. None for a single file."""
+    if tree.given is not None:
+        return None
     sets = tree.child(tree.root, "ImageSets")
     lists = tree.child(sets, "Main") if sets is not None else None
     listings = _listings(tree, lists) if lists is not None else []
@@ -109,8 +111,6 @@ def image_folders_of(file: Path, tree: FileTree) -> list[Path]:
 
 def _xml_files(tree: FileTree) -> tuple[Path, ...]:
     """XML files of annotations, wherever they lie: by the beginning of some of each folder."""
-    if tree.given is not None:
-        return ()
     found: list[Path] = []
     for folder, _ in tree.walk():
         files = tree.files(folder, (".xml",))

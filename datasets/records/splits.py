@@ -40,11 +40,11 @@ def split_of(name: str) -> str | None:
 
 
 def find_split(present: Iterable[str], split: str) -> str | None:
-    """The one of ``present`` that is ``split`` or another word for it (``valid`` for val), or None."""
+    """The one of ``present`` that is ``split`` or another word for it (``valid``, ``val``), or None."""
     names = sorted(present)
     if split in names:
         return split
-    return next((name for name in names if _WORDS.get(name.lower()) == split), None)
+    return next((name for name in names if canonical(name) == canonical(split)), None)
 
 
 def canonical(name: str) -> str:

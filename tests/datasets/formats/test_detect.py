@@ -18,7 +18,8 @@ from pocketvision.core.config import parameters
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.datasets import detect_format
-from pocketvision.datasets.formats import FORMATS
+from pocketvision.datasets.format_modules import data_module_of
+from pocketvision.datasets.formats import FORMATS, detect
 
 Tiny = Callable[[str], Path]
 
@@ -110,6 +111,41 @@ def test_a_folder_that_holds_one_folder(tiny: Tiny, tmp_path: Path) -> None:
     assert detect_format(tmp_path).root == tmp_path / "VOCdevkit" / "VOC2007"
 
 
+def test_nested_folders_and_loops_are_looked_at_once(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = tmp_path.joinpath("deep", *"abcdefgh")
+    inner.mkdir(parents=True)
+    looked_at: list[Path] = []
+    monkeypatch.setattr(detect, "_look", lambda tree, formats: looked_at.append(tree.root) or {})
+    with pytest.raises(InputError, match="deep holds no data set of a known format"):
+        detect_format(tmp_path / "deep")
+    assert len(looked_at) == 9 and len(set(looked_at)) == 9
+    (tmp_path / "loop").mkdir()
+    (tmp_path / "loop" / "again").symlink_to(".")
+    looked_at.clear()
+    with pytest.raises(InputError, match="known format, but again; looked for"):
+        detect_format(tmp_path / "loop")
+    assert len(looked_at) < 20
+    monkeypatch.undo()
+    shutil.copytree(tiny("voc"), inner / "VOC2007")
+    assert detect_format(tmp_path / "deep").root == inner / "VOC2007"
+
+
+def test_voc_does_not_answer_for_a_file(tiny: Tiny, tmp_path: Path) -> None:
+    shutil.copytree(tiny("voc"), tmp_path / "both")
+    shutil.copytree(tiny("coco"), tmp_path / "both", dirs_exist_ok=True)
+    (tmp_path / "both" / "instances_train.json").rename(tmp_path / "both" / "coco.json")
+    assert detect_format(tmp_path / "both" / "coco.json").format == "coco"
+
+
+def test_a_config_may_call_its_split_as_others_do(tiny: Tiny) -> None:
+    for layout in ("coco", "masks", "image_folder"):
+        found = detect_format(tiny(layout))
+        data = data_module_of(found)(num_workers=0, val_split="valid")
+        assert data.own_records("valid").image_paths == found.read("val").image_paths
+
+
 def test_a_file_stands_for_itself_alone(tiny: Tiny, tmp_path: Path) -> None:
     shutil.copytree(tiny("coco"), tmp_path / "coco")
     file = tmp_path / "coco" / "instances_val.json"
@@ -149,6 +185,22 @@ def test_masks_without_names(tmp_path: Path, masks: Path, write_mask: Callable[.
     assert found.arguments["class_names"] == [f"class_{i}" for i in range(10)], "9 is only in val"
     assert "no classes.txt, so the 10 classes are called class_0 to class_9" in found.description
     assert detect_format(masks, "segmentation").read("val").class_names[-1] == "class_9"
+
+
+def test_a_split_without_masks_leaves_the_others(
+    tmp_path: Path, write_image: Callable[..., None], write_mask: Callable[..., None]
+) -> None:
+    for split in ("train", "val", "test"):
+        write_image(tmp_path / "images" / split / "a.jpg")
+        if split != "test":
+            write_mask(tmp_path / "masks" / split / "a.png", np.zeros((40, 60), np.uint8))
+    found = detect_format(tmp_path)
+    assert found.splits == ("train", "val") and len(found.read("val")) == 1
+    with pytest.raises(InputError, match=r"images/test has no masks: put them into .*masks/test"):
+        found.read("test")
+    shutil.rmtree(tmp_path / "masks" / "val")
+    with pytest.raises(InputError, match=r"images/val has no masks: put them into .*masks/val"):
+        detect_format(tmp_path)
 
 
 def test_real_data(shared_data: Path) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from pocketvision.core.errors import InputError
-from pocketvision.datasets import read_image_folder
+from pocketvision.datasets import detect_format, read_image_folder
+from pocketvision.datasets.format_modules import data_module_of
 
 Write = Callable[..., None]
 
@@ -103,3 +104,21 @@ def test_real_data(shared_data: Path) -> None:
     assert len(records) == len(records.class_names) == 1000
     assert records.class_names[0] == "n01440764" and records.class_names[-1] == "n15075141"
     assert np.array_equal(records.labels, np.arange(1000))
+
+
+def test_what_is_found_is_what_is_read(folders: Path) -> None:
+    (folders / "train").rename(folders / "training_set")
+    (folders / "val").rename(folders / "test_set")
+    found = detect_format(folders)
+    assert found.splits == ("test", "train") and found.arguments["divide"] == "train"
+    data = data_module_of(found)(num_workers=0)
+    parts = [data.own_records(split).image_paths for split in ("train", "val")]
+    assert sorted(path for part in parts for path in part) == sorted(found.read("train").image_paths)
+    assert read_image_folder(folders, "test").image_paths == found.read("test").image_paths
+    assert read_image_folder(folders, "training_set").image_paths == found.read("train").image_paths
+    with pytest.raises(InputError, match="no split 'val': it has test, test_set, train, training_set"):
+        read_image_folder(folders, "val")
+    shutil.copytree(folders / "training_set", folders / "train_2")
+    assert read_image_folder(folders, "train_2").class_names == ("cat", "dog", "owl")
+    with pytest.raises(InputError, match="'train_2' and 'training_set' are both of the split 'train'"):
+        read_image_folder(folders, "train")

@@ -264,3 +264,13 @@ def test_two_files_of_one_split_are_refused(tmp_path: Path, write_image: Any) ->
     with pytest.raises(InputError, match="are both annotations of 'all': give the path of the one to use"):
         detect_format(tmp_path)
     assert detect_format(tmp_path / "via_export.csv").format == "via"
+
+
+@pytest.mark.parametrize("address", ["http://[x/a.jpg", "//[/a.jpg", "http://[::1/upload/a.jpg"])
+def test_an_address_that_is_none_is_a_name(address: str, tmp_path: Path, write_image: Any) -> None:
+    write_image(tmp_path / "a.jpg")
+    value = {"x": 10, "y": 10, "width": 50, "height": 50, "rectanglelabels": ["owl"]}
+    task = {"data": {"image": address}, "annotations": [{"result": [{"from_name": "label", "value": value}]}]}
+    (tmp_path / "tasks.json").write_text(json.dumps([task]))
+    found = detect_format(tmp_path, "detection")
+    assert [Path(path).name for path in found.read("all").image_paths] == ["a.jpg"]

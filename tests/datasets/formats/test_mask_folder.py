@@ -14,6 +14,9 @@ import pytest
 
 from pocketvision.core.errors import InputError
 from pocketvision.datasets import read_mask, read_mask_folder
+from pocketvision.datasets.formats.mask_folder import FORMAT
+from pocketvision.datasets.records.kinds import MASK_UNREADABLE
+from pocketvision.datasets.records.notes import Notes
 
 Write = Callable[..., None]
 
@@ -118,3 +121,13 @@ def test_lists(colors: Path) -> None:
         read_mask_folder(colors, "val")
     with pytest.raises(InputError, match="no split 'all': it has train, val"):
         read_mask_folder(colors, "all")
+
+
+def test_a_link_to_nothing_is_a_sentence(colors: Path) -> None:
+    (colors / "masks" / "b.png").unlink()
+    (colors / "masks" / "b.png").symlink_to(colors / "nowhere.png")
+    with pytest.raises(InputError, match=r"b\.png cannot be opened \(there is no such file"):
+        read_mask_folder(colors, "all")
+    notes = Notes(strict=False)
+    records = FORMAT.read_layout(FORMAT.open(colors), "all", notes)
+    assert [Path(path).stem for path in records.image_paths] == ["a"] and MASK_UNREADABLE in notes.counts

@@ -9,7 +9,7 @@ import pytest
 from pocketvision.core.errors import InputError
 from pocketvision.datasets import ClassificationRecords, divide, read_coco, read_mask_folder
 from pocketvision.datasets.coco.ground_truth import coco_dataset
-from pocketvision.datasets.records.splits import find_split, split_of, take
+from pocketvision.datasets.records.splits import find_split, one_of_each, split_of, take
 
 
 def many(names: list[str]) -> ClassificationRecords:
@@ -30,6 +30,17 @@ def test_words_for_splits() -> None:
     assert {word: split_of(word) for word in words} == words
     assert find_split(["train", "valid"], "val") == "valid" and find_split(["valid", "val"], "val") == "val"
     assert find_split(["Validation"], "val") == "Validation" and find_split(["train"], "test") is None
+    assert find_split(["train", "val"], "valid") == "val" and find_split(["val"], "Validation") == "val"
+    assert find_split(["validation"], "valid") == "validation" and find_split(["my_val"], "valid") is None
+
+
+def test_one_of_each_split() -> None:
+    places = {"train_b": 1, "test": 2, "Training": 3, "train_a": 4, "site": 5}
+    assert one_of_each(places, Path("root")) == {"train": 3, "test": 2, "site": 5}
+    assert one_of_each({"val": 1, "valid": 1}, Path("root")) == {"val": 1}
+    for pair in ({"train_b": 1, "train_a": 4}, {"train": 1, "Train": 4}):
+        with pytest.raises(InputError, match=r"root: '.*' and '.*' are both of the split 'train'"):
+            one_of_each({"test": 2, **pair}, Path("root"))
 
 
 def test_parts_do_not_overlap_and_are_near_the_fraction() -> None:
