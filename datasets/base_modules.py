@@ -48,7 +48,7 @@ _UNCHANGED = SegmentationAugmentation(scale=(1.0, 1.0), horizontal_flip=0.0, pho
 
 _LOADING = {
     "batch_size", "eval_batch_size", "num_workers", "augmentation", "seed", "strict", "cache", "cache_gib",
-    "loading", "model_class_names", "resize", "_position", "_read", "_selected", "_parts",
+    "loading", "model_class_names", "resize", "_position", "_read", "_reader", "_selected", "_parts",
 }  # fmt: skip
 """Attributes of a data module that change no record."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict
 
@@ -18,7 +18,7 @@ from pocketvision.datasets.base_modules import (
 from pocketvision.datasets.data_module import DataModule
 from pocketvision.datasets.formats import format_named
 from pocketvision.datasets.formats.cityscapes import read_cityscapes
-from pocketvision.datasets.formats.contract import read_split
+from pocketvision.datasets.formats.contract import SplitReader
 from pocketvision.datasets.formats.detect import FoundData
 from pocketvision.datasets.formats.image_folder import read_image_folder
 from pocketvision.datasets.formats.mask_folder import read_mask_folder
@@ -67,8 +67,13 @@ class DetectionFormatDataModule(DetectionDataModule):
     format: str = "coco"
 
     def read_split(self, split: str) -> DetectionRecords:
-        records: DetectionRecords = read_split(format_named(self.format), self.root, split)
+        records = self._reader.read(split)
+        assert isinstance(records, DetectionRecords)
         return records
+
+    @cached_property
+    def _reader(self) -> SplitReader:
+        return SplitReader(format_named(self.format), self.root)
 
 
 @dataclass(eq=False)
@@ -110,8 +115,13 @@ class SegmentationFormatDataModule(SegmentationDataModule):
     format: str = "coco_masks"
 
     def read_split(self, split: str) -> SegmentationRecords:
-        records: SegmentationRecords = read_split(format_named(self.format), self.root, split)
+        records = self._reader.read(split)
+        assert isinstance(records, SegmentationRecords)
         return records
+
+    @cached_property
+    def _reader(self) -> SplitReader:
+        return SplitReader(format_named(self.format), self.root)
 
 
 @dataclass(eq=False)

@@ -126,10 +126,28 @@ class DataFormat:
         return replace(records, notes=told.as_notes())
 
 
-def read_split(form: DataFormat, root: str | Path, split: str, **options: Any) -> Any:
-    """Read one split of ``root``, a folder or file of the format, as training does.
+class SplitReader:
+    """Reads splits of ``root``, a folder or file of the format, as training does.
 
-    Raises:
-        InputError: it can't be read; the sentence names file and remedy.
+    Its files are looked for once for all splits, and again after an error, which may have been mended.
     """
-    return form.read_layout(form.open(root), split, **options)
+
+    def __init__(self, form: DataFormat, root: str | Path) -> None:
+        self._form, self._root = form, root
+        self._layout: Layout | None = None
+
+    def read(self, split: str, **options: Any) -> AnyRecords:
+        """The records of one split.
+
+        Raises:
+            InputError: it can't be read; the sentence names file and remedy.
+        """
+        layout, self._layout = self._layout or self._form.open(self._root), None
+        records = self._form.read_layout(layout, split, **options)
+        self._layout = layout
+        return records
+
+
+def read_split(form: DataFormat, root: str | Path, split: str, **options: Any) -> Any:
+    """Read one split, see :class:`SplitReader`."""
+    return SplitReader(form, root).read(split, **options)

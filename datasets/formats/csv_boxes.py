@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.convert import write_csv
+from pocketvision.datasets.convert.common import check_split_names
 from pocketvision.datasets.formats.contract import DataFormat, Layout, read_split
 from pocketvision.datasets.readers.csv_tables import CsvRow, CsvTable, csv_files, read_table
 from pocketvision.datasets.readers.stated import StatedBox, StatedImage, StatedObject, box_records
@@ -36,19 +37,22 @@ def find(tree: FileTree) -> Layout | None:
     Otherwise the only split is ``all``.
     """
     files = csv_files(tree)
-    tables: dict[str, CsvTable] = {}
+    file_of: dict[str, Path] = {}
+    labels: set[str] = set()
     for file, default in files.items():
         for split, table in read_table(file, default, Notes(strict=False)).items():
-            if split in tables:
+            if split in file_of:
                 raise InputError(
-                    f"{tables[split].file} and {file} both have boxes of the split '{split}': remove one, or "
+                    f"{file_of[split]} and {file} both have boxes of the split '{split}': remove one, or "
                     "give the path of the file instead of the folder."
                 )
-            tables[split] = table
-    if not tables:
+            file_of[split] = file
+            labels |= {row.label for row in table.rows if row.label}
+    if not file_of:
         return None
-    every = list(tables.values())
-    return Layout(tree, {split: (table, files[table.file], every) for split, table in tables.items()})
+    check_split_names(file_of)
+    ordered = sorted(labels)
+    return Layout(tree, {split: (file, files[file], ordered) for split, file in file_of.items()})
 
 
 def read(layout: Layout, split: str, notes: Notes) -> DetectionRecords:
@@ -56,13 +60,14 @@ def read(layout: Layout, split: str, notes: Notes) -> DetectionRecords:
 
     Class names are in the order of ``classes.txt`` if there is one, else sorted, from all splits.
     """
-    table, default, every = layout.splits[split]
-    file, tree = table.file, layout.tree
+    file, default, labels = layout.splits[split]
+    tree = layout.tree
     notes.read.add(str(file))
-    rows = read_table(file, default, notes).get(split, table).rows
-    labels = sorted({row.label for other in every for row in other.rows if row.label})
+    table = read_table(file, default, notes).get(split)
+    if table is None:
+        raise InputError(f"{file} has no rows of the split '{split}' any more: restore it, or start again.")
     images: dict[str, StatedImage] = {}
-    for row in rows:
+    for row in table.rows:
         image = images.setdefault(row.image, StatedImage(row.image, file, f"line {row.line}"))
         image.is_relative = table.is_relative
         item = _object(row, table, notes)
@@ -70,9 +75,8 @@ def read(layout: Layout, split: str, notes: Notes) -> DetectionRecords:
             image.objects.append(item)
     folders = _folders(tree, file.parent, split)
     convention = "xywh" if table.is_xywh else "xyxy"
-    return box_records(
-        list(images.values()), labels, split, tree, notes, folders=folders, convention=convention
-    )
+    stated = list(images.values())
+    return box_records(stated, labels, split, tree, notes, folders=folders, convention=convention)
 
 
 def read_csv_boxes(root: str | Path, split: str) -> DetectionRecords:

@@ -13,6 +13,7 @@ import numpy as np
 
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.coco.entries import stated_size
+from pocketvision.datasets.convert.common import check_split_names
 from pocketvision.datasets.formats.contract import DataFormat, Layout
 from pocketvision.datasets.formats.objects import Objects, readers
 from pocketvision.datasets.images.header import MAX_PIXELS
@@ -41,6 +42,7 @@ def find(tree: FileTree) -> Layout | None:
     for default, file in files.items():
         for split in _images(file, default, Notes(strict=False)):
             splits.setdefault(split, []).append((default, file))
+    check_split_names(splits)
     every = list(files.items())
     return Layout(tree, {split: (own, every) for split, own in splits.items()}) if splits else None
 

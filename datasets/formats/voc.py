@@ -72,9 +72,14 @@ def read(layout: Layout, split: str, notes: Notes) -> DetectionRecords:
     found, own = layout.splits[split]
     wanted = list(own.files) if own.listing is None else _listed(found, own.listing, split, notes)
     members, elsewhere = set(wanted), Notes(strict=notes.strict)
-    shown = track(iter(found.files), len(found.files), f"annotations of {split}", "files")
-    parsed = {file: _parse(file, notes if file in members else elsewhere) for file in shown}
-    labels = sorted({item.label for image in parsed.values() if image is not None for item in image.objects})
+    unread = [file for file in found.files if file in members or file not in found.labels]
+    parsed = {}
+    for file in track(iter(unread), len(unread), f"annotations of {split}", "files"):
+        image = _parse(file, notes if file in members else elsewhere)
+        found.labels[file] = {item.label for item in image.objects} if image is not None else set()
+        if file in members:
+            parsed[file] = image
+    labels = sorted(set().union(*found.labels.values()))
     stems = ImageStems(layout.tree, split, notes)
     images = []
     for file in wanted:

@@ -94,8 +94,8 @@ def read_table(file: Path, default: str, notes: Notes) -> dict[str, CsvTable]:
     Raises:
         InputError: it is no CSV.
     """
-    rows = _rows(file, notes)
-    columns = _columns(rows[0][1], _delimiter(file, notes)) if rows else None
+    delimiter, rows = _rows(file, notes)
+    columns = _columns(rows[0][1], delimiter) if rows else None
     if columns is None:
         return {}
     tables: dict[str, CsvTable] = {}
@@ -139,18 +139,14 @@ def _most(first: str) -> str:
     return max(",;\t|", key=first.count)
 
 
-def _delimiter(file: Path, notes: Notes) -> str:
-    text = read_text(file, notes)
-    return _most(next((line for line in text.splitlines() if line.strip()), ""))
-
-
-def _rows(file: Path, notes: Notes) -> list[tuple[int, list[str]]]:
-    """Line number and fields of the rows that are not blank."""
+def _rows(file: Path, notes: Notes) -> tuple[str, list[tuple[int, list[str]]]]:
+    """The delimiter, and line number and fields of the rows that are not blank."""
     text = read_text(file, notes).lstrip("\ufeff")
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_most(first))
+    delimiter = _most(next((line for line in text.splitlines() if line.strip()), ""))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        return [(reader.line_num, [_plain(field) for field in row]) for row in reader if any(row)]
+        rows = [(reader.line_num, [_plain(field) for field in row]) for row in reader if any(row)]
+        return delimiter, rows
     except csv.Error as error:
         raise InputError(
             f"{file}, line {reader.line_num}, is no valid CSV ({error}): export it again."

@@ -52,9 +52,8 @@ class ImageFinder:
             return False
         if "/" not in name and name not in (".", ".."):
             return self.tree.is_file(folder / name)
-        path = folder / name
         # What a name's ".." leads to outside of the data set may be any file of the machine.
-        return ".." not in path.parts[len(folder.parts) :] and self.tree.is_file(path)
+        return ".." not in Path(name).parts and self.tree.is_file(folder / name)
 
     def _search(self, name: str) -> Path | None:
         if not name or len(name) > _MAX_NAME or "\0" in name:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -28,10 +28,14 @@ class VocSplit:
 
 @dataclass(frozen=True)
 class VocLayout:
-    """XML files of a data set, sorted, and the splits that lists or folders make of them."""
+    """XML files of a data set, sorted, and the splits that lists or folders make of them.
+
+    ``labels`` are the names of the objects of each file, once it is read: all splits share their classes.
+    """
 
     files: tuple[Path, ...]
     splits: dict[str, VocSplit]
+    labels: dict[Path, set[str]] = field(default_factory=dict)
 
     @cached_property
     def rank(self) -> dict[Path, int]:

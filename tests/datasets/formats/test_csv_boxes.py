@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from pocketvision.core.errors import InputError
-from pocketvision.datasets import CsvDataModule, read_csv_boxes
+from pocketvision.datasets import CsvDataModule, detect_format, read_csv_boxes
+from pocketvision.datasets.formats import csv_boxes
+from pocketvision.datasets.records.kinds import TEXT_ENCODING
 
 HEADER = "image,xmin,ymin,xmax,ymax,label\n"
 
@@ -88,3 +90,40 @@ def test_data_module_divides(table: Path) -> None:
     data = CsvDataModule(table, divide="all", num_workers=0, batch_size=1)
     assert [len(data.records(split)) for split in ("train", "val")] == [1, 1]
     assert data.class_names() == ("cat", "owl")
+
+
+def test_a_file_is_read_once_by_each_who_needs_it(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = HEADER.strip() + ",split\na.jpg,1,2,30,40,\u00fc,train\nb.jpg,5,5,9,9,cat,val\n"
+    (table / "boxes.csv").write_text(text, encoding="cp1252")
+    read, opened = csv_boxes.read_table, []
+    monkeypatch.setattr(csv_boxes, "read_table", lambda file, *rest: opened.append(file) or read(file, *rest))
+    data = CsvDataModule(table, num_workers=0)
+    for split in ("train", "val"):
+        records = data.own_records(split)
+        assert records.class_names == ("cat", "\u00fc") and len(records) == 1
+        assert {note.kind: note.count for note in records.notes} == {TEXT_ENCODING: 1}
+    assert len(opened) == 3, "to find the splits, and for each of them"
+    assert "30" not in str(detect_format(table).layout.splits), "rows are not kept"
+
+
+def test_a_corrected_file_is_read_again(table: Path) -> None:
+    good = (table / "boxes.csv").read_text()
+    (table / "boxes.csv").write_text(good.replace("30", "x"))
+    data = CsvDataModule(table, train_split="all", num_workers=0)
+    with pytest.raises(InputError, match="'x' instead of a number"):
+        data.own_records("all")
+    (table / "boxes.csv").write_text(good + "c.jpg,1,2,3,4,yak\n")
+    (table / "c.jpg").write_bytes((table / "images" / "a.jpg").read_bytes())
+    assert data.own_records("all").class_names == ("cat", "owl", "yak")
+
+
+@pytest.mark.parametrize("name", ["../other", "/etc", "..", "a/b"])
+def test_a_split_is_no_path(name: str, table: Path) -> None:
+    (table / "set").mkdir()
+    for file in ("boxes.csv", "images"):
+        (table / file).rename(table / "set" / file)
+    (table / "set" / "images").rename(table / "other")
+    text = f"{HEADER.strip()},split\na.jpg,1,2,30,40,owl,train\nb.jpg,5,5,9,9,cat,{name}\n"
+    (table / "set" / "boxes.csv").write_text(text)
+    with pytest.raises(InputError, match=r"have a split called .*: rename it in the annotations"):
+        detect_format(table / "set")

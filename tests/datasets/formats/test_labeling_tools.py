@@ -274,3 +274,12 @@ def test_an_address_that_is_none_is_a_name(address: str, tmp_path: Path, write_i
     (tmp_path / "tasks.json").write_text(json.dumps([task]))
     found = detect_format(tmp_path, "detection")
     assert [Path(path).name for path in found.read("all").image_paths] == ["a.jpg"]
+
+
+def test_a_subset_is_no_path(tmp_path: Path, write_image: Any) -> None:
+    write_image(tmp_path / "other" / "a.jpg")
+    (tmp_path / "set").mkdir()
+    image = '<image name="a.jpg" subset="../other"><box label="owl" xtl="1" ytl="1" xbr="9" ybr="9"/></image>'
+    (tmp_path / "set" / "annotations.xml").write_text(f"<annotations>{image}</annotations>")
+    with pytest.raises(InputError, match=r"a split called '\.\./other', which is no name for a file"):
+        detect_format(tmp_path / "set", "detection")

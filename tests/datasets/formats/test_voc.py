@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from pocketvision.core.errors import InputError
-from pocketvision.datasets import read_voc
+from pocketvision.datasets import VocDataModule, read_voc
 from pocketvision.datasets.coco.ground_truth import coco_dataset
+from pocketvision.datasets.formats import voc as voc_format
 
 
 def test_coordinates_names_and_ids(voc: Path) -> None:
@@ -76,3 +77,18 @@ def test_real_data(shared_data: Path) -> None:
     assert [len(records) for records in splits.values()] == [205, 87]
     assert splits["train"].class_names == ("Platelets", "RBC", "WBC")
     assert not set(splits["train"].image_ids) & set(splits["val"].image_ids)
+
+
+def test_other_splits_are_read_once_for_their_classes(voc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parse, parsed = voc_format.parse_xml, []
+    monkeypatch.setattr(
+        voc_format, "parse_xml", lambda file, notes: parsed.append(file.stem) or parse(file, notes)
+    )
+    data = VocDataModule(voc, num_workers=0)
+    assert data.own_records("train").class_names == ("cat", "dog", "owl") and sorted(parsed) == [
+        "a",
+        "b",
+        "c",
+    ]
+    parsed.clear()
+    assert data.own_records("val").class_names == ("cat", "dog", "owl") and parsed == ["c"]

@@ -46,6 +46,19 @@ def test_what_is_not_found_or_could_be_two(root: Path) -> None:
     assert finder.notes.counts == {}
 
 
+@pytest.mark.parametrize(
+    "name", ["{}/images/../../out.jpg", "/..{}/../out.jpg", "../../out.jpg", "x/../../../out.jpg"]
+)
+def test_dots_lead_nowhere_outside(root: Path, name: str) -> None:
+    (root.parent / "out.jpg").touch()
+    folder = root / "images" / "day 1"
+    finder = ImageFinder(FileTree(folder), [folder], "all", Notes())
+    assert finder.find(name.format(root), root / "x.json") is None
+    assert finder.find(f"{root}/images/a.jpg", root / "x.json") == root / "images" / "a.jpg", (
+        "an absolute path"
+    )
+
+
 def test_pictures_of_other_splits_are_left_alone(root: Path) -> None:
     (root / "val").mkdir()
     (root / "val" / "only.jpg").touch()
