@@ -72,13 +72,8 @@ def _official(tree: FileTree) -> dict[str, Path]:
         for file in tree.files(folder, (".json",)) if folder is not None else ():
             match = _OFFICIAL.fullmatch(file.name)
             if match and match[2] == year:
-                found[_known(match[1])] = file
+                found[canonical(match[1])] = file
     return found
-
-
-def _known(name: str) -> str:
-    """``Train`` -> train; names that are no split's stay as they are written."""
-    return canonical(name) if split_of(name) == canonical(name) else name
 
 
 def _others(tree: FileTree) -> dict[str, Path]:
@@ -104,9 +99,9 @@ def _jsons(tree: FileTree, folder: Path) -> list[Path]:
 def _split(file: Path, tree: FileTree, official: str | None) -> str | None:
     """The split that the name of a file or of its folder speaks of."""
     if official is not None:
-        return _known(official)
-    of_folder = canonical(split_of(file.parent.name) or "") if file.parent != tree.root else ""
-    return split_of(file.stem) or of_folder or None
+        return canonical(official)
+    of_folder = split_of(file.parent.name) if file.parent != tree.root else None
+    return split_of(file.stem) or of_folder
 
 
 def _chosen(split: str, files: list[Path]) -> Path:

@@ -27,7 +27,6 @@ class Layout:
         place: what says which splits there are, for sentences; None is the folder itself.
         broken: splits that are stated and can't be found -> the sentence for each.
         aliases: other names of splits.
-        facts: lines about choices that were made in finding it, for the line that says what was found.
     """
 
     tree: FileTree
@@ -35,7 +34,6 @@ class Layout:
     place: Path | None = None
     broken: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
-    facts: tuple[str, ...] = ()
 
     def resolve(self, split: str) -> str:
         """The name under which a split is read; ``valid`` is val.

@@ -168,7 +168,6 @@ def _describe(place: Path, form: DataFormat, layout: Layout) -> FoundData:
         names, binary = invented_names(layout)
         arguments |= {"class_names": names} | ({} if binary is None else {"binary": binary})
         text += f"; there is no classes.txt, so the {len(names)} classes are called {names[0]} to {names[-1]}"
-    text = "; ".join((text, *layout.facts))
     return FoundData(form.name, form.task, place, splits, f"{text}.", form.module_name, layout, arguments)
 
 

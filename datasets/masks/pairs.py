@@ -8,10 +8,11 @@ from pathlib import Path
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.images.header import file_header
 from pocketvision.datasets.masks.layouts import MaskSplit, masks_beside, picture_stems
+from pocketvision.datasets.readers.image_stems import unique_stems
 from pocketvision.datasets.readers.pairing import pair
 from pocketvision.datasets.readers.text import read_lines
 from pocketvision.datasets.readers.tree import FileTree
-from pocketvision.datasets.records.kinds import IMAGE_MISSING, MASK_MISSING, MASK_SIZE, MASK_UNUSED, SAME_STEM
+from pocketvision.datasets.records.kinds import IMAGE_MISSING, MASK_MISSING, MASK_SIZE, MASK_UNUSED
 from pocketvision.datasets.records.notes import Notes
 
 MaskPairs = list[tuple[Path, Path]]
@@ -30,7 +31,8 @@ def find_pairs(here: MaskSplit, split: str, tree: FileTree, notes: Notes) -> Mas
     )
     own_masks = set(masks) if here.is_mixed else set()
     images = [file for file in tree.images(here.images) if file not in own_masks]
-    images = _unique_stems(images, here.images, notes)
+    by_stem = unique_stems(images, here.images, notes)
+    images = [by_stem[stem] for stem in sorted(by_stem)]
     if not masks:
         raise InputError(no_masks(here))
     if not here.is_mixed or here.listing is not None:
@@ -55,19 +57,6 @@ def find_pairs(here: MaskSplit, split: str, tree: FileTree, notes: Notes) -> Mas
 def no_masks(here: MaskSplit) -> str:
     """The sentence for a split without any mask."""
     return f"{here.images} has no masks: put them into {here.masks}."
-
-
-def _unique_stems(images: Sequence[Path], folder: Path, notes: Notes) -> list[Path]:
-    first: dict[str, Path] = {}
-    for image in images:
-        other = first.setdefault(image.stem, image)
-        if other != image:
-            sentence = (
-                f"{folder} holds {other.name} and {image.name}, which differ only in their suffix: remove or "
-                "rename one."
-            )
-            notes.add(SAME_STEM, image, sentence, image.name)
-    return sorted(first.values(), key=lambda image: (image.stem, image.name))
 
 
 def _listed(file: Path, images: Sequence[Path], notes: Notes) -> list[Path]:

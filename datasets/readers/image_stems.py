@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pocketvision.datasets.readers.image_finder import ImageFinder
@@ -30,14 +30,19 @@ class ImageStems:
     def of_folder(self, folder: Path) -> dict[str, Path]:
         """Stem -> image in ``folder``; of two that differ only in their suffix the first, which is told."""
         if folder not in self._of_folder:
-            stems: dict[str, Path] = {}
-            for path in self.tree.images(folder):
-                first = stems.setdefault(path.stem, path)
-                if first != path:
-                    sentence = (
-                        f"{folder} holds {first.name} and {path.name}, which differ only in their suffix: "
-                        "remove or rename one."
-                    )
-                    self.notes.add(SAME_STEM, path, sentence, path.name)
-            self._of_folder[folder] = stems
+            self._of_folder[folder] = unique_stems(self.tree.images(folder), folder, self.notes)
         return self._of_folder[folder]
+
+
+def unique_stems(images: Iterable[Path], folder: Path, notes: Notes) -> dict[str, Path]:
+    """Stem -> the first of the ``images`` in ``folder`` that has it; the others are told."""
+    stems: dict[str, Path] = {}
+    for path in images:
+        first = stems.setdefault(path.stem, path)
+        if first != path:
+            sentence = (
+                f"{folder} holds {first.name} and {path.name}, which differ only in their suffix: remove or "
+                "rename one."
+            )
+            notes.add(SAME_STEM, path, sentence, path.name)
+    return stems

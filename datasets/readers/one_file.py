@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.readers.tree import FileTree
-from pocketvision.datasets.records.splits import ALL, canonical, split_of
+from pocketvision.datasets.records.splits import ALL, split_of
 
 _PEEK, _SAMPLE, _MANY = 1 << 16, 5, 40
 
@@ -39,11 +39,11 @@ def files_of_splits(
             if not is_own(head(file)):
                 continue
             split = split_of(file.stem) or (split_of(folder.name) if folder != tree.root else None) or ALL
-            other = found.setdefault(canonical(split), file)
+            other = found.setdefault(split, file)
             if other != file:
                 raise InputError(
-                    f"{other} and {file} are both annotations of '{canonical(split)}': give the path of the "
-                    "one to use, or move the other away."
+                    f"{other} and {file} are both annotations of '{split}': give the path of the one to use, "
+                    "or move the other away."
                 )
     return found
 

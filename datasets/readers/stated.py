@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -50,7 +50,6 @@ class StatedObject:
         box: xyxy, None where only ``outlines`` say where it is.
         outlines: its polygons; masks are drawn from them, or from the box where there are none.
         mask: its pixels where a tool states these; ``box`` is then their bounds.
-        is_exact: False where the box is only the one around another shape, which is told.
     """
 
     label: str
@@ -61,7 +60,6 @@ class StatedObject:
     crowd: bool = False
     difficult: bool = False
     area: float | None = None
-    is_exact: bool = True
 
     def bounds(self) -> StatedBox | None:
         """The box, or the one around the outlines."""
@@ -137,24 +135,23 @@ def place_images(
 
 def box_records(
     images: Sequence[StatedImage],
-    labels: Mapping[str, None] | Sequence[str],
+    labels: Sequence[str],
     split: str,
     tree: FileTree,
     notes: Notes,
     *,
     folders: Sequence[Path] = (),
     convention: str = "xyxy",
-    names: tuple[str, ...] | None = None,
 ) -> DetectionRecords:
     """Detection records of one split.
 
     ``labels`` are the class names of all splits, which are sorted, or brought into the order of a
-    ``classes.txt``, unless ``names`` are given in order.
+    ``classes.txt``.
 
     Raises:
         InputError: no image is left, or ``classes.txt`` lacks a class.
     """
-    names = ordered_names(tree, labels) if names is None else names
+    names = ordered_names(tree, labels)
     placed = place_images(images, split, tree, folders, notes)
     if images and not placed.paths:
         notes.add(IMAGE_MISSING, images[0].file, _no_image(images[0], tree))
@@ -190,7 +187,7 @@ def _boxes(
                 box, label = item.bounds(), label_of.get(item.label)
                 if box is None or label is None:
                     continue
-                if item.box is None or not item.is_exact:
+                if item.box is None:
                     sentence = f"{image.file}, {item.where}: the box around its outline is read."
                     notes.add(BOX_FROM_OUTLINE, image.file, sentence, item.where, placed.paths[owner])
                 if image.is_relative:

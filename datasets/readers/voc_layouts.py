@@ -8,9 +8,10 @@ from functools import cached_property
 from pathlib import Path
 
 from pocketvision.core.errors import InputError
+from pocketvision.datasets.readers.one_file import head, split_of_folder
 from pocketvision.datasets.readers.text import read_lines
 from pocketvision.datasets.readers.tree import IMAGE_SUFFIXES, FileTree
-from pocketvision.datasets.records.splits import ALL, canonical, split_of
+from pocketvision.datasets.records.splits import canonical
 
 XML_FOLDERS = ("Annotations", "annotations", "labels", "xml", "xmls", "bboxes", "label", "anno")
 IMAGE_FOLDERS = ("JPEGImages", "images", "data", "imgs", "img", "image", "photos", "pictures", "pics")
@@ -54,12 +55,12 @@ def find_voc(tree: FileTree) -> VocLayout | None:
     if listings and not files and tree.child(tree.root, *XML_FOLDERS) is None:
         return None
     if listings:
-        return VocLayout(files, {_name(file.stem): VocSplit(files, file) for file in listings})
+        return VocLayout(files, {canonical(file.stem): VocSplit(files, file) for file in listings})
     if not files:
         return None
     splits: dict[str, list[Path]] = {}
     for file in files:
-        splits.setdefault(_split_of_folder(file, tree.root), []).append(file)
+        splits.setdefault(split_of_folder(file.parent, tree.root), []).append(file)
     return VocLayout(files, {split: VocSplit(tuple(own)) for split, own in splits.items()})
 
 
@@ -125,19 +126,11 @@ def _xml_files(tree: FileTree) -> tuple[Path, ...]:
 
 def _are_voc(files: list[Path], *, is_expected: bool) -> bool:
     step = max(1, len(files) // _SAMPLE)
-    heads = [_head(file) for file in files[::step][:_SAMPLE]]
+    heads = [head(file)[:_PEEK] for file in files[::step][:_SAMPLE]]
     if any(_VOC_ROOT.search(head) for head in heads):
         return True
     # Broken ones are named where only annotations are expected; CVAT's file of all images is another format.
     return is_expected and not any(b"<annotations" in head for head in heads)
-
-
-def _head(file: Path) -> bytes:
-    try:
-        with file.open("rb") as stream:
-            return stream.read(_PEEK).replace(b"\0", b"")
-    except OSError:
-        return b""
 
 
 def _listings(tree: FileTree, lists: Path) -> list[Path]:
@@ -145,17 +138,6 @@ def _listings(tree: FileTree, lists: Path) -> list[Path]:
     files = tree.files(lists, (".txt",))
     names = {file.stem for file in files}
     return [file for file in files if "_" not in file.stem or file.stem.rpartition("_")[2] not in names]
-
-
-def _name(stem: str) -> str:
-    return canonical(stem) if split_of(stem) == canonical(stem) else stem
-
-
-def _split_of_folder(file: Path, root: Path) -> str:
-    """The split that the folders of a file speak of, the innermost first."""
-    parts = file.parent.relative_to(root).parts if file.parent.is_relative_to(root) else ()
-    spoken = [split for part in parts if (split := split_of(part))]
-    return spoken[-1] if spoken else ALL
 
 
 def check_listing(listing: Path, names: list[str], split: str) -> None:

@@ -187,10 +187,6 @@ SPLIT_WHOLE = Kind(
     "split_whole", "warning", "Folder of the split is not there",
     "splits have no folder of their own, and all class folders stand for them",
 )  # fmt: skip
-SPLIT_BROKEN = Kind(
-    "split_broken", "error", "A stated split can't be found", "splits are stated and can't be found",
-    _LEFT_OUT,
-)  # fmt: skip
 
 # Masks
 MASK_MISSING = Kind("mask_missing", "error", "Image has no mask", "images have no mask", _LEFT_OUT)
