@@ -28,7 +28,7 @@ CITYSCAPES_NAMES = (
 CITYSCAPES_LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 """The label id of each train id (cityscapesScripts, ``helpers/labels.py``)."""
 
-_NUM_LABEL_IDS = 34
+NUM_LABEL_IDS = 34
 _IMAGE, _MASK, _INSTANCES = "_leftImg8bit.png", "_labelIds.png", "_instanceIds.png"
 _POLYGONS = "_polygons.json"
 
@@ -80,7 +80,7 @@ def read_cityscapes(
 def cityscapes_lookup() -> Mask:
     """Table (256,) uint8 from label ids to train ids."""
     lookup = np.full(256, UNEXPECTED, dtype=np.uint8)
-    lookup[:_NUM_LABEL_IDS] = IGNORE_INDEX
+    lookup[:NUM_LABEL_IDS] = IGNORE_INDEX
     lookup[255] = IGNORE_INDEX
     lookup[list(CITYSCAPES_LABEL_IDS)] = np.arange(len(CITYSCAPES_NAMES))
     return lookup

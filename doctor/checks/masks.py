@@ -13,14 +13,13 @@ import numpy.typing as npt
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.structures import IGNORE_INDEX, Size
-from pocketvision.datasets.formats.cityscapes import CITYSCAPES_NAMES
+from pocketvision.datasets.formats.cityscapes import CITYSCAPES_NAMES, NUM_LABEL_IDS
 from pocketvision.datasets.images.header import file_header
 from pocketvision.datasets.images.read import read_mask
 from pocketvision.datasets.records.annotations import UNEXPECTED, Mask, SegmentationRecords
 from pocketvision.doctor import kinds
 from pocketvision.doctor.findings import Findings
 
-_NUM_LABEL_IDS = 34
 _NUM_TRAIN_IDS = 19
 MANY_VOID_CROPS = 0.5
 """Share of the crops of an image that would be void all over from which on it is reported."""
@@ -123,7 +122,7 @@ def diagnose_ids(
     if not plain or not is_direct:
         return ""
     known = len(names)
-    if names == CITYSCAPES_NAMES and _NUM_TRAIN_IDS <= max(plain) < _NUM_LABEL_IDS:
+    if names == CITYSCAPES_NAMES and _NUM_TRAIN_IDS <= max(plain) < NUM_LABEL_IDS:
         return kinds.MASK_LABEL_IDS.name
     if 0 not in used and max(plain) == known and min(plain) >= 1:
         return kinds.MASK_SHIFTED.name
