@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.readers.tree import FileTree
-from pocketvision.datasets.records.splits import ALL, split_of
+from pocketvision.datasets.records.splits import ALL, one_of_each, split_of
 
 _PEEK, _SAMPLE, _MANY = 1 << 16, 5, 40
 
@@ -53,17 +53,23 @@ def files_of_images(tree: FileTree, suffix: str, is_own: Callable[[bytes], bool]
     if tree.given is not None:
         is_right = tree.given.suffix.lower() == suffix and is_own(head(tree.given))
         return {ALL: [tree.given]} if is_right else {}
-    splits: dict[str, list[Path]] = {}
+    found: list[Path] = []
     for folder, _ in tree.walk():
         files = tree.files(folder, (suffix,))
         step = max(1, len(files) // _SAMPLE)
         if any(is_own(head(file)) for file in files[::step][:_SAMPLE]):
-            splits.setdefault(split_of_folder(folder, tree.root), []).extend(files)
-    return splits
+            found += files
+    return by_split(found, tree.root)
 
 
-def split_of_folder(folder: Path, root: Path) -> str:
-    """The split that a folder below ``root`` speaks of, the innermost first; ``all`` for none."""
-    parts = folder.relative_to(root).parts if folder.is_relative_to(root) else ()
-    spoken = [split for part in parts if (split := split_of(part))]
-    return spoken[-1] if spoken else ALL
+def by_split(files: Iterable[Path], root: Path) -> dict[str, list[Path]]:
+    """Split -> those of ``files`` that lie in folders which speak of it, the innermost first; else ``all``.
+
+    Raises:
+        InputError: folders of different names speak of a split equally.
+    """
+    found: dict[str, list[Path]] = {}
+    for file in files:
+        parts = file.parent.relative_to(root).parts if file.is_relative_to(root) else ()
+        found.setdefault(next((part for part in reversed(parts) if split_of(part)), ALL), []).append(file)
+    return one_of_each(found, root)

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from pocketvision.core.errors import InputError
-from pocketvision.datasets.readers.one_file import head, split_of_folder
+from pocketvision.datasets.readers.one_file import by_split, head
 from pocketvision.datasets.readers.text import read_lines
 from pocketvision.datasets.readers.tree import IMAGE_SUFFIXES, FileTree
 from pocketvision.datasets.records.splits import canonical
@@ -58,9 +58,7 @@ def find_voc(tree: FileTree) -> VocLayout | None:
         return VocLayout(files, {canonical(file.stem): VocSplit(files, file) for file in listings})
     if not files:
         return None
-    splits: dict[str, list[Path]] = {}
-    for file in files:
-        splits.setdefault(split_of_folder(file.parent, tree.root), []).append(file)
+    splits = by_split(files, tree.root)
     return VocLayout(files, {split: VocSplit(tuple(own)) for split, own in splits.items()})
 
 
