@@ -7,6 +7,7 @@ import pytest
 
 from pocketvision.core.errors import InputError
 from pocketvision.metrics import AccuracyMetric
+from pocketvision.metrics.accuracy import ResampledAccuracy
 
 NAMES = tuple("abcdefgh")
 
@@ -62,3 +63,11 @@ def test_no_images() -> None:
 def test_unknown_label(label: int) -> None:
     with pytest.raises(InputError, match=f"label {label}"):
         AccuracyMetric(NAMES).update([0], label)
+
+
+def test_weights_count_images_more_than_once() -> None:
+    random = np.random.default_rng(2)
+    right, weights = random.random(40) < 0.6, random.integers(0, 4, 40)
+    found = ResampledAccuracy(right)(weights)["top1"]
+    assert found == pytest.approx(np.repeat(right, weights).mean())
+    assert np.isnan(ResampledAccuracy(right)(np.zeros(40, dtype=np.int64))["top1"])

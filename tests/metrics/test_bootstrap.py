@@ -15,6 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.special import expit, logit  # type: ignore[import-untyped]
+from scipy.stats import t as student  # type: ignore[import-untyped]
 
 from pocketvision.metrics import IoUMetric
 from pocketvision.metrics.bootstrap import differences, intervals, resample
@@ -169,6 +171,65 @@ def test_intervals_are_corrected_for_the_bias_of_resamples() -> None:
         assert low <= value <= high
         num_held += low <= 0.4 <= high
     assert num_held >= 30
+
+
+class Scripted:
+    """Gives out prepared values, whatever is asked: of all images, of the resamples, of what is left out."""
+
+    def __init__(self, num_images: int, *values: float) -> None:
+        self.num_images, self.values = num_images, list(values)
+
+    def __call__(self, weights: NDArray[np.int64]) -> dict[str, float]:
+        return {"score": self.values.pop(0)}
+
+
+@pytest.mark.parametrize(
+    ("value", "samples", "without", "center"),
+    [
+        (0.4, [0.5, 0.4, 0.2, 0.38], [0.38, 0.41, 0.43], 0.43),  # a bias of -0.03
+        (0.4, [0.41, 0.4, 0.39, 0.44], [0.3, 0.5, 0.36], 0.39),  # leaving out varies more
+        (0.3, [0.6, 0.8, 0.62, 0.7], [0.3, 0.31, 0.29], 0.15),  # no more than half of it
+        (0.6, [0.1, 0.2, 0.3, 0.0], [0.6, 0.61, 0.59], 0.8),  # nor of what is missing to 1
+        (0.4, [0.5, 0.3, np.nan, 0.4], [np.nan, 0.41, 0.43], 0.4),  # undefined in two
+        (0.5, [0.5], [0.4, 0.6], 0.5),  # two images
+    ],
+)
+def test_intervals_of_known_resamples(
+    value: float, samples: list[float], without: list[float], center: float
+) -> None:
+    num = len(without)
+    found = intervals(Scripted(num, value, *samples, *without), len(samples))["score"]
+    left = [x for x in without if not np.isnan(x)]
+    errors = np.std(left) * np.sqrt(len(left) - 1), np.nanstd(samples) * np.sqrt(num / (num - 1))
+    margin = student.ppf(0.975, len(left) - 1) * max(errors) / (center * (1 - center))
+    low, high = expit(logit(center) - margin), expit(logit(center) + margin)
+    assert found == pytest.approx((min(low, value), max(high, value)))
+
+
+def test_intervals_where_there_is_no_logit() -> None:
+    """Of 0, of 1 and with a single defined value left out, from resamples alone; all of [0, 1] at last."""
+    assert intervals(Scripted(2, 1.0, 0.7, 1.0, 0.9, 1.0, 1.0), 3)["score"] == (0.7, 1.0)
+    assert intervals(Scripted(2, 0.0, 0.2, 0.0, 0.1, 0.0, 0.0), 3)["score"] == (0.0, 0.2)
+    assert intervals(Scripted(2, 0.5, 0.6, 0.7, 0.4, 0.5, np.nan), 3)["score"] == (0.4, 0.7)
+    assert intervals(Scripted(2, 0.5, 0.6, 0.7, 0.55, 0.5, np.nan), 3)["score"] == (0.5, 0.7)
+    assert intervals(Scripted(2, 0.5, 0.3, 0.4, 0.45, 0.5, np.nan), 3)["score"] == (0.3, 0.5)
+    assert intervals(Scripted(2, 0.001, 0.001, 0.0, 1.0), 1)["score"] == (0.0, 1.0)
+
+
+def test_a_thousand_resamples_unless_told() -> None:
+    score = Scripted(3, *[0.5] * 1004)
+    assert intervals(score)["score"] == pytest.approx((0.5, 0.5)) and not score.values
+
+
+@pytest.mark.parametrize(
+    ("gains", "p_value"),
+    [([1, 2, 3, -1, np.nan], 0.8), ([1, 2, 3, 4], 0.4), ([-1, -2, 0, -3], 0.8), ([0, 0, 0, 0], 1.0)],
+)
+def test_differences_of_known_resamples(gains: list[float], p_value: float) -> None:
+    num = len(gains)
+    found = differences(Scripted(2, 0.5, *[0.0] * num), Scripted(2, 0.75, *gains), num)["score"]
+    quantiles = np.nanquantile(gains, [0.025, 0.975])
+    assert found == pytest.approx((0.25, *quantiles, p_value))
 
 
 def test_intervals_of_what_never_varies_are_points() -> None:

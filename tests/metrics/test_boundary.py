@@ -72,6 +72,16 @@ def test_a_class_that_is_nowhere_is_undefined() -> None:
     assert values["boundary_mIoU"] == 1 and values["per_class"]["car"]["boundary_IoU"] is None
 
 
+def test_two_per_cent_unless_told_and_254_classes() -> None:
+    maps = random_maps(4)
+    prediction, truth = (np.kron(labels, np.ones((2, 2), np.uint8)) for labels in maps)
+    metric, told = BoundaryIoUMetric(["x"] * 254), BoundaryIoUMetric(["x"] * 254, 0.02)
+    for each in (metric, told):
+        each.update(prediction, truth)
+    assert metric.compute() == told.compute()
+    assert boundary_width(truth.shape, 0.02) < boundary_width(truth.shape, 0.03)
+
+
 def test_width_is_a_share_of_the_diagonal() -> None:
     assert (boundary_width((1024, 2048), 0.005), boundary_width((10, 10), 0.02)) == (11, 1)
     assert [boundary_width((30, 40), share) for share in (0.0501, 0.0699, 0.0701)] == [3, 3, 4], "rounded"
