@@ -5,6 +5,7 @@ The web page in a real browser: the same results as Python's, from one folder an
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import shutil
@@ -28,12 +29,13 @@ from pocketvision.deploy.export.to_web import write_web_page
 from pocketvision.deploy.predict.prediction import Prediction
 from pocketvision.deploy.predict.predictor import Predictor
 from pocketvision.deploy.runtimes.onnx_session import OnnxRuntime
-from pocketvision.models import VisionModel
+from pocketvision.models import Detector, VisionModel
 from pocketvision.tools.export import main
 
 HERE = Path(__file__).parent
 REAL = HERE.parents[3] / "shared" / "data" / "coco_mini" / "val"
 TASKS = ("detection", "segmentation", "classification")
+BEST_THRESHOLD = 0.37
 SIZES = ((90, 70), (40, 200), (64, 80), (133, 151))
 CASES = [
     Resize((24, 30)),
@@ -63,7 +65,10 @@ def site(
     """A page for each task, and pictures, some of them real ones where the data is there, without loss."""
     root = tmp_path_factory.mktemp("site")
     for task in TASKS:
-        write_web_page(models[task], root / task, source="test", licence="Apache-2.0")
+        model = copy.deepcopy(models[task])
+        if isinstance(model, Detector):
+            model.best_threshold = BEST_THRESHOLD
+        write_web_page(model, root / task, source="test", licence="Apache-2.0")
     (root / "pictures").mkdir()
     arrays = [
         cv2.resize(array, size[::-1])
@@ -110,6 +115,11 @@ def test_boxes_are_pythons(site: Path, answer: Any) -> None:
     assert np.mean(rates) >= 0.99, rates
 
 
+def test_the_slider_begins_at_the_models_best_threshold(answer: Any) -> None:
+    settings = {task: seen["setting"] for task, seen in answer["seen"].items()}
+    assert settings["detection"] == BEST_THRESHOLD and settings["segmentation"] == 0.5
+
+
 def test_label_maps_are_pythons(site: Path, answer: Any) -> None:
     for name, prediction in expected(site, "segmentation").items():
         labels = answer["results"]["segmentation"][name]["labels"]
@@ -150,7 +160,7 @@ def test_threads_are_used_where_the_server_allows_them(
 def test_a_person_sees_results_and_the_rate(site: Path, answer: Any) -> None:
     seen = answer["seen"]["detection"]
     name = json.loads((site / "plan.json").read_text())["shown"]
-    found = expected(site, "detection", 0.5)[name]
+    found = expected(site, "detection", BEST_THRESHOLD)[name]
     counts = {label: found.names.count(label) for label in found.names}
     assert sorted(seen["picture"]["found"]) == sorted(f"{label} {count}" for label, count in counts.items())
     drawn = {tuple(map(int, color.split())) for color in seen["picture"]["colors"]}
