@@ -111,7 +111,7 @@ def _check(
 
 def _learning_rate(batch_size: int, pretrained: bool) -> float:
     lr = LR * math.sqrt(batch_size / LR_BATCH) * (1 if pretrained else RANDOM_FACTOR)
-    return float(f"{min(max(lr, 2.5e-4), MAX_LR):.2g}")
+    return float(f"{min(lr, MAX_LR):.2g}")
 
 
 def _reasons(recipe: TrainingRecipe, horizon: int, num_images: int, pretrained: bool) -> list[str]:

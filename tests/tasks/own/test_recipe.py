@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise, product
+from typing import Any
 
 import pytest
 
@@ -28,13 +29,101 @@ def test_every_value_is_in_its_bounds(task: str) -> None:
             num_images, num_classes, batch, task, minutes, 0.4, pretrained=pretrained  # type: ignore[arg-type]
         )  # fmt: skip
         assert found.num_steps >= 1 and 2 <= batch <= BATCH_LIMITS[task]  # type: ignore[index]
-        assert 2.5e-4 <= found.lr <= 4e-3 and 0 < found.backbone_lr_factor <= 1
+        assert 3.5e-4 <= found.lr <= 4e-3 and 0 < found.backbone_lr_factor <= 1
         assert 1 <= found.warmup_steps <= max(1, found.num_steps // 10)
         assert 0.9 <= found.ema_decay < 1 and 0.01 <= found.norm_momentum <= 0.1
         assert found.epochs_between_scores >= 1 and len(found.derivation) >= 6
         assert pretrained or (found.freeze_until is None and not found.freeze_norms)
         per_epoch = max(1, num_images // batch)
         assert found.num_steps < per_epoch or found.num_steps % per_epoch == 0, "whole epochs"
+
+
+RECIPES = [
+    ((1000, 20, 8, True), (7500, 60, 1e-3, 0.4, 750, 0.99733, 0.013, None, False, 12)),
+    ((250, 40, 16, False), (3960, 264, 2.8e-3, 1.0, 396, 0.99495, 0.025, None, False, 52)),  # 120 x 1.1 x 2
+    ((3, 1, 2, True), (300, 300, 5e-4, 0.4, 30, 0.93333, 0.1, "c3", True, 60)),  # no more than 300 epochs
+    (
+        (640, 1, 640, True),
+        (300, 300, 4e-3, 0.4, 30, 0.93333, 0.1, None, False, 60),
+    ),  # nor less than 300 steps
+    ((100, 3, 4, True), (4750, 190, 7.1e-4, 0.4, 475, 0.99578, 0.021, "c2", False, 38)),  # 60 x root of 10
+    (
+        (20_000, 20, 10, True),
+        (60_000, 30, 1.1e-3, 0.4, 1000, 0.99967, 0.01, None, False, 6),
+    ),  # half the epochs
+    ((200_000, 20, 10, False), (2_400_000, 120, 2.2e-3, 1.0, 1000, 0.9998, 0.01, None, False, 24)),
+]
+"""Images, classes, batch, published weights; steps, epochs, rate, the backbone's factor, warm-up, decay,
+momentum, what is frozen, its statistics, epochs to a score."""
+
+
+@pytest.mark.parametrize(("given", "expected"), RECIPES)
+def test_recipes_by_hand(given: tuple[int, int, int, bool], expected: tuple[Any, ...]) -> None:
+    *numbers, pretrained = given
+    found = derive_recipe(*numbers, "detection", pretrained=pretrained)
+    epochs = found.num_steps // max(1, numbers[0] // numbers[2])
+    assert expected == (
+        found.num_steps, epochs, found.lr, found.backbone_lr_factor, found.warmup_steps, found.ema_decay,
+        found.norm_momentum, found.freeze_until, found.freeze_norms, found.epochs_between_scores,
+    )  # fmt: skip
+    assert found.minutes is None and found.derivation[0].startswith(
+        f"{found.num_steps} steps = {epochs} epochs of {found.num_steps // epochs}: 60 epochs, more for less"
+    )
+    assert ("less for more than 5000 images" in found.derivation[0]) == pretrained
+
+
+def test_what_is_said_of_a_recipe() -> None:
+    of_few, of_random = (
+        derive_recipe(3, 1, 2, "detection"),
+        derive_recipe(9, 1, 2, "detection", pretrained=False),
+    )
+    assert of_few.derivation[1:] == (
+        "learning rate 0.0005 for AdamW: 0.001 for 8 images, by its root, on published weights, 0.004 at "
+        "most",
+        "warm-up 30 steps: a tenth of the run",
+        "weights are averaged over about 15 steps: a twentieth of the run",
+        "BatchNorm momentum 0.1: statistics must keep up with a run of 300 steps",
+        "frozen: the backbone up to c3, as there are only 3 images; its BatchNorm statistics, as 2 images "
+        "say little",
+    )
+    assert "on random weights, 2 times that on published ones, 0.004 at most" in of_random.derivation[1]
+    assert of_random.derivation[-1] == "frozen: nothing, as the weights are random"
+    assert derive_recipe(20_000, 20, 10, "detection").derivation[2:4] == (
+        "warm-up 1000 steps: the most, a tenth of the run is 6e+03",
+        "weights are averaged over about 3000 steps: a twentieth of the run",
+    )
+    assert "about 5000 steps: the most, a twentieth" in derive_recipe(10**6, 1, 8, "detection").derivation[3]
+
+
+@pytest.mark.parametrize(
+    ("num_images", "batch_size"), [(1, 2), (32, 2), (63, 2), (64, 4), (255, 8), (10**6, 32)]
+)
+def test_batches_give_an_epoch_sixteen_steps(num_images: int, batch_size: int) -> None:
+    assert choose_batch_size(num_images, "detection") == batch_size
+    assert choose_batch_size(10**6, "segmentation") == 8 and choose_batch_size(10**6, "classification") == 64
+
+
+@pytest.mark.parametrize(("num_images", "frozen"), [(31, "c3"), (32, "c2"), (127, "c2"), (128, None)])
+def test_less_is_frozen_the_more_images_there_are(num_images: int, frozen: str | None) -> None:
+    assert derive_recipe(num_images, 3, 4, "detection").freeze_until == frozen
+    assert [derive_recipe(1000, 3, batch, "detection").freeze_norms for batch in (3, 4)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "seconds", "num_steps", "said"),
+    [
+        (10.0, 0.5, 1080, "a step takes 0.5 s: 10 min leave time for 1080, so 1080 are made (10 epochs)"),
+        (10.5, 0.5, 1080, "a step takes 0.5 s: 10.5 min leave time for 1134, so 1080 are made (10 epochs)"),
+        (0.5, 0.5, 54, "a step takes 0.5 s: 0.5 min leave time for 54, so 54 are made (0.5 epochs)"),
+        (1.0, 0.5, 108, "a step takes 0.5 s: 1 min leave time for 108, so 108 are made (1 epochs)"),
+        (0.001, 0.5, 1, "a step takes 0.5 s: 0.001 min leave time for 0, so 1 are made (0.00926 epochs)"),
+        (64.0, 0.5, 6912, "a step takes 0.5 s: 64 min leave time for 6912, so 6912 are made (64 epochs)"),
+        (65.0, 0.5, 7020, "a step takes 0.5 s: 65 min leave time for 7020, more than are needed"),
+    ],
+)
+def test_minutes_by_hand(minutes: float, seconds: float, num_steps: int, said: str) -> None:
+    found = derive_recipe(864, 3, 8, "detection", minutes, seconds)  # 108 steps an epoch
+    assert (found.num_steps, found.derivation[1]) == (num_steps, said)
 
 
 def test_more_images_mean_more_steps_fewer_epochs_and_less_frozen() -> None:
