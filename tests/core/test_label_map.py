@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pocketvision.core import label_map
 from pocketvision.core.label_map import enlarged_argmax
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
@@ -57,6 +58,18 @@ def test_the_first_of_equal_classes_wins() -> None:
     assert (is_best.sum(dim=0) > 1).float().mean() > 0.2
     first = torch.from_numpy(np.argmax(is_best.numpy(), axis=0))
     assert torch.equal(enlarged_argmax(logits, size).long(), first)
+
+
+def test_one_channel_is_enlarged_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    enlarged = []
+
+    def enlarge(logits: Tensor, size: Size) -> Tensor:
+        enlarged.append(len(logits))
+        return F.interpolate(logits[None], size, mode="bilinear")[0]
+
+    monkeypatch.setattr(label_map, "enlarge", enlarge)
+    enlarged_argmax(random_logits(9, (8, 8)), (200, 201))
+    assert enlarged == [1]
 
 
 def test_layout_and_precision_of_the_logits() -> None:

@@ -16,7 +16,9 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.structures import OTHER_INDEX
 from pocketvision.metrics import IoUMetric, confusion_matrix, iou
+from pocketvision.metrics.iou import ResampledIoU, as_labels
 
 K = 3
 NAMES = ("road", "sky", "car")
@@ -151,6 +153,48 @@ def test_a_reserved_slot_counts_only_against_others() -> None:
     assert (values["mIoU"], values["pixel_accuracy"]) == (1 / 2, 2 / 3)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+def test_of_the_most_classes_beside_what_is_none_of_them(dtype: Any) -> None:
+    """253 classes leave one byte for pixels of other classes and one for ignored ones."""
+    metric = IoUMetric([str(i) for i in range(OTHER_INDEX)])
+    prediction, truth = np.array([[0, 252, 252, 3]], dtype), np.array([[0, OTHER_INDEX, 252, 255]], dtype)
+    if dtype != np.uint8:
+        prediction[0, 3] = 300  # the path of larger numbers
+    metric.update(prediction, truth, 0)
+    assert metric.compute()["pixel_accuracy"] == 2 / 3
+    assert metric.compute()["per_class"]["252"] == {"IoU": 1 / 2, "num_pixels": 1}
+
+
+def test_the_confusion_is_a_copy_with_a_column_for_no_class() -> None:
+    metric = score([(np.uint8([[0, 1, 200, 2]]), np.uint8([[0, 0, 2, 2]]))])
+    assert metric.confusion.tolist() == [[1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 1]]
+    metric.confusion[:] = 9
+    assert metric.confusion.sum() == 4
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+def test_class_0_can_be_ignored(dtype: Any) -> None:
+    prediction, truth = np.array([[0, 1, 1, 44]], dtype), np.array([[0, 0, 1, 2]], dtype)
+    assert confusion_matrix(prediction, truth, K, ignore_index=0).tolist() == [
+        [0, 0, 0],
+        [0, 1, 0],
+        [0, 0, 0],
+    ]
+
+
+def test_bytes_where_the_values_allow_it() -> None:
+    for values, dtype in (([0, 255], np.uint8), ([0, 256], np.int64), ([-1, 5], np.int64), ([], np.uint8)):
+        labels = as_labels(np.array([values], np.int32), "truth")
+        assert labels.dtype == dtype and labels.tolist() == [values]
+
+
+def test_resampled_iou_of_absent_classes_and_single_pixels() -> None:
+    metric = score([(np.uint8([[0, 1]]), np.uint8([[0, 0]])), (np.uint8([[2, 2]]), np.uint8([[2, 2]]))])
+    resampled = ResampledIoU(metric.per_image()[1], NAMES)
+    assert resampled(np.array([1, 0]))["mIoU"] == (1 / 2 + 0) / 2
+    assert resampled(np.array([2, 1]))["mIoU"] == pytest.approx((1 / 2 + 0 + 1) / 3)
+
+
 def test_nothing_counted_is_undefined() -> None:
     ignored = np.full((2, 2), 255, np.uint8)
     for values in (score([]).compute(), score([(ignored, ignored)]).compute()):
@@ -162,6 +206,8 @@ def test_nothing_counted_is_undefined() -> None:
 def test_a_true_value_that_is_no_class_is_refused(dtype: Any) -> None:
     with pytest.raises(InputError, match="value 7, but there are 3 classes"):
         confusion_matrix(np.zeros((1, 2), dtype), np.array([[0, 7]], dtype), K)
+    with pytest.raises(InputError, match="value 3, but there are 3 classes"):
+        confusion_matrix(np.zeros((1, 2), dtype), np.array([[0, 3]], dtype), K)
     with pytest.raises(InputError, match="value -1"):
         confusion_matrix(np.zeros((1, 2), dtype), np.array([[0, -1]]), K)
 
@@ -170,7 +216,7 @@ def test_wrong_maps_are_refused() -> None:
     with pytest.raises(InputError, match=r"\(1, 2\) and truth \(2, 1\)"):
         confusion_matrix(np.zeros((1, 2), np.uint8), np.zeros((2, 1), np.uint8), K)
     with pytest.raises(InputError, match="prediction holds float32"):
-        confusion_matrix(torch.zeros(1, 2), np.zeros((1, 2), np.uint8), K)
+        confusion_matrix(torch.zeros(1, 2, requires_grad=True), np.zeros((1, 2), np.uint8), K)
     with pytest.raises(InputError, match="same classes"):
         score([]).merge(IoUMetric(["road"]))
 
