@@ -73,6 +73,7 @@ def test_ci_runs_the_oldest_and_the_newest_python_that_is_declared() -> None:
     pythons = job["strategy"]["matrix"]["python"]
     assert declared[0] == pythons[0] and declared[-1] == pythons[-1] and set(pythons) <= set(declared)
     assert job["env"]["UV_PYTHON"] == "${{ matrix.python }}" and job["steps"][-1]["run"] == "bash .ci/run"
+    assert f"for version in {declared[0]} {declared[-1]}; do" in (ROOT / ".ci" / "run").read_text()
 
 
 def test_every_file_is_of_the_oldest_python() -> None:
