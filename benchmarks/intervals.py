@@ -49,13 +49,14 @@ def population(skill: float, num_classes: int, random: np.random.Generator) -> M
     )  # fmt: skip
 
 
-def split(table: MatchTable, start: int, num_images: int) -> MatchTable:
-    """The images from ``start`` on."""
-    own = (table.images >= start) & (table.images < start + num_images)
-    true = (table.truth_images >= start) & (table.truth_images < start + num_images)
+def split(table: MatchTable, chosen: NDArray[np.int64]) -> MatchTable:
+    """The images ``chosen``, renumbered."""
+    numbers = np.full(POPULATION, -1, dtype=np.int32)
+    numbers[chosen] = np.arange(len(chosen))
+    own, true = numbers[table.images] >= 0, numbers[table.truth_images] >= 0
     return MatchTable(
-        table.images[own] - start, table.categories[own], table.hits[own], table.counted[own],
-        table.truth_images[true] - start, table.truth_categories[true],
+        numbers[table.images[own]], table.categories[own], table.hits[own], table.counted[own],
+        numbers[table.truth_images[true]], table.truth_categories[true],
     )  # fmt: skip
 
 
@@ -67,8 +68,8 @@ def coverage(
     true = ResampledAP(table, POPULATION, num_classes)(whole)["AP"]
     found = []
     for number in range(repetitions):
-        start = number * num_images % (POPULATION - num_images)
-        score = ResampledAP(split(table, start, num_images), num_images, num_classes)
+        chosen = np.random.default_rng(number).choice(POPULATION, num_images, replace=False)
+        score = ResampledAP(split(table, chosen), num_images, num_classes)
         found.append(intervals(score, num_resamples, seed=number)["AP"])
     low, high = np.array(found).T
     return {

@@ -45,7 +45,8 @@ TESTS: dict[str, Sequence[str]] = {
     "metrics/bootstrap.py": ("tests/metrics/test_bootstrap.py",),
     "metrics/boundary.py": ("tests/metrics/test_boundary.py",),
     "metrics/iou.py": (
-        "tests/metrics/test_iou.py", "tests/metrics/test_bootstrap.py::test_iou_equals_that_of_repeated_images",
+        "tests/metrics/test_iou.py",
+        "tests/metrics/test_bootstrap.py::test_iou_equals_that_of_repeated_images",
     ),
     "metrics/coco_arrays.py": METRIC,
     "metrics/coco_engine.py": METRIC,
