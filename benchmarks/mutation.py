@@ -58,7 +58,7 @@ TESTS: dict[str, Sequence[str]] = {
     "tasks/learning_rates.py": ("tests/tasks/test_learning_rates.py", "tests/tasks/test_base.py"),
     "tasks/accumulation.py": ("tests/tasks/test_accumulation.py",),
     "tasks/own/recipe.py": ("tests/tasks/own/test_recipe.py",),
-    "datasets/sampling.py": ("tests/datasets/test_data_modules.py", "tests/datasets/augment/test_mixing.py"),
+    "datasets/sampling.py": ("tests/datasets/test_sampling.py", "tests/datasets/augment/test_mixing.py"),
     "datasets/augment/colors.py": ("tests/datasets/augment/test_colors.py",),
     "datasets/augment/flips_and_colors.py": AUGMENT,
     "datasets/augment/inception_crop.py": (

@@ -1,6 +1,7 @@
 """Covers datasets/cores.py.
 
-What an epoch contains depends neither on the number of loader processes nor on how they are started.
+What an epoch contains depends neither on the number of loader processes nor on how they are started;
+how many epochs a run begins, and whose samples are whose.
 """
 
 from __future__ import annotations
@@ -8,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader
 
 from pocketvision.core.resize import Resize
-from pocketvision.datasets import CocoDataModule, DetectionAugmentation
+from pocketvision.datasets import CocoDataModule, DetectionAugmentation, sampling
 from pocketvision.datasets.cores import default_num_workers, num_cores
-from pocketvision.datasets.sampling import use_one_thread
+from pocketvision.datasets.sampling import ProcessShare, num_epochs, sample_rng, use_one_thread
 
 # No flips and colors: a fresh process would need seconds to import albumentations.
 GEOMETRY = DetectionAugmentation(horizontal_flip=0.0, photometric=False, mosaic=0.3)
@@ -69,3 +72,53 @@ def test_as_many_as_there_are_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     quota.write_text("1600000 100000")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     assert default_num_workers() == 3
+
+
+@pytest.mark.parametrize(
+    ("max_epochs", "max_steps", "expected"),
+    [
+        (None, None, None),
+        (-1, -1, None),
+        (3, None, 3),
+        (3, -1, 3),
+        (None, 1, 1),
+        (None, 4, 1),
+        (-1, 5, 2),
+        (None, 8, 2),
+        (3, 5, 2),
+        (1, 9, 1),
+    ],
+)
+def test_epochs_of_four_steps(max_epochs: int | None, max_steps: int | None, expected: int | None) -> None:
+    assert num_epochs(4, max_epochs, max_steps) == expected
+
+
+@pytest.mark.parametrize("num_samples", [0, 1, 3, 10])
+def test_every_sample_is_in_exactly_one_process(monkeypatch: pytest.MonkeyPatch, num_samples: int) -> None:
+    monkeypatch.setattr(sampling, "num_processes", lambda: 3)
+    shares = []
+    for rank in range(3):
+        monkeypatch.setattr(sampling, "process_index", lambda rank=rank: rank)
+        share = ProcessShare(num_samples)
+        assert len(share) == len(list(share))
+        shares += list(share)
+    assert sorted(shares) == list(range(num_samples))
+
+
+def test_randomness_is_of_the_sample_and_its_epoch() -> None:
+    first = sample_rng(0, 1, 2).random(3)
+    assert np.array_equal(first, sample_rng(0, 1, 2).random(3))
+    for other in ((1, 1, 2), (0, 2, 2), (0, 1, 3), (0, 2, 1)):
+        assert not np.array_equal(first, sample_rng(*other).random(3))
+
+
+def test_a_worker_keeps_opencv_to_its_own_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(sampling, "leave_signals_to_parent", lambda: done.append("signals"))
+    monkeypatch.setattr(sampling, "end_without_shared_memory", lambda: done.append("memory"))
+    before = cv2.getNumThreads()
+    try:
+        use_one_thread(0)
+        assert cv2.getNumThreads() == 1 and done == ["signals", "memory"]
+    finally:
+        cv2.setNumThreads(before)
