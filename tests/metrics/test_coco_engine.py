@@ -9,9 +9,20 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from pycocotools.cocoeval import Params  # type: ignore[import-untyped]
 
 from pocketvision.metrics import coco_matching
-from pocketvision.metrics.coco_arrays import AREA_RANGES, Found, Truth, box_ious, summarize
+from pocketvision.metrics.coco_arrays import (
+    AREA_NAMES,
+    AREA_RANGES,
+    IOU_THRESHOLDS,
+    MAX_DETECTIONS,
+    RECALL_LEVELS,
+    Found,
+    Truth,
+    box_ious,
+    summarize,
+)  # fmt: skip
 from pocketvision.metrics.coco_engine import accumulate
 from pocketvision.metrics.coco_matching import match
 from pocketvision.metrics.coco_reference import score_with_pycocotools
@@ -82,6 +93,13 @@ def test_areas_at_the_edges_of_their_ranges_are_in_both() -> None:
         [True, True, False, False], [True, True, True, False], [True, False, True, True],
         [True, False, False, True], [False] * 4,
     ]  # fmt: skip
+
+
+def test_thresholds_levels_and_areas_are_those_of_pycocotools() -> None:
+    params = Params(iouType="bbox")
+    assert np.array_equal(params.iouThrs, IOU_THRESHOLDS) and np.array_equal(params.recThrs, RECALL_LEVELS)
+    assert [tuple(area) for area in params.areaRng] == list(AREA_RANGES)
+    assert params.areaRngLbl == list(AREA_NAMES) and params.maxDets == list(MAX_DETECTIONS)
 
 
 def test_ious_are_those_of_pycocotools() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -18,7 +19,7 @@ def image() -> np.ndarray:
     return noise // np.array([1, 2, 3], dtype=np.uint8) + np.array([0, 60, 20], dtype=np.uint8)
 
 
-@pytest.mark.parametrize("factor", [0.5, 0.9, 1.1, 1.5])
+@pytest.mark.parametrize("factor", [0.5, 0.9, 1.1, 1.5, 2.0])
 @pytest.mark.parametrize("name", ["brightness", "contrast", "saturation"])
 def test_changes_are_torchvisions(image: np.ndarray, name: str, factor: float) -> None:
     tensor = torch.from_numpy(image).permute(2, 0, 1)
@@ -36,6 +37,21 @@ def test_hue_is_torchvisions(image: np.ndarray, hue: float) -> None:
     difference = np.abs(change_colors(image, hue=hue).astype(int) - theirs)
     assert difference.max() <= 12 and difference.mean() < 2  # steps of 2 degrees
     assert np.abs(image.astype(int) - theirs).mean() > 5 * difference.mean()
+
+
+def test_contrast_spreads_around_the_mean_itself() -> None:
+    for level in (0, 1, 128, 254, 255):
+        flat = np.full((4, 4, 3), level, dtype=np.uint8)
+        assert (change_colors(flat, contrast=0.5) == level).all()
+
+
+@pytest.mark.parametrize(("before", "steps", "after"), [(178, 4, 2), (179, 1, 0), (2, -5, 177), (30, 20, 50)])
+def test_hues_go_round_a_circle_of_180_steps(before: int, steps: int, after: int) -> None:
+    one, other = (
+        cv2.cvtColor(np.full((2, 2, 3), (hue, 255, 255), dtype=np.uint8), cv2.COLOR_HSV2RGB)
+        for hue in (before, after)
+    )
+    assert (change_colors(one, hue=steps / 180) == other).all()
 
 
 def test_one_after_the_other(image: np.ndarray) -> None:
