@@ -90,7 +90,7 @@ _NAMES = {
 _LEFT_OUT = ("clamp", "clamp_", "clip", "abs", "square", "sqrt", "detach", "copy", "clone")
 """Methods whose call a mutant replaces by what they are called on."""
 _SECONDS, _TIMES = 30.0, 5
-"""A mutant that takes longer than these seconds and this many times what its tests take hangs: it is killed."""
+"""A mutant that takes longer than these seconds and so many times what its tests take hangs: it is killed."""
 
 
 def mutants(source: str) -> Iterator[tuple[int, str, ast.Module]]:
