@@ -91,7 +91,7 @@ def derive_recipe(
         norm_momentum=round(min(0.1, max(0.01, 100 / num_steps)), 3),
         freeze_until=_freeze_until(num_images) if pretrained and freezable else None,
         freeze_norms=pretrained and batch_size < 4,
-        epochs_between_scores=max(1, max(1, num_steps // steps_per_epoch) // 5),
+        epochs_between_scores=max(1, num_steps // steps_per_epoch // 5),
         derivation=(),
     )
     return replace(recipe, derivation=(*lines, *_reasons(recipe, horizon, num_images, pretrained)))

@@ -85,6 +85,15 @@ def test_levels_that_are_a_little_more_than_a_per_cent() -> None:
         assert values["AP"] == pytest.approx(expected["AP"], abs=1e-13)
 
 
+def test_a_box_without_area_is_to_be_found() -> None:
+    boxes, zeros = np.array([[0.0, 0.0, 10.0, 10.0], [50.0, 50.0, 10.0, 10.0]]), np.zeros(2, dtype=int)
+    truth = Truth(zeros, zeros, boxes, np.array([100.0, 0.0]), zeros > 0, np.array([1, 2]))
+    found = Found(zeros[:1], zeros[:1], boxes[:1], np.ones(1))
+    matches = match(truth, found, 1)
+    values = ResampledAP(match_table(truth, matches), 1, 1)(np.ones(1, dtype=np.int64))
+    assert values["AP"] == pytest.approx(summarize(accumulate(matches))["AP"]) and values["AP"] < 0.6
+
+
 def test_nothing_is_undefined_or_zero(coco_problem: Problem) -> None:
     truth, found = coco_problem(0)
     none = Found(*(values[:0] for values in found))

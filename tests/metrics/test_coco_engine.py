@@ -85,6 +85,23 @@ def test_the_best_of_equal_boxes_is_the_last() -> None:
     assert_equal(truth, found, 1, 1)
 
 
+@pytest.mark.parametrize("area", [0.0, 5000.0, 2e10])
+def test_boxes_that_do_not_count_in_an_area_are_taken_once(area: float) -> None:
+    """Two such boxes at one place excuse two of four detections there; an area of 0 counts as any."""
+    place = np.array([[10.0, 10.0, 20.0, 20.0]])
+    zeros = np.zeros(2, dtype=int)
+    truth = Truth(
+        zeros, zeros, place.repeat(2, 0), np.full(2, area), np.zeros(2, dtype=bool), np.array([7, 8])
+    )
+    found = Found(
+        np.zeros(4, dtype=int), np.zeros(4, dtype=int), place.repeat(4, 0), np.linspace(0.9, 0.6, 4)
+    )
+    assert_equal(truth, found, 1, 1)
+    matches = match(truth, found, 1)
+    small = matches.counted >> np.uint64(len(IOU_THRESHOLDS)) & np.uint64(1)
+    assert small.tolist() == ([1, 1, 1, 1] if area == 0 else [0, 0, 1, 1])
+
+
 def test_areas_at_the_edges_of_their_ranges_are_in_both() -> None:
     edges = [0.0, 32.0**2, 96.0**2, 1e10]
     bits = coco_matching._area_bits(np.array([*edges, 1e11]))
