@@ -75,6 +75,30 @@ def test_each_change_is_made_with_its_probability(image: np.ndarray) -> None:
     assert 0.87 < changed.min() < 0.9 and 1.08 < changed.max() < 1.13 and abs(changed.mean() - 1) < 0.03
 
 
+def test_hues_are_turned_both_ways_up_to_the_strength() -> None:
+    red = np.zeros((1, 1, 3), dtype=np.uint8)
+    red[..., 0] = 255
+    only_hue = DetectionAugmentation(
+        horizontal_flip=0.0,
+        brightness=0.0,
+        contrast=0.0,
+        saturation=0.0,
+        hue=0.1,
+        photometric_probability=1.0,
+    )
+    hues = [
+        int(
+            cv2.cvtColor(
+                flip_and_color(only_hue, red, {}, np.random.default_rng(seed))[0], cv2.COLOR_RGB2HSV
+            )[0, 0, 0]
+        )
+        for seed in range(100)
+    ]
+    turned = np.array([(hue + 90) % 180 - 90 for hue in hues])
+    assert turned.min() < -13 and turned.max() > 13 and np.abs(turned).max() <= 18
+    assert abs(turned.mean()) < 4
+
+
 def test_flips_move_boxes_and_masks_with_the_image() -> None:
     image = np.zeros((20, 30, 3), dtype=np.uint8)
     image[2:7, 3:12] = 255
