@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pytest
 
 from pocketvision.datasets.augment.inception_crop import inception_window
 
@@ -24,3 +27,37 @@ def test_rows_and_columns_are_drawn_apart() -> None:
         assert rows.stop - rows.start == columns.stop - columns.start == 3
         counts[rows.start, columns.start] += 1
     assert (np.abs(counts / 3000 - 1 / 16) < 0.02).all()
+
+
+@pytest.mark.parametrize(
+    ("scale", "ratio", "sides"),
+    [(0.6, 1.0, (8, 8)), (0.5, 1.0, (7, 7)), (0.3, 2.0, (4, 8)), (0.3, 0.5, (8, 4))],
+)
+def test_sides_are_rounded_to_whole_pixels(scale: float, ratio: float, sides: tuple[int, int]) -> None:
+    rows, columns = inception_window((10, 10), (scale, scale), (ratio, ratio), np.random.default_rng(0))
+    assert (rows.stop - rows.start, columns.stop - columns.start) == sides
+
+
+@pytest.mark.parametrize(
+    ("size", "scale", "expected"),
+    [
+        ((5, 1), 1.0, (slice(2, 3), slice(0, 1))),
+        ((1, 5), 1.0, (slice(0, 1), slice(2, 3))),
+        ((2, 9), 1.0, (slice(0, 2), slice(3, 6))),
+        ((9, 2), 1.0, (slice(3, 6), slice(0, 2))),
+        ((1, 1), 0.1, (slice(0, 1), slice(0, 1))),  # less than half a pixel
+    ],
+)
+def test_the_largest_centered_part_where_no_draw_fits(
+    size: tuple[int, int], scale: float, expected: tuple[slice, slice]
+) -> None:
+    class Counted:
+        num_draws, random = 0, np.random.default_rng(0)
+
+        def uniform(self, low: float, high: float) -> float:
+            self.num_draws += 1
+            return float(self.random.uniform(low, high))
+
+    rng: Any = Counted()
+    assert inception_window(size, (scale, scale), (3 / 4, 4 / 3), rng) == expected
+    assert rng.num_draws == 2 * 10

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 import pytest
@@ -60,7 +62,47 @@ def test_beyond_the_image_is_the_fill_color() -> None:
     assert (view == GREEN).all(axis=2).sum() == 90 * 90 - 30 * 30
 
 
+@pytest.mark.parametrize("reduction", [1, 2, 4])
+@pytest.mark.parametrize(
+    "window", [(-31, -17, 210, 100), (-3, 12, 60, 81), (20, -40, 300, 76), (8, 12, 72, 60)]
+)
+def test_borders_fall_on_the_nearest_pixel(window: tuple[int, ...], reduction: int) -> None:
+    """Of the image where the window reaches beyond it, of the window elsewhere."""
+    pixels = scene()[0][::reduction, ::reduction]
+    _, landing = show(pixels, (80, 120), window, Resize((150, 130)), GREEN)
+    scale = 130 / (window[2] - window[0]), 150 / (window[3] - window[1])
+    corners = np.array([0, 0, 120, 80]).clip(window[:2] * 2, window[2:] * 2)
+    exact = (corners - np.tile(window[:2], 2)) * np.tile(scale, 2)
+    np.testing.assert_allclose(landing(corners[None].astype(np.float32))[0], exact, atol=0.5 + 1e-4)
+
+
+@pytest.mark.parametrize("window", [(0.0, 0.0, 10.5, 4.0), (0.0, 0.0, 4.0, 10.5), (10.0, 20.0, 20.2, 60.0)])
+def test_letterboxed_windows_are_as_large_as_their_pixels(window: tuple[float, ...]) -> None:
+    """A fractional window counts the pixels that it touches; the rest has the letterbox's color."""
+    resize = Resize((90, 100), mode="letterbox", fill=33)
+    image = np.full((80, 120, 3), 200, dtype=np.uint8)
+    view, landing = show(image, (80, 120), window, resize, GREEN)
+    size = math.ceil(window[3] - window[1]), math.ceil(window[2] - window[0])
+    rows, columns = resize.content_size(size)
+    assert view.shape == (90, 100, 3) and landing.content == (rows, columns)
+    assert (view[:rows, :columns] == 200).all()
+    assert (view[rows:] == 33).all() and (view[:, columns:] == 33).all()
+    scale = max(rows / (window[3] - window[1]), columns / (window[2] - window[0]))
+    assert needed_scale(window, resize) == pytest.approx(scale)
+
+
+@pytest.mark.parametrize(
+    "window", [(130, 0, 210, 80), (-90, 0, -10, 80), (0, 85, 120, 165), (0, -90, 120, -5)]
+)
+def test_a_window_beside_the_image_shows_its_nearest_row_or_column(window: tuple[int, ...]) -> None:
+    image = np.full((80, 120, 3), 200, dtype=np.uint8)
+    view, _ = show(image, (80, 120), window, Resize((40, 40)), GREEN)
+    is_image = (view == 200).all(axis=2)
+    assert is_image.sum() == 40 and (view[~is_image] == GREEN).all()
+
+
 def test_needed_scale() -> None:
+    assert needed_scale((10, 20, 70, 60), Resize((40, 60))) == 1
     assert needed_scale(WHOLE, Resize((40, 60))) == 0.5
     assert needed_scale(WHOLE, Resize((40, 40))) == 0.5
     assert needed_scale((0, 0, 60, 40), Resize((40, 60))) == 1
