@@ -38,6 +38,17 @@ def num_accumulated(trainer: Mapping[str, Any]) -> int:
     return number
 
 
+def num_parts(trainer: Mapping[str, Any]) -> int:
+    """Parts of ``data.batch_size`` images that make an optimizer's step, in all processes together."""
+    devices = trainer.get("devices", 1)
+    if isinstance(devices, list):
+        devices = len(devices)
+    if devices in ("auto", "-1", -1):
+        devices = 1 if trainer.get("accelerator") == "cpu" else torch.cuda.device_count()
+    number = int(devices) if str(devices).isdigit() else 1  # what is none is refused by the trainer
+    return num_accumulated(trainer) * max(1, number) * trainer.get("num_nodes", 1)
+
+
 def split_batch(samples: Any, size: int) -> list[Any]:
     """Parts of at most ``size`` images."""
     images = samples.images.split(size)

@@ -27,7 +27,7 @@ from pocketvision.heads import ClassifierHead, LRASPPHead, SSDLiteHead
 from pocketvision.losses import ClassificationCrossEntropy, FocalLoss, SegmentationCrossEntropy, SSDLoss
 from pocketvision.models import Classifier, Detector, Segmenter
 from pocketvision.tasks import ClassificationTask, DetectionTask, SegmentationTask
-from pocketvision.tasks.accumulation import losses_in_parts, num_accumulated, split_batch
+from pocketvision.tasks.accumulation import losses_in_parts, num_accumulated, num_parts, split_batch
 from pocketvision.tasks.base import VisionTask
 
 SIZE = (64, 64)
@@ -144,3 +144,15 @@ def test_a_number_of_parts_that_is_none(number: Any) -> None:
     with pytest.raises(InputError, match=r"accumulate_grad_batches is .* whole number from 1 up"):
         num_accumulated({"accumulate_grad_batches": number})
     assert num_accumulated({}) == 1 and num_accumulated({"accumulate_grad_batches": 3}) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        ({}, 1), ({"accumulate_grad_batches": 3}, 3), ({"devices": 2, "accumulate_grad_batches": 3}, 6),
+        ({"devices": [0, 1]}, 2), ({"devices": "4", "num_nodes": 2}, 8), ({"devices": "soon"}, 1),
+        ({"devices": "auto", "accelerator": "cpu"}, 1),
+    ],
+)  # fmt: skip
+def test_parts_of_a_step_are_those_of_all_processes(options: dict[str, Any], parts: int) -> None:
+    assert num_parts(options) == parts

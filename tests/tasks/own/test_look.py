@@ -72,6 +72,19 @@ def test_the_file_defines_what_was_measured(layout: str, tiny: Tiny, tmp_path: P
     assert describe(experiment) == describe(own_experiment(own, recipe, None))
 
 
+@pytest.mark.parametrize("word", ["trainer.accumulate_grad_batches=2", "trainer.devices=2"])
+def test_a_step_in_parts_is_one_step_of_the_recipe(word: str, tiny: Tiny, tmp_path: Path) -> None:
+    def made(name: str, *words: str) -> tuple[int, float, int]:
+        (tmp_path / name).mkdir()
+        own = look_at(tiny("voc"), None, None, words)
+        file, recipe = write_config(own, tmp_path / name, [*words, *NONE], "train", check_weights=False)
+        experiment, _ = load_experiment(file, ())
+        assert experiment.trainer["max_steps"] == recipe.num_steps
+        return recipe.num_steps, recipe.lr, experiment.task.keywords["reference_batch"]  # type: ignore[attr-defined]
+
+    assert made("parts", "data.batch_size=2", word) == made("whole", "data.batch_size=4")
+
+
 def test_what_was_read_is_not_read_again(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tiny("voc")  # written before anybody counts what is
     split_reads, configs = list[str](), list[Path]()
