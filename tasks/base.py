@@ -35,7 +35,7 @@ from pocketvision.models import VisionModel
 from pocketvision.tasks.accumulation import losses_in_parts, split_batch
 from pocketvision.tasks.freezing import freeze_parts
 from pocketvision.tasks.learning_rates import Schedule, lr_factor, parameter_groups
-from pocketvision.tasks.lightning_data import LightningData
+from pocketvision.tasks.lightning_data import LightningData, count_whole_batches
 from pocketvision.tasks.options import check_options
 from pocketvision.tasks.quantization_aware import make_quantization_aware
 
@@ -176,6 +176,7 @@ class VisionTask(L.LightningModule, Generic[_Samples]):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         for name in checkpoint.get(FROZEN_NORMS, ()):
             self.model.get_submodule(name).is_frozen = True  # type: ignore[assignment]
+        count_whole_batches(checkpoint, self.trainer.datamodule)  # type: ignore[attr-defined]
 
     def on_train_start(self) -> None:
         if self.lr_reduction != 1.0:
