@@ -152,34 +152,6 @@ def test_a_signal_writes_a_checkpoint_and_the_run_goes_on(
         resume(run)
 
 
-@pytest.mark.parametrize("is_old", [False, True])
-def test_a_run_of_version_0_1_with_accumulation_goes_on_where_it_was(is_old: bool, tmp_path: Path) -> None:
-    """It counted parts as batches: after four of twelve, the epoch of six batches ended two later."""
-    words = [*SMALL, "data.num_train=24", "trainer.max_steps=8", "trainer.accumulate_grad_batches=2"]
-    experiment, _ = load_experiment(find_config("quickstart"), words)
-
-    class Stop(L.Callback):
-        def on_train_batch_start(self, trainer: L.Trainer, *arguments: Any) -> None:
-            if trainer.global_step == 1:
-                os.kill(os.getpid(), signal.SIGTERM)
-
-    stopped = replace(experiment, trainer={**experiment.trainer, "callbacks": [Stop()]})
-    run = tmp_path / "run"
-    with pytest.raises(StoppedError, match="at step 2"):
-        fit(stopped, run, [find_config("quickstart")], words)
-    last = run / "checkpoints" / "last.ckpt"
-    if is_old:
-        checkpoint = torch.load(last, weights_only=True)
-        counts = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]
-        assert counts == {"ready": 2, "started": 2, "processed": 2, "completed": 1}
-        counts.update(ready=4, started=4, processed=4, completed=3)
-        torch.save(checkpoint, last)
-    assert resume(run) is not None
-    with (run / "metrics.csv").open(newline="") as file:
-        epochs = [int(float(row["epoch"])) for row in csv.DictReader(file) if row["train/loss"]]
-    assert epochs == [0] * 6 + [1] * 2
-
-
 def test_a_signal_to_the_whole_group_is_no_accident_of_a_worker(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
