@@ -29,6 +29,7 @@ from pocketvision.core.command import find_config
 from pocketvision.core.memory import keep_freed_memory
 from pocketvision.core.structures import BoxTarget, DetectionSamples
 from pocketvision.runs.folder import load_experiment
+from pocketvision.tasks.accumulation import losses_in_parts
 from pocketvision.tasks.base import VisionTask
 
 NUM_CLASSES, NUM_BOXES, SIDE = 90, 10, 320
@@ -86,7 +87,7 @@ def our_step(samples: DetectionSamples, device: torch.device, compiled: bool) ->
     optimizer = task.optimizer(groups)
 
     def loss() -> Tensor:
-        return torch.stack(list(task.losses(samples).values())).sum()
+        return losses_in_parts(task, [samples], Tensor.backward)[1]
 
     return lambda: step(loss, optimizer, device)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -47,10 +47,11 @@ def _joint(count: Tensor) -> Tensor:
 class BatchParts:
     """What the parts of a batch are normalized by, so that together they train what it would as a whole.
 
-    The loss of every part is first computed inside ``counting``, for the sake of what it counts, then
-    inside ``training``, where it is normalized as if the part had its share of the batch's counts: the
-    losses of parts, weighed by their shares, add up to the batch's. A loss that is a mean over images
-    asks for nothing and is right by its weight alone.
+    First the counts of all parts are added up: a loss says them (``add``), or is computed inside
+    ``counting`` for the sake of what it asks for. Then the loss of every part is computed inside
+    ``training``, where it is normalized as if the part had its share of the batch's counts: the losses of
+    parts, weighed by their shares, add up to the batch's. A loss that is a mean over images asks for
+    nothing and is right by its weight alone.
     """
 
     def __init__(self) -> None:
@@ -58,6 +59,12 @@ class BatchParts:
         self._joint: list[Tensor] | None = None
         self._share = 0.0
         self._asked = 0
+
+    def add(self, counts: Sequence[Tensor]) -> None:
+        """Add the counts of one part, in the order in which its loss asks for them."""
+        self._asked = 0
+        for count in counts:
+            self.normalizer(count.float())
 
     @contextmanager
     def counting(self) -> Iterator[None]:
@@ -79,6 +86,8 @@ class BatchParts:
         number = self._asked
         self._asked += 1
         if self._joint is not None:
+            if number >= len(self._joint):
+                raise ValueError("a loss is normalized by more than its method counts says: add it there.")
             total = self._joint[number] * self._share
             return torch.where(total > 0, total, 1.0)
         if number == len(self._counts):

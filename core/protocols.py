@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
@@ -131,6 +131,17 @@ class HasClassLayers(Protocol):
     """
 
     def class_layers(self) -> list[str]: ...
+
+
+@runtime_checkable
+class CountsTruth(Protocol):
+    """A loss that says what it divides by, so that a batch in parts need not be computed twice.
+
+    ``counts`` are what a call with these targets asks :func:`~pocketvision.core.distributed.joint_normalizer`
+    for, in its order; ``output`` is one of the model's, of whichever images. None: they depend on the output.
+    """
+
+    def counts(self, output: Any, targets: Sequence[Any]) -> list[Tensor] | None: ...
 
 
 def body_of(backbone: Backbone) -> nn.Module:

@@ -159,7 +159,7 @@ class DetectionEvaluator:
     def sheet(self) -> Image:
         """What is found at the best threshold of all classes together."""
         images, targets, detections = zip(*self.shown, strict=True)
-        threshold = best_threshold(self.metric.matches)
+        threshold = self.analysis["threshold"]
         return detection_sheet(
             torch.stack(images), targets, detections, self.model.class_names,
             DEFAULT_THRESHOLD if threshold is None else threshold,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -42,11 +43,6 @@ class SegmentationCrossEntropy:
         if min(self.dice_weight, self.lovasz_weight) < 0:
             raise ValueError("dice_weight and lovasz_weight can't be negative.")
 
-    @property
-    def counts_outputs(self) -> bool:
-        """Whether the weights of the pixels that learn depend on what the model says of them."""
-        return self.hard_share < 1 and self.class_weights is not None
-
     def __call__(self, logits: Tensor, targets: list[MaskTarget]) -> dict[str, Tensor]:
         """Losses of logits (N, K, H, W) and masks (H, W) of the same size.
 
@@ -60,6 +56,28 @@ class SegmentationCrossEntropy:
         if self.lovasz_weight:
             losses["lovasz"] = self.lovasz_weight * LovaszLoss()(logits, targets)["lovasz"]
         return losses
+
+    @torch.no_grad()
+    def counts(self, logits: Tensor, targets: Sequence[MaskTarget]) -> list[Tensor] | None:
+        """How many pixels learn, or the sum of their weights; of ``logits`` only the classes count.
+
+        None where the weights of the hardest pixels decide, which the model chooses.
+        """
+        masks = torch.stack([target.mask for target in targets]).long()
+        if self.hard_share == 1:
+            return [self._count(masks, logits.shape[1])]
+        return [self._num_hard(masks).sum()] if self.class_weights is None else None
+
+    def _count(self, masks: Tensor, num_classes: int) -> Tensor:
+        """Number () of the pixels of masks that learn, or the sum of their weights."""
+        counts = torch.bincount(masks.flatten(), minlength=IGNORE_INDEX + 1)[:num_classes]
+        if self.class_weights is None:
+            return counts.sum()
+        return (counts * counts.new_tensor(self.class_weights, dtype=torch.float32)).sum()
+
+    def _num_hard(self, masks: Tensor) -> Tensor:
+        """Pixels (N,) of masks (N, H, W) that learn."""
+        return (self.hard_share * (masks != IGNORE_INDEX).flatten(1).sum(dim=1)).ceil().long()
 
     def _cross_entropy(self, logits: Tensor, masks: Tensor) -> Tensor:
         num_classes = logits.shape[1]
@@ -81,13 +99,12 @@ class SegmentationCrossEntropy:
             is_hard = self._hardest(losses.detach(), masks)
             losses = losses[is_hard].sum()
             masks = masks[is_hard]
-        counts = torch.bincount(masks.flatten(), minlength=IGNORE_INDEX + 1)[:num_classes]
-        return losses / joint_normalizer(counts.sum() if weight is None else (counts * weight).sum())
+        return losses / joint_normalizer(self._count(masks, num_classes))
 
     def _hardest(self, losses: Tensor, masks: Tensor) -> Tensor:
         """Which pixels (N, H, W) learn: of each image the share with the largest losses (N, H, W)."""
         is_valid = (masks != IGNORE_INDEX).flatten(1)
-        wanted = (self.hard_share * is_valid.sum(dim=1)).ceil().long()
+        wanted = self._num_hard(masks)
         order = losses.flatten(1).masked_fill(~is_valid, -torch.inf).argsort(dim=1, descending=True)
         chosen = torch.arange(order.shape[1], device=order.device) < wanted[:, None]
         return torch.zeros_like(is_valid).scatter_(1, order, chosen).view_as(masks)

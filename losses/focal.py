@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, get_args
 
@@ -15,7 +16,7 @@ from pocketvision.core.protocols import BoxCoder
 from pocketvision.core.structures import BoxTarget, DetectionOutput
 from pocketvision.losses.box_regression import BoxLossKind, aligned_iou, box_loss, check_box_loss
 from pocketvision.losses.matcher import IoUMatcher
-from pocketvision.losses.ssd import pad_targets
+from pocketvision.losses.ssd import count_matched, pad_targets
 
 FocalKind = Literal["focal", "quality", "varifocal"]
 
@@ -48,7 +49,6 @@ class FocalLoss:
     box_loss: BoxLossKind = "smooth_l1"
 
     score_function: ClassVar[str] = "sigmoid"
-    counts_outputs: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_box_loss(self.box_loss)
@@ -78,6 +78,11 @@ class FocalLoss:
         )
         class_loss = self.class_losses(logits, truth).sum() / normalizer
         return {"class_loss": class_loss, "box_loss": self.box_weight * total / normalizer}
+
+    @torch.no_grad()
+    def counts(self, output: DetectionOutput, targets: Sequence[BoxTarget]) -> list[Tensor]:
+        """The number of matched anchors, what the loss is normalized by; of ``output`` only anchors count."""
+        return [count_matched(self.matcher, output.anchors, targets)]
 
     def class_losses(self, logits: Tensor, truth: Tensor) -> Tensor:
         """Loss of each decision: logits (N, A, K) and scores to reach (N, A, K) -> (N, A, K)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -44,7 +45,6 @@ class SSDLoss:
     label_smoothing: float = 0.0
 
     score_function: ClassVar[str] = "softmax"
-    counts_outputs: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_box_loss(self.box_loss)
@@ -84,6 +84,11 @@ class SSDLoss:
         return {"class_loss": class_loss, "box_loss": self.box_weight * total / normalizer}
 
     @torch.no_grad()
+    def counts(self, output: DetectionOutput, targets: Sequence[BoxTarget]) -> list[Tensor]:
+        """The number of matched anchors, what the loss is normalized by; of ``output`` only anchors count."""
+        return [count_matched(self.matcher, output.anchors, targets)]
+
+    @torch.no_grad()
     def mine(self, class_logits: Tensor, is_positive: Tensor) -> Tensor:
         """Choose the hardest negatives: class_logits (N, A, K + 1), is_positive (N, A) -> (N, A) bool."""
         num_anchors = is_positive.shape[1]
@@ -98,7 +103,13 @@ class SSDLoss:
         return torch.zeros_like(is_positive).scatter_(1, hardest, chosen)
 
 
-def pad_targets(targets: list[BoxTarget]) -> tuple[Tensor, Tensor, Tensor]:
+def count_matched(matcher: IoUMatcher, anchors: Tensor, targets: Sequence[BoxTarget]) -> Tensor:
+    """Anchors () that learn a truth box, in all images together."""
+    boxes, _, is_box = pad_targets(targets)
+    return (matcher(boxes, is_box, anchors) >= 0).sum()
+
+
+def pad_targets(targets: Sequence[BoxTarget]) -> tuple[Tensor, Tensor, Tensor]:
     """Targets of N images -> boxes (N, G, 4), labels (N, G), is_box (N, G)."""
     boxes = pad_sequence([target.boxes for target in targets], batch_first=True)
     labels = pad_sequence([target.labels for target in targets], batch_first=True)

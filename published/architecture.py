@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,13 +52,23 @@ def family_of(state: Mapping[str, Tensor]) -> Family | None:
     return _BY_DEPTH.get(len(depthwise))
 
 
+_OF_TENSORFLOW = re.compile(r"(^|/)(expanded_conv|block|Conv2d|conv_dw)(_\d+)?(/|_|$)")
+_EXTRA = re.compile(r"(^|/)layer_\d+|Predictor")
+
+
+def family_of_layers(depthwise: Iterable[str]) -> Family | None:
+    """The MobileNet whose depthwise layers TensorFlow gives these names, None where others are among them."""
+    names = [name for name in depthwise if not _EXTRA.search(name)]
+    return _BY_DEPTH.get(len(names)) if all(map(_OF_TENSORFLOW.search, names)) else None
+
+
 def _family_of_model(model: VisionModel) -> Family | None:
     """By its whole architecture: of a backbone that ends at c4 the tensors look like another's."""
     body = body_of(model.backbone)
     return _BY_DEPTH.get(len(body.architecture.blocks)) if isinstance(body, MobileNet) else None
 
 
-def refuse_other_family(model: VisionModel, state: Mapping[str, Tensor], path: Path) -> None:
+def refuse_other_state(model: VisionModel, state: Mapping[str, Tensor], path: Path) -> None:
     """Refuse weights of another architecture than the model's, where both are known.
 
     Raises:
@@ -70,6 +80,12 @@ def refuse_other_family(model: VisionModel, state: Mapping[str, Tensor], path: P
         raise InputError(
             f"{path} is a {other}, this model a {own.title}: give weights of a {own.title}, or of our own."
         )
+    refuse_other_family(model, theirs, path)
+
+
+def refuse_other_family(model: VisionModel, theirs: Family | None, path: Path) -> None:
+    """Refuse weights of another MobileNet than the model's, as :func:`refuse_other_state`."""
+    own = _family_of_model(model)
     if own is None or theirs is None or own == theirs:
         return
     kind = "ssdlite" if isinstance(model, Detector) else "lraspp"

@@ -17,13 +17,13 @@ from pocketvision.core.protocols import Library, body_of
 from pocketvision.core.weights import MatchReport, StateDict, load_state_dict, read_passport, read_state_dict
 from pocketvision.models import Classifier, Detector, VisionModel
 from pocketvision.models.input_facts import norm_eps
-from pocketvision.published.architecture import refuse_other_family
+from pocketvision.published.architecture import family_of_layers, refuse_other_family, refuse_other_state
 from pocketvision.published.catalog import NAMES, PublishedFile, find_published, published_class_names
 from pocketvision.published.class_surgery import match_classes
 from pocketvision.published.convert import from_published
 from pocketvision.published.inputs import classifier_library, facts_of_timm
 from pocketvision.published.mismatch import PREPROCESSING, check_passport, differs, refuse_other
-from pocketvision.published.tensorflow.import_file import INPUTS, SUFFIXES, import_tensorflow
+from pocketvision.published.tensorflow.import_file import INPUTS, SUFFIXES, import_tensorflow, read_layers
 from pocketvision.published.timm_hub import absorb_eps, fetch_timm, is_timm_name
 
 logger = logging.getLogger("pocketvision")
@@ -80,7 +80,7 @@ def load_weights(
         return _load_tensorflow(model, path, class_ids)
     state = read_state_dict(path)
     passport = read_passport(path) if path.suffix == ".safetensors" else {}
-    refuse_other_family(model, state, path)
+    refuse_other_state(model, state, path)
     library = None if passport else classifier_library(state)
     if library == "timm":
         return _load_timm(model, state, path, facts_of_timm(weights, path, str(model.passport()["padding"])))
@@ -116,8 +116,11 @@ def look_at_weights(model: VisionModel, weights: str | Path) -> None:
     if is_published_name(weights):
         return
     path = local_file(Path(weights))
-    if path.suffix not in SUFFIXES:
-        refuse_other_family(model, read_state_dict(path), path)
+    if path.suffix in SUFFIXES:
+        depthwise = (layer.name for layer in read_layers(path) if layer.is_depthwise)
+        refuse_other_family(model, family_of_layers(depthwise), path)
+    else:
+        refuse_other_state(model, read_state_dict(path), path)
 
 
 def _take_over(model: VisionModel, passport: Mapping[str, Any]) -> None:

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map_only
 
 from pocketvision.core.distributed import BatchParts
 from pocketvision.core.errors import InputError
 
 
 class Trained(Protocol):
-    """What a task must offer: its loss in two steps."""
+    """What a task must offer: its loss in two steps, and what it counts."""
 
     model: Any
-    loss: Any
 
     def outputs(self, images: Tensor) -> Any: ...
 
     def losses_of(self, outputs: Any, targets: list[Any]) -> dict[str, Tensor]: ...
+
+    def counts_of(self, outputs: Any, targets: list[Any]) -> list[Tensor] | None: ...
 
 
 def num_accumulated(trainer: Mapping[str, Any]) -> int:
@@ -36,6 +34,17 @@ def num_accumulated(trainer: Mapping[str, Any]) -> int:
     if not isinstance(number, int) or number < 1:
         raise InputError(f"trainer.accumulate_grad_batches is {number!r}: give a whole number from 1 up.")
     return number
+
+
+def num_parts(trainer: Mapping[str, Any]) -> int:
+    """Parts of ``data.batch_size`` images that make an optimizer's step, in all processes together."""
+    devices = trainer.get("devices", 1)
+    if isinstance(devices, list):
+        devices = len(devices)
+    if devices in ("auto", "-1", -1):
+        devices = 1 if trainer.get("accelerator") == "cpu" else torch.cuda.device_count()
+    number = int(devices) if str(devices).isdigit() else 1  # what is none is refused by the trainer
+    return num_accumulated(trainer) * max(1, number) * int(trainer.get("num_nodes", 1))
 
 
 def split_batch(samples: Any, size: int) -> list[Any]:
@@ -58,12 +67,14 @@ def losses_in_parts(
     if len(parts) == 1:
         losses = task.losses_of(task.outputs(parts[0].images), parts[0].targets)
         return losses, torch.stack(list(losses.values())).sum()
-    counted, num_images = _count(task, parts), sum(len(part.targets) for part in parts)
+    (counted, outputs), num_images = _count(task, parts), sum(len(part.targets) for part in parts)
     sums: dict[str, Tensor] = {}
     for number, part in enumerate(parts, start=1):
+        if number > 1:
+            outputs = task.outputs(part.images)
         share = len(part.targets) / num_images
         with counted.training(share):
-            found = task.losses_of(task.outputs(part.images), part.targets)
+            found = task.losses_of(outputs, part.targets)
         losses = {name: loss * share for name, loss in found.items()}
         total = torch.stack(list(losses.values())).sum()
         if number < len(parts):
@@ -72,27 +83,31 @@ def losses_in_parts(
     return sums, total
 
 
-@torch.no_grad()
-def _count(task: Trained, parts: list[Any]) -> BatchParts:
-    """What the losses of all parts count. Most count the truth alone: for these one image's outputs do."""
+def _count(task: Trained, parts: list[Any]) -> tuple[BatchParts, Any]:
+    """What the losses of all parts count, and what the model makes of the first part."""
     counted = BatchParts()
-    counts_outputs = getattr(task.loss, "counts_outputs", True)
     buffers = {name: buffer.clone() for name, buffer in task.model.named_buffers()}
-    for part in parts:
-        with warnings.catch_warnings():  # of a BatchNorm that sees a single image here, and here alone
-            warnings.simplefilter("ignore")
-            outputs = task.outputs(part.images if counts_outputs else part.images[:1])
-        if not counts_outputs:
-            outputs = tree_map_only(Tensor, partial(_repeat, count=len(part.targets)), outputs)
+    outputs = task.outputs(parts[0].images)
+    of_parts = [task.counts_of(outputs, part.targets) for part in parts]
+    said = [counts for counts in of_parts if counts is not None]
+    for counts in said:
+        counted.add(counts)
+    if len(said) == len(parts):
+        return counted, outputs
+    _compute(task, parts, outputs, counted)
+    del outputs  # with what its gradients would need
+    _restore(task.model, buffers)  # BatchNorm is to see each image once
+    return counted, task.outputs(parts[0].images)
+
+
+@torch.no_grad()
+def _compute(task: Trained, parts: list[Any], outputs: Any, counted: BatchParts) -> None:
+    """Let the losses of all parts be counted by computing them; ``outputs`` are the first part's."""
+    for number, part in enumerate(parts):
+        if number > 0:
+            outputs = task.outputs(part.images)
         with counted.counting():
             task.losses_of(outputs, part.targets)
-    _restore(task.model, buffers)  # BatchNorm is to see each image once
-    return counted
-
-
-def _repeat(output: Tensor, count: int) -> Tensor:
-    """Outputs (1, ...) as those of ``count`` images; anchors, of which there are many, are left alone."""
-    return output.expand(count, *output.shape[1:]) if len(output) == 1 else output
 
 
 def _restore(model: nn.Module, buffers: dict[str, Tensor]) -> None:

@@ -27,14 +27,15 @@ from pocketvision.core.distributed import (
     share_buffers,
 )
 from pocketvision.core.errors import InputError
+from pocketvision.core.protocols import CountsTruth
 from pocketvision.core.structures import AnySamples
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.evaluation.evaluate import Evaluator, make_evaluator
 from pocketvision.models import VisionModel
 from pocketvision.tasks.accumulation import losses_in_parts, split_batch
-from pocketvision.tasks.freezing import body_module, freeze
+from pocketvision.tasks.freezing import freeze_parts
 from pocketvision.tasks.learning_rates import Schedule, lr_factor, parameter_groups
-from pocketvision.tasks.lightning_data import LightningData
+from pocketvision.tasks.lightning_data import LightningData, count_whole_batches
 from pocketvision.tasks.options import check_options
 from pocketvision.tasks.quantization_aware import make_quantization_aware
 
@@ -124,14 +125,12 @@ class VisionTask(L.LightningModule, Generic[_Samples]):
         """Where in a schedule of so many steps a step is."""
         self.last_loss = math.nan
         self.num_skipped = 0
-        self._freeze(freeze_until, norms=freeze_norms)
+        freeze_parts(self.model, freeze_until, norms=freeze_norms)
+        if hasattr(self, "losses"):
+            raise ValueError(
+                "a task changes its loss in losses_of(outputs, targets): losses is never called."
+            )
         self.check()
-
-    def _freeze(self, feature: str | None, *, norms: bool) -> None:
-        if feature is not None:
-            freeze(self.model, feature)
-        if norms:
-            layers.freeze_norms(body_module(self.model))
 
     @property
     def data_module(self) -> AnyData:
@@ -150,10 +149,9 @@ class VisionTask(L.LightningModule, Generic[_Samples]):
     def losses_of(self, outputs: Any, targets: list[Any]) -> dict[str, Tensor]:
         """Named scalars of outputs and truth; their sum is minimized."""
 
-    def losses(self, samples: _Samples) -> dict[str, Tensor]:
-        """Named scalars of a training batch."""
-        batch: Any = samples
-        return self.losses_of(self.outputs(batch.images), batch.targets)
+    def counts_of(self, outputs: Any, targets: list[Any]) -> list[Tensor] | None:
+        """What :meth:`losses_of` normalizes by, if the loss says it; ``outputs`` may be of other images."""
+        return self.loss.counts(outputs, targets) if isinstance(self.loss, CountsTruth) else None
 
     def train(self, mode: bool = True) -> VisionTask[_Samples]:
         super().train(mode)
@@ -178,6 +176,7 @@ class VisionTask(L.LightningModule, Generic[_Samples]):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         for name in checkpoint.get(FROZEN_NORMS, ()):
             self.model.get_submodule(name).is_frozen = True  # type: ignore[assignment]
+        count_whole_batches(checkpoint, self.trainer.datamodule)  # type: ignore[attr-defined]
 
     def on_train_start(self) -> None:
         if self.lr_reduction != 1.0:

@@ -22,3 +22,11 @@ def body_module(model: VisionModel) -> nn.Module:
     body = body_of(model.backbone)
     assert isinstance(body, nn.Module)
     return body
+
+
+def freeze_parts(model: VisionModel, feature: str | None, *, norms: bool) -> None:
+    """Freeze what computes ``feature``, if it is one, and the statistics of the backbone's BatchNorm."""
+    if feature is not None:
+        freeze(model, feature)
+    if norms:
+        layers.freeze_norms(body_module(model))

@@ -24,6 +24,7 @@ from pocketvision.datasets.records.splits import take
 from pocketvision.evaluation.evaluate import make_evaluator
 from pocketvision.evaluation.upper_bound import best_possible_score
 from pocketvision.runs.build import build, refusing_bad_values
+from pocketvision.tasks.accumulation import losses_in_parts
 from pocketvision.tasks.base import AnyTask
 
 NUM_STEPS, MAX_MINUTES = 300, 10.0
@@ -151,7 +152,7 @@ def learn(task: AnyTask, batches: Sequence[AnySamples], num_steps: int) -> list[
             share = max(step / num_steps, time_share)
             for group in optimizer.param_groups:
                 group["lr"] = LR * min(1.0, (step + 1) / 20, 2 * max(0.0, 1 - share) + 1e-3)
-            loss = torch.stack(list(task.losses(batches[step % len(batches)]).values())).sum()
+            _, loss = losses_in_parts(task, [batches[step % len(batches)]], torch.Tensor.backward)
             if not math.isfinite(value := loss.item()):
                 raise InputError(
                     f"The loss of the self-test is {value} at step {step}: check labels and boxes."

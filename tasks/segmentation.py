@@ -65,3 +65,12 @@ class SegmentationTask(VisionTask[SegmentationSamples]):
                 named = {f"auxiliary_{k}": v * self.auxiliary_weight for k, v in named.items()}
             losses |= named
         return losses
+
+    def counts_of(self, outputs: dict[str, Tensor], targets: list[MaskTarget]) -> list[Tensor] | None:
+        counts: list[Tensor] = []
+        for logits in outputs.values():
+            own = super().counts_of(logits, targets)
+            if own is None:
+                return None
+            counts += own
+        return counts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import shlex
 import subprocess
@@ -67,6 +68,13 @@ def test_the_run_keeps_every_file_of_the_config(mine: Path) -> None:
     kept = {path.name for path in (mine / "run" / "config").iterdir() if path.suffix == ".py"}
     assert kept == {path.name for path in mine.glob("*.py")}
     assert (mine / "found").is_dir() and any((mine / "found").iterdir())
+
+
+def test_the_task_changes_the_loss(mine: Path) -> None:
+    """It was never asked: training had begun to compute losses in two steps."""
+    with (mine / "run" / "metrics.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["train/loss"]]
+    assert [float(row["train/box_loss"]) > 0 for row in rows] == [step > 0 for step in range(len(rows))]
 
 
 def test_the_exported_detector_finds_what_the_run_does(mine: Path) -> None:

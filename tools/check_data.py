@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -81,10 +82,23 @@ def main(argv: Sequence[str] | None = None) -> None:
         for line in write_fixed(examination, arguments.fix):
             print(f"fixed: {printable(line)}")
         print(f"cleaned copy: {arguments.fix}")
+        _say_next(arguments, is_config=config is not None)
     if report.findings.num("error"):
         raise InputError(
             f"{found.root} has {report.summary()}: {html_file} shows them, --fix writes a clean copy."
         )
+    if arguments.fix is None:
+        _say_next(arguments, is_config=config is not None)
+
+
+def _say_next(arguments: argparse.Namespace, *, is_config: bool) -> None:
+    """How to train on what was checked or, with ``--fix``, on its copy; as it is typed."""
+    words = ["--data", str(arguments.fix or arguments.source)]
+    if is_config and arguments.fix is None:
+        words = [arguments.source, *arguments.overrides]
+    elif arguments.task is not None:
+        words += ["--task", arguments.task]
+    print(f"next: {printable(shlex.join(['pocketvision', 'train', *words]))}")
 
 
 def _report_files(arguments: argparse.Namespace, root: Path) -> tuple[Path, Path]:

@@ -118,7 +118,9 @@ def configure(
     words = shlex.join(["train", *(sys.argv[1:] if sys.argv[1:2] != ["train"] else sys.argv[2:])])
     is_run = not (arguments.print_config or arguments.overfit)
     minutes = arguments.minutes if is_run else None
-    file, recipe = write_config(own, folder, overrides, words, minutes, check_weights=is_run)
+    file, recipe = write_config(
+        own, folder, overrides, words, minutes, check_weights=is_run, started=arguments.started
+    )
     say(describe_recipe(recipe.derivation), flush=True)
     return file, recipe.minutes, own.data
 
@@ -140,7 +142,8 @@ def start(
         look_at_start(experiment)
     is_auto = experiment.recipe == "auto" and (is_training or AUTO in overrides)
     if is_auto or is_training or arguments.overfit:
-        settled, read = settle(experiment, minutes if is_training else None, is_auto, read)
+        limit = minutes if is_training else None
+        settled, read = settle(experiment, limit, arguments.started, read, is_auto=is_auto)
         if settled:
             overrides = [*settled, *(word for word in overrides if word != DATA_WEIGHTS)]
             experiment, files = load_experiment(config, overrides)
@@ -155,9 +158,11 @@ def start(
 
 
 def settle(
-    experiment: Experiment, minutes: float | None, is_auto: bool, read: AnyData | None
+    experiment: Experiment, minutes: float | None, started: float, read: AnyData | None, *, is_auto: bool
 ) -> tuple[list[str], AnyData | None]:
     """Overrides for what the data decide, printed: class weights, the automatic recipe, ``--minutes``.
+
+    The minutes began when the monotonic clock was at ``started``.
 
     The data that were read for it come with them.
     """
@@ -172,14 +177,14 @@ def settle(
         _, read = build(experiment, pretrained=False)
     settled = data_weights(experiment, read)
     if is_auto:
-        recipe = auto_recipe(experiment, minutes, read)
+        recipe = auto_recipe(experiment, minutes, read, started)
         say(describe_recipe(recipe.derivation), flush=True)
         limits = [] if recipe.minutes is None else [f"minutes={recipe.minutes!r}"]
         cap = raised_cap(experiment, read)
         say("".join(f"crowded pictures: {word}\n" for word in cap), end="", flush=True)
         settled += [*limits, *auto_overrides(experiment, recipe), *cap]
     elif minutes is not None:
-        limits, line = minutes_overrides(experiment, minutes, read)
+        limits, line = minutes_overrides(experiment, minutes, read, started)
         say(line, flush=True)
         settled += limits
     return settled, read

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def _are_there(records: DetectionRecords, tree: FileTree) -> bool:
     """Whether all images still lie where they were; each folder is listed once."""
     present: dict[str, set[str]] = {}
     for path in records.image_paths:
-        folder, _, name = path.rpartition("/")
+        folder, name = os.path.split(path)
         names = present.get(folder)
         if names is None:
             names = present[folder] = set(tree.listing(folder).files)

@@ -77,7 +77,7 @@ class Predictor:
         tile: tuple[int, int] | None = None,
         overlap: float = 0.2,
         threads: int | None = None,
-        device: str = AUTO,
+        device: str | torch.device = AUTO,
     ) -> Predictor:
         """The predictor of a run folder, a checkpoint in one, our .safetensors, or an exported .onnx, .xml
         (OpenVINO) or .pt2.
@@ -91,7 +91,7 @@ class Predictor:
             ValueError: a value is out of range.
         """
         tiling = None if tile is None else Tiling(tile, overlap)
-        return cls(_open(Path(source), threads, device), threshold, batch_size, tiling)
+        return cls(_open(Path(source), threads, str(device)), threshold, batch_size, tiling)
 
     @property
     def class_names(self) -> tuple[str | None, ...]:

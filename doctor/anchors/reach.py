@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pocketvision.core.anchors import TensorFlowAnchors, TorchvisionAnchors
 from pocketvision.core.protocols import Anchors
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
@@ -53,12 +52,6 @@ class AnchorLayout:
     def place(self, image_size: Size) -> torch.Tensor:
         """Anchors (A, 4) xyxy pixels."""
         return self.anchors(self.map_sizes(image_size), image_size)
-
-
-PUBLISHED = (
-    AnchorLayout("TensorFlow", TensorFlowAnchors()),
-    AnchorLayout("torchvision", TorchvisionAnchors()),
-)
 
 
 class Matching(NamedTuple):

@@ -7,9 +7,8 @@ from typing import Any
 
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
+from pocketvision.doctor.anchors.fitted import fit_layout
 from pocketvision.doctor.anchors.reach import (
-    PUBLISHED,
-    SSD_STRIDES,
     AnchorLayout,
     Ceiling,
     ImageBoxes,
@@ -71,27 +70,27 @@ class AnchorReport:
 
 
 def report_anchors(found: ImageBoxes, resize: Resize, own: AnchorLayout | None) -> AnchorReport | None:
-    """Report on TensorFlow's and torchvision's anchors and those of a config, if one is given.
+    """Report on the anchors that training uses: ``own``, those of a config, or what ``train --data`` fits.
 
-    Of very many boxes an even part is looked at; ``num_boxes`` says how many. None without boxes.
+    Suggestions are for a config, whose anchors can be changed. Of very many boxes an even part is looked
+    at; ``num_boxes`` says how many. None without boxes.
     """
     if not len(found.boxes):
         return None
-    layouts = (*(() if own is None else (own,)), *PUBLISHED)
     sizes = tuple(sorted({*SIZES, resize.image_size}))
     to_match, sample = evenly(found, MAX_MATCHED_BOXES), evenly(found, MAX_BOXES)
-    matched, ceilings = [], []
-    for layout in layouts:
-        result = match(to_match, layout, resize)
-        unmatched, lost = int(result.unmatched.sum()), int(result.lost.sum())
-        matched.append(Matched(layout.name, len(to_match.boxes), unmatched, lost))
+    layouts = {size: own or fit_layout(sample, at_size(resize, size)) for size in sizes}
+    here = layouts[resize.image_size]
+    result = match(to_match, here, resize)
+    unmatched, lost = int(result.unmatched.sum()), int(result.lost.sum())
+    matched = Matched(here.name, len(to_match.boxes), unmatched, lost)
     areas = areas_of(sample.boxes)
-    for layout in layouts:
-        for size in sizes:
-            boxes = resize_boxes(sample, at_size(resize, size))
-            ceilings.append((layout.name, size, ceiling(best_iou(boxes, layout, size), areas)))
-    suggestions = _suggestions(sample, resize, SSD_STRIDES if own is None else own.strides, sizes)
-    return AnchorReport(resize.image_size, len(sample.boxes), tuple(matched), tuple(ceilings), suggestions)
+    ceilings = []
+    for size, layout in layouts.items():
+        boxes = resize_boxes(sample, at_size(resize, size))
+        ceilings.append((layout.name, size, ceiling(best_iou(boxes, layout, size), areas)))
+    suggestions = () if own is None else _suggestions(sample, resize, own.strides, sizes)
+    return AnchorReport(resize.image_size, len(sample.boxes), (matched,), tuple(ceilings), suggestions)
 
 
 def _suggestions(

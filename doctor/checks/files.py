@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -80,9 +81,9 @@ def text(size: Size) -> str:
 def check_names(paths: Iterable[str], root: Path, findings: Findings) -> None:
     """The same file name in two folders, and paths with spaces or unicode."""
     folders: dict[str, list[str]] = defaultdict(list)
-    start = f"{root}/"
+    start = f"{root}{os.sep}"
     for path in paths:
-        folder, _, name = path.rpartition("/")
+        folder, name = os.path.split(path)
         folders[name].append(folder)
         inner = path.removeprefix(start)
         if not inner.isascii() or " " in inner:

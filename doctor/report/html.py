@@ -88,4 +88,4 @@ def _figures(found: Iterable[Finding], most: int) -> list[FigureOnPage]:
 
 
 def _file_name(path: str) -> str:
-    return path.rpartition("/")[2]
+    return Path(path).name

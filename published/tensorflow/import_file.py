@@ -17,6 +17,7 @@ from pocketvision.core.layers import freeze_norms
 from pocketvision.core.protocols import body_of
 from pocketvision.core.weights import MatchReport, StateDict, load_state_dict
 from pocketvision.models import Classifier, VisionModel
+from pocketvision.published.architecture import family_of_layers, refuse_other_family
 from pocketvision.published.class_surgery import class_layers
 from pocketvision.published.tensorflow import checkpoint_layers
 from pocketvision.published.tensorflow.checkpoint import read_checkpoint
@@ -125,6 +126,7 @@ def import_tensorflow(
             classes; the sentence says where.
     """
     found = read_layers(path)
+    refuse_other_family(model, family_of_layers(x.name for x in found if x.is_depthwise), path)
     rows = FileClassRows.of(model, class_ids)
     is_whole = isinstance(model, Classifier) or not is_classifier(found)
     part = model if is_whole else body_of(model.backbone)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from pocketvision.core.anchors import ExplicitAnchors, Shape
+from pocketvision.core.anchors import ExplicitAnchors
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
@@ -14,32 +14,17 @@ from pocketvision.datasets import read_mask
 from pocketvision.datasets.even_choice import first_to_last
 from pocketvision.datasets.images.read import read_size
 from pocketvision.datasets.records.annotations import DetectionRecords, SegmentationRecords
-from pocketvision.doctor.anchors.reach import (
-    IOU_THRESHOLD,
-    AnchorLayout,
-    ImageBoxes,
-    best_iou,
-    evenly,
-    resize_boxes,
-    shapes_of,
-)
-from pocketvision.doctor.anchors.suggested import assign, cluster_shapes, suggest
-
-STRIDES = (8, 16, 32, 64)
-"""Of the maps of ``own_detection``."""
+from pocketvision.doctor.anchors.fitted import fit_layout
+from pocketvision.doctor.anchors.reach import IOU_THRESHOLD, ImageBoxes, best_iou, evenly, resize_boxes
 
 MIN_DETECTIONS, _CROWDED_MARGIN = 100, 1.5
 _MAX_PIXELS, _SIDE_STEP, _CROP_SHARE = 512 * 768, 8, 0.8
 _MAX_LOOKED_AT, _MAX_BOXES = 100, 50_000
-_NUM_CLUSTERS, _MAX_LIKENESS = 12, 0.75
 _WEIGHT_POWER, _WEIGHT_LIMITS = -0.4, (0.1, 10.0)
 
 
 def fit_anchors(train: DetectionRecords, image_size: Size) -> tuple[ExplicitAnchors, float]:
-    """Anchors for maps of :data:`STRIDES`, and the share of boxes that one overlaps by 0.5.
-
-    The fewest shapes that reach the boxes, and clusters of their shapes beside them where they differ:
-    a box that several anchors overlap well is learned sooner.
+    """Anchors as :func:`fit_layout` chooses them, and the share of boxes that one overlaps by 0.5.
 
     Raises:
         InputError: there are no boxes to train on.
@@ -50,17 +35,10 @@ def fit_anchors(train: DetectionRecords, image_size: Size) -> tuple[ExplicitAnch
     if not len(owners):
         raise InputError(f"{train.root} has no boxes to train on: annotate some, or choose another --task.")
     looked_at, resize = evenly(boxes, _MAX_BOXES), Resize(image_size)
-    suggested = suggest(looked_at, resize, STRIDES).layout.anchors
-    assert isinstance(suggested, ExplicitAnchors)
-    resized = resize_boxes(looked_at, resize)
-    shapes = {shape for own in suggested.map_shapes for shape in own}
-    for center in cluster_shapes(shapes_of(resized, image_size), _NUM_CLUSTERS):
-        if all(_shape_iou((center[0], center[1]), shape) < _MAX_LIKENESS for shape in shapes):
-            shapes.add((float(center[0]), float(center[1])))
-    in_order = np.array(sorted(shapes, key=lambda shape: shape[0] * shape[1]))
-    layout = AnchorLayout("own", assign(in_order, image_size, STRIDES), STRIDES)
+    layout = fit_layout(looked_at, resize)
     assert isinstance(layout.anchors, ExplicitAnchors)
-    return layout.anchors, float((best_iou(resized, layout, image_size) >= IOU_THRESHOLD).mean())
+    reached = best_iou(resize_boxes(looked_at, resize), layout, image_size) >= IOU_THRESHOLD
+    return layout.anchors, float(reached.mean())
 
 
 def fit_max_detections(train: DetectionRecords) -> int:
@@ -68,12 +46,6 @@ def fit_max_detections(train: DetectionRecords) -> int:
     owners = np.repeat(np.arange(len(train)), np.diff(train.offsets))[~np.asarray(train.crowd)]
     most = int(np.bincount(owners, minlength=1).max())
     return max(MIN_DETECTIONS, math.ceil(most * _CROWDED_MARGIN / 10) * 10)
-
-
-def _shape_iou(a: Shape, b: Shape) -> float:
-    """IoU of two shapes with the same center."""
-    overlap = min(a[0], b[0]) * min(a[1], b[1])
-    return overlap / (a[0] * a[1] + b[0] * b[1] - overlap)
 
 
 def fit_size(train: SegmentationRecords) -> tuple[Size, str]:

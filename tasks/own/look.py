@@ -20,6 +20,7 @@ from pocketvision.datasets.formats.detect import FoundData
 from pocketvision.datasets.records.annotations import AnyRecords, DetectionRecords, SegmentationRecords
 from pocketvision.runs.build import build, build_model, look_at_start, refusing_bad_values
 from pocketvision.runs.folder import override
+from pocketvision.tasks.accumulation import num_parts
 from pocketvision.tasks.own.config_text import config_text
 from pocketvision.tasks.own.fit_to_data import (
     class_weights,
@@ -68,12 +69,12 @@ def look_at(path: str | Path, task: str | None, model: str | None, overrides: Se
 
 def write_config(
     own: OwnData, folder: Path, overrides: Sequence[str], command: str, minutes: float | None = None,
-    *, check_weights: bool = True,
+    *, check_weights: bool = True, started: float | None = None,
 ) -> tuple[Path, TrainingRecipe]:  # fmt: skip
     """Derive the recipe and write the config into ``folder``.
 
-    Published weights that can't be fetched are left out, with a sentence. With ``minutes`` a few steps are
-    measured first.
+    Published weights that can't be fetched are left out, with a sentence. With ``minutes``, which count from
+    ``started``, a few steps are measured first.
 
     Raises:
         InputError: an override is unknown or its value unfit, or the time is too short.
@@ -87,7 +88,7 @@ def write_config(
         weights = None
         recipe, experiment = _derive(own, weights, overrides)
     if minutes is not None:
-        recipe = auto_recipe(experiment, minutes, own.data)
+        recipe = auto_recipe(experiment, minutes, own.data, started)
     name = re.sub(r"\W+", "_", own.found.root.resolve().name.lower()).strip("_") or "data"
     file = folder / f"{own.model}_{name}.py"
     file.write_text(config_text(own, recipe, weights, command), encoding="utf-8")
@@ -96,9 +97,12 @@ def write_config(
 
 def _derive(own: OwnData, weights: str | None, overrides: Sequence[str]) -> tuple[TrainingRecipe, Experiment]:
     num_images, num_classes = next(iter(own.num_images.values())), len(own.class_names)
+    given = parse_overrides(overrides)
+    trainer = {k.removeprefix("trainer."): v for k, v in given.items() if k.startswith("trainer.")}
     recipe = derive_recipe(
-        num_images, num_classes, own.batch_size, own.found.task, pretrained=weights is not None
-    )
+        num_images, num_classes, own.batch_size, own.found.task,
+        pretrained=weights is not None, parts=num_parts(trainer),
+    )  # fmt: skip
     return recipe, override(own_experiment(own, recipe, weights), overrides)
 
 

@@ -29,6 +29,7 @@ class TrainingRecipe:
 
     Attributes:
         num_steps: optimizer steps; whole epochs where there is time for at least one.
+        batch_size: images of a step.
         lr: AdamW's, for ``batch_size`` images; the backbone's is multiplied by ``backbone_lr_factor``.
         warmup_steps: in which the rate rises.
         ema_decay: of the average of the weights that is scored and kept.
@@ -64,18 +65,21 @@ def derive_recipe(
     *,
     pretrained: bool = True,
     freezable: bool = True,
+    parts: int = 1,
 ) -> TrainingRecipe:
     """Derive a recipe; the same numbers give the same one.
 
     ``minutes`` is the time for training steps alone, ``seconds_per_step`` what one takes;
     ``pretrained`` says that the backbone starts from published weights, ``freezable`` that it can be frozen
-    up to :data:`FREEZE_FEATURES`.
+    up to :data:`FREEZE_FEATURES`. A step is ``parts`` times ``batch_size`` images where gradients are
+    accumulated or several processes train; BatchNorm sees a part.
 
     Raises:
         ValueError: a number that is not positive, an unknown task, or minutes without the time of a step.
     """
     _check(num_images, num_classes, batch_size, task, minutes, seconds_per_step)
-    steps_per_epoch = max(1, num_images // batch_size)
+    total = batch_size * parts
+    steps_per_epoch = max(1, num_images // total)
     num_steps, lines = _num_steps(num_images, num_classes, steps_per_epoch, pretrained)
     if minutes is not None and seconds_per_step is not None:
         num_steps, more = _fit_time(num_steps, steps_per_epoch, minutes, seconds_per_step)
@@ -83,8 +87,8 @@ def derive_recipe(
     horizon = min(5000, max(10, num_steps // 20))
     recipe = TrainingRecipe(
         num_steps=num_steps,
-        batch_size=batch_size,
-        lr=_learning_rate(batch_size, pretrained),
+        batch_size=total,
+        lr=_learning_rate(total, pretrained),
         backbone_lr_factor=0.4 if pretrained else 1.0,
         warmup_steps=max(1, min(1000, num_steps // 10)),
         ema_decay=round(1 - 1 / horizon, 5),
@@ -94,7 +98,8 @@ def derive_recipe(
         epochs_between_scores=max(1, num_steps // steps_per_epoch // 5),
         derivation=(),
     )
-    return replace(recipe, derivation=(*lines, *_reasons(recipe, horizon, num_images, pretrained)))
+    reasons = _reasons(recipe, horizon, _frozen(recipe, num_images, batch_size, pretrained), pretrained)
+    return replace(recipe, derivation=(*lines, *reasons))
 
 
 def _check(
@@ -114,7 +119,7 @@ def _learning_rate(batch_size: int, pretrained: bool) -> float:
     return float(f"{min(lr, MAX_LR):.2g}")
 
 
-def _reasons(recipe: TrainingRecipe, horizon: int, num_images: int, pretrained: bool) -> list[str]:
+def _reasons(recipe: TrainingRecipe, horizon: int, frozen: str, pretrained: bool) -> list[str]:
     """One line for a person for every value but the number of steps."""
     factor = f"random weights, {RANDOM_FACTOR} times that on published ones"
     start = "published weights" if pretrained else factor
@@ -126,7 +131,7 @@ def _reasons(recipe: TrainingRecipe, horizon: int, num_images: int, pretrained: 
         f"weights are averaged over about {horizon} steps: {_share(horizon, steps, 20, 'a twentieth')}",
         f"BatchNorm momentum {recipe.norm_momentum:g}: statistics must keep up with a run of "
         f"{recipe.num_steps} steps",
-        f"frozen: {_frozen(recipe, num_images, pretrained)}",
+        f"frozen: {frozen}",
     ]
 
 
@@ -180,12 +185,12 @@ def _freeze_until(num_images: int) -> str | None:
     return coarser if num_images < 32 else finer if num_images < 128 else None
 
 
-def _frozen(recipe: TrainingRecipe, num_images: int, pretrained: bool) -> str:
+def _frozen(recipe: TrainingRecipe, num_images: int, batch_size: int, pretrained: bool) -> str:
     if not pretrained:
         return "nothing, as the weights are random"
     parts = []
     if recipe.freeze_until is not None:
         parts.append(f"the backbone up to {recipe.freeze_until}, as there are only {num_images} images")
     if recipe.freeze_norms:
-        parts.append(f"its BatchNorm statistics, as {recipe.batch_size} images say little")
+        parts.append(f"its BatchNorm statistics, as {batch_size} images say little")
     return "; ".join(parts) or "nothing"

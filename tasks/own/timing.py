@@ -21,7 +21,7 @@ from pocketvision.datasets.data_module import AnyData
 from pocketvision.evaluation.evaluate import make_evaluator
 from pocketvision.models import Classifier, Detector, VisionModel
 from pocketvision.runs.build import build, refusing_bad_values
-from pocketvision.tasks.accumulation import losses_in_parts, num_accumulated, split_batch
+from pocketvision.tasks.accumulation import losses_in_parts, num_accumulated, num_parts, split_batch
 from pocketvision.tasks.base import AnyTask
 from pocketvision.tasks.learning_rates import can_freeze
 from pocketvision.tasks.own.recipe import FREEZE_FEATURES, SPARE_TIME, TrainingRecipe, derive_recipe
@@ -40,10 +40,13 @@ class Speed(NamedTuple):
     steps_per_epoch: int
 
 
-def auto_recipe(experiment: Experiment, minutes: float | None, read: AnyData | None = None) -> TrainingRecipe:
+def auto_recipe(
+    experiment: Experiment, minutes: float | None, read: AnyData | None = None, started: float | None = None
+) -> TrainingRecipe:
     """The recipe for an experiment's data, model and batch size; with ``minutes`` a few steps are measured.
 
-    ``read`` is as for :func:`~pocketvision.runs.build.build`.
+    ``read`` is as for :func:`~pocketvision.runs.build.build`. The minutes began when the monotonic clock
+    was at ``started``, with None they begin now.
 
     Raises:
         InputError: the data or a value of the config is unfit, or the time is too short for one scoring.
@@ -59,11 +62,12 @@ def auto_recipe(experiment: Experiment, minutes: float | None, read: AnyData | N
         task_name(model),
         pretrained=weights is not None,
         freezable=all(can_freeze(model, feature) for feature in FREEZE_FEATURES),
+        parts=num_parts(experiment.trainer),
     )
     if minutes is None:
         return derive()
     speed = measure(experiment, model, data)
-    seconds = _left(minutes, speed)
+    seconds = _left(minutes, speed, started)
     scorings = min(MAX_SCORINGS, int(SCORING_SHARE * seconds / speed.seconds_per_scoring))
     seconds -= scorings * speed.seconds_per_scoring
     recipe = derive(minutes=seconds / 60, seconds_per_step=speed.seconds_per_step)
@@ -115,11 +119,11 @@ def scoring_options(recipe: TrainingRecipe, prefix: str = "") -> dict[str, int]:
 
 
 def minutes_overrides(
-    experiment: Experiment, minutes: float, read: AnyData | None = None
+    experiment: Experiment, minutes: float, read: AnyData | None = None, started: float | None = None
 ) -> tuple[list[str], str]:
     """``trainer.max_steps`` of a config that is to take ``minutes``, with a line that says why.
 
-    ``read`` is as for :func:`~pocketvision.runs.build.build`.
+    ``read`` and ``started`` are as for :func:`auto_recipe`.
 
     Raises:
         InputError: as :func:`auto_recipe`.
@@ -131,7 +135,7 @@ def minutes_overrides(
     if options.get("limit_val_batches", 1.0) != 0:
         epochs = options.get("check_val_every_n_epoch") or 1
         per_step += speed.seconds_per_scoring / (epochs * speed.steps_per_epoch)
-    possible = max(1, int(_left(minutes, speed) * (1 - SPARE_TIME) / per_step))
+    possible = max(1, int(_left(minutes, speed, started) * (1 - SPARE_TIME) / per_step))
     limits = [options.get("max_steps") or -1, (options.get("max_epochs") or -1) * speed.steps_per_epoch]
     planned = min((limit for limit in limits if limit > 0), default=possible)
     line = f"a step takes {speed.seconds_per_step:.3g} s, scoring {speed.seconds_per_scoring:.3g} s: "
@@ -204,13 +208,15 @@ def _time(work: Callable[[Any], None], batches: Iterable[Any], warm_up: int, cou
     return (time.perf_counter() - begin) / max(1, timed + warm_up)
 
 
-def _left(minutes: float, speed: Speed) -> float:
-    """Seconds without the scoring at the end."""
-    seconds = minutes * 60 - speed.seconds_per_scoring
+def _left(minutes: float, speed: Speed, started: float | None) -> float:
+    """Seconds for steps and what comes between them: without getting ready and the scoring at the end."""
+    spent = 0.0 if started is None else time.monotonic() - started
+    seconds = minutes * 60 - speed.seconds_per_scoring - spent / (1 - SPARE_TIME)
     if seconds <= speed.seconds_per_step:
+        ready = "" if started is None else f"getting ready takes {spent:.3g} s, "
         raise InputError(
-            f"--minutes {minutes:g} is too short: scoring takes {speed.seconds_per_scoring:.3g} s and a step "
-            f"{speed.seconds_per_step:.3g} s; give more minutes, or fewer validation images."
+            f"--minutes {minutes:g} is too short: {ready}scoring {speed.seconds_per_scoring:.3g} s, a "
+            f"step {speed.seconds_per_step:.3g} s; give more minutes, or fewer validation images."
         )
     return seconds
 

@@ -9,7 +9,6 @@ import math
 
 from pocketvision.core.boxes import SSDBoxCoder
 from pocketvision.losses import (
-    ClassificationCrossEntropy,
     FocalLoss,
     IoUMatcher,
     SegmentationCrossEntropy,
@@ -35,13 +34,3 @@ def test_segmentation() -> None:
 
 def test_coder() -> None:
     assert SSDBoxCoder() == CODER
-
-
-def test_which_losses_count_the_truth_alone() -> None:
-    """Whether their normalizers depend on outputs decides what a batch in parts costs."""
-    assert not any(loss.counts_outputs for loss in (SSDLoss, FocalLoss, ClassificationCrossEntropy))
-    weights = (1.0, 2.0)
-    assert not SegmentationCrossEntropy().counts_outputs
-    assert not SegmentationCrossEntropy(weights).counts_outputs
-    assert not SegmentationCrossEntropy(hard_share=0.5).counts_outputs
-    assert SegmentationCrossEntropy(weights, hard_share=0.5).counts_outputs

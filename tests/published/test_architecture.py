@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -30,7 +31,8 @@ from pocketvision.published.architecture import (
     V3_SMALL,
     Family,
     family_of,
-    refuse_other_family,
+    family_of_layers,
+    refuse_other_state,
 )
 from pocketvision.published.load import load_weights, look_at_weights
 
@@ -97,6 +99,41 @@ def test_a_backbone_that_ends_early_takes_its_own_weights(
     """13 depthwise layers of V2 up to c4 look like V1's."""
     head = partial(LRASPPHead, channels=8, low=("c2",), high="c4")
     model = Segmenter(build(out_features=("c2", "c4")), head, ("a",), Resize((64, 64)))
-    refuse_other_family(model, build().state_dict(), tmp_path / "x.pth")
+    refuse_other_state(model, build().state_dict(), tmp_path / "x.pth")
     with pytest.raises(InputError, match="is a MobileNetV3-Small, this model a "):
-        refuse_other_family(model, mobilenet_v3_small().state_dict(), tmp_path / "x.pth")
+        refuse_other_state(model, mobilenet_v3_small().state_dict(), tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize(
+    ("family", "names"),
+    [
+        (V1, [f"MobilenetV1/MobilenetV1/Conv2d_{i}_depthwise" for i in range(1, 14)]),
+        (V1, [f"conv_dw_{i}" for i in range(1, 14)]),
+        (V2, ["expanded_conv_depthwise", *(f"block_{i}_depthwise" for i in range(1, 17))]),
+        (V2, [f"FeatureExtractor/MobilenetV2/expanded_conv_{i}/depthwise" for i in range(17)]
+             + [f"FeatureExtractor/MobilenetV2/layer_19_2_Conv2d_{i}_3x3_s2_depthwise" for i in range(2, 6)]
+             + [f"BoxPredictor_{i}/ClassPredictor_depthwise" for i in range(6)]),
+        (V3_LARGE, [f"MobilenetV3/expanded_conv_{i}/depthwise" for i in range(15)]),
+        (V3_SMALL, [f"expanded_conv_{i}/depthwise/Relu/DepthwiseConv2dNative" for i in range(11)]),
+        (None, [f"node_{i}" for i in range(11)]), (None, []),
+        (None, [f"MobilenetV1/Conv2d_{i}_depthwise" for i in range(1, 12)] + ["head/depthwise"] * 4),
+    ],
+)  # fmt: skip
+def test_tensorflow_s_names_tell_the_family(family: Family | None, names: list[str]) -> None:
+    assert family_of_layers(names) == family
+
+
+def test_a_file_of_tensorflow_s_is_refused_at_once() -> None:
+    """A V3-Small for a V2 was refused after steps had been timed, and by the shape of a kernel."""
+    beside = Path(__file__).resolve().parents[3] / "shared"
+    folder = Path(os.environ.get("POCKETVISION_SHARED", beside)) / "weights"
+    if not folder.is_dir():
+        pytest.skip(f"no published files: {folder} does not exist (set POCKETVISION_SHARED)")
+    small, person = "mobilenet_v3_small_1.0_224_uint8.tflite", "ssdlite_mobilenet_v2_person_frozen.pb"
+    for name, model, sentence in (
+        (small, classifier_v2_imagenet.model(("a",), weights=None), "is a MobileNetV3-Small, this model"),
+        (person, ssdlite_v3_large_coco.model(("a",)), "is a MobileNetV2, .* choose --model ssdlite_v2 or"),
+    ):
+        for refused in (load_weights, look_at_weights):
+            with pytest.raises(InputError, match=sentence):
+                refused(model, folder / name)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import SGD
 
 from pocketvision.backbones import mobilenet_v3_small
+from pocketvision.core.distributed import BatchParts
 from pocketvision.core.errors import InputError
 from pocketvision.core.layers import freeze_norms
 from pocketvision.core.resize import Resize
@@ -27,7 +28,7 @@ from pocketvision.heads import ClassifierHead, LRASPPHead, SSDLiteHead
 from pocketvision.losses import ClassificationCrossEntropy, FocalLoss, SegmentationCrossEntropy, SSDLoss
 from pocketvision.models import Classifier, Detector, Segmenter
 from pocketvision.tasks import ClassificationTask, DetectionTask, SegmentationTask
-from pocketvision.tasks.accumulation import losses_in_parts, num_accumulated, split_batch
+from pocketvision.tasks.accumulation import losses_in_parts, num_accumulated, num_parts, split_batch
 from pocketvision.tasks.base import VisionTask
 
 SIZE = (64, 64)
@@ -75,6 +76,7 @@ CASES = {
     "ssd": lambda: detection(SSDLoss()),
     "focal": lambda: detection(FocalLoss(kind="quality", box_loss="giou")),
     "masks": lambda: segmentation(SegmentationCrossEntropy((0.5, 1.0, 2.0), dice_weight=1, lovasz_weight=1)),
+    "hardest of equal weight": lambda: segmentation(SegmentationCrossEntropy(hard_share=0.3)),
     "hard": lambda: segmentation(SegmentationCrossEntropy((0.5, 1.0, 2.0), hard_share=0.3)),
     "classes": classification,
 }
@@ -109,17 +111,46 @@ def test_parts_train_what_the_whole_batch_does(case: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_one_image_is_enough_for_counting_the_truth(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_truth_says_is_counted_without_a_look_at_the_images(
+    case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     task, samples = CASES[case]()
     seen, original = [], task.outputs
+    computed, losses_of = [], task.losses_of
 
     def outputs(images: Tensor) -> Any:
         seen.append(len(images))
         return original(images)
 
+    def losses(outputs: Any, targets: list[Any]) -> dict[str, Tensor]:
+        computed.append(len(targets))
+        return losses_of(outputs, targets)
+
     monkeypatch.setattr(task, "outputs", outputs)
+    monkeypatch.setattr(task, "losses_of", losses)
     losses_in_parts(task.train(), split_batch(samples, 3), Tensor.backward)
-    assert seen == ([3, 3, 1] if case == "hard" else [1, 1, 1]) + [3, 3, 1]
+    assert sorted(seen) == sorted(computed) == sorted([3, 3, 1] * (2 if case == "hard" else 1))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_a_loss_says_is_what_it_asks_for(case: str) -> None:
+    """Outputs of other images, fewer than the targets, are enough."""
+    task, samples = CASES[case]()
+    said = task.counts_of(task.outputs(samples.images[:2]), samples.targets)
+    asked = BatchParts()
+    with asked.counting():
+        task.losses_of(task.outputs(samples.images), samples.targets)
+    if case == "hard":
+        assert said is None and len(asked._counts) == 1
+    else:
+        assert said is not None and list(map(float, said)) == list(map(float, asked._counts))
+
+
+def test_a_loss_that_says_too_little_is_refused() -> None:
+    task, samples = CASES["ssd"]()
+    task.counts_of = lambda outputs, targets: []  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match="more than its method counts says"):
+        losses_in_parts(task, split_batch(samples, 3), Tensor.backward)
 
 
 def test_batch_norm_sees_every_part_once() -> None:
@@ -144,3 +175,15 @@ def test_a_number_of_parts_that_is_none(number: Any) -> None:
     with pytest.raises(InputError, match=r"accumulate_grad_batches is .* whole number from 1 up"):
         num_accumulated({"accumulate_grad_batches": number})
     assert num_accumulated({}) == 1 and num_accumulated({"accumulate_grad_batches": 3}) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        ({}, 1), ({"accumulate_grad_batches": 3}, 3), ({"devices": 2, "accumulate_grad_batches": 3}, 6),
+        ({"devices": [0, 1]}, 2), ({"devices": "4", "num_nodes": 2}, 8), ({"devices": "soon"}, 1),
+        ({"devices": "auto", "accelerator": "cpu"}, 1),
+    ],
+)  # fmt: skip
+def test_parts_of_a_step_are_those_of_all_processes(options: dict[str, Any], parts: int) -> None:
+    assert num_parts(options) == parts

@@ -21,6 +21,7 @@ from pocketvision.heads import SSDLiteHead
 from pocketvision.losses import SSDLoss
 from pocketvision.models import Detector
 from pocketvision.tasks import DetectionTask
+from pocketvision.tasks.accumulation import losses_in_parts
 from pocketvision.tasks.learning_rates import lr_factor
 from pocketvision.tasks.lightning_data import LightningData
 
@@ -126,12 +127,23 @@ def test_the_rate_grows_with_the_whole_batch() -> None:
     assert sorted({group["lr"] for group in found["optimizer"].param_groups}) == pytest.approx([0.015, 0.03])
 
 
+def test_a_task_that_changes_what_is_never_called_is_refused() -> None:
+    class Late(DetectionTask):
+        def losses(self, samples: Any) -> dict[str, torch.Tensor]:
+            return {}
+
+    with pytest.raises(ValueError, match="changes its loss in losses_of"):
+        Late(detector(), loss=SSDLoss(), optimizer=partial(SGD, lr=0.1), reference_batch=8)
+
+
 def test_losses_of_a_batch_are_named_and_finite() -> None:
     from pocketvision.core.structures import BoxTarget, DetectionSamples
 
     target = BoxTarget(torch.tensor([[5.0, 5.0, 40.0, 40.0]]), torch.tensor([1]), 1, (64, 64))
     images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
-    losses = task(detector().eval()).losses(DetectionSamples(images, [target]))
+    losses = losses_in_parts(
+        task(detector().eval()), [DetectionSamples(images, [target])], torch.Tensor.backward
+    )[0]
     assert set(losses) == {"class_loss", "box_loss"}
     assert all(torch.isfinite(value) for value in losses.values())
 
@@ -205,10 +217,10 @@ def test_the_compiled_model_trains_the_same(monkeypatch: pytest.MonkeyPatch) -> 
     )
     training = task(detector(), compiled=True)
     names = list(training.state_dict())
-    expected = training.losses(samples)
+    expected = losses_in_parts(training, [samples], torch.Tensor.backward)[0]
     training.setup("fit")
     assert compiled == [training.model.backbone, training.model.head]
-    losses = training.losses(samples)
+    losses = losses_in_parts(training, [samples], torch.Tensor.backward)[0]
     assert list(training.state_dict()) == names
     for name, value in losses.items():
         torch.testing.assert_close(value, expected[name])

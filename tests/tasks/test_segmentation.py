@@ -17,6 +17,7 @@ from pocketvision.heads import FCNHead, LRASPPHead
 from pocketvision.losses import SegmentationCrossEntropy
 from pocketvision.models import Segmenter
 from pocketvision.tasks import SegmentationTask
+from pocketvision.tasks.accumulation import losses_in_parts
 from pocketvision.tasks.base import VisionTask
 
 
@@ -39,13 +40,15 @@ def samples() -> SegmentationSamples:
 
 
 def test_without_an_auxiliary_head_there_is_one_loss() -> None:
-    assert list(task(auxiliary=False).losses(samples())) == ["cross_entropy"]
+    assert list(losses_in_parts(task(auxiliary=False), [samples()], torch.Tensor.backward)[0]) == [
+        "cross_entropy"
+    ]
 
 
 @pytest.mark.parametrize("weight", [0.5, 0.2])
 def test_the_auxiliary_loss_is_weighed(weight: float) -> None:
     training = task(auxiliary=True, **({} if weight == 0.5 else {"auxiliary_weight": weight})).eval()
-    losses = training.losses(samples())
+    losses = losses_in_parts(training, [samples()], torch.Tensor.backward)[0]
     assert list(losses) == ["cross_entropy", "auxiliary_cross_entropy"]
     outputs = training.model.forward_all(samples().images)
     masks = torch.stack([target.mask for target in samples().targets]).long()

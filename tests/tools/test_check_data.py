@@ -9,6 +9,7 @@ import base64
 import io
 import json
 import re
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -42,6 +43,7 @@ def test_reports_exit_code_and_a_cleaned_copy_that_trains(
     assert check_data([str(broken), "--output", str(output), "--fix", str(fixed)]) == 1
     said = capsys.readouterr()
     assert "Box has swapped corners: 1 (--fix: sorted)" in said.out and "annotation 99" in said.out
+    assert f"next: pocketvision train --data {fixed}\n" in said.out
     assert said.err.splitlines()[-1].startswith(f"error: {broken} has 2 errors")
     report = json.loads((output / "report.json").read_text())
     assert report["num_errors"] == 2 and {"image_truncated", "box_swapped", "class_unknown"} <= set(
@@ -100,6 +102,28 @@ def test_a_config_says_what_to_expect(
         assert "Anchors at 256x256" in said and "config" in said
     if layout == "masks":
         assert "class_names" not in json.loads((tmp_path / "report.json").read_text())["kinds"]
+
+
+@pytest.mark.parametrize(
+    ("layout", "words"),
+    [
+        ("coco", []),
+        ("masks", ["--task", "segmentation"]),
+        ("image_folder", ["classifier_v3_small_imagenet"]),
+    ],
+)
+def test_what_is_next_trains(
+    layout: str, words: list[str], tiny: Callable[[str], Path], tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    root = tmp_path / "my data"
+    shutil.copytree(tiny(layout), root)
+    source = [*words, f"data.root={root}"] if layout == "image_folder" else [str(root), *words]
+    assert check_data([*source, "--output", str(tmp_path / "out")]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("next: "))
+    first, second, *typed = shlex.split(line.removeprefix("next: "))
+    assert (first, second) == ("pocketvision", "train")
+    assert train([*typed, "model.weights=None", "--print-config"]) == 0
 
 
 def test_bad_input_is_one_sentence(

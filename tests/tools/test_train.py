@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shlex
 import shutil
 from collections.abc import Callable
@@ -148,10 +149,14 @@ def test_class_weights_must_fit_the_classes(
     assert "task.loss.class_weights" in said(capsys)
 
 
-def test_the_last_weights_count_where_the_last_epoch_is_not_scored(tmp_path: Path) -> None:
+def test_the_last_weights_count_where_the_last_epoch_is_not_scored(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The scoring at the end was told as one of a fourth epoch."""
     run = tmp_path / "run"
     command = [*SMALL[:-1], "trainer.max_epochs=3", "trainer.check_val_every_n_epoch=2"]
-    assert train([*command, "--run-dir", str(run)]) == 0
+    with caplog.at_level("INFO", "pocketvision"):
+        assert train([*command, "--run-dir", str(run)]) == 0
     last, best = (
         torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True) for name in ("last", "best")
     )
@@ -162,6 +167,7 @@ def test_the_last_weights_count_where_the_last_epoch_is_not_scored(tmp_path: Pat
         if row["val/AP"]
     ]
     assert len(scores) == 2
+    assert re.findall(r"(epoch \d+|after \d+ steps): AP", caplog.text) == ["epoch 2", "after 6 steps"]
     assert json.loads((run / "metrics.json").read_text())["AP"] == pytest.approx(max(scores), abs=1e-6)
     assert best["global_step"] in (4, 6)
 

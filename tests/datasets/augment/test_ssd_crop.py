@@ -46,9 +46,11 @@ def test_zoomed_out_windows_have_the_sides_that_were_drawn() -> None:
 
 
 def test_one_box_must_have_both_its_center_in_the_crop_and_the_overlap() -> None:
-    """A tiny box has its center in many crops; a large one overlaps, its center being outside."""
-    boxes = np.array([[30, 140, 33, 143], [0, 0, 401, 303]], dtype=np.float32)
-    for seed in range(60):
+    """Tiny boxes have their centers in every crop; a large one overlaps, its center being outside."""
+    x, y = np.meshgrid(np.arange(10, 400, 20), np.arange(10, 300, 20))
+    tiny = np.stack((x, y, x + 3, y + 3), axis=-1).reshape(-1, 4)
+    boxes = np.concatenate((tiny, [[0, 0, 401, 303]])).astype(np.float32)
+    for seed in range(200):
         rng = np.random.default_rng(seed)
         window = crop_window(boxes, WHOLE, min_ious=(0.3,), rng=rng, **OPTIONS)  # type: ignore[arg-type]
         left, top, right, bottom = window

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from pocketvision.core.errors import InputError
+from pocketvision.deploy.predict.predictor import Predictor
 from pocketvision.deploy.runtimes import devices
 from pocketvision.deploy.runtimes.devices import onnx_providers, openvino_device, torch_device
 from pocketvision.deploy.runtimes.onnx_session import OnnxRuntime
@@ -47,6 +48,15 @@ def test_what_pytorch_does_not_find(cuda: int, name: str, monkeypatch: pytest.Mo
     machine(monkeypatch, cuda)
     with pytest.raises(InputError, match=f"PyTorch finds no device '{name}' here: choose auto or cpu"):
         torch_device(name)
+
+
+def test_a_device_of_pytorch_s_is_taken_as_its_name(tmp_path: Path) -> None:
+    """torch.device("cpu") was a TypeError, as was a number."""
+    for device in (torch.device("cpu"), torch.device("cuda", 0)):
+        with pytest.raises(InputError, match=r"nothing|There is no"):
+            Predictor.load(tmp_path / "none.onnx", device=device)
+    with pytest.raises(InputError, match="There is no device '3'"):
+        Predictor.load(tmp_path / "none.onnx", device=3)  # type: ignore[arg-type]
 
 
 def test_onnx_runtime(monkeypatch: pytest.MonkeyPatch) -> None:

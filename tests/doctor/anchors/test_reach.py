@@ -1,4 +1,4 @@
-"""Covers doctor/anchors/suggested.py, doctor/anchors/summary.py.
+"""Covers doctor/anchors/fitted.py, doctor/anchors/suggested.py, doctor/anchors/summary.py.
 
 What the doctor says about anchors, against counts by brute force.
 """
@@ -17,6 +17,7 @@ from torchvision.ops import box_iou
 from pocketvision.core.anchors import ExplicitAnchors, TensorFlowAnchors, TorchvisionAnchors
 from pocketvision.core.resize import Resize
 from pocketvision.datasets.formats.detect import detect_format
+from pocketvision.datasets.records.annotations import DetectionRecords
 from pocketvision.doctor.anchors.reach import (
     AnchorLayout,
     ImageBoxes,
@@ -30,6 +31,7 @@ from pocketvision.doctor.anchors.reach import (
 from pocketvision.doctor.anchors.suggested import assign, cluster_shapes, map_levels, suggest
 from pocketvision.doctor.anchors.summary import report_anchors
 from pocketvision.doctor.check import Plan, examine
+from pocketvision.tasks.own.fit_to_data import fit_anchors
 
 RESIZE = Resize((320, 320))
 LAYOUTS = (AnchorLayout("TensorFlow", TensorFlowAnchors()), AnchorLayout("torchvision", TorchvisionAnchors()))
@@ -43,6 +45,18 @@ def some_boxes(count: int = 300, images: int = 20, seed: int = 0) -> ImageBoxes:
     corners = generator.random((count, 2, 2)) * limits.reshape(-1, 2, 2)
     boxes = np.concatenate((corners.min(axis=1), corners.max(axis=1) + 2), axis=1)
     return ImageBoxes(boxes, owners, sizes)
+
+
+def as_records(found: ImageBoxes) -> DetectionRecords:
+    order = np.argsort(found.owners, kind="stable")
+    count = len(found.boxes)
+    return DetectionRecords(
+        root="", image_paths=[f"{i}.jpg" for i in range(len(found.sizes))],
+        image_ids=np.arange(len(found.sizes)), sizes=found.sizes.astype(np.int32),
+        offsets=np.concatenate(([0], np.cumsum(np.bincount(found.owners, minlength=len(found.sizes))))),
+        boxes=found.boxes[order], labels=np.zeros(count, np.int64), crowd=np.zeros(count, np.bool_),
+        areas=areas_of(found.boxes[order]), class_names=("a",), category_ids=(1,),
+    )  # fmt: skip
 
 
 def brute_force(found: ImageBoxes, layout: AnchorLayout, size: int) -> tuple[int, int]:
@@ -170,15 +184,26 @@ def test_real_boxes_equal_brute_force(name: str, real_data: Path) -> None:
         assert (matching.unmatched.sum(), matching.lost.sum()) == brute_force(found, layout, 320)
 
 
+def test_what_is_shown_of_anchors_is_what_training_uses() -> None:
+    found = some_boxes()
+    records = as_records(found)
+    report = report_anchors(found, RESIZE, None)
+    assert report is not None
+    shown = {size: reached.all for _, size, reached in report.ceilings}
+    for size in ((320, 320), (512, 512)):  # fitted anew at another size
+        assert shown[size] == pytest.approx(fit_anchors(records, size)[1])
+
+
 def test_the_report_of_a_folder(clean: Callable[..., Path]) -> None:
     root = clean("coco", 4)
     report = examine(detect_format(root), Plan()).report.anchors
     assert report is not None and report.num_boxes == 8, "training boxes only"
-    assert [row.name for row in report.matched] == ["TensorFlow", "torchvision"]
+    assert [row.name for row in report.matched] == ["train --data"], "no anchors that no training uses"
+    assert {name for name, _, _ in report.ceilings} == {"train --data"} and not report.suggestions
     own = AnchorLayout("config", ExplicitAnchors((((0.3, 0.5),),)), (16,))
     plan = Plan(anchors=own, resize=Resize((300, 300)))
     report = examine(detect_format(root), plan).report.anchors
-    assert report is not None and report.matched[0].name == "config"
+    assert report is not None and [row.name for row in report.matched] == ["config"]
     assert {size for name, size, _ in report.ceilings if name == "config"} >= {
         (300, 300),
         (320, 320),

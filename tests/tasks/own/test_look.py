@@ -23,11 +23,12 @@ from pocketvision.core.registered import TaskName, default_model, own_models, ta
 from pocketvision.core.resize import Resize
 from pocketvision.datasets import VocDataModule, detect_format
 from pocketvision.datasets.records.annotations import DetectionRecords
+from pocketvision.doctor.anchors.fitted import STRIDES
 from pocketvision.doctor.anchors.reach import AnchorLayout, ImageBoxes, match
 from pocketvision.runs.build import build
 from pocketvision.runs.folder import load_experiment, override
 from pocketvision.tasks.own import look as own_data
-from pocketvision.tasks.own.fit_to_data import STRIDES, class_weights, crop_size, fit_anchors, fit_size
+from pocketvision.tasks.own.fit_to_data import class_weights, crop_size, fit_anchors, fit_size
 from pocketvision.tasks.own.look import look_at, write_config
 from pocketvision.tasks.own.recipe import derive_recipe
 from pocketvision.tasks.own.settings import own_experiment
@@ -69,6 +70,19 @@ def test_the_file_defines_what_was_measured(layout: str, tiny: Tiny, tmp_path: P
     file, recipe = write_config(own, tmp_path, NONE, "train")
     experiment, _ = load_experiment(file, ())
     assert describe(experiment) == describe(own_experiment(own, recipe, None))
+
+
+@pytest.mark.parametrize("word", ["trainer.accumulate_grad_batches=2", "trainer.devices=2"])
+def test_a_step_in_parts_is_one_step_of_the_recipe(word: str, tiny: Tiny, tmp_path: Path) -> None:
+    def made(name: str, *words: str) -> tuple[int, float, int]:
+        (tmp_path / name).mkdir()
+        own = look_at(tiny("voc"), None, None, words)
+        file, recipe = write_config(own, tmp_path / name, [*words, *NONE], "train", check_weights=False)
+        experiment, _ = load_experiment(file, ())
+        assert experiment.trainer["max_steps"] == recipe.num_steps
+        return recipe.num_steps, recipe.lr, experiment.task.keywords["reference_batch"]  # type: ignore[attr-defined]
+
+    assert made("parts", "data.batch_size=2", word) == made("whole", "data.batch_size=4")
 
 
 def test_what_was_read_is_not_read_again(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

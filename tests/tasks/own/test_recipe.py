@@ -198,6 +198,18 @@ def test_a_backbone_that_can_t_be_frozen_is_not() -> None:
     assert free.freeze_until is None and "frozen: nothing" in free.derivation
 
 
+@pytest.mark.parametrize("num_images", [20, 292, 5000])
+def test_a_batch_in_parts_has_the_recipe_of_the_whole(num_images: int) -> None:
+    """Four parts of 4 had four times the epochs of a batch of 16, at a rate for 4 that was then scaled."""
+    whole, parts = (
+        derive_recipe(num_images, 3, size, "detection", parts=number) for size, number in ((16, 1), (4, 4))
+    )
+    assert parts == whole and parts.batch_size == 16
+    small = derive_recipe(num_images, 3, 2, "detection", parts=8)
+    assert small.freeze_norms and not whole.freeze_norms, "BatchNorm sees a part"
+    assert "as 2 images say little" in "".join(small.derivation) and small.num_steps == whole.num_steps
+
+
 def test_bad_numbers_are_refused() -> None:
     with pytest.raises(ValueError, match="positive"):
         derive_recipe(0, 3, 8, "detection")

@@ -59,6 +59,21 @@ def test_a_config_that_ends_before_its_first_scoring_is_scored_at_the_end_alone(
     assert [word.partition("=")[0] for word in words] == ["minutes"] and "180 steps fit" in line
 
 
+@pytest.mark.parametrize("started", [0.0, 30.0])
+def test_what_is_left_is_planned(started: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """136 steps were said of 18 seconds, of which 12 were over: 7 were made, and no scoring."""
+    speed = measured(monkeypatch, 1.0, 1.0)
+    monkeypatch.setattr(timing.time, "monotonic", lambda: 30.0)
+    words, _ = minutes_overrides(quickstart(), 1.0, started=started)
+    (steps,) = (int(word.partition("=")[2]) for word in words if word.startswith("trainer.max_steps="))
+    recipe = auto_recipe(quickstart(), 1.0, started=started)
+    ending = 60 * minutes_of_training(1.0, speed)  # counted from the start as well
+    for planned in (steps, recipe.num_steps):
+        assert 0.7 * ending < planned + 30 - started <= ending + 1
+    with pytest.raises(InputError, match="too short: getting ready takes 30 s, scoring 1 s, a step 1 s"):
+        auto_recipe(quickstart(), 0.4, started=0.0)
+
+
 def test_time_that_is_too_short(monkeypatch: pytest.MonkeyPatch) -> None:
     speed = measured(monkeypatch, 1.0, 40.0)
     with pytest.raises(InputError, match="too short"):
