@@ -93,7 +93,9 @@ def check_empty(output: Path, option: str) -> None:
         InputError: it has.
     """
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InputError(f"{output} exists and is not empty: choose another {option}, or move it away.")
+        raise InputError(
+            f"{output} exists already and is not empty: choose another {option}, or move it away."
+        )
 
 
 def check_split_names(splits: Iterable[str]) -> None:

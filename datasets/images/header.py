@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import threading
@@ -96,6 +97,8 @@ def open_file(path: str | Path) -> FileIO:
     Raises:
         OSError: it can't be opened.
     """
+    if "\0" in str(path):
+        raise OSError(errno.EINVAL, "its name has a zero byte, which no file's has")
     return open(path, "rb", buffering=0, opener=_without_waiting)
 
 

@@ -216,9 +216,17 @@ def _to_array(image: ImageLike) -> Image:
     if isinstance(image, bytes | bytearray | memoryview):
         return decode_image(bytes(image), "The image")
     if hasattr(image, "read"):
-        return decode_image(image.read(), str(getattr(image, "name", "The image")))
+        data, name = image.read(), str(getattr(image, "name", "The image"))
+        if not isinstance(data, bytes):
+            raise ValueError(f"{name} is opened as text: open it as bytes, with mode 'rb'.")
+        return decode_image(data, name)
     if isinstance(image, PillowImage.Image):
         return from_pillow(image)
+    if not hasattr(image, "dtype"):
+        raise ValueError(
+            f"The image is a {type(image).__name__}: give a path, bytes, a Pillow image or an array uint8 "
+            "(H, W, 3); predict takes a list of them."
+        )
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise ValueError(f"The image is {image.dtype} {image.shape}: give uint8 (H, W, 3), RGB.")
     return np.ascontiguousarray(image)

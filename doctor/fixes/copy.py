@@ -13,6 +13,7 @@ import numpy as np
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.convert.common import (
     ConversionTarget,
+    check_empty,
     check_split_names,
     new_folder,
     prepare_splits,
@@ -47,8 +48,7 @@ def check_output(root: Path, output: Path) -> None:
     """
     if output.resolve().is_relative_to(root.resolve()):
         raise InputError(f"{output} lies inside {root}: choose a folder outside of it for --fix.")
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InputError(f"{output} exists already: choose another folder for --fix, or move it away.")
+    check_empty(output, "--fix")
 
 
 def write_fixed(examination: Examination, output: Path) -> list[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -212,3 +214,22 @@ def test_bad_values(models: Models, tmp_path: Path) -> None:
             predictor(image)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="there is no such file"):
         predictor(tmp_path / "no.jpg")
+
+
+@pytest.mark.parametrize(
+    ("image", "sentence"),
+    [
+        (io.StringIO("pixels"), "The image is opened as text: open it as bytes, with mode 'rb'"),
+        (None, "The image is a NoneType: give a path, bytes, a Pillow image or an array"),
+        ([np.zeros((8, 8, 3), np.uint8)], "The image is a list: give a path, .*predict takes a list of them"),
+        (3, "The image is a int"),
+    ],
+)
+def test_what_is_no_image_is_said(image: Any, sentence: str, models: Models) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Predictor(TorchRuntime(models["detection"]))(image)
+
+
+def test_a_name_that_no_file_has(models: Models) -> None:
+    with pytest.raises(InputError, match="its name has a zero byte"):
+        Predictor(TorchRuntime(models["detection"]))("a\0b.png")
