@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.files import check_empty
 from pocketvision.datasets.convert.common import (
     ConversionTarget,
-    check_empty,
     check_split_names,
     new_folder,
     prepare_splits,

@@ -18,6 +18,7 @@ from PIL import Image as PillowImage
 from torch import Tensor
 
 from pocketvision.core.errors import InputError
+from pocketvision.deploy.predict import predictor as module
 from pocketvision.deploy.predict.prediction import Prediction
 from pocketvision.deploy.predict.predictor import Predictor
 from pocketvision.deploy.predict.tiling import Tiling
@@ -231,5 +232,19 @@ def test_what_is_no_image_is_said(image: Any, sentence: str, models: Models) -> 
 
 
 def test_a_name_that_no_file_has(models: Models) -> None:
-    with pytest.raises(InputError, match="its name has a zero byte"):
+    with pytest.raises(InputError, match="its name has an embedded null byte"):
         Predictor(TorchRuntime(models["detection"]))("a\0b.png")
+
+
+@pytest.mark.parametrize("task", ["detection", "segmentation"])
+def test_many_tiles_are_told_once_before_they_are_seen(
+    task: str, models: Models, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MANY_TILES", 3)
+    predictor = Predictor(TorchRuntime(models[task]), tiling=Tiling((32, 32), 0.0))
+    predictor(np.zeros((32, 96, 3), np.uint8))
+    assert not caplog.messages
+    for _ in range(2):
+        predictor(np.zeros((64, 96, 3), np.uint8))
+    (told,) = caplog.messages
+    assert told.startswith("An image of 96x64 pixels has 6 tiles of 32x32, and each is a pass")
