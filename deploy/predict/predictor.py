@@ -170,7 +170,8 @@ class Predictor:
             self._told.add(size)
             logger.warning(
                 "An image of %dx%d pixels has %d tiles of %dx%d, and each is a pass through the model: "
-                "larger tiles take less time.", size[1], size[0], len(windows), windows[0].width, windows[0].height,
+                "larger tiles take less time.",
+                size[1], size[0], len(windows), windows[0].width, windows[0].height,
             )  # fmt: skip
         return windows
 
