@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from pocketvision.core.errors import InputError, StoppedError, StopSignal
+from pocketvision.core.memory import describe_shortage
 from pocketvision.core.processes import describe_lost_process, sigterm_raises
 from pocketvision.core.terminal import SafeFormatter, printable
 
@@ -53,8 +54,8 @@ def command(main: Main) -> Callable[..., int]:
                 file=sys.stderr,
             )
             return 1
-        except RuntimeError as error:
-            sentence = describe_lost_process(error)
+        except (RuntimeError, MemoryError) as error:
+            sentence = describe_lost_process(error) or describe_shortage(error)
             if sentence is None:
                 raise
             print(f"error: {sentence}", file=sys.stderr)

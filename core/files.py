@@ -135,6 +135,16 @@ def check_new(path: Path | None, option: str) -> None:
         raise InputError(f"{path} exists already: choose another {option}, or move it away.")
 
 
+def check_empty(folder: Path, option: str) -> None:
+    """Refuse an output folder that has something in it: nothing that is there is written over.
+
+    Raises:
+        InputError: it has, or is no folder.
+    """
+    if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} exists already: choose another {option}, or move it away.")
+
+
 def free_path(path: Path, *, also: Iterable[str] = ()) -> Path:
     """``path``, or the first of NAME_2, NAME_3 ... at which nothing is, not even a link.
 

@@ -1,4 +1,4 @@
-"""How this process gets its memory from the system."""
+"""How this process gets its memory from the system, and what is said where there is none."""
 
 from __future__ import annotations
 
@@ -22,3 +22,11 @@ def keep_freed_memory() -> None:
     libc.mallopt(_M_MMAP_MAX, 0)
     libc.mallopt(_M_TRIM_THRESHOLD, ctypes.c_int(2**31 - 1))
     libc.mallopt(_M_TOP_PAD, 64 << 20)
+
+
+def describe_shortage(error: BaseException) -> str | None:
+    """The sentence for memory that was asked for and is not there; None for other errors."""
+    text = str(error).lower()
+    if isinstance(error, MemoryError) or "can't allocate memory" in text or "out of memory" in text:
+        return "There is not enough memory for this: take smaller images or batches."
+    return None

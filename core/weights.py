@@ -25,11 +25,16 @@ StateDict = dict[str, Tensor]
 _PASSPORT = "pocketvision"
 _CONTAINERS = (
     "model_ema", "ema_state_dict", "state_dict_ema", "ema", "state_dict", "model_state_dict", "model_state",
-    "model", "net", "network", "weights", "params",
+    "model", "net", "network", "weights", "params", "teacher", "student", "module", "checkpoint",
+    "model_weights", "model_dict",
 )  # fmt: skip
 """What a state dict is called in a checkpoint; averaged weights, which are the better, come first."""
-_PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "ema_model.")
-"""What wrappers put before every name: DataParallel, torch.compile, Lightning modules, averages."""
+_AVERAGES = ("ema_model.", "model_ema.", "ema.", "averaged_model.", "teacher.")
+_PREFIXES = (
+    "module.", "_orig_mod.", "_forward_module.", "model.", "_model.", "net.", "network.", "student.",
+    *_AVERAGES,
+)  # fmt: skip
+"""What wrappers put before every name: DataParallel, torch.compile, Lightning's modules, averages."""
 _COUNTERS = ("n_averaged",)
 """Tensors of wrappers themselves."""
 _MAX_DEPTH = 3
@@ -138,17 +143,37 @@ def _holds_tensors(value: Any, depth: int = _MAX_DEPTH) -> bool:
 
 
 def _without_prefixes(state: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Names without what most of them begin with because of a wrapper; what lacks it stays as it is."""
+    """Names without what most of them begin with because of a wrapper; what lacks it stays as it is.
+
+    Of a model beside its average only the average stays.
+    """
     kept = [name for name in state if name not in _COUNTERS]
     if not all(isinstance(name, str) for name in kept):
         return dict(state)
-    names = kept
+    kept = names = _average_of(kept)
     while prefix := next((text for text in _PREFIXES if _is_common(text, names)), None):
         names = [name.removeprefix(prefix) for name in names]
     names = [name.replace("._orig_mod.", ".") for name in names]
     if len(set(names)) < len(names):
         return dict(state)  # two would be one
     return dict(zip(names, (state[name] for name in kept), strict=True))
+
+
+def _average_of(names: list[str]) -> list[str]:
+    """The names of the average where a model lies beside it, with the same names after another prefix."""
+    for average in _AVERAGES:
+        own = [name for name in names if name.startswith(average)]
+        inner = {_bare(name) for name in own}
+        if own and inner <= {_bare(name) for name in names if not name.startswith(average)}:
+            logger.info("taking the averaged weights, '%s'", average)
+            return own
+    return names
+
+
+def _bare(name: str) -> str:
+    while prefix := next((text for text in _PREFIXES if name.startswith(text)), None):
+        name = name.removeprefix(prefix)
+    return name
 
 
 def _is_common(prefix: str, names: Sequence[str]) -> bool:
@@ -159,7 +184,8 @@ def load_state_dict(model: nn.Module, state: StateDict, source: str) -> MatchRep
     """Copy ``state`` into ``model``, which must match it tensor by tensor.
 
     Raises:
-        InputError: names or shapes differ; the sentence names the first difference.
+        InputError: names or shapes differ, or values are none that a model computes with; the sentence names
+            the first difference.
     """
     own = model.state_dict()
     missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
@@ -174,9 +200,27 @@ def load_state_dict(model: nn.Module, state: StateDict, source: str) -> MatchRep
                 f"{source} does not fit this model: {name} is {tuple(state[name].shape)}, the model needs "
                 f"{tuple(value.shape)}. Check width_mult and the number of classes."
             )
+        if name in state:
+            _check_values(state[name], value, name, source)
     model.load_state_dict({name: state[name] for name in own if name in state}, strict=False)
     unused = tuple(name for name in state if name not in own)
     return MatchReport(source, sum(name in state for name in own), len(own), unused)
+
+
+def _check_values(found: Tensor, own: Tensor, name: str, source: str) -> None:
+    """Refuse quantized values, and those of a training that failed."""
+    if not own.is_floating_point():
+        return
+    if not found.is_floating_point():
+        raise InputError(
+            f"{source} has whole numbers ({found.dtype}) in {name}, as quantized weights have: give the "
+            "file in floating point."
+        )
+    if not bool(found.isfinite().all()):
+        raise InputError(
+            f"{source} has values in {name} that are no numbers (NaN or infinite): its training failed; give "
+            "an earlier checkpoint."
+        )
 
 
 def _are_names(value: object) -> bool:

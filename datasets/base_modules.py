@@ -98,12 +98,12 @@ class BaseDataModule(Generic[SplitRecords, _Samples]):
 
     def __post_init__(self) -> None:
         self.root = str(self.root)
-        if not isinstance(self.batch_size, int) or self.batch_size < 1:
-            raise ValueError(f"data.batch_size is {self.batch_size!r}: give a whole number from 1 up.")
-        if self.eval_batch_size is None:
-            self.eval_batch_size = self.batch_size
+        self.eval_batch_size = self.batch_size if self.eval_batch_size is None else self.eval_batch_size
         if self.num_workers is None:
             self.num_workers = default_num_workers()
+        for name, least in (("batch_size", 1), ("eval_batch_size", 1), ("num_workers", 0)):
+            if not isinstance(value := getattr(self, name), int) or value < least:
+                raise ValueError(f"data.{name} is {value!r}: give a whole number from {least} up.")
         self.loading = Loading(self.strict, self.cache, self.cache_gib)
         self.model_class_names: tuple[str | None, ...] | None = None
         self.resize: Resize | None = None

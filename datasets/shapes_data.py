@@ -180,6 +180,9 @@ class ShapesSegmentationDataModule(SegmentationDataModule):
 
 
 def _series(num_train: int, num_val: int, seed: int, image_size: int) -> dict[str, Series]:
+    for name, value in (("num_train", num_train), ("num_val", num_val), ("image_size", image_size)):
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"data.{name} is {value!r}: give a whole number from 1 up.")
     return {
         "train": (num_train, seed, image_size),
         "val": (num_val, VAL_SEED, image_size),

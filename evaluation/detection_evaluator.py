@@ -71,8 +71,10 @@ class DetectionEvaluator:
         restored = self.model.restore(batch, [target.original_size for target in samples.targets])
         for target, detections in zip(samples.targets, restored, strict=True):
             self.metric.update(target.image_id, detections)
-        seen = zip(samples.images.cpu(), samples.targets, batch.unpad(), strict=True)
-        self.shown += [row for row in seen if row[1].image_id in self.picked]
+        seen = zip(samples.images, samples.targets, batch.unpad(), strict=True)
+        self.shown += [
+            (image.cpu(), target, found) for image, target, found in seen if target.image_id in self.picked
+        ]
 
     def compute(self) -> dict[str, Any]:
         """COCO's numbers; with a folder also the best threshold of each class and its F1."""

@@ -14,7 +14,7 @@ import torch
 
 from pocketvision.core.config import Experiment
 from pocketvision.core.errors import InputError
-from pocketvision.core.files import free_path
+from pocketvision.core.files import check_empty, free_path
 from pocketvision.core.resize import Resize
 from pocketvision.core.weights import read_passport
 from pocketvision.datasets.data_module import AnyData
@@ -24,7 +24,7 @@ from pocketvision.evaluation.report.about import about_sections
 from pocketvision.models import Segmenter, SSDPostprocess, VisionModel
 from pocketvision.published.load import load_weights
 from pocketvision.runs.build import build, refusing_bad_values, with_seed
-from pocketvision.runs.folder import Run, check_free, load_experiment
+from pocketvision.runs.folder import Run, load_experiment
 from pocketvision.runs.passport import as_trained
 
 
@@ -118,7 +118,7 @@ def new_folder(output: Path | None, parent: Path, split: str) -> Iterator[Path]:
         InputError: ``output`` exists and is not empty.
     """
     folder = output or free_path(parent / f"eval_{split}")
-    check_free(folder, "--output")
+    check_empty(folder, "--output")
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from pocketvision.core.structures import FeatureInfo, Features
 from pocketvision.heads.any_size_gate import gates_of_any_size
 from pocketvision.heads.feature_names import find_feature
 
+_POOL_SIZE, _POOL_STRIDE = 49, (16, 20)
 _conv = partial(ConvNormAct, activation=partial(nn.ReLU, inplace=True))
 
 
@@ -24,7 +25,11 @@ def LRASPPHead(  # noqa: N802 (reads as the class that it builds)
     num_classes: int,
     channels: int = 128,
     form: Literal["paper", "torchvision", "two_skip"] = "paper",
-    **options: Any,
+    low: str | Sequence[str] | None = None,
+    high: str = "last",
+    low_channels: Sequence[int] | None = None,
+    pool_size: int | None = _POOL_SIZE,
+    pool_stride: tuple[int, int] = _POOL_STRIDE,
 ) -> PaperLRASPP | TorchvisionLRASPP | TwoSkipLRASPP:
     """The LR-ASPP head of a form: features -> logits (N, num_classes, h, w).
 
@@ -38,17 +43,32 @@ def LRASPPHead(  # noqa: N802 (reads as the class that it builds)
     two_skip     49x49, s (16, 20)   no bias            ``c2`` (64 ch.), ``c1`` (32 ch.)   concatenation
     ===========  ==================  =================  =================================  =========
 
-    ``options`` are those of the form's class: ``low``, ``high``, ``pool_size``, ``pool_stride``...
+    ``low`` and ``low_channels`` are None for the form's own; ``low_channels`` are of ``two_skip`` only, and
+    the windows of the gate of all but ``torchvision``.
 
     Raises:
-        ValueError: an unknown form, or the backbone does not give a feature.
+        ValueError: an unknown form, a value that it does not have, or the backbone does not give a feature.
     """
-    forms = {"paper": PaperLRASPP, "torchvision": TorchvisionLRASPP, "two_skip": TwoSkipLRASPP}
-    if form not in forms:
-        raise ValueError(f"form is {form!r}: choose from {', '.join(forms)}.")
-    head: PaperLRASPP | TorchvisionLRASPP | TwoSkipLRASPP
-    head = forms[form](feature_info, num_classes, channels, **options)
-    return head
+    if low_channels is not None and form != "two_skip":
+        raise ValueError(f"low_channels are of form='two_skip', not of {form!r}: leave them out.")
+    skips = None if low is None else (low,) if isinstance(low, str) else tuple(low)
+    if form == "paper":
+        skips = ("c3_depthwise",) if skips is None else skips
+        return PaperLRASPP(feature_info, num_classes, channels, skips, high, pool_size, pool_stride)
+    if form == "two_skip":
+        skips = ("c2", "c1") if skips is None else skips
+        wide = (64, 32) if low_channels is None else tuple(low_channels)
+        return TwoSkipLRASPP(feature_info, num_classes, channels, skips, high, wide, pool_size, pool_stride)
+    if form != "torchvision":
+        raise ValueError(f"form is {form!r}: choose from paper, torchvision, two_skip.")
+    if (pool_size, pool_stride) != (_POOL_SIZE, _POOL_STRIDE):
+        raise ValueError(
+            "form='torchvision' has one gate for the whole map: leave pool_size and pool_stride out."
+        )
+    skips = ("c3_first",) if skips is None else skips
+    if len(skips) != 1:
+        raise ValueError(f"form='torchvision' has one low feature, not {len(skips)}: name one.")
+    return TorchvisionLRASPP(feature_info, num_classes, channels, skips[0], high)
 
 
 class PooledGate(nn.Module):
@@ -63,8 +83,8 @@ class PooledGate(nn.Module):
         self,
         in_channels: int,
         channels: int,
-        pool_size: int | None = 49,
-        pool_stride: tuple[int, int] = (16, 20),
+        pool_size: int | None = _POOL_SIZE,
+        pool_stride: tuple[int, int] = _POOL_STRIDE,
         bias: bool = True,
     ) -> None:
         super().__init__()
@@ -106,8 +126,8 @@ class PaperLRASPP(nn.Module):
         channels: int = 128,
         low: Sequence[str] = ("c3_depthwise",),
         high: str = "last",
-        pool_size: int | None = 49,
-        pool_stride: tuple[int, int] = (16, 20),
+        pool_size: int | None = _POOL_SIZE,
+        pool_stride: tuple[int, int] = _POOL_STRIDE,
     ) -> None:
         super().__init__()
         if not low:
@@ -222,8 +242,8 @@ class TwoSkipLRASPP(nn.Module):
         low: Sequence[str] = ("c2", "c1"),
         high: str = "last",
         low_channels: Sequence[int] = (64, 32),
-        pool_size: int | None = 49,
-        pool_stride: tuple[int, int] = (16, 20),
+        pool_size: int | None = _POOL_SIZE,
+        pool_stride: tuple[int, int] = _POOL_STRIDE,
     ) -> None:
         super().__init__()
         self.low, self.high = tuple(low), high

@@ -32,6 +32,12 @@ class SSDPostprocess:
     score_function: Literal["softmax", "sigmoid"] = "softmax"
     reserved_labels: tuple[int, ...] = ()
 
+    def __post_init__(self) -> None:
+        for name in ("candidates_per_class", "max_detections", "first_round"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} is {value!r}: give a whole number from 1 up.")
+
     def giving(self, max_detections: int) -> SSDPostprocess:
         """The same with another limit; of crowded images more candidates of a class must then enter NMS."""
         is_more = max_detections > self.max_detections

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -14,6 +13,7 @@ from torch import nn
 
 from pocketvision.core.download import download
 from pocketvision.core.errors import InputError
+from pocketvision.core.files import read_json
 from pocketvision.core.layers import BatchNorm
 
 logger = logging.getLogger("pocketvision")
@@ -50,7 +50,7 @@ def timm_facts(name: str) -> dict[str, Any]:
     try:
         path = download(timm_url(name, "config.json"), f"{name.replace('/', '--')}.json")
         return facts | _page_facts(path)
-    except (InputError, OSError, ValueError, LookupError, TypeError) as error:
+    except (InputError, OSError, LookupError, TypeError) as error:
         logger.warning("The mean and std of %s are not known and not checked: %s", name, error)
         return facts
 
@@ -61,9 +61,9 @@ def file_facts(path: Path, padding: str) -> dict[str, Any]:
     page, name = path.parent / "config.json", ""
     stated: dict[str, Any] = {}
     try:
-        name = str(json.loads(page.read_text(encoding="utf-8"))["architecture"])
+        name = str(read_json(page)["architecture"])
         stated = _page_facts(page)
-    except (OSError, ValueError, LookupError, TypeError):
+    except (InputError, LookupError, TypeError):
         parts = (path.name, *(folder.name for folder in path.absolute().parents[:3]))
         found = (re.search(r"(tf_)?mobilenet\w*", part) for part in parts)
         name = next((match[0] for match in found if match is not None), "")
@@ -86,7 +86,7 @@ def _computed_as(origin: Literal["tensorflow", "torch"]) -> dict[str, Any]:
 
 def _page_facts(path: Path) -> dict[str, Any]:
     """What a config.json of timm's states of the images and the licence."""
-    stated = json.loads(path.read_text(encoding="utf-8"))["pretrained_cfg"]
+    stated = read_json(path)["pretrained_cfg"]
     page = {key: stated[key] for key in ("mean", "std") if key in stated}
     return page | ({"licence": stated["license"]} if "license" in stated else {})
 

@@ -19,7 +19,7 @@ from typing import Any
 from pocketvision.core.command import load_config
 from pocketvision.core.config import Experiment, apply_overrides, parameters, parse_overrides
 from pocketvision.core.errors import InputError
-from pocketvision.core.files import read_json, write_json
+from pocketvision.core.files import check_empty, read_json, write_json
 
 _RECORD = "run.json"
 _CONFIG_FOLDER = "config"
@@ -99,7 +99,7 @@ class Run:
         Raises:
             InputError: the folder exists and is not empty.
         """
-        check_free(folder, "--run-dir")
+        check_empty(folder, "--run-dir")
         config, *imported = config_files
         (folder / _CONFIG_FOLDER).mkdir(parents=True)
         for file in [config, *imported]:
@@ -232,12 +232,6 @@ def run_around(path: Path) -> Path | None:
     """The run folder that a file lies in, or in a folder of which it does."""
     folders = path.absolute().parents[:2]
     return next((folder for folder in folders if (folder / _RECORD).is_file()), None)
-
-
-def check_free(folder: Path, option: str) -> None:
-    """Raise :class:`InputError` unless ``folder`` is new or empty."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} exists already: choose another {option}, or move it away.")
 
 
 def _commit() -> str | None:

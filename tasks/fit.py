@@ -18,14 +18,14 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from pocketvision.core.config import Experiment, parameters
 from pocketvision.core.errors import InputError, StoppedError, StopSignal
-from pocketvision.core.files import read_json
+from pocketvision.core.files import check_empty, read_json
 from pocketvision.core.weights import load_state_dict, read_passport, read_state_dict, save_weights
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.evaluation.evaluate import evaluate
 from pocketvision.evaluation.report.about import CURVES, about_sections
 from pocketvision.models import Detector, VisionModel
 from pocketvision.runs.build import build, refusing_bad_values
-from pocketvision.runs.folder import Run, check_free, check_trainer
+from pocketvision.runs.folder import Run, check_trainer
 from pocketvision.runs.passport import make_passport, training_facts
 from pocketvision.tasks.accumulation import num_accumulated
 from pocketvision.tasks.base import AnyTask
@@ -79,7 +79,7 @@ def fit(
     start = time.perf_counter() - seconds_spent
     quiet_lightning()
     if is_first_process():
-        check_free(folder, "--run-dir")
+        check_empty(folder, "--run-dir")
     check_trainer(experiment)
     make_budget(experiment, seconds_spent)
     L.seed_everything(experiment.seed, verbose=False)

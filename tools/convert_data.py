@@ -8,9 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pocketvision.core.command import command
-from pocketvision.core.errors import InputError
+from pocketvision.core.files import check_empty
 from pocketvision.core.terminal import printable
 
+_LINKED = (
+    "Images are hard links to those of the source where possible: what is edited in one changes both "
+    "(--copy-images copies them)."
+)
 _FORMATS = ("coco", "voc", "yolo", "csv")
 
 
@@ -27,10 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--copy-images", action="store_true", help="copy images (default: hard links where possible)"
     )
     arguments = parser.parse_args(argv)
-    if arguments.output.exists() and (not arguments.output.is_dir() or any(arguments.output.iterdir())):
-        raise InputError(
-            f"{arguments.output} exists and is not empty: choose another --output, or move it away."
-        )
+    check_empty(arguments.output, "--output")
 
     from pocketvision.datasets.convert.between_formats import convert_data
     from pocketvision.datasets.formats.detect import detect_format
@@ -38,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     found = detect_format(arguments.source, "detection")
     print(printable(found.description.partition(";")[0]))
     counts, sentences = convert_data(found, arguments.to, arguments.output, copy_images=arguments.copy_images)
+    if not arguments.copy_images:
+        sentences = [*sentences, _LINKED]
     print("\n".join(map(printable, [*counts, *sentences, f"written: {arguments.output}"])))
 
 

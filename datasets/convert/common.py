@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.files import check_empty
 from pocketvision.datasets.records.annotations import DetectionRecords
 
 Splits = Mapping[str, DetectionRecords]
@@ -84,16 +85,6 @@ def prepare_splits(splits: Splits, writer: DetectionWriter) -> tuple[dict[str, D
     if not writer.holds.crowd:
         common = {name: records.keep(~records.crowd) for name, records in common.items()}
     return common, losses
-
-
-def check_empty(output: Path, option: str) -> None:
-    """Refuse an output folder that has something in it.
-
-    Raises:
-        InputError: it has.
-    """
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InputError(f"{output} exists and is not empty: choose another {option}, or move it away.")
 
 
 def check_split_names(splits: Iterable[str]) -> None:

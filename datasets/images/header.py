@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,20 +89,23 @@ def file_header(path: str | Path) -> Header:
     return found
 
 
-def open_file(path: str | Path) -> FileIO:
+def open_file(path: str | Path) -> io.FileIO:
     """A file to read from; a named pipe is an empty one, instead of waiting for somebody to write to it.
 
     Raises:
         OSError: it can't be opened.
     """
-    return open(path, "rb", buffering=0, opener=_without_waiting)
+    try:
+        return open(path, "rb", buffering=0, opener=_without_waiting)
+    except ValueError as error:  # a zero byte in its name
+        raise OSError(f"its name has an {error}") from None
 
 
 def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _rest(file: FileIO, head: bytes) -> bytes:
+def _rest(file: io.FileIO, head: bytes) -> bytes:
     """What a header may need beyond ``head``: of a PNG only its ends, unless the last says how to turn it."""
     if not head.startswith(_PNG):
         return file.read()

@@ -73,7 +73,8 @@ def export_int8(
         quantizer = OpenVinoQuantizer(whole, images) if format == "openvino" else OnnxQuantizer(whole, images)
     trials = None if limit is None else _Trials(quantizer, artifact, output.suffix, limit)
     kept = () if trials is None else trials.blocks_to_keep(errors)
-    logger.info(errors_table(errors, kept))
+    for line in errors_table(errors, kept).splitlines():
+        logger.info("%s", line)
     made = quantizer.quantized(kept)
     content = quantizer.save(made, replace(artifact, quantization=Quantization(len(images), kept)), output)
     size = sum(file.stat().st_size for file in written_files(output)) / 1e6

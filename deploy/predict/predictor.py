@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Image
-from pocketvision.core.structures import Detections
+from pocketvision.core.structures import Detections, Size
 from pocketvision.datasets.images.read import decode_image, from_pillow, read_image
 from pocketvision.deploy.predict.prediction import Prediction
 from pocketvision.deploy.predict.tiling import Tiling, Window, merge_detections, merge_label_maps
@@ -30,6 +31,8 @@ ImageLike = str | Path | bytes | IO[bytes] | npt.NDArray[np.uint8] | PillowImage
 
 _NUM_CLASSES = 5
 _DEFAULT_THRESHOLD = 0.5
+_MANY_TILES = 400
+logger = logging.getLogger("pocketvision")
 
 
 class Predictor:
@@ -66,6 +69,7 @@ class Predictor:
             artifact = replace(artifact, postprocess=replace(artifact.postprocess, score_threshold=least))
         self.runtime, self.artifact = runtime, artifact
         self.threshold, self.batch_size, self.tiling = threshold, batch_size, tiling
+        self._told: set[Size] = set()
 
     @classmethod
     def load(
@@ -152,11 +156,24 @@ class Predictor:
     def _detect_tiles(self, image: Image) -> Detections:
         assert self.tiling is not None and self.artifact.postprocess is not None
         size = _size(image)
-        windows = self.tiling.windows(size)
+        windows = self._windows(size)
         if len(windows) > 1:
             windows.append(Window(0, 0, *size))
         parts = self._detect([_cut(image, window) for window in windows])
         return merge_detections(parts, windows, size, self.artifact.postprocess.iou_threshold)
+
+    def _windows(self, size: Size) -> list[Window]:
+        """The tiles of an image; so many that one would wonder what takes so long are told, once a size."""
+        assert self.tiling is not None
+        windows = self.tiling.windows(size)
+        if len(windows) > _MANY_TILES and size not in self._told:
+            self._told.add(size)
+            logger.warning(
+                "An image of %dx%d pixels has %d tiles of %dx%d, and each is a pass through the model: "
+                "larger tiles take less time.",
+                size[1], size[0], len(windows), windows[0].width, windows[0].height,
+            )  # fmt: skip
+        return windows
 
     def _segment(self, images: Sequence[Image]) -> list[Tensor]:
         """Label maps (H, W) of the size of each image."""
@@ -168,7 +185,7 @@ class Predictor:
 
     def _segment_tiles(self, image: Image) -> Tensor:
         assert self.tiling is not None
-        windows = self.tiling.windows(_size(image))
+        windows = self._windows(_size(image))
         return merge_label_maps(
             self._segment([_cut(image, window) for window in windows]), windows, _size(image)
         )
@@ -216,9 +233,17 @@ def _to_array(image: ImageLike) -> Image:
     if isinstance(image, bytes | bytearray | memoryview):
         return decode_image(bytes(image), "The image")
     if hasattr(image, "read"):
-        return decode_image(image.read(), str(getattr(image, "name", "The image")))
+        data, name = image.read(), str(getattr(image, "name", "The image"))
+        if not isinstance(data, bytes):
+            raise ValueError(f"{name} is opened as text: open it as bytes, with mode 'rb'.")
+        return decode_image(data, name)
     if isinstance(image, PillowImage.Image):
         return from_pillow(image)
+    if not hasattr(image, "dtype"):
+        raise ValueError(
+            f"The image is a {type(image).__name__}: give a path, bytes, a Pillow image or an array uint8 "
+            "(H, W, 3); predict takes a list of them."
+        )
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise ValueError(f"The image is {image.dtype} {image.shape}: give uint8 (H, W, 3), RGB.")
     return np.ascontiguousarray(image)
@@ -229,5 +254,5 @@ def _cut(image: Image, window: Window) -> Image:
     return image[top : top + height, left : left + width]
 
 
-def _size(image: Image) -> tuple[int, int]:
+def _size(image: Image) -> Size:
     return image.shape[0], image.shape[1]

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.files import check_empty
 from pocketvision.datasets.convert.common import (
     ConversionTarget,
     check_split_names,
@@ -47,8 +48,7 @@ def check_output(root: Path, output: Path) -> None:
     """
     if output.resolve().is_relative_to(root.resolve()):
         raise InputError(f"{output} lies inside {root}: choose a folder outside of it for --fix.")
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InputError(f"{output} exists already: choose another folder for --fix, or move it away.")
+    check_empty(output, "--fix")
 
 
 def write_fixed(examination: Examination, output: Path) -> list[str]:

@@ -132,3 +132,30 @@ def test_packages_beside_a_config_leave_no_bytecode_either(tmp_path: Path) -> No
     assert load_config(config)[0].config == 7
     assert not list(tmp_path.rglob("*.pyc"))
     assert (sys.dont_write_bytecode, list(sys.path), len(sys.path_hooks)) == before
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_memory_that_is_not_there_is_a_sentence(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+    @command
+    def main(argv: Sequence[str] | None = None) -> None:
+        raise error
+
+    assert main([]) == 1
+    assert capsys.readouterr().err == (
+        "error: There is not enough memory for this: take smaller images or batches.\n"
+    )
+
+
+def test_other_errors_of_a_library_are_not_hidden() -> None:
+    @command
+    def main(argv: Sequence[str] | None = None) -> None:
+        raise RuntimeError("a fault of ours")
+
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        main([])

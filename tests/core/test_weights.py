@@ -172,6 +172,15 @@ def containers(model: Small) -> dict[str, object]:
         "compiled within": {name.replace("stem.", "stem._orig_mod."): value for name, value in state.items()},
         "net": {"net": prefixed("net.")},
         "all of it": {"checkpoint": 1, "model": {"state_dict": prefixed("module._orig_mod.model.")}},
+        "a model beside its average": {
+            "state_dict": {f"model.{name}": value for name, value in zeros.items()}
+            | prefixed("ema_model.module.")
+        },
+        "a bare model beside its average": zeros | prefixed("ema."),
+        "an average alone": prefixed("model_ema.module."),
+        "a teacher": {"student": zeros, "teacher": prefixed("module.")},
+        "DeepSpeed's": {"module": state, "ds_version": "1"},
+        "an average of a library": {"ema": {"module": state, "updates": 5}},
         "numpy's numbers": {"state_dict": state, "best": np.float32(0.3), "counts": np.int64(4)},
     }
 
@@ -199,3 +208,24 @@ def test_deep_nesting_is_no_state_dict(tmp_path: Path) -> None:
     torch.save(content, tmp_path / "w.pth")
     with pytest.raises(InputError, match="holds no state dict"):
         read_state_dict(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize(
+    ("made", "sentence"),
+    [
+        (
+            lambda value: value * float("nan"),
+            r"has values in stem\.weight that are no numbers .*its training failed",
+        ),
+        (lambda value: value / 0, r"has values in stem\.weight that are no numbers"),
+        (
+            lambda value: value.to(torch.int8),
+            r"has whole numbers \(torch\.int8\) in stem\.weight, as quantized",
+        ),
+    ],
+)
+def test_values_that_no_model_computes_with(made: Any, sentence: str) -> None:
+    state = Small().state_dict()
+    state["stem.weight"] = made(torch.ones_like(state["stem.weight"]))
+    with pytest.raises(InputError, match=sentence):
+        load_state_dict(Small(), state, "w.pth")

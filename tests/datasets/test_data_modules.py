@@ -24,6 +24,7 @@ from pocketvision.datasets import (
     MaskFolderDataModule,
     SegmentationAugmentation,
     SegmentationDataModule,
+    ShapesDetectionDataModule,
     VocDataModule,
 )
 from pocketvision.datasets.format_modules import SegmentationOptions
@@ -187,3 +188,13 @@ def test_records_are_shared_by_modules_that_read_alike(coco: Coco) -> None:
     voc = VocDataModule(root, num_workers=0)
     voc.reuse(first)
     assert voc._read == {}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"num_workers": -1}, {"eval_batch_size": 0}, {"batch_size": 2.5}, {"num_train": 0}, {"num_val": -3}],
+)
+def test_numbers_out_of_range_are_refused(values: dict[str, Any]) -> None:
+    ((name, _),) = values.items()
+    with pytest.raises(ValueError, match=rf"data\.{name} is .*: give a whole number from [01] up"):
+        ShapesDetectionDataModule(**values)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -210,3 +212,16 @@ def test_names_of_the_papers_form_are_kept() -> None:
     assert {key.rpartition(".")[0] for key in LRASPPHead(INFO, 5).state_dict()} == {
         "gated.reduce.conv", "gated.reduce.norm", "gated.gate", "high_logits", "low_logits.0",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"form": "torchvision", "pool_size": None}, "one gate for the whole map: leave pool_size"),
+        ({"form": "torchvision", "low": ("c2", "c3_first")}, "has one low feature, not 2"),
+        ({"low_channels": (8,)}, "low_channels are of form='two_skip', not of 'paper'"),
+    ],
+)
+def test_what_a_form_does_not_have_is_refused(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        LRASPPHead(INFO, 5, **options)

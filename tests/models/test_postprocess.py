@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -220,3 +221,10 @@ def test_more_detections_than_candidates_are_reached() -> None:
     assert len(found[0].scores) == 400
     assert len(SSDPostprocess()(output, (8, 4000)).unpad()[0].scores) == 300
     assert SSDPostprocess(max_detections=100).giving(20) == SSDPostprocess(max_detections=20)
+
+
+@pytest.mark.parametrize("name", ["max_detections", "candidates_per_class", "first_round"])
+@pytest.mark.parametrize("value", [0, -1, 2.5, "many"])
+def test_limits_that_give_nothing_are_refused(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"{name} is .*: give a whole number from 1 up"):
+        SSDPostprocess(**{name: value})

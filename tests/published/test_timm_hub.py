@@ -173,3 +173,12 @@ def test_padding_and_epsilon_are_timms(monkeypatch: pytest.MonkeyPatch, served: 
         facts = timm_facts(f"timm/{name}")
         assert facts["norm_eps"] == [theirs.bn1.eps], name
         assert (facts["padding"] == "same") == (type(theirs.conv_stem).__name__ == "Conv2dSame"), name
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("page", ["[" * 100_000, '{"architecture": ' + "9" * 5000 + "}", "\xff", '["a"]'])
+def test_a_page_beside_a_file_that_says_nothing(page: str, tmp_path: Path, as_trained: Any) -> None:
+    theirs = as_trained(timm.create_model(NATIVE, pretrained=False, num_classes=7))
+    (tmp_path / "config.json").write_text(page, encoding="latin-1")
+    torch.save(theirs.state_dict(), tmp_path / f"{NATIVE}.pth")
+    assert load_weights(classifier(), tmp_path / f"{NATIVE}.pth").report.num_matched

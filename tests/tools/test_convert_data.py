@@ -22,6 +22,8 @@ def test_a_data_set_becomes_another(tiny: Tiny, tmp_path: Path, capsys: pytest.C
         "train: 4 images, 4 boxes",
         "val: 4 images, 4 boxes",
         "Image and category ids are lost: images and classes are counted anew.",
+        "Images are hard links to those of the source where possible: what is edited in one changes both "
+        "(--copy-images copies them).",
         f"written: {output}",
     ]
     found = detect_format(output)
@@ -29,6 +31,7 @@ def test_a_data_set_becomes_another(tiny: Tiny, tmp_path: Path, capsys: pytest.C
     assert (output / "images" / "train" / "1.jpg").samefile(tiny("coco") / "train" / "1.jpg")
     copied = ["--to", "voc", "--output", str(tmp_path / "v"), "--copy-images"]
     assert main([str(output / "data.yaml"), *copied]) == 0
+    assert "hard links" not in capsys.readouterr().out
     copy = tmp_path / "v" / "JPEGImages" / "train_1.jpg"  # val has another image of this name
     original = tiny("coco") / "train" / "1.jpg"
     assert copy.read_bytes() == original.read_bytes() and not copy.samefile(original)
@@ -37,7 +40,7 @@ def test_a_data_set_becomes_another(tiny: Tiny, tmp_path: Path, capsys: pytest.C
 @pytest.mark.parametrize(
     ("source", "output", "sentence"),
     [
-        ("coco", ".", "is not empty: choose another --output"),
+        ("coco", ".", "exists already: choose another --output"),
         ("masks", "new", "holds no data set of a known format"),
         (None, "new", "There is no data set nowhere: check the path."),
     ],

@@ -155,7 +155,7 @@ def test_images_are_links_or_copies_and_nothing_is_overwritten(
     monkeypatch.setattr(os, "link", no_links)
     write(splits, "coco", tmp_path / "elsewhere")
     assert (tmp_path / "elsewhere" / "train" / "two_a.jpg").read_bytes() == source.read_bytes()
-    with pytest.raises(InputError, match="linked exists and is not empty"):
+    with pytest.raises(InputError, match="linked exists already"):
         write(splits, "voc", tmp_path / "linked")
     assert {path: path.read_bytes() for path in (tmp_path / "source").rglob("*.*")} == before
 

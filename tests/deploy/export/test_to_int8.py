@@ -114,6 +114,7 @@ def test_scores_before_and_after_are_told_without_a_limit(
     export_int8(models["classification"], "onnx", tmp_path / "m.onnx", images, ExportOptions(), limit)
     assert "top1: float32 0.6000, int8 0.5500 (-0.0500)" in caplog.text
     assert "int8 costs 0.0500: limit it with --max-drop" in caplog.text
+    assert not any("\n" in message for message in caplog.messages)  # a terminal gets lines one by one
     report = json.loads((tmp_path / "m.sensitivity.json").read_text())
     assert report["scores"] == {"float32": 0.6, "int8": 0.55} and report["float_blocks"] == []
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,6 +18,7 @@ from PIL import Image as PillowImage
 from torch import Tensor
 
 from pocketvision.core.errors import InputError
+from pocketvision.deploy.predict import predictor as module
 from pocketvision.deploy.predict.prediction import Prediction
 from pocketvision.deploy.predict.predictor import Predictor
 from pocketvision.deploy.predict.tiling import Tiling
@@ -212,3 +215,36 @@ def test_bad_values(models: Models, tmp_path: Path) -> None:
             predictor(image)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="there is no such file"):
         predictor(tmp_path / "no.jpg")
+
+
+@pytest.mark.parametrize(
+    ("image", "sentence"),
+    [
+        (io.StringIO("pixels"), "The image is opened as text: open it as bytes, with mode 'rb'"),
+        (None, "The image is a NoneType: give a path, bytes, a Pillow image or an array"),
+        ([np.zeros((8, 8, 3), np.uint8)], "The image is a list: give a path, .*predict takes a list of them"),
+        (3, "The image is a int"),
+    ],
+)
+def test_what_is_no_image_is_said(image: Any, sentence: str, models: Models) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Predictor(TorchRuntime(models["detection"]))(image)
+
+
+def test_a_name_that_no_file_has(models: Models) -> None:
+    with pytest.raises(InputError, match="its name has an embedded null byte"):
+        Predictor(TorchRuntime(models["detection"]))("a\0b.png")
+
+
+@pytest.mark.parametrize("task", ["detection", "segmentation"])
+def test_many_tiles_are_told_once_before_they_are_seen(
+    task: str, models: Models, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MANY_TILES", 3)
+    predictor = Predictor(TorchRuntime(models[task]), tiling=Tiling((32, 32), 0.0))
+    predictor(np.zeros((32, 96, 3), np.uint8))
+    assert not caplog.messages
+    for _ in range(2):
+        predictor(np.zeros((64, 96, 3), np.uint8))
+    (told,) = caplog.messages
+    assert told.startswith("An image of 96x64 pixels has 6 tiles of 32x32, and each is a pass")
