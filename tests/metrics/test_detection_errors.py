@@ -87,6 +87,19 @@ def test_single_cases(rows: list[tuple[list[float], int, float]], expected: dict
     assert one_image([BOX], rows) == expected
 
 
+@pytest.mark.parametrize("meant", [0, 1])
+def test_the_repair_of_the_only_detection_gives_all_of_its_box(meant: int) -> None:
+    """Class 1 has no truth and no part in the mean; of the second box the first is not missed as well."""
+    boxes = np.array([BOX, FAR])
+    zeros = np.zeros(2, int)
+    truth = Truth(zeros, zeros, boxes, zeros + 100.0, zeros > 0, np.array([1, 2]))
+    found = Found(zeros[:1], zeros[:1] + 1, boxes[[meant]], np.array([0.9]))
+    errors = detection_errors(truth, found, match(truth, found, 2))
+    assert errors["class"].number == 1
+    assert errors["class"].dap50 == pytest.approx(51 / 101), "one of two boxes: recalls up to 0.5"
+    assert errors["missed"].number == 1
+
+
 def test_without_truth_all_is_background() -> None:
     """Of classes that the split hasn't: what is found is false, and no AP can be given back."""
     assert one_image([], [(BOX, 0, 0.9), (FAR, 1, 0.8)]) == {"background": 2}
