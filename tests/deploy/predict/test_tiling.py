@@ -32,12 +32,18 @@ def test_tiles_cover_the_image_and_overlap(
         assert all(b - a <= (1 - overlap) * length + 1 for a, b in pairwise(starts))
 
 
+def test_tiles_begin_at_the_nearest_pixel_of_even_steps() -> None:
+    windows = Tiling((64, 80), 0.3).windows((64, 211))
+    assert [window.left for window in windows] == [0, 44, 87, 131]
+    assert Tiling((16, 16)).overlap == 0.2
+
+
 def test_an_image_that_fits_is_one_tile() -> None:
     assert Tiling((64, 80)).windows((64, 80)) == [(0, 0, 64, 80)]
     assert Tiling((640, 640)).windows((30, 50)) == [(0, 0, 30, 50)]
 
 
-@pytest.mark.parametrize(("tile", "overlap"), [((8, 64), 0.2), ((64, 64), 0.9), ((64, 64), -0.1)])
+@pytest.mark.parametrize(("tile", "overlap"), [((15, 64), 0.2), ((64, 64), 0.9), ((64, 64), -0.1)])
 def test_bad_values(tile: tuple[int, int], overlap: float) -> None:
     with pytest.raises(ValueError, match="give"):
         Tiling(tile, overlap)
@@ -141,6 +147,79 @@ def test_the_whole_view_has_the_better_score_of_a_cut_one_that_it_replaces() -> 
     merged = merge_detections(parts, [Window(0, 0, 100, 100), Window(0, 50, 100, 100)], (100, 150), 0.5)
     assert merged.boxes.tolist() == [[70, 40, 105, 60], [110, 5, 140, 25]]
     assert merged.scores.tolist() == pytest.approx([0.9, 0.5])
+
+
+def test_a_score_is_taken_only_from_what_nms_drops() -> None:
+    """An IoU of exactly the threshold: both pass NMS, and the cut one is dropped as a part of the other."""
+    parts = [
+        Detections(torch.tensor([[60.0, 40, 100, 60]]), torch.tensor([0.9]), torch.zeros(1)),
+        Detections(torch.tensor([[10.0, 40, 90, 60]]), torch.tensor([0.3]), torch.zeros(1)),
+    ]
+    merged = merge_detections(parts, [Window(0, 0, 100, 100), Window(0, 50, 100, 100)], (100, 150), 0.5)
+    assert merged.boxes.tolist() == [[60, 40, 140, 60]] and merged.scores.tolist() == pytest.approx([0.3])
+
+
+IMAGE, WHOLE_VIEW, INNER = (300, 400), Window(0, 0, 300, 400), Window(50, 60, 100, 200)
+LARGE = [5.0, 5.0, 395.0, 295.0]
+
+
+def stays_beside_a_larger_one(
+    box: list[float], window: Window, label: int = 0, large: list[float] = LARGE
+) -> bool:
+    """Whether ``box``, in pixels of ``window``, is kept beside a larger box of class 0, seen in the whole."""
+    parts = [
+        Detections(torch.tensor([large]), torch.tensor([0.9]), torch.tensor([0])),
+        Detections(torch.tensor([box]), torch.tensor([0.5]), torch.tensor([label])),
+    ]
+    merged = merge_detections(parts, [WHOLE_VIEW, window], IMAGE, 0.5)
+    assert merged.boxes[0].tolist() == large and len(merged.scores) <= 2
+    return len(merged.scores) == 2
+
+
+@pytest.mark.parametrize(
+    ("cut", "whole"),
+    [
+        ([2.0, 40, 60, 60], [2.1, 40, 60, 60]),  # within a hundredth of the tile's width of its left edge
+        ([40, 1.0, 60, 60], [40, 1.1, 60, 60]),
+        ([40, 40, 198.0, 60], [40, 40, 197.9, 60]),
+        ([40, 40, 60, 99.0], [40, 40, 60, 98.9]),
+    ],
+)
+def test_boxes_near_a_tile_s_edge_may_be_cut(cut: list[float], whole: list[float]) -> None:
+    """At the image's own edges nothing is cut, and parts of other classes are none."""
+    assert not stays_beside_a_larger_one(cut, INNER) and stays_beside_a_larger_one(whole, INNER)
+    assert stays_beside_a_larger_one(cut, INNER, label=1)
+    at_image_edges = [Window(0, 0, 100, 200), Window(200, 0, 100, 200), Window(0, 200, 100, 200)]
+    at_image_edges.append(Window(200, 200, 100, 200))
+    stays = [stays_beside_a_larger_one(cut, window) for window in at_image_edges]
+    assert sorted(stays) == [False, False, True, True], "two of four have the image's edge on that side"
+
+
+@pytest.mark.parametrize(
+    ("large", "stays"),
+    [
+        ([60.0, 50, 260, 150], False),  # all of it
+        ([78.0, 50, 260, 150], False),  # 71 of 100 columns...
+        ([79.0, 50, 260, 150], True),  # ...and 70.
+        ([60.0, 85, 260, 150], True),  # half of its rows
+        ([200.0, 50, 260, 150], True),  # beside it
+        ([60.0, 120, 260, 150], True),  # below it
+    ],
+)
+def test_a_cut_box_is_a_part_where_it_lies_mostly_within_another(large: list[float], stays: bool) -> None:
+    """The box is 100 wide; in the image it is at (49, 80) to (149, 90)."""
+    window = Window(60, 49, 100, 200)
+    assert stays_beside_a_larger_one([0.0, 20, 100, 30], window, large=large) == stays
+
+
+def test_a_thin_box_beside_another_is_no_part_of_it() -> None:
+    assert stays_beside_a_larger_one([0.0, 20, 1.2, 80], INNER, large=[62.0, 60, 260, 150])
+
+
+def test_a_cut_box_without_a_larger_one_stays() -> None:
+    found = Detections(torch.tensor([[0.0, 20, 30, 40]]), torch.tensor([0.5]), torch.tensor([0]))
+    merged = merge_detections([found], [INNER], IMAGE, 0.5)
+    assert merged.boxes.tolist() == [[60, 70, 90, 90]]
 
 
 def test_whole_objects_within_larger_ones_stay() -> None:
