@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -82,7 +83,7 @@ def test_antialias_equals_pytorch(interpolation: str) -> None:
 
 
 @pytest.mark.parametrize("size", [(300, 500), (501, 300), (224, 224), (97, 131), (375, 499)])
-@pytest.mark.parametrize(("short_side", "side"), [(256, 224), (232, 224), (64, 64), (73, 65)])
+@pytest.mark.parametrize(("short_side", "side"), [(256, 224), (232, 224), (64, 64), (73, 65), (67, 64)])
 def test_crop_is_torchvision_s_evaluation_to_the_bit(size: Size, short_side: int, side: int) -> None:
     from PIL import Image as PillowImage
     from torchvision import transforms
@@ -91,6 +92,16 @@ def test_crop_is_torchvision_s_evaluation_to_the_bit(size: Size, short_side: int
     expected = transforms.CenterCrop(side)(transforms.Resize(short_side)(PillowImage.fromarray(image)))
     resize = Resize((side, side), mode="crop", crop_share=side / short_side, antialias=True)
     np.testing.assert_array_equal(resize.apply(image), np.array(expected))
+
+
+@pytest.mark.parametrize(("share", "sides"), [(0.9, (56, 71)), (0.7, (71, 91)), (1.0, (50, 64))])
+def test_sides_before_a_crop_are_rounded(share: float, sides: Size) -> None:
+    """50 / 0.9 = 55.6 and 64 / 0.9 = 71.1; an image of the input's shape has both."""
+    image = random_image(100, 128)
+    whole = cv2.resize(image, sides[::-1])
+    top, left = round((sides[0] - 50) / 2), round((sides[1] - 64) / 2)
+    cut = Resize((50, 64), mode="crop", crop_share=share).apply(image)
+    np.testing.assert_array_equal(cut, whole[top : top + 50, left : left + 64])
 
 
 @settings(deadline=None, max_examples=60)
