@@ -39,6 +39,16 @@ def test_sides_are_rounded_to_whole_pixels(scale: float, ratio: float, sides: tu
 
 
 @pytest.mark.parametrize(
+    ("size", "ratio", "expected"),
+    [((1, 5), 4.0, (slice(0, 1), slice(0, 4))), ((5, 1), 0.25, (slice(0, 4), slice(0, 1)))],
+)
+def test_parts_without_a_row_or_a_column_are_drawn_anew(
+    size: tuple[int, int], ratio: float, expected: tuple[slice, slice]
+) -> None:
+    assert inception_window(size, (0.1, 0.1), (ratio, ratio), np.random.default_rng(0)) == expected
+
+
+@pytest.mark.parametrize(
     ("size", "scale", "expected"),
     [
         ((5, 1), 1.0, (slice(2, 3), slice(0, 1))),
