@@ -60,13 +60,17 @@ def test_files_load_in_a_new_process(tmp_path: Path) -> None:
     assert done.stdout.split() == sorted(backbones.__all__)
 
 
+# PyTorch supports no TorchScript from Python 3.14 on.
+TRACERS = (torch.fx.symbolic_trace, *((torch.jit.script,) if sys.version_info < (3, 14) else ()))
+
+
 @torch.no_grad()
 @pytest.mark.filterwarnings("ignore:`torch.jit.* is deprecated", "ignore:The TorchScript type system")
 @pytest.mark.parametrize("padding", ["torch", "same"])
 @pytest.mark.parametrize("name", [name for name in backbones.__all__ if name.startswith("mobilenet_v")])
 def test_fx_and_torchscript_take_a_backbone(name: str, padding: str) -> None:
     backbone = getattr(backbones, name)(width_mult=0.35, padding=padding)
-    for tracer in (torch.fx.symbolic_trace, torch.jit.script):
+    for tracer in TRACERS:
         with pytest.raises(InputError, match=r"for inference only: call eval\(\) before"):
             tracer(backbone.train())
         traced = tracer(backbone.eval())
