@@ -60,11 +60,14 @@ def has_folded_norms(model: VisionModel) -> bool:
 
 
 def describe_builder(model: Callable[..., VisionModel]) -> dict[str, Any] | None:
-    """A shipped config's model function and its arguments as JSON; None for a user's own code."""
+    """A shipped config's model function and its arguments as JSON; None for a user's own code.
+
+    A run's copy of a shipped config is the shipped one.
+    """
     function = model.func if isinstance(model, partial) else model
     arguments = dict(model.keywords) if isinstance(model, partial) else {}
     code = getattr(function, "__code__", None)
-    if code is None or Path(code.co_filename).resolve().parent != CONFIGS:
+    if code is None or not _is_shipped(Path(code.co_filename).resolve()):
         return None
     values = {name: value for name, value in arguments.items() if name not in _GIVEN}
     try:
@@ -72,6 +75,13 @@ def describe_builder(model: Callable[..., VisionModel]) -> dict[str, Any] | None
     except TypeError:
         return None  # an argument that is an object of the user's
     return {"config": Path(code.co_filename).stem, "function": function.__name__, "arguments": plain}
+
+
+def _is_shipped(file: Path) -> bool:
+    shipped = CONFIGS / file.name
+    return file == shipped or (
+        file.is_file() and shipped.is_file() and file.read_bytes() == shipped.read_bytes()
+    )
 
 
 def build_from_passport(passport: Mapping[str, Any], path: Path) -> VisionModel:

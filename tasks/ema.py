@@ -62,6 +62,12 @@ class WeightAverage(L.Callback):
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._swap(pl_module)
 
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if (
+            self.other and not self.average_in_place
+        ):  # resumed after the last step: training neither began nor ended
+            self._swap(pl_module)
+
     def state_dict(self) -> dict[str, Any]:
         return {"num_updates": self.num_updates}
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import pocketvision
-from pocketvision.configs import ssdlite_v3_small_coco
+from pocketvision.configs import quickstart, ssdlite_v3_small_coco
 from pocketvision.core.command import load_config, shipped_configs
 from pocketvision.core.errors import InputError
 from pocketvision.core.weights import read_passport, save_weights
@@ -122,3 +122,14 @@ def test_absurd_arguments_are_refused_at_once(tmp_path: Path, arguments: Any, se
     with pytest.raises(InputError, match=sentence):
         pocketvision.load(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
+
+
+def test_a_run_s_copy_of_a_shipped_config_is_the_shipped_one(tmp_path: Path) -> None:
+    """What a resumed run is built from; a changed copy is the user's own."""
+    shipped = Path(quickstart.__file__)
+    copy = tmp_path / shipped.name
+    copy.write_bytes(shipped.read_bytes())
+    found = describe_builder(load_config(copy)[0].config.model)
+    assert found is not None and found == describe_builder(quickstart.config.model)
+    copy.write_bytes(shipped.read_bytes() + b"# mine\n")
+    assert describe_builder(load_config(copy)[0].config.model) is None

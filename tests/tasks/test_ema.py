@@ -119,6 +119,14 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(tmp_path: Path) -> None:
     assert_equal(resumed.state(), whole.state())
 
 
+def test_a_run_resumed_after_its_last_step_has_the_average_too(tmp_path: Path) -> None:
+    """Nothing is left to train, so that Lightning says neither that training begins nor that it ends."""
+    whole = fit(tmp_path, 2)
+    resumed = fit(tmp_path, 2, resume=tmp_path / "last.ckpt")
+    assert not resumed.history
+    assert_equal(resumed.state(), whole.state())
+
+
 def test_accumulated_gradients_count_once(tmp_path: Path) -> None:
     net = fit(tmp_path, 2, accumulate_grad_batches=3)
     assert_equal(net.state(), average(net.history[::3], 0.5))
