@@ -116,6 +116,7 @@ def _fetch(url: str, part: Path) -> str | None:
             response.close()
             response, have = _open(redirects, url, {}), 0
     except urllib.error.HTTPError as error:
+        error.close()  # it is a response, too
         if error.code == 416 and have:  # nothing is left to send
             return redirects.stated
         raise

@@ -36,7 +36,9 @@ class SpecialError(InputError):
 
 @pytest.mark.parametrize(("error", "chained"), [(InputError, True), (SpecialError, False)])
 def test_a_worker_error_is_one_sentence(error: type[InputError], chained: bool) -> None:
-    batches = iter(DataLoader(Broken(error, chained), batch_size=1, num_workers=1))
+    # Started anew, as from Python 3.14 on, a worker would not find the classes of this file.
+    loader = DataLoader(Broken(error, chained), num_workers=1, multiprocessing_context="fork")
+    batches = iter(loader)
     with pytest.raises(InputError) as caught:
         list(batches)
     batches._shutdown_workers()  # left to the garbage collector it takes 5 seconds
