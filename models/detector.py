@@ -71,8 +71,8 @@ class Detector(nn.Module):
         with torch.autocast(images.device.type, enabled=False):
             normalized = self.normalize(images)
         features = self.backbone(normalized)
-        class_logits, box_deltas = self.head(features)
-        return DetectionOutput(class_logits, box_deltas, self.place_anchors(features, images))
+        class_logits, box_deltas, *distributions = self.head(features)
+        return DetectionOutput(class_logits, box_deltas, self.place_anchors(features, images), *distributions)
 
     def place_anchors(self, features: Features, images: Tensor) -> Tensor:
         """Anchors (A, 4) xyxy pixels for these maps; computed once a size."""

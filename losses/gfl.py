@@ -1,0 +1,91 @@
+"""The loss of dense heads: scores that say how well a box lies, boxes, and distributions of their sides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pocketvision.core.distances import DistanceBoxCoder
+from pocketvision.core.distributed import joint_normalizer
+from pocketvision.core.protocols import BoxCoder
+from pocketvision.core.structures import BoxTarget, DetectionOutput
+from pocketvision.losses.assigners import Predicted, TaskAlignedAssigner, Truths
+from pocketvision.losses.box_regression import giou
+from pocketvision.losses.ssd import pad_targets
+
+QualityKind = Literal["quality", "varifocal"]
+
+
+@dataclass(frozen=True)
+class GFLLoss:
+    """``class_loss``, ``box_loss`` and, for heads that have them, ``distribution_loss``.
+
+    The class of a matched point is to score the quality that ``assigner`` gives it, all others 0:
+    ``kind="quality"`` is -|y - s|^2 x cross-entropy (arXiv:2006.04388, eq. 5), ``"varifocal"`` weighs matched
+    ones by y and others by 0.75 s^2 (arXiv:2008.13367, eq. 2). Boxes learn by 1 - GIoU and distributions by
+    the two whole numbers around a side's distance (arXiv:2006.04388, eq. 6), each weighed by the quality.
+    All are divided by the sum of qualities in the batch of all processes, at least 1.
+    """
+
+    assigner: TaskAlignedAssigner = field(default_factory=TaskAlignedAssigner)
+    coder: BoxCoder = field(default_factory=DistanceBoxCoder)
+    kind: QualityKind = "varifocal"
+    class_weight: float = 1.0
+    box_weight: float = 2.0
+    distribution_weight: float = 0.25
+
+    score_function: ClassVar[str] = "sigmoid"
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(QualityKind):
+            raise ValueError(f"kind is {self.kind!r}: choose from {', '.join(get_args(QualityKind))}.")
+
+    def __call__(self, output: DetectionOutput, targets: list[BoxTarget]) -> dict[str, Tensor]:
+        """Loss of N images; targets are in pixels of the model's input, on the output's device."""
+        truths = Truths(*pad_targets(targets))
+        logits = output.class_logits.float()
+        boxes = self.coder.decode(output.box_deltas.float(), output.anchors)
+        predicted = Predicted(logits.detach().sigmoid(), boxes.detach(), output.anchors)
+        matches, quality = self.assigner(predicted, truths)
+        normalizer = joint_normalizer(quality.sum()).clamp(min=1)
+        image, point = (matches >= 0).nonzero(as_tuple=True)
+        matched, weight = matches[image, point], quality[image, point]
+
+        truth = torch.zeros_like(logits)
+        truth[image, point, truths.labels[image, matched]] = weight
+        wanted = truths.boxes[image, matched]
+        box_losses = (1 - giou(boxes[image, point], wanted)) * weight
+        losses = {
+            "class_loss": self.class_weight * self.class_losses(logits, truth).sum() / normalizer,
+            "box_loss": self.box_weight * box_losses.sum() / normalizer,
+        }
+        if output.box_distributions is not None:
+            sides = output.box_distributions[image, point].float()
+            distances = self.coder.encode(wanted, output.anchors[point])
+            total = (distribution_losses(sides, distances) * weight).sum()
+            losses["distribution_loss"] = self.distribution_weight * total / normalizer
+        return losses
+
+    def class_losses(self, logits: Tensor, truth: Tensor) -> Tensor:
+        """Loss of each decision: logits (N, A, K) and scores to reach (N, A, K) -> (N, A, K)."""
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+        scores = logits.sigmoid()
+        if self.kind == "quality":
+            return (truth - scores).square() * cross_entropy
+        return torch.where(truth > 0, truth, 0.75 * scores.detach().square()) * cross_entropy
+
+
+def distribution_losses(logits: Tensor, distances: Tensor) -> Tensor:
+    """Cross-entropy with the whole numbers around each distance: (M, 4, R + 1) and (M, 4) -> (M,), mean of sides."""
+    reg_max = logits.shape[-1] - 1
+    distances = distances.clamp(0, reg_max - 0.01)
+    low = distances.long()
+    share = distances - low
+    log_probabilities = logits.log_softmax(dim=-1)
+    near = log_probabilities.gather(-1, low[..., None]).squeeze(-1)
+    far = log_probabilities.gather(-1, (low + 1)[..., None]).squeeze(-1)
+    return -(near * (1 - share) + far * share).mean(dim=-1)
