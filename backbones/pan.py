@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -29,7 +30,7 @@ class SeparableBlock(nn.Sequential):
 
 
 class WithPAN(nn.Module):
-    """A backbone whose features exchange what they see: named ``p3``, ``p4``... by stride, all ``channels`` wide.
+    """A backbone whose features exchange what they see: ``p3``, ``p4``... by stride, all ``channels`` wide.
 
     A path aggregation network (arXiv:1803.01534, sec. 3.1) as light detectors build it (PicoDet,
     arXiv:2111.00902, sec. 2.2): each feature is brought to ``channels`` by a 1x1 convolution; going up
@@ -92,5 +93,5 @@ class WithPAN(nn.Module):
 def _check_strides(feature_info: Mapping[str, FeatureInfo]) -> None:
     strides = {name: info.stride for name, info in feature_info.items()}
     values = list(strides.values())
-    if any(coarse != 2 * fine for fine, coarse in zip(values, values[1:], strict=False)):
+    if any(coarse != 2 * fine for fine, coarse in pairwise(values)):
         raise ValueError(f"each feature must have twice the stride of the one before it, not {strides}.")

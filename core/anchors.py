@@ -113,7 +113,7 @@ class TorchvisionAnchors:
 
 @dataclass(frozen=True)
 class CellAnchors:
-    """One anchor a cell, and ``scale`` times as large: the points of dense heads, with the stride as their unit."""
+    """One anchor a cell, ``scale`` times as large: the points of dense heads."""
 
     scale: float = 1.0
 

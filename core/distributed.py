@@ -21,27 +21,28 @@ def process_index() -> int:
     return distributed.get_rank() if num_processes() > 1 else 0
 
 
-def joint_normalizer(count: Tensor) -> Tensor:
+def joint_normalizer(count: Tensor, least: float = 0.0) -> Tensor:
     """What a process divides its summed loss by, so that averaged gradients are those of the joint batch.
 
-    ``count`` () is what this process has summed over; the result is the sum over all processes,
-    divided by their number, or 1 where there was nothing anywhere. Every process must call it.
+    ``count`` () is what this process has summed over; the result is the sum over all processes, and
+    at least ``least``, divided by their number, or 1 where there was nothing anywhere. Every process
+    must call it.
 
     Where a batch is trained on in parts, :class:`BatchParts` answers for all of it.
     """
     parts = _PARTS.get()
     if parts is not None:
-        return parts.normalizer(count.detach().float())
-    total = _joint(count.detach().float())
+        return parts.normalizer(count.detach().float(), least)
+    total = _joint(count.detach().float(), least)
     return torch.where(total > 0, total, 1.0)
 
 
-def _joint(count: Tensor) -> Tensor:
-    """Mean of ``count`` over all processes."""
+def _joint(count: Tensor, least: float) -> Tensor:
+    """Mean of ``count`` over all processes, whose sum counts as ``least`` where it is less."""
     if num_processes() > 1:
         count = count.clone()
         distributed.all_reduce(count)
-    return count / num_processes()
+    return count.clamp(min=least) / num_processes()
 
 
 class BatchParts:
@@ -56,6 +57,7 @@ class BatchParts:
 
     def __init__(self) -> None:
         self._counts: list[Tensor] = []
+        self._least: list[float] = []
         self._joint: list[Tensor] | None = None
         self._share = 0.0
         self._asked = 0
@@ -76,12 +78,13 @@ class BatchParts:
     def training(self, share: float) -> Iterator[None]:
         """Normalize the loss of a part that has ``share`` of the images. Every process must do so alike."""
         if self._joint is None:
-            self._joint = [_joint(count) for count in self._counts]
+            pairs = zip(self._counts, self._least, strict=True)
+            self._joint = [_joint(count, least) for count, least in pairs]
         self._share = share
         with self._answering():
             yield
 
-    def normalizer(self, count: Tensor) -> Tensor:
+    def normalizer(self, count: Tensor, least: float) -> Tensor:
         """The answer to the next question of a loss; questions come in the same order for every part."""
         number = self._asked
         self._asked += 1
@@ -92,6 +95,7 @@ class BatchParts:
             return torch.where(total > 0, total, 1.0)
         if number == len(self._counts):
             self._counts.append(count)
+            self._least.append(least)
         else:
             self._counts[number] = self._counts[number] + count
         return torch.ones_like(count)

@@ -1,4 +1,4 @@
-"""A dense head without anchor shapes: class scores, and distances to the sides of a box as distributions."""
+"""A dense head: class scores, and distances to the sides of a box as distributions."""
 
 from __future__ import annotations
 
@@ -11,23 +11,32 @@ from torch import Tensor, nn
 
 from pocketvision.core.layers import ConvNormAct, initialize
 from pocketvision.core.structures import FeatureInfo, Features
+from pocketvision.heads.ssd import apply_blocks
 
-_PRIOR = 0.01
-"""Score of every class before training (arXiv:1708.02002, sec. 3.3)."""
+_FIRST_SCORE = 0.01
+"""Of every class before training (arXiv:1708.02002, sec. 3.3)."""
+_MAX_LOG_DISTANCE = 4.0
 
 
 class GFLHead(nn.Module):
     """Features -> class_logits (N, A, num_outputs), box_deltas (N, A, 4); while training, distributions too.
 
-    The deltas are distances from a point to the left, top, right and bottom side of its box, in units of
-    the size of its anchor. Each is the mean of a distribution over ``reg_max`` + 1 whole units
-    (Generalized Focal Loss, arXiv:2006.04388, eq. 4); the loss needs its logits (N, A, 4, ``reg_max`` + 1),
-    which are a third output in training. With ``reg_max=0`` there are no distributions: a distance is the
-    exponential of a number.
+    The deltas are those of :class:`~pocketvision.core.distances.DistanceBoxCoder`: how far each side is, in
+    halves of the anchor. Each is the mean of a distribution over ``reg_max`` + 1 values, evenly spaced from 0
+    to 2 (Generalized Focal Loss, arXiv:2006.04388, eq. 4), so that a head that knows nothing predicts the
+    anchor itself. The loss needs its logits (N, A, 4, ``reg_max`` + 1), a third output in training. The
+    paper's whole strides are those values for anchors ``reg_max`` strides wide. With ``reg_max=0`` there are
+    no distributions: a distance is the exponential of a number.
 
     ``depth`` separable blocks with ``kernel_size`` see each map, shared by classes and boxes, as in
-    NanoDet-Plus; a 1x1 convolution with bias predicts both.
+    NanoDet-Plus; then a 1x1 convolution with bias predicts each of them. Anchors run in order map, row,
+    column, anchor. ``num_outputs`` counts class logits an anchor.
+
+    Raises:
+        ValueError: there are not as many numbers of anchors as maps.
     """
+
+    values: Tensor
 
     def __init__(
         self,
@@ -48,37 +57,38 @@ class GFLHead(nn.Module):
             norm_eps=norm_eps,
             norm_momentum=norm_momentum,
         )
-        width = num_outputs + 4 * (reg_max + 1)
-        self.blocks = nn.ModuleList()
-        for info, count in zip(feature_info.values(), num_anchors, strict=True):
-            layers: list[nn.Module] = []
-            for _ in range(depth):
-                c = info.channels
-                layers += [conv(c, c, kernel_size, groups=c), conv(c, c)]
-            self.blocks.append(nn.Sequential(*layers, nn.Conv2d(info.channels, count * width, 1)))
-        initialize(self, "kaiming")
-        self.register_buffer("units", torch.arange(reg_max + 1, dtype=torch.float32), persistent=False)
-        for block, count in zip(self.blocks, num_anchors, strict=True):
-            last = block[-1]
-            nn.init.normal_(last.weight, std=0.01)
-            with torch.no_grad():
-                bias = last.bias.view(count, width)
-                bias[:, :num_outputs] = -math.log((1 - _PRIOR) / _PRIOR)
-                if reg_max == 0:
-                    bias[:, num_outputs:] = 0.0
+        sizes = [(info.channels, n) for info, n in zip(feature_info.values(), num_anchors, strict=True)]
+        self.shared_blocks = nn.ModuleList(
+            nn.Sequential(
+                *(layer for _ in range(depth) for layer in (conv(c, c, kernel_size, groups=c), conv(c, c)))
+            )
+            for c, _ in sizes
+        )
+        self.class_blocks = nn.ModuleList(nn.Conv2d(c, n * num_outputs, 1) for c, n in sizes)
+        self.box_blocks = nn.ModuleList(nn.Conv2d(c, n * 4 * (reg_max + 1), 1) for c, n in sizes)
+        values = torch.linspace(0, 2, reg_max + 1)
+        self.register_buffer("values", values, persistent=False)
+        self._initialize()
+
+    def _initialize(self) -> None:
+        initialize(self.shared_blocks, "kaiming")
+        for layer in (*self.class_blocks, *self.box_blocks):
+            assert isinstance(layer, nn.Conv2d) and layer.bias is not None
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.zeros_(layer.bias)
+        for layer in self.class_blocks:
+            nn.init.constant_(layer.bias, -math.log((1 - _FIRST_SCORE) / _FIRST_SCORE))  # type: ignore[arg-type]
 
     def forward(self, features: Features) -> tuple[Tensor, ...]:
-        width = self.num_outputs + 4 * (self.reg_max + 1)
-        predicted = torch.cat(
-            [
-                block(x).permute(0, 2, 3, 1).reshape(x.shape[0], -1, width)
-                for block, x in zip(self.blocks, features.values(), strict=True)
-            ],
-            dim=1,
-        )
-        class_logits = predicted[..., : self.num_outputs]
-        sides = predicted[..., self.num_outputs :].unflatten(-1, (4, self.reg_max + 1))
+        maps = [block(x) for block, x in zip(self.shared_blocks, features.values(), strict=True)]
+        class_logits = apply_blocks(self.class_blocks, maps, self.num_outputs)
+        predicted = apply_blocks(self.box_blocks, maps, 4 * (self.reg_max + 1))
         if self.reg_max == 0:
-            return class_logits, sides.squeeze(-1).clamp(max=6.0).exp()
-        distances = (sides.softmax(dim=-1) * self.units).sum(dim=-1)
+            return class_logits, predicted.clamp(max=_MAX_LOG_DISTANCE).exp()
+        sides = predicted.reshape(*predicted.shape[:2], 4, self.reg_max + 1)
+        distances = (sides.softmax(dim=-1) * self.values).sum(dim=-1)
         return (class_logits, distances, sides) if self.training else (class_logits, distances)
+
+    def class_layers(self) -> list[str]:
+        """Names of the layers with rows for classes."""
+        return [f"class_blocks.{i}" for i in range(len(self.class_blocks))]

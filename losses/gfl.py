@@ -13,9 +13,10 @@ from pocketvision.core.distances import DistanceBoxCoder
 from pocketvision.core.distributed import joint_normalizer
 from pocketvision.core.protocols import BoxCoder
 from pocketvision.core.structures import BoxTarget, DetectionOutput
-from pocketvision.losses.assigners import Predicted, TaskAlignedAssigner, Truths
+from pocketvision.losses.assignment import Assigner, FirstMatcher, Predicted, Truths
 from pocketvision.losses.box_regression import giou
 from pocketvision.losses.ssd import pad_targets
+from pocketvision.losses.task_aligned import TaskAlignedAssigner
 
 QualityKind = Literal["quality", "varifocal"]
 
@@ -27,11 +28,16 @@ class GFLLoss:
     The class of a matched point is to score the quality that ``assigner`` gives it, all others 0:
     ``kind="quality"`` is -|y - s|^2 x cross-entropy (arXiv:2006.04388, eq. 5), ``"varifocal"`` weighs matched
     ones by y and others by 0.75 s^2 (arXiv:2008.13367, eq. 2). Boxes learn by 1 - GIoU and distributions by
-    the two whole numbers around a side's distance (arXiv:2006.04388, eq. 6), each weighed by the quality.
-    All are divided by the sum of qualities in the batch of all processes, at least 1.
+    the two values around a side's distance (arXiv:2006.04388, eq. 6), each weighed by the quality. All are
+    divided by the sum of qualities in the batch of all processes, at least 1.
+
+    ``matcher`` is how ``assigner`` begins, with a head that knows nothing.
+
+    Raises:
+        ValueError: an unknown ``kind``.
     """
 
-    assigner: TaskAlignedAssigner = field(default_factory=TaskAlignedAssigner)
+    assigner: Assigner = field(default_factory=TaskAlignedAssigner)
     coder: BoxCoder = field(default_factory=DistanceBoxCoder)
     kind: QualityKind = "varifocal"
     class_weight: float = 1.0
@@ -39,6 +45,7 @@ class GFLLoss:
     distribution_weight: float = 0.25
 
     score_function: ClassVar[str] = "sigmoid"
+    counts_outputs: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(QualityKind):
@@ -51,7 +58,7 @@ class GFLLoss:
         boxes = self.coder.decode(output.box_deltas.float(), output.anchors)
         predicted = Predicted(logits.detach().sigmoid(), boxes.detach(), output.anchors)
         matches, quality = self.assigner(predicted, truths)
-        normalizer = joint_normalizer(quality.sum()).clamp(min=1)
+        normalizer = joint_normalizer(quality.sum(), least=1.0)
         image, point = (matches >= 0).nonzero(as_tuple=True)
         matched, weight = matches[image, point], quality[image, point]
 
@@ -70,6 +77,11 @@ class GFLLoss:
             losses["distribution_loss"] = self.distribution_weight * total / normalizer
         return losses
 
+    @property
+    def matcher(self) -> FirstMatcher:
+        """Matches as training begins, for whoever looks at it from outside."""
+        return FirstMatcher(self.assigner)
+
     def class_losses(self, logits: Tensor, truth: Tensor) -> Tensor:
         """Loss of each decision: logits (N, A, K) and scores to reach (N, A, K) -> (N, A, K)."""
         cross_entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
@@ -79,12 +91,15 @@ class GFLLoss:
         return torch.where(truth > 0, truth, 0.75 * scores.detach().square()) * cross_entropy
 
 
-def distribution_losses(logits: Tensor, distances: Tensor) -> Tensor:
-    """Cross-entropy with the whole numbers around each distance: (M, 4, R + 1) and (M, 4) -> (M,), mean of sides."""
+def distribution_losses(logits: Tensor, deltas: Tensor) -> Tensor:
+    """Cross-entropy with the values around each delta: (M, 4, R + 1) and (M, 4) -> (M,), mean of sides.
+
+    The values are evenly spaced from 0 to 2; a delta beyond them counts as the nearest.
+    """
     reg_max = logits.shape[-1] - 1
-    distances = distances.clamp(0, reg_max - 0.01)
-    low = distances.long()
-    share = distances - low
+    places = (deltas * (reg_max / 2)).clamp(0, reg_max - 0.01)
+    low = places.long()
+    share = places - low
     log_probabilities = logits.log_softmax(dim=-1)
     near = log_probabilities.gather(-1, low[..., None]).squeeze(-1)
     far = log_probabilities.gather(-1, (low + 1)[..., None]).squeeze(-1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from torch import nn
@@ -12,13 +10,19 @@ from pocketvision.backbones import mobilenet_v1, mobilenet_v2, mobilenet_v3_larg
 from pocketvision.backbones.pan import WithPAN
 from pocketvision.core.structures import FeatureInfo
 
-BUILDERS = (mobilenet_v1, mobilenet_v2, mobilenet_v3_large, mobilenet_v3_small)
+BUILDERS = {
+    "v1": mobilenet_v1,
+    "v2": mobilenet_v2,
+    "v3_large": mobilenet_v3_large,
+    "v3_small": mobilenet_v3_small,
+}
 
 
-@pytest.mark.parametrize("builder", BUILDERS, ids=str)
+@pytest.mark.parametrize("builder", BUILDERS)
 @pytest.mark.parametrize("size", [(64, 96), (65, 97), (320, 320)])
-def test_the_declaration_is_true_over_any_mobilenet(builder: Any, size: tuple[int, int]) -> None:
-    pan = WithPAN(builder(width_mult=0.35, out_features=("c3", "c4", "c5")), channels=16, depth=2).eval()
+def test_the_declaration_is_true_over_any_mobilenet(builder: str, size: tuple[int, int]) -> None:
+    backbone = BUILDERS[builder](width_mult=0.35, out_features=("c3", "c4", "c5"))
+    pan = WithPAN(backbone, channels=16, depth=2).eval()
     assert list(pan.feature_info) == ["p3", "p4", "p5", "p6"]
     with torch.no_grad():
         features = pan(torch.rand(1, 3, *size))

@@ -12,8 +12,13 @@ from pocketvision.core.distances import DistanceBoxCoder
 
 
 def test_decoding_by_hand() -> None:
-    anchor, deltas = torch.tensor([[8.0, 16, 16, 24]]), torch.tensor([[1.0, 0.5, 2.0, 0.0]])
+    anchor, deltas = torch.tensor([[8.0, 16, 16, 24]]), torch.tensor([[2.0, 1.0, 4.0, 0.0]])
     assert DistanceBoxCoder().decode(deltas, anchor).tolist() == [[4.0, 16.0, 28.0, 20.0]]
+
+
+def test_ones_are_the_anchor() -> None:
+    anchors = torch.tensor([[8.0, 16, 16, 36]])
+    assert torch.equal(DistanceBoxCoder().decode(torch.ones(1, 4), anchors), anchors)
 
 
 @settings(deadline=None)

@@ -1,4 +1,6 @@
-"""Assigners against brute force, truth by truth and point by point, on random problems with ties."""
+"""Covers losses/assignment.py, losses/lowest_cost.py, losses/task_aligned.py.
+
+Assigners against brute force, truth by truth and point by point, on random problems with ties."""
 
 from __future__ import annotations
 
@@ -13,16 +15,18 @@ from torch import Tensor
 
 from pocketvision.core.anchors import CellAnchors
 from pocketvision.core.boxes import box_iou
-from pocketvision.losses.assigners import (
-    Assignment,
-    DynamicSoftLabelAssigner,
-    Predicted,
-    SimOTAAssigner,
-    TaskAlignedAssigner,
-    Truths,
-)
+from pocketvision.losses import DynamicSoftLabelAssigner, SimOTAAssigner, TaskAlignedAssigner
+from pocketvision.losses.assignment import Assignment, FirstMatcher, Predicted, Truths
 
-ASSIGNERS = (TaskAlignedAssigner(), DynamicSoftLabelAssigner(), SimOTAAssigner())
+ASSIGNERS = (
+    TaskAlignedAssigner(),
+    DynamicSoftLabelAssigner(),
+    SimOTAAssigner(center_radius=2.5),
+    TaskAlignedAssigner(normalized=True),
+    DynamicSoftLabelAssigner(normalized=True),
+    SimOTAAssigner(center_radius=2.5, normalized=True),
+)
+NAMES = [f"{type(it).__name__}{'-normalized' * it.normalized}" for it in ASSIGNERS]
 NUM_CLASSES = 3
 
 
@@ -124,11 +128,19 @@ def by_cost(it: Any, predicted: Predicted, truths: Truths, image: int) -> dict[i
     return {p: (min(pairs)[1], float(iou[min(pairs)[1], p])) for p, pairs in taken.items()}
 
 
+def best_is_one(found: dict[int, Any]) -> dict[int, Any]:
+    """Qualities relative to the truth's best; 1 where that is 0."""
+    best = {truth: max(q for t, q in found.values() if t == truth) for truth, _ in found.values()}
+    return {p: (t, q / best[t] if best[t] > 0 else 1.0) for p, (t, q) in found.items()}
+
+
 def check(assigner: Any, predicted: Predicted, truths: Truths) -> None:
     reference = task_aligned if isinstance(assigner, TaskAlignedAssigner) else by_cost
     matches, quality = assigner(predicted, truths)
     for image in range(len(truths.is_box)):
         expected = reference(assigner, predicted, truths, image)
+        if assigner.normalized:
+            expected = best_is_one(expected)
         points = (matches[image] >= 0).nonzero().flatten().tolist()
         found = {p: (int(matches[image, p]), float(quality[image, p])) for p in points}
         assert found.keys() == expected.keys()
@@ -139,21 +151,35 @@ def check(assigner: Any, predicted: Predicted, truths: Truths) -> None:
         assert not quality[image][matches[image] < 0].any()
 
 
-@pytest.mark.parametrize("assigner", ASSIGNERS, ids=lambda a: type(a).__name__)
+@pytest.mark.parametrize("assigner", ASSIGNERS, ids=NAMES)
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**20), counts=st.lists(st.integers(0, 6), min_size=1, max_size=3))
 def test_brute_force(assigner: Any, seed: int, counts: list[int]) -> None:
     check(assigner, *problem(seed, counts))
 
 
-@pytest.mark.parametrize("assigner", ASSIGNERS, ids=lambda a: type(a).__name__)
+@pytest.mark.parametrize("assigner", ASSIGNERS, ids=NAMES)
 def test_two_hundred_truths(assigner: Any) -> None:
     check(assigner, *problem(7, [200, 0], size=128))
 
 
-@pytest.mark.parametrize("assigner", ASSIGNERS, ids=lambda a: type(a).__name__)
+@pytest.mark.parametrize("assigner", ASSIGNERS, ids=NAMES)
 def test_no_truths(assigner: Any) -> None:
     predicted, truths = problem(1, [0, 0])
     found: Assignment = assigner(predicted, truths)
     assert (found.matches == -1).all() and not found.quality.any()
     assert found.matches.shape == (2, len(predicted.anchors)) and found.matches.dtype == torch.int64
+
+
+@pytest.mark.parametrize("assigner", ASSIGNERS[:3], ids=lambda a: type(a).__name__)
+def test_the_first_matches_are_those_of_anchors_as_boxes(assigner: Any) -> None:
+    predicted, truths = problem(3, [4, 0, 2])
+    num_images, num_points, _ = predicted.scores.shape
+    ignorant = Predicted(
+        torch.full((num_images, num_points, NUM_CLASSES), 0.5),
+        predicted.anchors.repeat(num_images, 1, 1),
+        predicted.anchors,
+    )
+    expected = assigner(ignorant, truths).matches
+    assert torch.equal(FirstMatcher(assigner)(truths.boxes, truths.is_box, predicted.anchors), expected)
+    assert (expected[0] >= 0).any() and (expected[1] == -1).all()

@@ -13,11 +13,12 @@ from torchvision.ops import generalized_box_iou_loss
 from pocketvision.core.anchors import CellAnchors
 from pocketvision.core.distances import DistanceBoxCoder
 from pocketvision.core.structures import BoxTarget, DetectionOutput
-from pocketvision.losses.assigners import Predicted, Truths
-from pocketvision.losses.gfl import GFLLoss, distribution_losses
+from pocketvision.losses import GFLLoss
+from pocketvision.losses.assignment import Predicted, Truths
+from pocketvision.losses.gfl import distribution_losses
 from pocketvision.losses.ssd import pad_targets
 
-ANCHORS = CellAnchors()([(4, 4), (2, 2)], (32, 32))
+ANCHORS = CellAnchors(2.0)([(4, 4), (2, 2)], (32, 32))
 
 
 def target(boxes: list[list[float]], labels: list[int]) -> BoxTarget:
@@ -35,7 +36,7 @@ def output(reg_max: int) -> DetectionOutput:
             logits, torch.rand(2, len(ANCHORS), 4, generator=rng).requires_grad_(), ANCHORS
         )
     sides = torch.randn(2, len(ANCHORS), 4, reg_max + 1, generator=rng).requires_grad_()
-    distances = (sides.softmax(-1) * torch.arange(reg_max + 1)).sum(-1)
+    distances = (sides.softmax(-1) * torch.arange(reg_max + 1)).sum(-1) * 2 / reg_max
     return DetectionOutput(logits, distances, ANCHORS, sides)
 
 
@@ -77,10 +78,10 @@ def test_a_loop_gives_the_same(kind: Any, reg_max: int) -> None:
 
 
 def by_hand(logits: Tensor, distances: Tensor) -> Tensor:
-    """Mean over the sides, with distances beyond the last unit taken for it."""
+    """Mean over the sides, with distances beyond the last value taken for it."""
     losses = []
     for row, distance in zip(logits, distances.tolist(), strict=True):
-        distance = min(max(distance, 0.0), len(row) - 1 - 0.01)
+        distance = min(max(distance * (len(row) - 1) / 2, 0.0), len(row) - 1 - 0.01)
         low = math.floor(distance)
         probabilities = row.softmax(0)
         near, far = probabilities[low].log(), probabilities[low + 1].log()
@@ -91,8 +92,8 @@ def by_hand(logits: Tensor, distances: Tensor) -> Tensor:
 def test_a_certain_distribution_costs_nothing() -> None:
     logits = torch.full((1, 4, 8), -50.0)
     logits[:, :, 3] = 50.0
-    assert distribution_losses(logits, torch.full((1, 4), 3.0)) == 0
-    assert distribution_losses(logits, torch.full((1, 4), 5.0)) > 50
+    assert distribution_losses(logits, torch.full((1, 4), 3.0 * 2 / 7)) < 1e-6
+    assert distribution_losses(logits, torch.full((1, 4), 5.0 * 2 / 7)) > 50
 
 
 def test_images_without_boxes_teach() -> None:
