@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import pairwise
 
@@ -12,21 +12,6 @@ from torch import Tensor, nn
 from pocketvision.core.layers import ConvNormAct, initialize
 from pocketvision.core.protocols import Backbone
 from pocketvision.core.structures import FeatureInfo, Features
-
-
-class SeparableBlock(nn.Sequential):
-    """Depthwise ``kernel_size`` x ``kernel_size``, then 1x1, each with BatchNorm and activation."""
-
-    def __init__(
-        self,
-        conv: partial[ConvNormAct],
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        stride: int = 1,
-    ) -> None:
-        depthwise = conv(in_channels, in_channels, kernel_size, stride=stride, groups=in_channels)
-        super().__init__(depthwise, conv(in_channels, out_channels))
 
 
 class WithPAN(nn.Module):
@@ -63,7 +48,7 @@ class WithPAN(nn.Module):
             norm_eps=norm_eps,
             norm_momentum=norm_momentum,
         )
-        block = partial(SeparableBlock, conv, channels, channels, kernel_size)
+        block = partial(_separable, conv, channels, kernel_size)
         self.lateral = nn.ModuleList(conv(level.channels, channels) for level in levels)
         self.top_down = nn.ModuleList(nn.Sequential(*(block() for _ in range(depth))) for _ in levels[1:])
         self.down = nn.ModuleList(block(stride=2) for _ in levels[1:])
@@ -88,6 +73,14 @@ class WithPAN(nn.Module):
         for extra in self.extra:
             maps.append(extra(maps[-1]))
         return dict(zip(self.feature_info, maps, strict=True))
+
+
+def _separable(
+    conv: Callable[..., ConvNormAct], channels: int, kernel_size: int, stride: int = 1
+) -> nn.Sequential:
+    """Depthwise, then 1x1, each with BatchNorm and activation."""
+    depthwise = conv(channels, channels, kernel_size, stride=stride, groups=channels)
+    return nn.Sequential(depthwise, conv(channels, channels))
 
 
 def _check_strides(feature_info: Mapping[str, FeatureInfo]) -> None:

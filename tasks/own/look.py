@@ -65,10 +65,9 @@ def look_at(path: str | Path, task: str | None, model: str | None, overrides: Se
     batch_size = given.get("data.batch_size") or choose_batch_size(len(train), found.task)
     image_size = given.get("model.image_size")
     chosen = model or default_model(found.task)
+    given_size = None if image_size is None else tuple(image_size)
     with refusing_bad_values():
-        size, fitted = _fit(
-            train, None if image_size is None else tuple(image_size), is_dense=_is_dense(chosen)
-        )
+        size, fitted = _fit(train, given_size, is_dense=_is_dense(chosen))
     return OwnData(found, chosen, train.class_names, counts, batch_size, size, data, fitted)
 
 
