@@ -29,7 +29,7 @@ def test_a_head_that_knows_nothing_predicts_its_anchors(reg_max: int) -> None:
 
 def test_a_distance_is_the_mean_of_its_distribution() -> None:
     dense = head(reg_max=4, depth=1)
-    logits, deltas, sides = dense(MAPS)
+    _, deltas, sides = dense(MAPS)
     assert sides.shape == (2, 36, 4, 5)
     mean = sum(sides.softmax(-1)[..., i] * i * 2 / 4 for i in range(5))
     torch.testing.assert_close(deltas, mean)

@@ -19,13 +19,8 @@ def test_every_center_is_tried(size: tuple[int, int], stride: int) -> None:
     resize = Resize(size)
     report = report_points(found, resize, stride)
     rows, columns = -(-size[0] // stride), -(-size[1] // stride)
-    centers = np.array(
-        [
-            ((x + 0.5) * size[1] / columns, (y + 0.5) * size[0] / rows)
-            for y in range(rows)
-            for x in range(columns)
-        ]
-    )
+    x, y = np.meshgrid((np.arange(columns) + 0.5) / columns, (np.arange(rows) + 0.5) / rows)
+    centers = np.stack((x * size[1], y * size[0]), axis=-1).reshape(-1, 2)
     empty, nearest = 0, []
     for (left, top, right, bottom), owner in zip(resize_boxes(found, resize), found.owners, strict=True):
         inside = (centers > (left, top)) & (centers < (right, bottom))
