@@ -5,7 +5,7 @@
 Expected: between 27 and 32 AP on val2017, by its published relatives of about this cost: NanoDet-Plus-m has
 27.0 at 320 (RangiLyu/nanodet), PicoDet on this backbone 35.6 at 416 (PaddleDetection). 0.61 G multiply-adds
 and 3.22 M parameters with 80 classes; ``ssdlite_v3_large_coco`` has 0.56 G and 3.30 M. Pyramid, head, rate
-and number of epochs are NanoDet-Plus', the width is PicoDet's. Not trained here: days on 8 GPUs.
+guide and number of epochs are NanoDet-Plus', the width is PicoDet's. Not trained here: days on 8 GPUs.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets import CocoDataModule, DetectionAugmentation
 from pocketvision.heads import GFLHead
+from pocketvision.heads.assign_guide import AssignGuide
 from pocketvision.losses import DynamicSoftLabelAssigner, GFLLoss
 from pocketvision.models import Detector, SSDPostprocess
 from pocketvision.tasks import DetectionTask
@@ -62,6 +63,7 @@ config = Experiment(
         reference_batch=96,
         warmup_steps=500,
         ema_decay=0.9998,
+        guide=AssignGuide,
     ),
     data=partial(
         CocoDataModule,

@@ -13,7 +13,7 @@ from pocketvision.core.distances import DistanceBoxCoder
 from pocketvision.core.distributed import joint_normalizer
 from pocketvision.core.protocols import BoxCoder
 from pocketvision.core.structures import BoxTarget, DetectionOutput
-from pocketvision.losses.assignment import Assigner, FirstMatcher, Predicted, Truths
+from pocketvision.losses.assignment import Assigner, Assignment, FirstMatcher, Predicted, Truths
 from pocketvision.losses.box_regression import giou
 from pocketvision.losses.ssd import pad_targets
 from pocketvision.losses.task_aligned import TaskAlignedAssigner
@@ -54,26 +54,40 @@ class GFLLoss:
     def __call__(self, output: DetectionOutput, targets: list[BoxTarget]) -> dict[str, Tensor]:
         """Loss of N images; targets are in pixels of the model's input, on the output's device."""
         truths = Truths(*pad_targets(targets))
-        logits = output.class_logits.float()
-        boxes = self.coder.decode(output.box_deltas.float(), output.anchors)
-        predicted = Predicted(logits.detach().sigmoid(), boxes.detach(), output.anchors)
-        matches, quality = self.assigner(predicted, truths)
-        normalizer = joint_normalizer(quality.sum(), least=1.0)
-        image, point = (matches >= 0).nonzero(as_tuple=True)
-        matched, weight = matches[image, point], quality[image, point]
+        return self._losses(output, truths, self._assign(output, truths))
 
+    def guided(
+        self, output: DetectionOutput, guide: DetectionOutput, targets: list[BoxTarget]
+    ) -> dict[str, Tensor]:
+        """Losses of a head and of its guide, whose boxes and scores decide what the points of both learn."""
+        truths = Truths(*pad_targets(targets))
+        assignment = self._assign(guide, truths)
+        of_guide = self._losses(guide, truths, assignment)
+        return self._losses(output, truths, assignment) | {f"guide_{k}": v for k, v in of_guide.items()}
+
+    def _assign(self, output: DetectionOutput, truths: Truths) -> Assignment:
+        scores = output.class_logits.detach().float().sigmoid()
+        boxes = self.coder.decode(output.box_deltas.detach().float(), output.anchors)
+        return self.assigner(Predicted(scores, boxes, output.anchors), truths)
+
+    def _losses(self, output: DetectionOutput, truths: Truths, found: Assignment) -> dict[str, Tensor]:
+        normalizer = joint_normalizer(found.quality.sum(), least=1.0)
+        image, point = (found.matches >= 0).nonzero(as_tuple=True)
+        matched, weight = found.matches[image, point], found.quality[image, point]
+
+        logits = output.class_logits.float()
         truth = torch.zeros_like(logits)
         truth[image, point, truths.labels[image, matched]] = weight
-        wanted = truths.boxes[image, matched]
-        box_losses = (1 - giou(boxes[image, point], wanted)) * weight
+        anchors, wanted = output.anchors[point], truths.boxes[image, matched]
+        boxes = self.coder.decode(output.box_deltas[image, point].float(), anchors)
+        box_losses = (1 - giou(boxes, wanted)) * weight
         losses = {
             "class_loss": self.class_weight * self.class_losses(logits, truth).sum() / normalizer,
             "box_loss": self.box_weight * box_losses.sum() / normalizer,
         }
         if output.box_distributions is not None:
             sides = output.box_distributions[image, point].float()
-            distances = self.coder.encode(wanted, output.anchors[point])
-            total = (distribution_losses(sides, distances) * weight).sum()
+            total = (distribution_losses(sides, self.coder.encode(wanted, anchors)) * weight).sum()
             losses["distribution_loss"] = self.distribution_weight * total / normalizer
         return losses
 

@@ -96,6 +96,16 @@ def test_a_certain_distribution_costs_nothing() -> None:
     assert distribution_losses(logits, torch.full((1, 4), 5.0 * 2 / 7)) > 50
 
 
+def test_a_guide_decides_for_both() -> None:
+    own, guide, loss = output(7), output(0), GFLLoss()
+    found = loss.guided(own, guide, TARGETS)
+    assert {name: found[f"guide_{name}"] for name in ("class_loss", "box_loss")} == loss(guide, TARGETS)
+    assert loss.guided(own, own, TARGETS)["class_loss"] == loss(own, TARGETS)["class_loss"]
+    assert found["class_loss"] != loss(own, TARGETS)["class_loss"]
+    sum(found.values(), torch.zeros(())).backward()  # type: ignore[no-untyped-call]
+    assert own.class_logits.grad is not None and guide.class_logits.grad is not None
+
+
 def test_images_without_boxes_teach() -> None:
     predicted = output(7)
     losses = GFLLoss()(predicted, [target([], []), target([], [])])

@@ -47,7 +47,7 @@ def images() -> Tensor:
     return torch.randint(0, 256, (len(NUM_BOXES), 3, *SIZE), dtype=torch.uint8)
 
 
-def detection(loss: Any, head: type[nn.Module] = SSDLiteHead) -> tuple[VisionTask, Any]:
+def detection(loss: Any, head: type[nn.Module] = SSDLiteHead, **more: Any) -> tuple[VisionTask, Any]:
     backbone = mobilenet_v3_small(out_features=("c3_expand", "last"))
     model = Detector(
         backbone, head, ("a", "b"), Resize(SIZE), score_function=loss.score_function,
@@ -58,7 +58,11 @@ def detection(loss: Any, head: type[nn.Module] = SSDLiteHead) -> tuple[VisionTas
         corners = 40 * torch.rand(count, 2)
         boxes = torch.cat((corners, corners + 4 + 20 * torch.rand(count, 2)), dim=1)
         targets.append(BoxTarget(boxes, torch.randint(0, 2, (count,)), number, SIZE))
-    return DetectionTask(model, loss, **OPTIONS), DetectionSamples(images(), targets)
+    return DetectionTask(model, loss, **OPTIONS, **more), DetectionSamples(images(), targets)
+
+
+def small_guide(**sizes: Any) -> GFLHead:
+    return GFLHead(**sizes, reg_max=3, depth=0)
 
 
 def few(case: tuple[VisionTask, Any]) -> tuple[VisionTask, Any]:
@@ -95,6 +99,7 @@ def classification() -> tuple[VisionTask, Any]:
 CASES = {
     "ssd": lambda: detection(SSDLoss()),
     "focal": lambda: detection(FocalLoss(kind="quality", box_loss="giou")),
+    "guided": lambda: detection(GFLLoss(), GFLHead, guide=small_guide),
     "dense": lambda: detection(GFLLoss(), GFLHead),
     "few dense": lambda: few(detection(GFLLoss(), GFLHead)),
     "masks": lambda: segmentation(SegmentationCrossEntropy((0.5, 1.0, 2.0), dice_weight=1, lovasz_weight=1)),

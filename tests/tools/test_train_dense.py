@@ -66,6 +66,12 @@ def test_weights_of_a_shipped_config_build_their_model(tmp_path: Path, tiny: Tin
     command = ["gfl_v3_small_coco", f"data.root={tiny('coco')}", *SMALL, "model.width_mult=0.35"]
     assert train([*command, "trainer.max_steps=1", "--run-dir", str(folder)]) == 0
     path = folder / "weights.safetensors"
+    checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["guide"]["state_dict"], "its guide learned with it, and is kept apart"
+    for state in (read_state_dict(path), checkpoint["state_dict"], checkpoint["trained_state_dict"]):
+        assert not [name for name in state if "guide" in name]
+    (folder / "metrics.json").unlink()
+    assert train(["--resume", str(folder)]) == 0
     assert read_passport(path)["coder"] == repr(DistanceBoxCoder())
     model = pocketvision.load(path)
     assert isinstance(model, Detector) and model.postprocess.coder == DistanceBoxCoder()
