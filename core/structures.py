@@ -35,14 +35,27 @@ class DetectionOutput(NamedTuple):
 
     ``class_logits`` is (N, A, K + 1) with the background last for softmax scores and (N, A, K) for
     sigmoid scores; ``box_deltas`` is (N, A, 4); ``anchors`` is (A, 4) in xyxy pixels of the input.
-    ``box_distributions`` are logits (N, A, 4, R + 1) over the values of ``box_deltas``, from heads that have
-    them, while training.
     """
 
     class_logits: Tensor
     box_deltas: Tensor
     anchors: Tensor
-    box_distributions: Tensor | None = None
+
+
+class DistributionOutput(NamedTuple):
+    """A :class:`DetectionOutput` of a head whose deltas are means, and what they are means of: for losses.
+
+    ``box_distributions`` are logits (N, A, 4, R + 1) over the values of ``box_deltas``.
+    """
+
+    class_logits: Tensor
+    box_deltas: Tensor
+    anchors: Tensor
+    box_distributions: Tensor
+
+
+LossInput = DetectionOutput | DistributionOutput
+"""What a detector's loss gets."""
 
 
 class Detections(NamedTuple):

@@ -12,7 +12,7 @@ from torch import Tensor
 from pocketvision.core.distances import DistanceBoxCoder
 from pocketvision.core.distributed import joint_normalizer
 from pocketvision.core.protocols import BoxCoder
-from pocketvision.core.structures import BoxTarget, DetectionOutput
+from pocketvision.core.structures import BoxTarget, DistributionOutput, LossInput
 from pocketvision.losses.assignment import Assigner, Assignment, FirstMatcher, Predicted, Truths
 from pocketvision.losses.box_regression import giou
 from pocketvision.losses.ssd import pad_targets
@@ -51,26 +51,24 @@ class GFLLoss:
         if self.kind not in get_args(QualityKind):
             raise ValueError(f"kind is {self.kind!r}: choose from {', '.join(get_args(QualityKind))}.")
 
-    def __call__(self, output: DetectionOutput, targets: list[BoxTarget]) -> dict[str, Tensor]:
+    def __call__(self, output: LossInput, targets: list[BoxTarget]) -> dict[str, Tensor]:
         """Loss of N images; targets are in pixels of the model's input, on the output's device."""
         truths = Truths(*pad_targets(targets))
         return self._losses(output, truths, self._assign(output, truths))
 
-    def guided(
-        self, output: DetectionOutput, guide: DetectionOutput, targets: list[BoxTarget]
-    ) -> dict[str, Tensor]:
+    def guided(self, output: LossInput, guide: LossInput, targets: list[BoxTarget]) -> dict[str, Tensor]:
         """Losses of a head and of its guide, whose boxes and scores decide what the points of both learn."""
         truths = Truths(*pad_targets(targets))
         assignment = self._assign(guide, truths)
         of_guide = self._losses(guide, truths, assignment)
         return self._losses(output, truths, assignment) | {f"guide_{k}": v for k, v in of_guide.items()}
 
-    def _assign(self, output: DetectionOutput, truths: Truths) -> Assignment:
+    def _assign(self, output: LossInput, truths: Truths) -> Assignment:
         scores = output.class_logits.detach().float().sigmoid()
         boxes = self.coder.decode(output.box_deltas.detach().float(), output.anchors)
         return self.assigner(Predicted(scores, boxes, output.anchors), truths)
 
-    def _losses(self, output: DetectionOutput, truths: Truths, found: Assignment) -> dict[str, Tensor]:
+    def _losses(self, output: LossInput, truths: Truths, found: Assignment) -> dict[str, Tensor]:
         normalizer = joint_normalizer(found.quality.sum(), least=1.0)
         image, point = (found.matches >= 0).nonzero(as_tuple=True)
         matched, weight = found.matches[image, point], found.quality[image, point]
@@ -85,7 +83,7 @@ class GFLLoss:
             "class_loss": self.class_weight * self.class_losses(logits, truth).sum() / normalizer,
             "box_loss": self.box_weight * box_losses.sum() / normalizer,
         }
-        if output.box_distributions is not None:
+        if isinstance(output, DistributionOutput):
             sides = output.box_distributions[image, point].float()
             total = (distribution_losses(sides, self.coder.encode(wanted, anchors)) * weight).sum()
             losses["distribution_loss"] = self.distribution_weight * total / normalizer

@@ -69,18 +69,15 @@ class Detector(nn.Module):
         self._placed: dict[tuple[Any, ...], Tensor] = {}
 
     def forward(self, images: Tensor) -> DetectionOutput:
-        return self.read(self.features(images), images)
+        features = self.features(images)
+        class_logits, box_deltas, *_ = self.head(features)  # what is more is for a loss
+        return DetectionOutput(class_logits, box_deltas, self.place_anchors(features, images))
 
     def features(self, images: Tensor) -> Features:
         """What the head reads of images (N, 3, H, W)."""
         with torch.autocast(images.device.type, enabled=False):
             normalized = self.normalize(images)
         return self.backbone(normalized)
-
-    def read(self, features: Features, images: Tensor) -> DetectionOutput:
-        """What the head makes of ``features``, which are those of ``images``."""
-        class_logits, box_deltas, *distributions = self.head(features)
-        return DetectionOutput(class_logits, box_deltas, self.place_anchors(features, images), *distributions)
 
     def place_anchors(self, features: Features, images: Tensor) -> Tensor:
         """Anchors (A, 4) xyxy pixels for these maps; computed once a size."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from pocketvision.core.structures import BoxTarget, DetectionOutput, DetectionSamples
+from pocketvision.core.structures import (
+    BoxTarget,
+    DetectionOutput,
+    DetectionSamples,
+    DistributionOutput,
+    LossInput,
+)
 from pocketvision.models import Detector
 from pocketvision.tasks.base import VisionTask
 from pocketvision.tasks.ema import TRAINED
@@ -20,8 +26,8 @@ _GUIDE = "guide"
 class Guided(NamedTuple):
     """What the model says of a batch, and its guide."""
 
-    own: DetectionOutput
-    guide: DetectionOutput
+    own: LossInput
+    guide: LossInput
 
 
 class DetectionTask(VisionTask[DetectionSamples]):
@@ -71,19 +77,17 @@ class DetectionTask(VisionTask[DetectionSamples]):
                 f"the loss encodes with {coder}, the model decodes with {model.postprocess.coder}."
             )
 
-    def outputs(self, images: Tensor) -> DetectionOutput | Guided:
+    def outputs(self, images: Tensor) -> LossInput | Guided:
         images = images.to(memory_format=torch.channels_last)
-        if self.guide is None:
-            output: DetectionOutput = self.model(images)
-            return output
         features = self.model.features(images)
-        own = self.model.read(features, images)
+        own = _learned(self.model.head(features), self.model.place_anchors(features, images))
+        if self.guide is None:
+            return own
         if self.current_epoch >= self.guide_detach_epoch:
             features = {name: x.detach() for name, x in features.items()}
-        class_logits, box_deltas, *distributions = self.guide(features)
-        return Guided(own, DetectionOutput(class_logits, box_deltas, own.anchors, *distributions))
+        return Guided(own, _learned(self.guide(features), own.anchors))
 
-    def losses_of(self, outputs: DetectionOutput | Guided, targets: list[BoxTarget]) -> dict[str, Tensor]:
+    def losses_of(self, outputs: LossInput | Guided, targets: list[BoxTarget]) -> dict[str, Tensor]:
         if isinstance(outputs, Guided):
             loss: Any = self.loss
             guided: dict[str, Tensor] = loss.guided(outputs.own, outputs.guide, targets)
@@ -108,6 +112,14 @@ class DetectionTask(VisionTask[DetectionSamples]):
         super().on_load_checkpoint(checkpoint)
         for key, weights in checkpoint.get(_GUIDE, {}).items():
             checkpoint[key] |= weights
+
+
+def _learned(predicted: Sequence[Tensor], anchors: Tensor) -> LossInput:
+    """What a head predicted, with its distributions if it has them."""
+    class_logits, box_deltas, *distributions = predicted
+    if not distributions:
+        return DetectionOutput(class_logits, box_deltas, anchors)
+    return DistributionOutput(class_logits, box_deltas, anchors, *distributions)
 
 
 def _is_guide(name: str) -> bool:

@@ -14,7 +14,7 @@ from pocketvision.backbones import WithPAN, mobilenet_v3_small
 from pocketvision.core.anchors import CellAnchors
 from pocketvision.core.distances import DistanceBoxCoder
 from pocketvision.core.resize import Resize
-from pocketvision.core.structures import BoxTarget, FeatureInfo
+from pocketvision.core.structures import BoxTarget, DistributionOutput, FeatureInfo
 from pocketvision.heads import GFLHead
 from pocketvision.heads.assign_guide import AssignGuide
 from pocketvision.losses import GFLLoss, SSDLoss
@@ -69,3 +69,12 @@ def test_a_loss_without_a_guide() -> None:
     detector = Detector(mobilenet_v3_small(out_features=("c4", "last")), GFLHead, ("a",), Resize((32, 32)))
     with pytest.raises(ValueError, match="a SSDLoss takes no guide"):
         DetectionTask(detector, SSDLoss(), partial(SGD, lr=0.1), 2, guide=AssignGuide)
+
+
+def test_the_loss_gets_the_distributions_and_nobody_else() -> None:
+    plain = task().train()
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    _, deltas, anchors = plain.model(images)
+    found = plain.outputs(images)
+    assert isinstance(found, DistributionOutput) and found.box_distributions.shape == (*deltas.shape, 8)
+    assert torch.equal(found.box_deltas, deltas) and torch.equal(found.anchors, anchors)

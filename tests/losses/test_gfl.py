@@ -12,7 +12,7 @@ from torchvision.ops import generalized_box_iou_loss
 
 from pocketvision.core.anchors import CellAnchors
 from pocketvision.core.distances import DistanceBoxCoder
-from pocketvision.core.structures import BoxTarget, DetectionOutput
+from pocketvision.core.structures import BoxTarget, DetectionOutput, DistributionOutput
 from pocketvision.losses import GFLLoss
 from pocketvision.losses.assignment import Predicted, Truths
 from pocketvision.losses.gfl import distribution_losses
@@ -28,7 +28,7 @@ def target(boxes: list[list[float]], labels: list[int]) -> BoxTarget:
 TARGETS = [target([[1, 2, 20, 18], [14, 3, 31, 30]], [2, 0]), target([], [])]
 
 
-def output(reg_max: int) -> DetectionOutput:
+def output(reg_max: int) -> DetectionOutput | DistributionOutput:
     rng = torch.Generator().manual_seed(3)
     logits = torch.randn(2, len(ANCHORS), 3, generator=rng).requires_grad_()
     if not reg_max:
@@ -37,7 +37,7 @@ def output(reg_max: int) -> DetectionOutput:
         )
     sides = torch.randn(2, len(ANCHORS), 4, reg_max + 1, generator=rng).requires_grad_()
     distances = (sides.softmax(-1) * torch.arange(reg_max + 1)).sum(-1) * 2 / reg_max
-    return DetectionOutput(logits, distances, ANCHORS, sides)
+    return DistributionOutput(logits, distances, ANCHORS, sides)
 
 
 @pytest.mark.parametrize("kind", ["quality", "varifocal"])
@@ -63,7 +63,7 @@ def test_a_loop_gives_the_same(kind: Any, reg_max: int) -> None:
             if match >= 0:
                 truth = TARGETS[image].boxes[match]
                 box = box + y * generalized_box_iou_loss(boxes[image, point], truth)
-                if predicted.box_distributions is not None:
+                if isinstance(predicted, DistributionOutput):
                     distance = DistanceBoxCoder().encode(truth, ANCHORS[point])
                     logits = predicted.box_distributions[image, point]
                     sides = sides + y * by_hand(logits, distance)
