@@ -33,16 +33,21 @@ def joint_normalizer(count: Tensor, least: float = 0.0) -> Tensor:
     parts = _PARTS.get()
     if parts is not None:
         return parts.normalizer(count.detach().float(), least)
-    total = _joint(count.detach().float(), least)
+    return _divisor(_joint(count.detach().float()), least)
+
+
+def _divisor(joint: Tensor, least: float) -> Tensor:
+    """What to divide by: the mean of counts over all processes, whose sum counts as ``least`` at least."""
+    total = joint.clamp(min=least / num_processes())
     return torch.where(total > 0, total, 1.0)
 
 
-def _joint(count: Tensor, least: float) -> Tensor:
-    """Mean of ``count`` over all processes, whose sum counts as ``least`` where it is less."""
+def _joint(count: Tensor) -> Tensor:
+    """Mean of ``count`` over all processes."""
     if num_processes() > 1:
         count = count.clone()
         distributed.all_reduce(count)
-    return count.clamp(min=least) / num_processes()
+    return count / num_processes()
 
 
 class BatchParts:
@@ -57,7 +62,6 @@ class BatchParts:
 
     def __init__(self) -> None:
         self._counts: list[Tensor] = []
-        self._least: list[float] = []
         self._joint: list[Tensor] | None = None
         self._share = 0.0
         self._asked = 0
@@ -78,24 +82,21 @@ class BatchParts:
     def training(self, share: float) -> Iterator[None]:
         """Normalize the loss of a part that has ``share`` of the images. Every process must do so alike."""
         if self._joint is None:
-            pairs = zip(self._counts, self._least, strict=True)
-            self._joint = [_joint(count, least) for count, least in pairs]
+            self._joint = [_joint(count) for count in self._counts]
         self._share = share
         with self._answering():
             yield
 
-    def normalizer(self, count: Tensor, least: float) -> Tensor:
+    def normalizer(self, count: Tensor, least: float = 0.0) -> Tensor:
         """The answer to the next question of a loss; questions come in the same order for every part."""
         number = self._asked
         self._asked += 1
         if self._joint is not None:
             if number >= len(self._joint):
                 raise ValueError("a loss is normalized by more than its method counts says: add it there.")
-            total = self._joint[number] * self._share
-            return torch.where(total > 0, total, 1.0)
+            return _divisor(self._joint[number], least) * self._share
         if number == len(self._counts):
             self._counts.append(count)
-            self._least.append(least)
         else:
             self._counts[number] = self._counts[number] + count
         return torch.ones_like(count)

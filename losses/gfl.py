@@ -45,7 +45,6 @@ class GFLLoss:
     distribution_weight: float = 0.25
 
     score_function: ClassVar[str] = "sigmoid"
-    counts_outputs: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(QualityKind):
