@@ -18,11 +18,11 @@ from pathlib import Path
 from torch import nn
 from torch.optim import AdamW
 
-from pocketvision.backbones import WithExtraBlocks
+from pocketvision.backbones import WithExtraBlocks, WithPAN
 from pocketvision.backbones.by_name import build_with, find_builder
 from pocketvision.core.anchors import TorchvisionAnchors
 from pocketvision.core.config import Experiment
-from pocketvision.core.protocols import Anchors
+from pocketvision.core.protocols import Anchors, Backbone
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets import CocoDataModule, DetectionAugmentation
@@ -49,15 +49,22 @@ def model(
     norm_momentum: float = 0.03,
     weights: str | Path | None = "imagenet",
     max_detections: int = 100,
+    pyramid_channels: int | None = None,
 ) -> Detector:
     """Taps at stride 8 (for small objects), 16 and 32, and one extra block at 64.
+
+    With ``pyramid_channels`` the taps go through a path aggregation network of that width instead.
 
     The backbone's last blocks are whole, not halved as in the paper: published ImageNet weights fit. Of
     crowded pictures more than ``max_detections`` candidates of a class must enter NMS.
     """
     body = build_with(find_builder(backbone), TAPS, PLAIN_TAPS, weights=weights, norm_momentum=norm_momentum)
+    if pyramid_channels is None:
+        pyramid: Backbone = WithExtraBlocks(body, channels=(256,), norm_momentum=norm_momentum)
+    else:
+        pyramid = WithPAN(body, pyramid_channels, norm_momentum=norm_momentum)
     return Detector(
-        backbone=WithExtraBlocks(body, channels=(256,), norm_momentum=norm_momentum),
+        backbone=pyramid,
         head=partial(FAMILIES["ssdlite"], norm_momentum=norm_momentum),
         class_names=class_names,
         resize=Resize(image_size),

@@ -112,6 +112,22 @@ class TorchvisionAnchors:
 
 
 @dataclass(frozen=True)
+class CellAnchors:
+    """One anchor a cell, ``scale`` times as large: the points of dense heads."""
+
+    scale: float = 1.0
+
+    def num_anchors(self, num_maps: int) -> list[int]:
+        """Anchors a cell, for each map."""
+        return [1] * num_maps
+
+    def __call__(self, map_sizes: list[Size], image_size: Size) -> Tensor:
+        """Anchors (A, 4) in xyxy pixels of an image of ``image_size``."""
+        shapes = [[(self.scale / columns, self.scale / rows)] for rows, columns in map_sizes]
+        return place_anchors(shapes, map_sizes, image_size)
+
+
+@dataclass(frozen=True)
 class ExplicitAnchors:
     """Anchors given one by one: ``map_shapes[i]`` lists (width, height) relative to the image for map i."""
 

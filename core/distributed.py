@@ -21,18 +21,24 @@ def process_index() -> int:
     return distributed.get_rank() if num_processes() > 1 else 0
 
 
-def joint_normalizer(count: Tensor) -> Tensor:
+def joint_normalizer(count: Tensor, least: float = 0.0) -> Tensor:
     """What a process divides its summed loss by, so that averaged gradients are those of the joint batch.
 
-    ``count`` () is what this process has summed over; the result is the sum over all processes,
-    divided by their number, or 1 where there was nothing anywhere. Every process must call it.
+    ``count`` () is what this process has summed over; the result is the sum over all processes, and
+    at least ``least``, divided by their number, or 1 where there was nothing anywhere. Every process
+    must call it.
 
     Where a batch is trained on in parts, :class:`BatchParts` answers for all of it.
     """
     parts = _PARTS.get()
     if parts is not None:
-        return parts.normalizer(count.detach().float())
-    total = _joint(count.detach().float())
+        return parts.normalizer(count.detach().float(), least)
+    return _divisor(_joint(count.detach().float()), least)
+
+
+def _divisor(joint: Tensor, least: float) -> Tensor:
+    """What to divide by: the mean of counts over all processes, whose sum counts as ``least`` at least."""
+    total = joint.clamp(min=least / num_processes())
     return torch.where(total > 0, total, 1.0)
 
 
@@ -81,15 +87,14 @@ class BatchParts:
         with self._answering():
             yield
 
-    def normalizer(self, count: Tensor) -> Tensor:
+    def normalizer(self, count: Tensor, least: float = 0.0) -> Tensor:
         """The answer to the next question of a loss; questions come in the same order for every part."""
         number = self._asked
         self._asked += 1
         if self._joint is not None:
             if number >= len(self._joint):
                 raise ValueError("a loss is normalized by more than its method counts says: add it there.")
-            total = self._joint[number] * self._share
-            return torch.where(total > 0, total, 1.0)
+            return _divisor(self._joint[number], least) * self._share
         if number == len(self._counts):
             self._counts.append(count)
         else:

@@ -42,6 +42,22 @@ class DetectionOutput(NamedTuple):
     anchors: Tensor
 
 
+class DistributionOutput(NamedTuple):
+    """A :class:`DetectionOutput` of a head whose deltas are means, and what they are means of: for losses.
+
+    ``box_distributions`` are logits (N, A, 4, R + 1) over the values of ``box_deltas``.
+    """
+
+    class_logits: Tensor
+    box_deltas: Tensor
+    anchors: Tensor
+    box_distributions: Tensor
+
+
+LossInput = DetectionOutput | DistributionOutput
+"""What a detector's loss gets."""
+
+
 class Detections(NamedTuple):
     """Detections of one image, best first: boxes (M, 4) xyxy, scores (M,), labels (M,) in [0, K)."""
 

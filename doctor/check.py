@@ -30,6 +30,7 @@ from pocketvision.datasets.records.annotations import (
 from pocketvision.datasets.records.kinds import ANNOTATION_BROKEN
 from pocketvision.datasets.records.notes import Notes
 from pocketvision.doctor import kinds
+from pocketvision.doctor.anchors.points import report_points
 from pocketvision.doctor.anchors.reach import AnchorLayout, ImageBoxes, areas_of
 from pocketvision.doctor.anchors.summary import report_anchors
 from pocketvision.doctor.checks.classes import check_classes, training_splits
@@ -220,7 +221,10 @@ def _check_boxes(examination: Examination, plan: Plan) -> None:
     if trained and not any(len(records.boxes) for records in trained):
         sentence = f"{report.root} has images for training, but no box on any of them: annotate some."
         findings.notes.add(kinds.NO_BOX, report.root, sentence)
-    report.anchors = report_anchors(_training_boxes(trained), plan.resize, plan.anchors)
+    own = _training_boxes(trained)
+    report.anchors = report_anchors(own, plan.resize, plan.anchors)
+    if len(own.boxes):
+        report.points = report_points(own, plan.resize)
 
 
 def _check_masks(examination: Examination, plan: Plan) -> None:

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from pocketvision.core.boxes import box_iou
-from pocketvision.core.config import parameters
 from pocketvision.core.drawing import (
     PALETTE,
     contact_sheet,
@@ -76,7 +75,7 @@ def anchor_sheet(model: Detector, data: Any, loss: Any) -> tuple[Image, str]:
     Raises:
         InputError: the loss matches no anchors, or no image has a box.
     """
-    if "matcher" not in parameters(loss):
+    if not hasattr(loss, "matcher"):
         raise InputError("--anchors shows what a detector's matcher does: the config's loss has none.")
     dataset = data.dataset(data.train_split, train=True)
     pairs = (dataset[0, index] for index in range(len(dataset)))

@@ -3,16 +3,23 @@
 from pocketvision.losses.classification import ClassificationCrossEntropy
 from pocketvision.losses.cross_entropy import SegmentationCrossEntropy
 from pocketvision.losses.focal import FocalLoss
+from pocketvision.losses.gfl import GFLLoss
+from pocketvision.losses.lowest_cost import DynamicSoftLabelAssigner, SimOTAAssigner
 from pocketvision.losses.matcher import IoUMatcher
 from pocketvision.losses.regions import DiceLoss, LovaszLoss
 from pocketvision.losses.ssd import SSDLoss
+from pocketvision.losses.task_aligned import TaskAlignedAssigner
 
 __all__ = [
     "ClassificationCrossEntropy",
     "DiceLoss",
+    "DynamicSoftLabelAssigner",
     "FocalLoss",
+    "GFLLoss",
     "IoUMatcher",
     "LovaszLoss",
     "SSDLoss",
     "SegmentationCrossEntropy",
+    "SimOTAAssigner",
+    "TaskAlignedAssigner",
 ]

@@ -60,19 +60,24 @@ class Detector(nn.Module):
         """The score with the best F1 on validation images, once it is known."""
         self.normalize = Normalize(mean, std)
         self.backbone = backbone
+        self.num_outputs = len(self.class_names) + (score_function == "softmax")
         self.head = head(
             feature_info=backbone.feature_info,
             num_anchors=self.anchors.num_anchors(len(backbone.feature_info)),
-            num_outputs=len(self.class_names) + (score_function == "softmax"),
+            num_outputs=self.num_outputs,
         )
         self._placed: dict[tuple[Any, ...], Tensor] = {}
 
     def forward(self, images: Tensor) -> DetectionOutput:
+        features = self.features(images)
+        class_logits, box_deltas, *_ = self.head(features)  # what is more is for a loss
+        return DetectionOutput(class_logits, box_deltas, self.place_anchors(features, images))
+
+    def features(self, images: Tensor) -> Features:
+        """What the head reads of images (N, 3, H, W)."""
         with torch.autocast(images.device.type, enabled=False):
             normalized = self.normalize(images)
-        features = self.backbone(normalized)
-        class_logits, box_deltas = self.head(features)
-        return DetectionOutput(class_logits, box_deltas, self.place_anchors(features, images))
+        return self.backbone(normalized)
 
     def place_anchors(self, features: Features, images: Tensor) -> Tensor:
         """Anchors (A, 4) xyxy pixels for these maps; computed once a size."""

@@ -27,7 +27,9 @@ V3_LARGE, V3_SMALL = Family("MobileNetV3-Large", "v3_large"), Family("MobileNetV
 
 _BY_DEPTH = {13: V1, 17: V2, 15: V3_LARGE, 11: V3_SMALL}
 """Number of 3x3 and 5x5 depthwise convolutions of the whole backbone."""
-_NOT_OF_BACKBONE = re.compile(r"(^|\.)(head|extra\w*|classifier|aux\w*|decoder|module_list|conv_dw_head)\.")
+_NOT_OF_BACKBONE = re.compile(
+    r"(^|\.)(head|extra\w*|top_down|down|bottom_up|classifier|aux\w*|decoder|module_list|conv_dw_head)\."
+)
 _OTHERS = {
     "layer1.0.conv1.weight": "ResNet",
     "cls_token": "vision transformer",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pocketvision.core.config import Experiment, parameters
+from pocketvision.core.distances import DistanceBoxCoder
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.formats.detect import FoundData, detect_format
 from pocketvision.doctor.anchors.reach import AnchorLayout
@@ -45,7 +46,7 @@ def _task_of(model: VisionModel) -> str:
 
 
 def _anchors(model: VisionModel) -> AnchorLayout | None:
-    if not isinstance(model, Detector):
-        return None
+    if not isinstance(model, Detector) or isinstance(model.postprocess.coder, DistanceBoxCoder):
+        return None  # anchors of a dense head need not overlap a box to learn it
     strides = tuple(info.stride for info in model.backbone.feature_info.values())
     return AnchorLayout("config", model.anchors, strides)

@@ -2,21 +2,69 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from pocketvision.core.structures import BoxTarget, DetectionOutput, DetectionSamples
+from pocketvision.core.structures import (
+    BoxTarget,
+    DetectionOutput,
+    DetectionSamples,
+    DistributionOutput,
+    LossInput,
+)
 from pocketvision.models import Detector
 from pocketvision.tasks.base import VisionTask
+from pocketvision.tasks.ema import TRAINED
+
+_GUIDE = "guide"
+"""Key of a checkpoint for the weights of the guide, which are none of the model's."""
+
+
+class Guided(NamedTuple):
+    """What the model says of a batch, and its guide."""
+
+    own: LossInput
+    guide: LossInput
 
 
 class DetectionTask(VisionTask[DetectionSamples]):
-    """Trains a :class:`Detector`; its metric is COCO AP."""
+    """Trains a :class:`Detector`; its metric is COCO AP.
+
+    ``guide`` builds a second head on the same features (as
+    :class:`~pocketvision.heads.assign_guide.AssignGuide`), of the loss's ``guided``: what it says assigns
+    truths to the points of both heads. From epoch ``guide_detach_epoch`` on it no longer teaches the
+    features. The model, its weights and its cost know nothing of it.
+
+    Raises:
+        ValueError: as :class:`VisionTask`, or a guide for a loss that takes none.
+    """
 
     metric: ClassVar[str] = "AP"
     model: Detector
+
+    def __init__(
+        self,
+        model: Detector,
+        *arguments: Any,
+        guide: Callable[..., nn.Module] | None = None,
+        guide_detach_epoch: int = 10,
+        **options: Any,
+    ) -> None:
+        super().__init__(model, *arguments, **options)
+        self.guide: nn.Module | None = None
+        self.guide_detach_epoch = guide_detach_epoch
+        if guide is not None:
+            if not hasattr(self.loss, "guided"):
+                raise ValueError(f"a {type(self.loss).__name__} takes no guide: leave task.guide out.")
+            info = model.backbone.feature_info
+            self.guide = guide(
+                feature_info=info,
+                num_anchors=model.anchors.num_anchors(len(info)),
+                num_outputs=model.num_outputs,
+            )
 
     def check(self) -> None:
         model = self.model
@@ -29,9 +77,50 @@ class DetectionTask(VisionTask[DetectionSamples]):
                 f"the loss encodes with {coder}, the model decodes with {model.postprocess.coder}."
             )
 
-    def outputs(self, images: Tensor) -> DetectionOutput:
-        output: DetectionOutput = self.model(images.to(memory_format=torch.channels_last))
-        return output
+    def outputs(self, images: Tensor) -> LossInput | Guided:
+        images = images.to(memory_format=torch.channels_last)
+        features = self.model.features(images)
+        own = _learned(self.model.head(features), self.model.place_anchors(features, images))
+        if self.guide is None:
+            return own
+        if self.current_epoch >= self.guide_detach_epoch:
+            features = {name: x.detach() for name, x in features.items()}
+        return Guided(own, _learned(self.guide(features), own.anchors))
 
-    def losses_of(self, outputs: DetectionOutput, targets: list[BoxTarget]) -> dict[str, Tensor]:
+    def losses_of(self, outputs: LossInput | Guided, targets: list[BoxTarget]) -> dict[str, Tensor]:
+        if isinstance(outputs, Guided):
+            loss: Any = self.loss
+            guided: dict[str, Tensor] = loss.guided(outputs.own, outputs.guide, targets)
+            return guided
         return self.loss(outputs, targets)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        groups = super().parameter_groups()
+        guide = [] if self.guide is None else list(self.guide.parameters())
+        return [*groups, {"params": guide, "lr_factor": 1.0}] if guide else groups
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        if self.guide is not None:
+            checkpoint[_GUIDE] = {
+                key: {name: checkpoint[key].pop(name) for name in list(checkpoint[key]) if _is_guide(name)}
+                for key in ("state_dict", TRAINED)
+                if key in checkpoint
+            }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        for key, weights in checkpoint.get(_GUIDE, {}).items():
+            checkpoint[key] |= weights
+
+
+def _learned(predicted: Sequence[Tensor], anchors: Tensor) -> LossInput:
+    """What a head predicted, with its distributions if it has them."""
+    class_logits, box_deltas, *distributions = predicted
+    if not distributions:
+        return DetectionOutput(class_logits, box_deltas, anchors)
+    return DistributionOutput(class_logits, box_deltas, anchors, *distributions)
+
+
+def _is_guide(name: str) -> bool:
+    return name.startswith(f"{_GUIDE}.")

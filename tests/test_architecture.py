@@ -28,6 +28,8 @@ LAYERS = (
 RANK = {folder: rank for rank, folders in enumerate(LAYERS) for folder in folders}
 MAX_LINES = 300
 MAX_MODULES = 26
+MAX_CONFIGS = 40
+"""Of which a reader opens one: they are a list, not the parts of a thing."""
 
 
 class Import(NamedTuple):
@@ -178,7 +180,8 @@ def test_files_import_each_other_in_no_circle() -> None:
 def test_rooms_are_one_level_deep_and_of_a_size() -> None:
     rooms = Counter(path.parent.relative_to(ROOT) for path in modules().values() if path.stem != "__init__")
     assert not [str(room) for room in rooms if len(room.parts) > 2]
-    assert not {str(room): count for room, count in rooms.items() if count > MAX_MODULES}
+    limits = {Path("configs"): MAX_CONFIGS}
+    assert not {str(room): n for room, n in rooms.items() if n > limits.get(room, MAX_MODULES)}
     loose = [
         str(path.relative_to(ROOT))
         for folder in RANK

@@ -58,7 +58,7 @@ def test_config_trains_a_step(name: str, tmp_path: Path, tiny: Callable[[str], P
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in shipped_configs() if "ssdlite" in name or "detect" in name]
+    "name", [name for name in shipped_configs() if "ssdlite" in name or "gfl" in name or "detect" in name]
 )
 def test_the_cap_on_boxes_can_be_overridden(name: str) -> None:
     experiment, _ = load_experiment(find_config(name), ["model.max_detections=7", "model.weights=None"])

@@ -98,13 +98,15 @@ from pocketvision.core.registered import backbone_names, own_models
 assert place.__file__.startswith(sys.argv[1]), place.__file__
 assert "mobilenet_v4_tiny" in backbone_names() and "torch" not in sys.modules
 models = [name for name in own_models() if name.endswith("_v4_tiny")]
-expected = ["ssdlite_v4_tiny", "lraspp_v4_tiny", "deeplabv3_v4_tiny", "plain_v4_tiny", "classifier_v4_tiny"]
+expected = ["ssdlite_v4_tiny", "gfl_v4_tiny", "lraspp_v4_tiny", "deeplabv3_v4_tiny", "plain_v4_tiny"]
+expected.append("classifier_v4_tiny")
 assert models == expected, models
 import torch
-from pocketvision.configs import own_classification, own_detection, own_segmentation
+from pocketvision.configs import own_classification, own_detection, own_detection_gfl, own_segmentation
 image = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)
 options = dict(class_names=("a", "b"), image_size=(64, 64), weights=None, backbone="v4_tiny")
 made = [own_classification.model(**options), own_detection.model(**options)]
+made.append(own_detection_gfl.model(**options))
 made += [own_segmentation.model(**options, head=head) for head in ("lraspp", "deeplabv3")]
 for model in made:
     model.eval()(image)

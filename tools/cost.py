@@ -177,13 +177,19 @@ def _print_paper(name: str | None, overrides: Sequence[str], as_json: bool) -> N
     from pocketvision.costs.compare import PUBLISHED, compare
 
     rows = PUBLISHED if name is None else [row for row in PUBLISHED if _is_of(row, name)]
-    if name is not None and not rows:
+    is_dense = name is None or (model_of(Path(name).stem) or "").startswith("gfl_")
+    if name is not None and not rows and not is_dense:
         raise InputError(f"No published costs are known for {name}: --paper without a name prints all.")
     found = list(compare(rows))
-    if as_json:
+    if as_json and found:
         print(json.dumps([comparison._asdict() for comparison in found], indent=1))
+    elif as_json:
+        from pocketvision.costs.dense_detectors import DENSE_DETECTORS
+
+        print(json.dumps([{**row._asdict(), "madds": row.madds} for row in DENSE_DETECTORS], indent=1))
     else:
-        print(_paper_table(found))
+        tables = [_paper_table(found)] if found else []
+        print("\n\n".join([*tables, *([_dense_table()] if is_dense else [])]))
 
 
 def _is_of(row: Published, name: str) -> bool:
@@ -201,6 +207,20 @@ def _is_of(row: Published, name: str) -> bool:
     head = found[1] if found else "classifier"
     same_task = HEADS[head].is_segmenter if task_of(model) == "segmentation" else head == family
     return same_task and short_name(row.model.split()[0]) == backbone
+
+
+def _dense_table() -> str:
+    """Published dense detectors, none of which is built here."""
+    from pocketvision.costs.dense_detectors import DENSE_DETECTORS
+
+    rows = [
+        (row.source, row.model, "x".join(map(str, row.image_size)), f"{row.params}M", f"{row.flops}G",
+         readable(row.madds), row.ap)
+        for row in DENSE_DETECTORS
+    ]  # fmt: skip
+    head = ("source", "model", "input", "params", "published FLOPs", "multiply-adds", "AP")
+    note = "Others' dense detectors, to compare gfl_* with: two of their FLOPs are one multiply-add here."
+    return "\n".join([*aligned([head, *rows], left=3), "", note])
 
 
 def _paper_table(found: Sequence[CostComparison]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from pocketvision.core.boxes import SSDBoxCoder, to_center_size
+from pocketvision.core.distances import DistanceBoxCoder
 from pocketvision.core.errors import InputError
 from pocketvision.deploy.packages import optional
 from pocketvision.deploy.runtimes.artifact import Artifact
@@ -34,16 +35,9 @@ _BODY = """{
   is_candidate = GreaterOrEqual (all_scores, last_best)
   candidates = Where (is_candidate, all_scores, zero)
 
-  shift = Slice (box_deltas, zero_1d, two, two)
-  log_size = Slice (box_deltas, two, four, two)
-  move = Mul (shift, shift_scale)
-  center = Add (move, anchor_center)
-  scaled_size = Mul (log_size, size_variance)
-  bounded_size = Min (scaled_size, max_log_size)
-  growth = Exp (bounded_size)
-  half = Mul (growth, anchor_half)
-  low = Sub (center, half)
-  high = Add (center, half)
+  first = Slice (box_deltas, zero_1d, two, two)
+  second = Slice (box_deltas, two, four, two)
+  DECODE
   corners = Concat <axis = -1> (low, high)
   above = Max (corners, zero)
   all_boxes = Min (above, image_limits)
@@ -65,6 +59,18 @@ _BODY = """{
   is_box_int = Cast <to = 7> (is_box)
   num_detections = ReduceSum <keepdims = 0> (is_box_int, one)
 }"""
+_SSD = """move = Mul (first, shift_scale)
+  center = Add (move, anchor_center)
+  scaled_size = Mul (second, size_variance)
+  bounded_size = Min (scaled_size, max_log_size)
+  growth = Exp (bounded_size)
+  half = Mul (growth, anchor_half)
+  low = Sub (center, half)
+  high = Add (center, half)"""
+_DISTANCES = """low_distance = Mul (first, anchor_half)
+  high_distance = Mul (second, anchor_half)
+  low = Sub (anchor_center, low_distance)
+  high = Add (anchor_center, high_distance)"""
 _SCORES = {
     "softmax": "probabilities_all = Softmax <axis = -1> (class_logits)\n"
     "  probabilities = Slice (probabilities_all, zero_1d, minus_one, two)",
@@ -79,14 +85,16 @@ def add_nms(model: Any, artifact: Artifact) -> None:
     ``candidates_per_class`` of each class above the threshold.
 
     Raises:
-        InputError: the detector decodes boxes in another way than SSD.
+        InputError: the detector decodes boxes in a way that is unknown here.
     """
     onnx, postprocess = optional("onnx"), artifact.postprocess
-    if postprocess is None or not isinstance(postprocess.coder, SSDBoxCoder):
-        raise InputError("Only SSD's box coder can be exported with --nms: leave it out.")
+    coder = None if postprocess is None else postprocess.coder
+    if postprocess is None or not isinstance(coder, SSDBoxCoder | DistanceBoxCoder):
+        raise InputError("Only SSD's box coder and distances can be exported with --nms: leave it out.")
     body = _BODY.replace("{", "{\n  " + _SCORES[postprocess.score_function], 1)
+    body = body.replace("DECODE", _SSD if isinstance(coder, SSDBoxCoder) else _DISTANCES)
     tail = onnx.parser.parse_model(_HEADER + body).graph
-    constants = _constants(artifact, postprocess, postprocess.coder)
+    constants = _constants(artifact, postprocess, coder)
     kept = {"class_logits", "box_deltas", *(output.name for output in tail.output)}
     for node in tail.node:
         node.name = f"{NMS_PREFIX}{node.output[0]}"
@@ -107,7 +115,9 @@ def add_nms(model: Any, artifact: Artifact) -> None:
     model.graph.output.extend(tail.output)
 
 
-def _constants(artifact: Artifact, postprocess: SSDPostprocess, coder: SSDBoxCoder) -> dict[str, Any]:
+def _constants(
+    artifact: Artifact, postprocess: SSDPostprocess, coder: SSDBoxCoder | DistanceBoxCoder
+) -> dict[str, Any]:
     num_anchors, num_classes = len(artifact.anchor_boxes), len(artifact.class_names)
     center, size = to_center_size(artifact.anchor_boxes)
     is_named = torch.ones(num_classes, 1)
@@ -121,7 +131,7 @@ def _constants(artifact: Artifact, postprocess: SSDPostprocess, coder: SSDBoxCod
         "num_anchors": [num_anchors], "num_outputs": [num_outputs], "flat_shape": [0, -1],
     }  # fmt: skip
     numbers = {
-        "zero": 0.0, "size_variance": coder.size_variance, "max_log_size": coder.max_log_size,
+        "zero": 0.0,
         "image_limits": [width, height, width, height],
         "iou_threshold": [postprocess.iou_threshold], "score_threshold": [postprocess.score_threshold],
     }  # fmt: skip
@@ -129,8 +139,10 @@ def _constants(artifact: Artifact, postprocess: SSDPostprocess, coder: SSDBoxCod
         "is_named": is_named,
         "anchor_center": center,
         "anchor_half": size / 2,
-        "shift_scale": size * coder.center_variance,
     }
+    if isinstance(coder, SSDBoxCoder):
+        numbers |= {"size_variance": coder.size_variance, "max_log_size": coder.max_log_size}
+        tensors["shift_scale"] = size * coder.center_variance
     return {
         **{name: np.array(value, dtype=np.int64) for name, value in integers.items()},
         **{name: np.array(value, dtype=np.float32) for name, value in numbers.items()},

@@ -55,7 +55,7 @@ class OnnxQuantizer:
             activation_qType=ort.QuantType.QUInt8,
             tensors_range=self.ranges,
             nodes_to_quantize=[],
-            nodes_to_exclude=[*skipped, *self._followers(skipped)],
+            nodes_to_exclude=[*skipped, *self._followers(skipped), *self._readers_of_shares()],
             op_types_to_quantize=list(OPERATORS),
             extra_options={},
         )
@@ -74,6 +74,13 @@ class OnnxQuantizer:
         outputs = {node.output[0] for node in self.original.graph.node if node.name in skipped}
         for node in self.original.graph.node:
             if node.name not in self.weighted and outputs.intersection(node.input):
+                yield node.name
+
+    def _readers_of_shares(self) -> Iterator[str]:
+        """What weighs the values of a distribution: the mean of eight values would add up their errors."""
+        shares = {node.output[0] for node in self.original.graph.node if node.op_type == "Softmax"}
+        for node in self.original.graph.node:
+            if shares.intersection(node.input):
                 yield node.name
 
 

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from pocketvision.core.boxes import SSDBoxCoder
+from pocketvision.core.distances import DistanceBoxCoder
 from pocketvision.core.errors import InputError
+from pocketvision.core.protocols import BoxCoder
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.deploy.formats import InputType
@@ -29,6 +31,8 @@ OUTPUTS = {
     "segmentation": ("logits",),
     "classification": ("class_logits",),
 }
+CODERS: dict[str, type[BoxCoder]] = {"distances": DistanceBoxCoder}
+"""Box coders beside SSD's, by their names in metadata."""
 DETECTIONS = ("boxes", "scores", "labels", "num_detections")
 LABEL_MAP = ("label_map",)
 
@@ -100,6 +104,9 @@ class Artifact:
             values["anchors"] = None
         for name in ("postprocess", "quantization"):
             values[name] = asdict(values[name]) if values[name] else None
+        if self.postprocess is not None:
+            kind = next((name for name, of in CODERS.items() if type(self.postprocess.coder) is of), None)
+            values["postprocess"]["coder"] |= {} if kind is None else {"kind": kind}
         return json.dumps(values, ensure_ascii=False)
 
     @classmethod
@@ -136,11 +143,18 @@ def _parse(values: dict[str, Any]) -> Artifact:
     values["resize"] = Resize(**values["resize"])
     if values["postprocess"] is not None:
         postprocess = dict(values["postprocess"])
-        postprocess["coder"] = SSDBoxCoder(**postprocess["coder"])
+        postprocess["coder"] = _read_coder(postprocess["coder"])
         values["postprocess"] = SSDPostprocess(**postprocess)
     if values.get("quantization") is not None:
         values["quantization"] = Quantization(**values["quantization"])
     return Artifact(**values)
+
+
+def _read_coder(values: Mapping[str, Any]) -> BoxCoder:
+    """The coder of its fields; SSD's, of which every file was at first, has no ``kind``."""
+    options = dict(values)
+    kind = options.pop("kind", None)
+    return SSDBoxCoder(**options) if kind is None else CODERS[kind](**options)
 
 
 def _tuples(value: Any) -> Any:

@@ -75,7 +75,9 @@ def _check_detector(values: Mapping[str, Any], num_classes: int) -> None:
     for name in ("candidates_per_class", "max_detections", "first_round"):
         _need(_is_count(post[name]), f"{name} is no number from 1")
     _need(post["score_function"] in ("softmax", "sigmoid"), "score_function is none of this version")
-    _need(all(_is_number(v) and v > 0 for v in post["coder"].values()), "coder is not of numbers above 0")
+    numbers = dict(post["coder"])
+    _need(numbers.pop("kind", None) in (None, "distances"), "coder is none of this version")
+    _need(all(_is_number(v) and v > 0 for v in numbers.values()), "coder is not of numbers above 0")
     reserved = post["reserved_labels"]
     is_label = isinstance(reserved, list) and all(r == 0 or _is_count(r, num_classes - 1) for r in reserved)
     _need(is_label, "reserved_labels are no labels")

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvision.datasets.records.notes import NotedBox
+from pocketvision.doctor.anchors.points import PointReport
 from pocketvision.doctor.anchors.summary import AnchorReport
 from pocketvision.doctor.findings import Findings
 from pocketvision.doctor.kinds import KINDS
@@ -46,6 +47,7 @@ class Report:
         findings: all findings.
         sides: (B,) square roots of the areas of the boxes, in pixels.
         anchors: for detection.
+        points: for detection, what the finest map of a dense head can hold.
         samples: some images, for people to look at.
         seconds: how long it took.
     """
@@ -61,6 +63,7 @@ class Report:
     findings: Findings = field(default_factory=Findings)
     sides: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     anchors: AnchorReport | None = None
+    points: PointReport | None = None
     samples: list[SampleImage] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -107,5 +110,6 @@ class Report:
             "class_counts": {"unit": self.unit, **self.class_counts},
             "box_sides": dict(self.histogram()) if self.task == "detection" else {},
             "anchors": None if self.anchors is None else self.anchors.as_row(),
+            "points": None if self.points is None else self.points.as_row(),
             "seconds": round(self.seconds, 1),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pocketvision.core.terminal import printable
+from pocketvision.doctor.anchors.points import PointReport
 from pocketvision.doctor.anchors.reach import Ceiling
 from pocketvision.doctor.anchors.summary import AnchorReport
 from pocketvision.doctor.kinds import KINDS
@@ -22,6 +23,7 @@ def report_text(report: Report) -> str:
         *_classes(report),
         *_findings(report),
         *([] if report.anchors is None else _anchors(report.anchors)),
+        *([] if report.points is None else _points(report.points)),
         "",
         f"{report.summary()}.",
     ]
@@ -70,6 +72,15 @@ def _anchors(report: AnchorReport) -> list[str]:
             f"    anchors={suggestion.layout.anchors!r}",
         ]
     return lines
+
+
+def _points(report: PointReport) -> list[str]:
+    return [
+        "",
+        f"Cells of stride {report.stride} at {_size(report.image_size)}, for a dense head: "
+        f"{report.num_empty} of {report.num_boxes} boxes hold no cell's center, {report.num_crowded} are "
+        "nearest to the same one as another box",
+    ]
 
 
 def _size(size: tuple[int, int]) -> str:

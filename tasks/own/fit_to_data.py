@@ -14,13 +14,38 @@ from pocketvision.datasets import read_mask
 from pocketvision.datasets.even_choice import first_to_last
 from pocketvision.datasets.images.read import read_size
 from pocketvision.datasets.records.annotations import DetectionRecords, SegmentationRecords
-from pocketvision.doctor.anchors.fitted import fit_layout
-from pocketvision.doctor.anchors.reach import IOU_THRESHOLD, ImageBoxes, best_iou, evenly, resize_boxes
+from pocketvision.doctor.anchors.fitted import STRIDES, fit_layout
+from pocketvision.doctor.anchors.points import report_points
+from pocketvision.doctor.anchors.reach import (
+    IOU_THRESHOLD,
+    ImageBoxes,
+    best_iou,
+    evenly,
+    resize_boxes,
+    shapes_of,
+)
+from pocketvision.doctor.anchors.suggested import map_levels
 
 MIN_DETECTIONS, _CROWDED_MARGIN = 100, 1.5
 _MAX_PIXELS, _SIDE_STEP, _CROP_SHARE = 512 * 768, 8, 0.8
 _MAX_LOOKED_AT, _MAX_BOXES = 100, 50_000
+_MOST = 0.9
+"""Share of the boxes on a map that its anchor is not smaller than."""
 _WEIGHT_POWER, _WEIGHT_LIMITS = -0.4, (0.1, 10.0)
+
+
+def _boxes_of(train: DetectionRecords) -> ImageBoxes:
+    """All boxes but crowds.
+
+    Raises:
+        InputError: there are none.
+    """
+    keep = ~np.asarray(train.crowd)
+    owners = np.repeat(np.arange(len(train)), np.diff(train.offsets))[keep]
+    boxes = ImageBoxes(np.asarray(train.boxes)[keep].astype(np.float64), owners, train.sizes.astype(np.int64))
+    if not len(owners):
+        raise InputError(f"{train.root} has no boxes to train on: annotate some, or choose another --task.")
+    return boxes
 
 
 def fit_anchors(train: DetectionRecords, image_size: Size) -> tuple[ExplicitAnchors, float]:
@@ -29,16 +54,34 @@ def fit_anchors(train: DetectionRecords, image_size: Size) -> tuple[ExplicitAnch
     Raises:
         InputError: there are no boxes to train on.
     """
-    keep = ~np.asarray(train.crowd)
-    owners = np.repeat(np.arange(len(train)), np.diff(train.offsets))[keep]
-    boxes = ImageBoxes(np.asarray(train.boxes)[keep].astype(np.float64), owners, train.sizes.astype(np.int64))
-    if not len(owners):
-        raise InputError(f"{train.root} has no boxes to train on: annotate some, or choose another --task.")
-    looked_at, resize = evenly(boxes, _MAX_BOXES), Resize(image_size)
+    looked_at, resize = evenly(_boxes_of(train), _MAX_BOXES), Resize(image_size)
     layout = fit_layout(looked_at, resize)
     assert isinstance(layout.anchors, ExplicitAnchors)
     reached = best_iou(resize_boxes(looked_at, resize), layout, image_size) >= IOU_THRESHOLD
     return layout.anchors, float(reached.mean())
+
+
+def fit_cells(train: DetectionRecords, image_size: Size) -> tuple[ExplicitAnchors, float]:
+    """One anchor a map of :data:`STRIDES` for a dense head, and the share of boxes that hold a cell's center.
+
+    A head that knows nothing predicts its anchors, and distributions reach boxes of twice their size: each is
+    as wide and as high as most boxes that belong on its map, of which one in ten is wider, or higher. A map
+    without boxes has those of the nearest map that has some.
+
+    Raises:
+        InputError: there are no boxes to train on.
+    """
+    looked_at, resize = evenly(_boxes_of(train), _MAX_BOXES), Resize(image_size)
+    shapes = shapes_of(resize_boxes(looked_at, resize), image_size)
+    levels = np.array(map_levels(shapes, image_size, STRIDES))
+    present = np.unique(levels)
+    fitted = []
+    for level in range(len(STRIDES)):
+        own = shapes[levels == present[np.abs(present - level).argmin()]]
+        width, height = np.quantile(own, _MOST, axis=0).tolist()
+        fitted.append(((round(width, 4), round(height, 4)),))
+    points = report_points(looked_at, resize, STRIDES[0])
+    return ExplicitAnchors(tuple(fitted)), 1 - points.num_empty / points.num_boxes
 
 
 def fit_max_detections(train: DetectionRecords) -> int:

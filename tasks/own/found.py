@@ -20,7 +20,8 @@ class Fitted:
 
     Attributes:
         anchors: for boxes.
-        ceiling: share of the boxes that an anchor overlaps by 0.5.
+        ceiling: share of the boxes that an anchor overlaps by 0.5, or that hold a cell's center.
+        is_dense: whether the anchors are one a cell, for a dense head.
         class_weights: for masks, of mean 1.
         mode: of resizing images with masks.
         max_detections: boxes that a picture may get.
@@ -29,6 +30,7 @@ class Fitted:
 
     anchors: ExplicitAnchors | None = None
     ceiling: float | None = None
+    is_dense: bool = False
     class_weights: tuple[float, ...] | None = None
     mode: str | None = None
     max_detections: int | None = None
@@ -74,6 +76,9 @@ class OwnData:
         ceiling = self.fitted.ceiling
         if ceiling is not None:
             hint = "" if ceiling >= _GOOD_CEILING else "; a larger model.image_size would reach more"
-            lines.append(f"anchors: fitted to the boxes; one reaches {ceiling:.1%} of them at IoU 0.5{hint}")
+            said = f"one reaches {ceiling:.1%} of them at IoU 0.5"
+            if self.fitted.is_dense:
+                said = f"one a map; {ceiling:.1%} of them hold the center of a cell"
+            lines.append(f"anchors: fitted to the boxes; {said}{hint}")
             lines.append(f"at most {self.fitted.max_detections} boxes a picture: model.max_detections")
         return [printable(line) for line in lines]

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pocketvision.backbones.pretrained import imagenet_file
+from pocketvision.core.anchors import CellAnchors
+from pocketvision.core.command import shipped_configs
 from pocketvision.core.config import Experiment, apply_overrides, parameters, parse_overrides
 from pocketvision.core.errors import InputError
 from pocketvision.core.protocols import body_of
-from pocketvision.core.registered import default_model, task_of
+from pocketvision.core.registered import default_model, own_config, task_of
 from pocketvision.core.structures import Size
 from pocketvision.datasets import detect_format
 from pocketvision.datasets.data_module import AnyData
@@ -19,13 +21,14 @@ from pocketvision.datasets.format_modules import data_module_of, training_record
 from pocketvision.datasets.formats.detect import FoundData
 from pocketvision.datasets.records.annotations import AnyRecords, DetectionRecords, SegmentationRecords
 from pocketvision.runs.build import build, build_model, look_at_start, refusing_bad_values
-from pocketvision.runs.folder import override
+from pocketvision.runs.folder import load_experiment, override
 from pocketvision.tasks.accumulation import num_parts
 from pocketvision.tasks.own.config_text import config_text
 from pocketvision.tasks.own.fit_to_data import (
     class_weights,
     crop_size,
     fit_anchors,
+    fit_cells,
     fit_max_detections,
     fit_size,
 )
@@ -61,9 +64,10 @@ def look_at(path: str | Path, task: str | None, model: str | None, overrides: Se
     counts = {data.train_split: len(train), data.val_split: len(val)} | _others(found, data)
     batch_size = given.get("data.batch_size") or choose_batch_size(len(train), found.task)
     image_size = given.get("model.image_size")
-    with refusing_bad_values():
-        size, fitted = _fit(train, None if image_size is None else tuple(image_size))
     chosen = model or default_model(found.task)
+    given_size = None if image_size is None else tuple(image_size)
+    with refusing_bad_values():
+        size, fitted = _fit(train, given_size, is_dense=_is_dense(chosen))
     return OwnData(found, chosen, train.class_names, counts, batch_size, size, data, fitted)
 
 
@@ -164,13 +168,20 @@ def _others(found: FoundData, data: AnyData) -> dict[str, int]:
     return counts
 
 
-def _fit(train: AnyRecords, image_size: Size | None) -> tuple[Size, Fitted]:
+def _is_dense(model: str) -> bool:
+    """Whether the config that a model is built from has one anchor a cell."""
+    config, _ = own_config(model.partition("_")[0])
+    experiment, _ = load_experiment(shipped_configs()[config], ())
+    return isinstance(parameters(experiment.model).get("anchors"), CellAnchors)
+
+
+def _fit(train: AnyRecords, image_size: Size | None, *, is_dense: bool) -> tuple[Size, Fitted]:
     """Input size, and what else is taken from the training images."""
     if isinstance(train, DetectionRecords):
         size = image_size or (320, 320)
-        anchors, ceiling = fit_anchors(train, size)
+        anchors, ceiling = (fit_cells if is_dense else fit_anchors)(train, size)
         most = fit_max_detections(train)
-        return size, Fitted(anchors=anchors, ceiling=ceiling, max_detections=most)
+        return size, Fitted(anchors=anchors, ceiling=ceiling, is_dense=is_dense, max_detections=most)
     if isinstance(train, SegmentationRecords):
         size, mode = fit_size(train)
         size = image_size or size

@@ -38,6 +38,8 @@ distributed.init_process_group("gloo", init_method=f"file://{sys.argv[2]}", rank
 assert (num_processes(), process_index()) == (2, rank)
 assert joint_normalizer(torch.tensor((3, 5)[rank])) == 4.0
 assert joint_normalizer(torch.tensor(0)) == 1.0
+assert joint_normalizer(torch.tensor((0.25, 0.5)[rank]), least=1.0) == 0.5
+assert joint_normalizer(torch.tensor((0.25, 1.75)[rank]), least=1.0) == 1.0
 assert mean_over_processes(torch.tensor([1.0, 2.0]) + rank).tolist() == [1.5, 2.5]
 assert any_process(rank == 1, torch.device("cpu")) and not any_process(False, torch.device("cpu"))
 norm = nn.BatchNorm2d(2)
@@ -64,6 +66,7 @@ def test_two_processes_agree(tmp_path: Path) -> None:
 def test_one_process_changes_nothing() -> None:
     assert (num_processes(), process_index()) == (1, 0)
     assert joint_normalizer(torch.tensor(3)) == 3.0 and joint_normalizer(torch.tensor(0)) == 1.0
+    assert joint_normalizer(torch.tensor(0.25), least=1.0) == 1.0
     values = nn.Parameter(torch.tensor([1.0, 2.0]))
     mean = mean_over_processes(values)
     assert mean.tolist() == [1.0, 2.0] and not mean.requires_grad

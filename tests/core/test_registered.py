@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from pocketvision import backbones
-from pocketvision.configs import own_classification, own_detection, own_segmentation
+from pocketvision.configs import own_classification, own_detection, own_detection_gfl, own_segmentation
 from pocketvision.core.command import shipped_configs
 from pocketvision.core.errors import InputError
 from pocketvision.core.registered import (
@@ -36,7 +36,8 @@ def test_backbones_are_those_of_the_folder() -> None:
 
 
 def test_models_are_families_on_backbones() -> None:
-    assert families() == {family: task for task, config in OWN.items() for family in config.FAMILIES}
+    configs = [*OWN.items(), ("detection", own_detection_gfl)]
+    assert families() == {family: task for task, config in configs for family in config.FAMILIES}
     assert len(own_models()) == len(families()) * len(backbone_names())
     assert task_of("deeplabv3_v3_small") == "segmentation"
     with pytest.raises(InputError, match=r"no model 'yolo': choose ssdlite_v1, .*classifier_v3_small\."):

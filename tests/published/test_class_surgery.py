@@ -43,6 +43,7 @@ MODELS = {
     "SSDLite": detector,
     "SSD": partial(detector, head=heads.SSDHead),
     "sigmoid": partial(detector, function="sigmoid"),
+    "GFL": partial(detector, head=heads.GFLHead, function="sigmoid"),
     "paper": partial(segmenter, form="paper"),
     "torchvision": partial(segmenter, form="torchvision"),
     "two_skip": partial(segmenter, form="two_skip"),
@@ -68,7 +69,7 @@ def test_every_head_names_its_class_layers_so(name: str) -> None:
 
     def shapes(count: int) -> dict[str, torch.Size]:
         head = getattr(heads, name)
-        is_detection = name.startswith("SSD")
+        is_detection = name.startswith(("SSD", "GFL"))
         sizes = (
             {"num_anchors": [2] * len(info), "num_outputs": count} if is_detection else {"num_classes": count}
         )

@@ -175,6 +175,16 @@ def test_paper_of_a_config_is_of_its_task(capsys: pytest.CaptureFixture[str]) ->
     )
 
 
+def test_paper_of_a_dense_config_shows_others(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gfl_v3_small_coco", "--paper"]) == 0
+    text = capsys.readouterr().out
+    (row,) = [line.split() for line in text.splitlines() if "NanoDet-Plus-m" in line and "320x320" in line]
+    assert row[-4:] == ["1.17M", "0.9G", "450M", "27.0"]
+    assert "PicoDet-S" in text and "head=ssdlite" not in text
+    found = run("gfl_v3_small_coco", "--paper", capsys=capsys)
+    assert [row["madds"] for row in found][:2] == [450e6, 760e6] and found[0]["flops"] == "0.9"
+
+
 def test_the_docs_show_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ssdlite_v3_large_coco", "--paper"]) == 0
     assert main(["mobilenet_v2", "image_size=96"]) == 0

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 from torch import Tensor
 
 from pocketvision.core.boxes import box_iou
+from pocketvision.core.distances import DistanceBoxCoder
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import DetectionBatch, DetectionOutput, Detections
@@ -107,6 +108,9 @@ CASES = {
     "all are kept": SSDPostprocess(score_threshold=0.2, iou_threshold=1.0, max_detections=100),
     "sigmoid": SSDPostprocess(score_function="sigmoid", score_threshold=0.3),
     "reserved": SSDPostprocess(reserved_labels=(0, 3)),
+    "distances": SSDPostprocess(
+        score_function="sigmoid", coder=DistanceBoxCoder(), score_threshold=0.3, max_detections=200
+    ),
 }
 
 
@@ -167,5 +171,5 @@ def test_another_box_coder() -> None:
             return anchors + deltas
 
     artifact = make_artifact(SSDPostprocess(coder=Corners()), random_anchors(3), 2)
-    with pytest.raises(InputError, match="SSD's box coder"):
+    with pytest.raises(InputError, match="SSD's box coder and distances"):
         make_model(artifact, 3)

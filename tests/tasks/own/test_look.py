@@ -38,7 +38,7 @@ NONE = ["model.weights=None"]
 
 
 def test_models_are_the_families_of_the_shipped_configs() -> None:
-    pattern = re.compile(r"(ssdlite|lraspp|deeplabv3|classifier)_(v1|v2|v3_large|v3_small)_")
+    pattern = re.compile(r"(ssdlite|gfl|lraspp|deeplabv3|classifier)_(v1|v2|v3_large|v3_small)_")
     matches = [match for name in shipped_configs() if (match := pattern.match(name))]
     assert set(own_models()) >= {match[0][:-1] for match in matches}
     assert [default_model(task) for task in get_args(TaskName)] == [

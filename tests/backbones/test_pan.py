@@ -1,0 +1,50 @@
+"""The neck: what it declares, that every level sees every other, and what it refuses."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from pocketvision.backbones import mobilenet_v1, mobilenet_v2, mobilenet_v3_large, mobilenet_v3_small
+from pocketvision.backbones.pan import WithPAN
+from pocketvision.core.structures import FeatureInfo
+
+BUILDERS = {
+    "v1": mobilenet_v1,
+    "v2": mobilenet_v2,
+    "v3_large": mobilenet_v3_large,
+    "v3_small": mobilenet_v3_small,
+}
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+@pytest.mark.parametrize("size", [(64, 96), (65, 97), (320, 320)])
+def test_the_declaration_is_true_over_any_mobilenet(builder: str, size: tuple[int, int]) -> None:
+    backbone = BUILDERS[builder](width_mult=0.35, out_features=("c3", "c4", "c5"))
+    pan = WithPAN(backbone, channels=16, depth=2).eval()
+    assert list(pan.feature_info) == ["p3", "p4", "p5", "p6"]
+    with torch.no_grad():
+        features = pan(torch.rand(1, 3, *size))
+    for (name, x), stride in zip(features.items(), (8, 16, 32, 64), strict=True):
+        assert pan.feature_info[name] == FeatureInfo(16, stride)
+        assert x.shape == (1, 16, -(-size[0] // stride), -(-size[1] // stride))
+
+
+def test_every_level_sees_every_feature() -> None:
+    backbone = mobilenet_v3_small(width_mult=0.35, out_features=("c3", "c4", "c5"))
+    pan = WithPAN(backbone, channels=8, kernel_size=3).eval()
+    weights = [lateral.conv.weight for lateral in pan.lateral]  # type: ignore[union-attr]
+    for level in pan(torch.rand(1, 3, 128, 128)).values():
+        gradients = torch.autograd.grad(level.square().sum(), weights, retain_graph=True)
+        assert all(gradient.abs().sum() > 0 for gradient in gradients)
+
+
+def test_features_must_halve() -> None:
+    class Uneven(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.feature_info = {"c2": FeatureInfo(8, 4), "c4": FeatureInfo(8, 16)}
+
+    with pytest.raises(ValueError, match=r"twice the stride.*'c2': 4, 'c4': 16"):
+        WithPAN(Uneven())  # type: ignore[arg-type]
