@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     threshold = f", boxes with scores above {predictor.threshold:.2f}" if artifact.task == "detection" else ""
     say(f"{summary}{threshold}")
     if names.num_renamed:
-        say(f"{names.num_renamed} files have other names than their images: those were there already")
+        say(f"files with other names than their images, as those were there already: {names.num_renamed}")
     places = [str(place) for place in (output, arguments.json) if place and place != STDOUT]
     if places:
         say(f"results: {' and '.join(places)}")

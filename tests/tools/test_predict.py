@@ -230,7 +230,7 @@ def test_photos_and_older_results_stay_as_they_are(
     assert photo.read_bytes() == before
     names = {"a.png", "a_predicted.png", "a_predicted_2.png", "predictions.csv", "predictions_2.csv"}
     assert {path.name for path in tmp_path.iterdir()} == names
-    assert "2 files have other names than their images" in capsys.readouterr().out
+    assert "other names than their images, as those were there already: 2" in capsys.readouterr().out
 
 
 def test_the_best_threshold_of_the_weights_is_used(
