@@ -25,6 +25,11 @@ VOC_OBJECT = (
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The README's commands take minutes: beside all others, not after them."""
+    items.sort(key=lambda item: item.name != "test_every_command_runs")
+
+
 def _write(path: Path, pixels: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), pixels)

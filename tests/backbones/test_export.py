@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from pocketvision import backbones
-from pocketvision.backbones import TimmBackbone, WithExtraBlocks, mobilenet_v3_small
+from pocketvision.backbones import TimmBackbone, WithExtraBlocks, WithPAN, mobilenet_v3_small
 from pocketvision.core.errors import InputError
 
 LOAD = """
@@ -37,6 +37,9 @@ def everything() -> Iterator[tuple[str, nn.Module]]:
         if name == "TimmBackbone":
             model = timm.create_model("mobilenetv3_small_050", pretrained=False, features_only=True)
             yield name, TimmBackbone(model)
+        elif name == "WithPAN":
+            inner = mobilenet_v3_small(width_mult=0.35, out_features=("c3", "c4"))
+            yield name, WithPAN(inner, channels=16)
         elif name == "WithExtraBlocks":
             options = {"out_features": ("c4_expand", "last"), "output_stride": 16}
             inner = mobilenet_v3_small(width_mult=0.35, padding="same", **options)
