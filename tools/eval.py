@@ -71,7 +71,7 @@ def what_and_where(source: str, weights: Path | None) -> tuple[Path, Path | None
     if path.is_dir():
         return path, weights
     if weights is None and not path.is_file() and len(path.parts) > 1:
-        raise InputError(f"There is no run folder or file {source}: check the path.")
+        raise InputError(f"There is no run folder {source}: check the path.")
     config = find_config(source)
     if weights is None:
         raise InputError(f"{source} is a config, not a run folder: give its weights with --weights FILE.")

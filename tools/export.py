@@ -137,7 +137,7 @@ def _check_source(source: str, weights: str | None) -> None:
     if run_of_checkpoint(path) is not None:
         return
     if not path.is_file() and len(path.parts) > 1:
-        raise InputError(f"There is no run folder or file {source}: check the path.")
+        raise InputError(f"There is no run folder {source}: check the path.")
     if path.suffix in (".ckpt", ".pth", ".pt"):
         raise InputError(
             f"{source} lies in no run folder, and does not say which model it is for: use export CONFIG "
