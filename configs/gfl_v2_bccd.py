@@ -14,15 +14,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from torch.optim import AdamW
-
 from pocketvision.configs import own_detection_gfl as own
 from pocketvision.configs.ssdlite_v2_bccd import config as ssdlite
 from pocketvision.core.anchors import ExplicitAnchors
 from pocketvision.core.structures import Size
-from pocketvision.losses import GFLLoss, TaskAlignedAssigner
 from pocketvision.models import Detector
-from pocketvision.tasks import DetectionTask
 
 # Relative (width, height), one for stride 8, 16, 32 and 64: what an untrained head predicts. Fitted to the
 # boxes of trainval by ``train --data``; no box is large enough for the last map.
@@ -39,15 +35,4 @@ def model(
     return own.model(class_names, "v2", image_size, ANCHORS, weights=weights, max_detections=max_detections)
 
 
-config = replace(
-    ssdlite,
-    model=partial(model, image_size=(320, 320)),
-    task=partial(
-        DetectionTask,
-        loss=GFLLoss(assigner=TaskAlignedAssigner(normalized=True), kind="quality"),
-        optimizer=partial(AdamW, lr=1e-3, weight_decay=0.05, fused=True),
-        reference_batch=8,
-        warmup_steps=100,
-        backbone_lr_factor=0.4,
-    ),
-)
+config = replace(ssdlite, model=partial(model, image_size=(320, 320)), task=own.config.task)

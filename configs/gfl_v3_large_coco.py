@@ -20,6 +20,7 @@ from pocketvision.backbones import WithPAN, mobilenet_v3_large
 from pocketvision.core.anchors import CellAnchors
 from pocketvision.core.config import Experiment
 from pocketvision.core.distances import DistanceBoxCoder
+from pocketvision.core.protocols import Backbone
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets import CocoDataModule, DetectionAugmentation
@@ -37,13 +38,20 @@ def model(
     weights: str | Path | None = "imagenet",
     max_detections: int = 100,
 ) -> Detector:
-    """Anchors 7 strides wide and 8 values a side: distances are in whole strides, as in the paper."""
-    backbone = mobilenet_v3_large(
+    """As the papers', on c3, c4 and c5."""
+    body = mobilenet_v3_large(
         width_mult=width_mult, out_features=("c3", "c4", "c5"), weights=weights, norm_momentum=0.03
     )
+    return on_pyramid(body, class_names, image_size, max_detections)
+
+
+def on_pyramid(
+    body: Backbone, class_names: Sequence[str | None], image_size: Size, max_detections: int, depth: int = 2
+) -> Detector:
+    """Anchors 7 strides wide and 8 values a side: distances are in whole strides, as in the paper."""
     return Detector(
-        backbone=WithPAN(backbone, channels=128),
-        head=GFLHead,
+        backbone=WithPAN(body, channels=128),
+        head=partial(GFLHead, depth=depth),
         class_names=class_names,
         resize=Resize(image_size),
         anchors=CellAnchors(7.0),

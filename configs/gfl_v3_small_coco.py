@@ -14,14 +14,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from pocketvision.backbones import WithPAN, mobilenet_v3_small
+from pocketvision.backbones import mobilenet_v3_small
 from pocketvision.configs.gfl_v3_large_coco import config as base
-from pocketvision.core.anchors import CellAnchors
-from pocketvision.core.distances import DistanceBoxCoder
-from pocketvision.core.resize import Resize
+from pocketvision.configs.gfl_v3_large_coco import on_pyramid
 from pocketvision.core.structures import Size
-from pocketvision.heads import GFLHead
-from pocketvision.models import Detector, SSDPostprocess
+from pocketvision.models import Detector
 
 
 def model(
@@ -32,20 +29,10 @@ def model(
     max_detections: int = 100,
 ) -> Detector:
     """As in ``gfl_v3_large_coco``, on the smaller backbone."""
-    backbone = mobilenet_v3_small(
+    body = mobilenet_v3_small(
         width_mult=width_mult, out_features=("c3", "c4", "c5"), weights=weights, norm_momentum=0.03
     )
-    return Detector(
-        backbone=WithPAN(backbone, channels=128),
-        head=GFLHead,
-        class_names=class_names,
-        resize=Resize(image_size),
-        anchors=CellAnchors(7.0),
-        postprocess=SSDPostprocess(iou_threshold=0.6, max_detections=100, coder=DistanceBoxCoder()).giving(
-            max_detections
-        ),
-        score_function="sigmoid",
-    )
+    return on_pyramid(body, class_names, image_size, max_detections)
 
 
 config = replace(base, model=partial(model, image_size=(320, 320)))
