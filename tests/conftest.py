@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -135,6 +138,37 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return made[layout]
 
     return build
+
+
+RunPython = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def run_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunPython]:
+    """``run_python(words, cwd, environment=None, seconds=300)``: a command without its imports' time.
+
+    For commands whose start is not what is tested; see warm_python.py.
+    """
+    script = Path(__file__).with_name("warm_python.py")
+    folder = tmp_path_factory.mktemp("commands")
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, str(script)], stdin=pipe, stdout=pipe, text=True) as server:
+
+        def run(
+            words: list[str], cwd: Path, environment: dict[str, str] | None = None, seconds: int = 300
+        ) -> subprocess.CompletedProcess[str]:
+            assert server.stdin is not None and server.stdout is not None
+            output, errors = (folder / f"{time.monotonic_ns()}.{name}" for name in ("out", "err"))
+            request = {
+                "words": words, "cwd": str(cwd), "environment": environment or dict(os.environ),
+                "output": str(output), "errors": str(errors), "seconds": seconds,
+            }  # fmt: skip
+            server.stdin.write(json.dumps(request) + "\n")
+            server.stdin.flush()
+            code = int(server.stdout.readline())
+            return subprocess.CompletedProcess(words, code, output.read_text(), errors.read_text())
+
+        yield run
 
 
 @pytest.fixture(scope="session")

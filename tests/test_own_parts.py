@@ -6,7 +6,7 @@ import csv
 import re
 import shlex
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -15,6 +15,7 @@ import pytest
 
 from pocketvision.deploy.predict.predictor import Predictor
 
+RunPython = Callable[[list[str], Path], "subprocess.CompletedProcess[str]"]
 ROOT = Path(__file__).resolve().parent.parent
 GUIDE = ROOT / "docs" / "guides" / "own_parts.md"
 
@@ -51,14 +52,13 @@ def state_of_the_package() -> str:
 
 
 @pytest.fixture(scope="module")
-def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mine(tmp_path_factory: pytest.TempPathFactory, run_python: RunPython) -> Path:
     """The guide's folder after its commands."""
     before = state_of_the_package()
     folder = tmp_path_factory.mktemp("outside")
     mine = written(folder)
     for words in commands():
-        command = [sys.executable, "-m", "pocketvision", *words]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+        done = run_python(["-m", "pocketvision", *words], folder)
         assert done.returncode == 0, f"{words}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
     assert state_of_the_package() == before
     return mine

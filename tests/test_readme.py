@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from pocketvision.deploy.export.onnxruntime_web import onnxruntime_web_files
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TEST_COMMAND = "uv run pytest"
+RunPython = Callable[[list[str], Path], "subprocess.CompletedProcess[str]"]
 SHORT = "trainer.max_epochs=1 trainer.limit_train_batches=2"
 
 
@@ -33,7 +32,7 @@ def test_the_test_command_is_the_one_that_ci_calls() -> None:
     assert SHORT in README
 
 
-def test_every_command_runs(tmp_path: Path, tiny: Callable[[str], Path]) -> None:
+def test_every_command_runs(tmp_path: Path, tiny: Callable[[str], Path], run_python: RunPython) -> None:
     """In order and in one folder, as somebody who follows the README would."""
     for folder in ("tools", "configs"):
         (tmp_path / folder).symlink_to(ROOT / folder)
@@ -49,11 +48,10 @@ def test_every_command_runs(tmp_path: Path, tiny: Callable[[str], Path]) -> None
         if "--web" in words and not has_onnxruntime_web():
             left_out.append(command)
             continue
-        words = [sys.executable, *(["-m"] if words[0] == "pocketvision" else []), *words]
-        if any("train" in word for word in words[:4]) and "--print-config" not in words:
+        words = [*(["-m"] if words[0] == "pocketvision" else []), *words]
+        if any("train" in word for word in words[:3]) and "--print-config" not in words:
             words += [*SHORT.split(), "data.num_workers=0"]
-        environment = {**os.environ, "PYTHONPATH": ""}
-        done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        done = run_python(words, tmp_path)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     if left_out:
         pytest.skip(f"all ran but {left_out}: onnxruntime-web can't be fetched here")

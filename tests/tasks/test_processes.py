@@ -67,9 +67,7 @@ def test_two_processes_are_one_with_the_joint_batch(tmp_path: Path) -> None:
     assert json.loads((two / "metrics.json").read_text())["num_images"] == 5
 
 
-@pytest.mark.parametrize(
-    ("processes", "signals", "target"), [(1, "KILL TERM", "group"), (2, "KILL TERM", "one")]
-)
+@pytest.mark.parametrize(("processes", "signals", "target"), [(1, "TERM", "group"), (2, "KILL TERM", "one")])
 def test_a_disturbed_training_ends_and_goes_on_bit_for_bit(
     processes: int, signals: str, target: str, tmp_path: Path
 ) -> None:
