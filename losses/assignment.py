@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+
+from pocketvision.core.boxes import box_iou
 
 
 class Assignment(NamedTuple):
@@ -37,6 +40,29 @@ class Assigner(Protocol):
     """Decides from what points say now which of them learn which truth."""
 
     def __call__(self, predicted: Predicted, truths: Truths) -> Assignment: ...
+
+
+class BatchAssigner(ABC):
+    """An assigner for a padded batch of images at once, from the IoU of every truth and predicted box.
+
+    If ``normalized``, qualities are shares of the truth's best: rare and small objects are to score as high
+    as others from the start.
+    """
+
+    normalized: bool
+
+    @torch.no_grad()
+    def __call__(self, predicted: Predicted, truths: Truths) -> Assignment:
+        """Assign the points of N images; every tensor is on one device."""
+        num_images, num_boxes = truths.is_box.shape
+        if num_boxes == 0:
+            return nothing(num_images, len(predicted.anchors), predicted.anchors)
+        found = self.assign(predicted, truths, box_iou(truths.boxes, predicted.boxes))
+        return normalize(found, num_boxes) if self.normalized else found
+
+    @abstractmethod
+    def assign(self, predicted: Predicted, truths: Truths, iou: Tensor) -> Assignment:
+        """Assign where there are truths; ``iou`` is (N, G, A)."""
 
 
 @dataclass(frozen=True)
@@ -99,3 +125,14 @@ def largest(values: Tensor, counts: Tensor) -> Tensor:
     is_larger, is_equal = values > least, values == least
     left = counts[..., None] - is_larger.sum(dim=2, keepdim=True)
     return is_larger | (is_equal & (is_equal.cumsum(dim=2) <= left))
+
+
+def each_point_once(chosen: Tensor, iou: Tensor) -> Tensor:
+    """Of several truths that chose a point the one with the largest IoU keeps it; both (N, G, A)."""
+    best = iou.masked_fill(~chosen, -1.0).argmax(dim=1, keepdim=True)
+    return chosen & torch.zeros_like(chosen).scatter_(1, best, True)
+
+
+def matches_of(chosen: Tensor) -> Tensor:
+    """The truth that chose each point, or -1: (N, G, A), at most one a point -> (N, A)."""
+    return torch.where(chosen.any(dim=1), chosen.float().argmax(dim=1), -1)

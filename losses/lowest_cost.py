@@ -7,21 +7,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pocketvision.core.boxes import box_iou
 from pocketvision.losses.assignment import (
     Assignment,
+    BatchAssigner,
     Predicted,
     Truths,
     largest,
-    normalize,
-    nothing,
     points_inside,
     scores_of,
 )
 
 
 @dataclass(frozen=True)
-class DynamicSoftLabelAssigner:
+class DynamicSoftLabelAssigner(BatchAssigner):
     """NanoDet-Plus' assigner (RangiLyu/nanodet, ``DynamicSoftLabelAssigner``), for a padded batch of images.
 
     Points inside any truth are candidates. A truth and a point cost the quality focal loss of the point's
@@ -34,13 +32,8 @@ class DynamicSoftLabelAssigner:
     iou_weight: float = 3.0
     normalized: bool = False
 
-    @torch.no_grad()
-    def __call__(self, predicted: Predicted, truths: Truths) -> Assignment:
-        """Assign the points of N images; every tensor is on one device."""
-        num_images, num_boxes = truths.is_box.shape
-        if num_boxes == 0:
-            return nothing(num_images, len(predicted.anchors), predicted.anchors)
-        iou = box_iou(truths.boxes, predicted.boxes)
+    def assign(self, predicted: Predicted, truths: Truths, iou: Tensor) -> Assignment:
+        """Assign where there are truths; ``iou`` is (N, G, A)."""
         is_candidate = (
             points_inside(predicted.anchors, truths).any(dim=1, keepdim=True) & truths.is_box[..., None]
         )
@@ -50,12 +43,11 @@ class DynamicSoftLabelAssigner:
         class_cost = all_classes - _cross_entropy(scores, 0.0) * scores.square() + own_class
         cost = class_cost - self.iou_weight * iou.clamp(min=1e-7).log()
         cost, iou = cost.masked_fill(~is_candidate, torch.inf), iou.masked_fill(~is_candidate, 0.0)
-        found = cheapest(cost, iou, self.num_ious)
-        return normalize(found, num_boxes) if self.normalized else found
+        return cheapest(cost, iou, self.num_ious)
 
 
 @dataclass(frozen=True)
-class SimOTAAssigner:
+class SimOTAAssigner(BatchAssigner):
     """YOLOX's assigner (arXiv:2107.08430, sec. 2.1), for a padded batch of images at once.
 
     Candidates are points inside any truth, or within ``center_radius`` anchors' sides of its center. A truth
@@ -70,13 +62,8 @@ class SimOTAAssigner:
     center_radius: float = 2.5 / 7
     normalized: bool = False
 
-    @torch.no_grad()
-    def __call__(self, predicted: Predicted, truths: Truths) -> Assignment:
-        """Assign the points of N images; every tensor is on one device."""
-        num_images, num_boxes = truths.is_box.shape
-        if num_boxes == 0:
-            return nothing(num_images, len(predicted.anchors), predicted.anchors)
-        iou = box_iou(truths.boxes, predicted.boxes)
+    def assign(self, predicted: Predicted, truths: Truths, iou: Tensor) -> Assignment:
+        """Assign where there are truths; ``iou`` is (N, G, A)."""
         inside, is_near = points_inside(predicted.anchors, truths), self._near(predicted.anchors, truths)
         is_candidate = (inside | is_near).any(dim=1, keepdim=True) & truths.is_box[..., None]
         scores = scores_of(predicted.scores, truths.labels)
@@ -84,8 +71,7 @@ class SimOTAAssigner:
         class_cost = all_classes - _cross_entropy(scores, 0.0) + _cross_entropy(scores, 1.0)
         cost = class_cost.double() - self.iou_weight * iou.clamp(min=1e-7).log() + 1e5 * ~(inside & is_near)
         cost, iou = cost.masked_fill(~is_candidate, torch.inf), iou.masked_fill(~is_candidate, 0.0)
-        found = cheapest(cost, iou, self.num_ious)
-        return normalize(found, num_boxes) if self.normalized else found
+        return cheapest(cost, iou, self.num_ious)
 
     def _near(self, anchors: Tensor, truths: Truths) -> Tensor:
         centers, sides = (anchors[:, :2] + anchors[:, 2:]) / 2, anchors[:, 2:] - anchors[:, :2]

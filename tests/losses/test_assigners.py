@@ -1,10 +1,11 @@
-"""Covers losses/assignment.py, losses/lowest_cost.py, losses/task_aligned.py.
+"""Covers losses/assignment.py, losses/lowest_cost.py, losses/nearest_centers.py, losses/task_aligned.py.
 
 Assigners against brute force, truth by truth and point by point, on random problems with ties."""
 
 from __future__ import annotations
 
 import math
+import statistics
 from typing import Any
 
 import pytest
@@ -13,18 +14,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pocketvision.core.anchors import CellAnchors
+from pocketvision.core.anchors import CellAnchors, ExplicitAnchors
 from pocketvision.core.boxes import box_iou
-from pocketvision.losses import DynamicSoftLabelAssigner, SimOTAAssigner, TaskAlignedAssigner
+from pocketvision.losses import ATSSAssigner, DynamicSoftLabelAssigner, SimOTAAssigner, TaskAlignedAssigner
 from pocketvision.losses.assignment import Assignment, FirstMatcher, Predicted, Truths
+from pocketvision.losses.nearest_centers import map_lengths
 
 ASSIGNERS = (
     TaskAlignedAssigner(),
     DynamicSoftLabelAssigner(),
     SimOTAAssigner(center_radius=2.5),
+    ATSSAssigner(),
     TaskAlignedAssigner(normalized=True),
     DynamicSoftLabelAssigner(normalized=True),
     SimOTAAssigner(center_radius=2.5, normalized=True),
+    ATSSAssigner(normalized=True),
 )
 NAMES = [f"{type(it).__name__}{'-normalized' * it.normalized}" for it in ASSIGNERS]
 NUM_CLASSES = 3
@@ -128,6 +132,28 @@ def by_cost(it: Any, predicted: Predicted, truths: Truths, image: int) -> dict[i
     return {p: (min(pairs)[1], float(iou[min(pairs)[1], p])) for p, pairs in taken.items()}
 
 
+def nearest_centers(it: ATSSAssigner, predicted: Predicted, truths: Truths, image: int) -> dict[int, Any]:
+    boxes = truths.boxes[image][truths.is_box[image]]
+    iou, said = box_iou(boxes, predicted.anchors).tolist(), box_iou(boxes, predicted.boxes[image])
+    centers, wanted = centers_of(predicted.anchors), dict[int, list[int]]()
+    widths = (predicted.anchors[:, 2] - predicted.anchors[:, 0]).tolist()
+    for truth, points in enumerate(inside(predicted.anchors, boxes)):
+        left, top, right, bottom = boxes[truth].tolist()
+        candidates = list[int]()
+        for width in set(widths):  # each map has a width of its own here
+            own = [p for p, it in enumerate(widths) if it == width]
+            middle = ((left + right) / 2, (top + bottom) / 2)
+            own.sort(key=lambda p: (math.dist(centers[p], middle), p))
+            candidates += own[: it.num_candidates]
+        values = [iou[truth][p] for p in candidates]
+        least = statistics.fmean(values) + statistics.stdev(values)
+        found = [p for p in candidates if p in points and iou[truth][p] >= least]
+        for p in found or [min(points, key=lambda p: (-iou[truth][p], p))]:
+            wanted.setdefault(p, []).append(truth)
+    owner = {p: max(them, key=lambda t: (iou[t][p], -t)) for p, them in wanted.items()}
+    return {p: (truth, float(said[truth, p])) for p, truth in owner.items()}
+
+
 def best_is_one(found: dict[int, Any]) -> dict[int, Any]:
     """Qualities relative to the truth's best; 1 where that is 0."""
     best = {truth: max(q for t, q in found.values() if t == truth) for truth, _ in found.values()}
@@ -135,7 +161,8 @@ def best_is_one(found: dict[int, Any]) -> dict[int, Any]:
 
 
 def check(assigner: Any, predicted: Predicted, truths: Truths) -> None:
-    reference = task_aligned if isinstance(assigner, TaskAlignedAssigner) else by_cost
+    references: dict[type, Any] = {TaskAlignedAssigner: task_aligned, ATSSAssigner: nearest_centers}
+    reference = references.get(type(assigner), by_cost)
     matches, quality = assigner(predicted, truths)
     for image in range(len(truths.is_box)):
         expected = reference(assigner, predicted, truths, image)
@@ -171,7 +198,7 @@ def test_no_truths(assigner: Any) -> None:
     assert found.matches.shape == (2, len(predicted.anchors)) and found.matches.dtype == torch.int64
 
 
-@pytest.mark.parametrize("assigner", ASSIGNERS[:3], ids=lambda a: type(a).__name__)
+@pytest.mark.parametrize("assigner", ASSIGNERS[:4], ids=lambda a: type(a).__name__)
 def test_the_first_matches_are_those_of_anchors_as_boxes(assigner: Any) -> None:
     predicted, truths = problem(3, [4, 0, 2])
     num_images, num_points, _ = predicted.scores.shape
@@ -183,3 +210,13 @@ def test_the_first_matches_are_those_of_anchors_as_boxes(assigner: Any) -> None:
     expected = assigner(ignorant, truths).matches
     assert torch.equal(FirstMatcher(assigner)(truths.boxes, truths.is_box, predicted.anchors), expected)
     assert (expected[0] >= 0).any() and (expected[1] == -1).all()
+
+
+@pytest.mark.parametrize("sizes", [[(8, 8), (4, 4)], [(1, 3), (1, 1)], [(5, 2), (1, 4), (2, 1)], [(1, 1)]])
+@pytest.mark.parametrize("shapes", [((0.3, 0.3),), ((0.3, 0.3), (0.5, 0.2))])
+def test_maps_are_told_apart_by_their_points(
+    sizes: list[tuple[int, int]], shapes: tuple[tuple[float, float], ...]
+) -> None:
+    anchors = ExplicitAnchors((shapes,) * len(sizes))(sizes, (320, 240))
+    lengths = map_lengths((anchors[:, :2] + anchors[:, 2:]) / 2)
+    assert lengths == [rows * columns * len(shapes) for rows, columns in sizes]
