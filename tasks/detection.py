@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -15,6 +16,7 @@ from pocketvision.core.structures import (
     DistributionOutput,
     LossInput,
 )
+from pocketvision.losses.assignment import Assigner
 from pocketvision.models import Detector
 from pocketvision.tasks.base import VisionTask
 from pocketvision.tasks.ema import TRAINED
@@ -38,8 +40,13 @@ class DetectionTask(VisionTask[DetectionSamples]):
     truths to the points of both heads. From epoch ``guide_detach_epoch`` on it no longer teaches the
     features. The model, its weights and its cost know nothing of it.
 
+    For the first ``first_epochs`` epochs ``first_assigner`` takes the place of the loss's own: one that does
+    not go by what an unlearned head says, as :class:`~pocketvision.losses.nearest_centers.ATSSAssigner` in
+    TOOD (arXiv:2108.07755, sec. 3.2) and PicoDet.
+
     Raises:
-        ValueError: as :class:`VisionTask`, or a guide for a loss that takes none.
+        ValueError: as :class:`VisionTask`, a guide or a first assigner for a loss that takes none, or a first
+            assigner without its epochs or the other way round.
     """
 
     metric: ClassVar[str] = "AP"
@@ -51,11 +58,18 @@ class DetectionTask(VisionTask[DetectionSamples]):
         *arguments: Any,
         guide: Callable[..., nn.Module] | None = None,
         guide_detach_epoch: int = 10,
+        first_assigner: Assigner | None = None,
+        first_epochs: int = 0,
         **options: Any,
     ) -> None:
         super().__init__(model, *arguments, **options)
         self.guide: nn.Module | None = None
         self.guide_detach_epoch = guide_detach_epoch
+        self.first_assigner, self.first_epochs = first_assigner, first_epochs
+        if (first_assigner is None) != (first_epochs == 0):
+            raise ValueError("task.first_assigner and task.first_epochs go together: give both or neither.")
+        if first_assigner is not None and not hasattr(self.loss, "assigner"):
+            raise ValueError(f"a {type(self.loss).__name__} has no assigner: leave task.first_assigner out.")
         if guide is not None:
             if not hasattr(self.loss, "guided"):
                 raise ValueError(f"a {type(self.loss).__name__} takes no guide: leave task.guide out.")
@@ -88,11 +102,14 @@ class DetectionTask(VisionTask[DetectionSamples]):
         return Guided(own, _learned(self.guide(features), own.anchors))
 
     def losses_of(self, outputs: LossInput | Guided, targets: list[BoxTarget]) -> dict[str, Tensor]:
+        loss: Any = self.loss
+        if self.current_epoch < self.first_epochs:
+            loss = replace(loss, assigner=self.first_assigner)
         if isinstance(outputs, Guided):
-            loss: Any = self.loss
             guided: dict[str, Tensor] = loss.guided(outputs.own, outputs.guide, targets)
             return guided
-        return self.loss(outputs, targets)
+        losses: dict[str, Tensor] = loss(outputs, targets)
+        return losses
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         groups = super().parameter_groups()
