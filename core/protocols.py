@@ -111,6 +111,14 @@ class HasImagenetFile(Protocol):
 
 
 @runtime_checkable
+class HasDeltaRange(Protocol):
+    """A detection head whose deltas lie in a range, whatever it learns: (least, largest)."""
+
+    @property
+    def delta_range(self) -> tuple[float, float]: ...
+
+
+@runtime_checkable
 class HasLayers(Protocol):
     """A backbone that can be frozen up to a feature and learn more slowly layer by layer.
 

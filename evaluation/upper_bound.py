@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pocketvision.core.protocols import BoxCoder
+from pocketvision.core.boxes import box_iou
+from pocketvision.core.protocols import BoxCoder, HasDeltaRange
 from pocketvision.core.structures import (
     IGNORE_INDEX,
     BoxTarget,
@@ -42,8 +43,9 @@ def best_possible_score(
 ) -> float:
     """The ``metric`` of perfect predictions for ``batches`` of evaluation samples of ``records``.
 
-    Boxes: each one that the loss's matcher gives an anchor is predicted exactly, by one of its anchors;
-    what is missing then was lost by matcher, coder, postprocessing or resize. Masks: the truth at the
+    Boxes: each one that the loss's matcher gives an anchor is predicted as well as the head's deltas reach,
+    by one of its anchors; what is missing then was lost by matcher, coder, that reach, postprocessing or
+    resize. Masks: the truth at the
     resolution of the model's output. Classes, and boxes of a loss that matches none to anchors: 1.
     """
     oracle: DetectionOracle | SegmentationOracle
@@ -79,11 +81,23 @@ class DetectionOracle:
         deltas = torch.zeros_like(output.box_deltas, dtype=torch.float32)
         for image, row in enumerate(matches):
             for box in row[row >= 0].unique().tolist():
-                anchor = int((row == box).nonzero()[0])
-                logits[image, anchor, labels[image, box]] = _SURE
-                deltas[image, anchor] = self.loss.coder.encode(boxes[image, box], output.anchors[anchor])
+                own = (row == box).nonzero().flatten()
+                best, reached = self._nearest(boxes[image, box], output.anchors[own])
+                logits[image, own[best], labels[image, box]] = _SURE
+                deltas[image, own[best]] = reached
         size = int(images.shape[-2]), int(images.shape[-1])
         return self.model.postprocess(DetectionOutput(logits, deltas, output.anchors), size)
+
+    def _nearest(self, box: Tensor, anchors: Tensor) -> tuple[int, Tensor]:
+        """Of anchors (M, 4) the first that comes nearest to ``box`` (4,), and its deltas (4,)."""
+        coder, head = self.loss.coder, self.model.head
+        exact = coder.encode(box.expand_as(anchors), anchors)
+        if not isinstance(head, HasDeltaRange):
+            return 0, exact[0]
+        reached = exact.clamp(*head.delta_range)
+        iou = box_iou(coder.decode(reached, anchors), coder.decode(exact, anchors)).diagonal()
+        best = int(iou.argmax())
+        return best, reached[best]
 
     def restore(self, detections: DetectionBatch, original_sizes: Sequence[Size]) -> list[Detections]:
         """As the model does."""

@@ -89,6 +89,11 @@ class GFLHead(nn.Module):
         distances = (sides.softmax(dim=-1) * self.values).sum(dim=-1)
         return (class_logits, distances, sides) if self.training else (class_logits, distances)
 
+    @property
+    def delta_range(self) -> tuple[float, float]:
+        """Least and largest delta: boxes reach twice as far as anchors where distances are distributions."""
+        return (0.0, math.exp(_MAX_LOG_DISTANCE)) if self.reg_max == 0 else (0.0, 2.0)
+
     def class_layers(self) -> list[str]:
         """Names of the layers with rows for classes."""
         return [f"class_blocks.{i}" for i in range(len(self.class_blocks))]

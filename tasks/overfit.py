@@ -72,8 +72,9 @@ class Overfit(NamedTuple):
         if self.ceiling < MIN_CEILING:
             return (
                 "\nEven perfect predictions score low: look at the anchors (boxes that share the best one, "
-                "see check-data), matcher, coder and postprocessing (iou_threshold, max_detections), "
-                "and for masks at model.image_size, as thin objects are lost in a coarse output."
+                "see check-data, or reach further than a dense head's twice the anchor), matcher, coder and "
+                "postprocessing (iou_threshold, max_detections), and for masks at model.image_size, as thin "
+                "objects are lost in a coarse output."
             )
         if not self.is_learned:
             return (

@@ -11,12 +11,20 @@ from functools import partial
 import pytest
 import torch
 
-from pocketvision.core.boxes import SSDBoxCoder
+from pocketvision.backbones import WithPAN, mobilenet_v3_small
+from pocketvision.core.anchors import CellAnchors
+from pocketvision.core.boxes import SSDBoxCoder, box_iou
 from pocketvision.core.command import shipped_configs
 from pocketvision.core.config import Experiment
+from pocketvision.core.distances import DistanceBoxCoder
 from pocketvision.core.errors import InputError
+from pocketvision.core.resize import Resize
 from pocketvision.datasets.records.splits import take
-from pocketvision.evaluation.upper_bound import best_possible_score
+from pocketvision.evaluation.upper_bound import DetectionOracle, best_possible_score
+from pocketvision.heads import GFLHead
+from pocketvision.losses import ATSSAssigner, GFLLoss
+from pocketvision.losses.ssd import pad_targets
+from pocketvision.models import Detector, SSDPostprocess
 from pocketvision.runs.build import build
 from pocketvision.runs.folder import load_experiment
 from pocketvision.tasks.overfit import Overfit, choose, overfit
@@ -62,6 +70,41 @@ def test_perfect_predictions_score_one_unless_the_coder_is_broken() -> None:
     coder = MirroredCoder()
     model.postprocess = replace(model.postprocess, coder=coder)
     assert best_possible_score(model, replace(loss, coder=coder), own, [batch], "AP") < 0.3
+
+
+@pytest.mark.parametrize("scale", [0.5, 7.0])
+@pytest.mark.parametrize("reg_max", [0, 7])
+def test_the_ceiling_of_a_dense_head_is_as_high_as_its_distributions_reach(
+    reg_max: int, scale: float
+) -> None:
+    """Brute force: a side lies at most twice as far from a point as its anchor's."""
+    _, data = build(quickstart(), pretrained=False)
+    model = Detector(
+        WithPAN(mobilenet_v3_small(width_mult=0.35, out_features=("c3", "c4", "c5")), channels=8),
+        partial(GFLHead, depth=1, reg_max=reg_max), data.class_names(), Resize((96, 96)), CellAnchors(scale),
+        SSDPostprocess(coder=DistanceBoxCoder()), "sigmoid",
+    ).eval()  # fmt: skip
+    batch = type(data).collate([data.dataset("train", train=False)[i] for i in range(4)])
+    loss, own = GFLLoss(ATSSAssigner()), take(data.records("train"), range(4))
+    score = best_possible_score(model, loss, own, [batch], "AP")
+    if reg_max == 0 or scale == 7.0:
+        assert score == pytest.approx(1.0)
+        return
+    oracle = DetectionOracle(model, loss)
+    oracle.targets = batch.targets
+    anchors = model(batch.images).anchors
+    matches = loss.matcher(*(pad_targets(batch.targets)[i] for i in (0, 2)), anchors)
+    for found, target, row in zip(oracle.predict(batch.images).unpad(), batch.targets, matches, strict=True):
+        for number, box in enumerate(target.boxes):
+            reached = []
+            for left, top, right, bottom in anchors[row == number].tolist():
+                x, y, w, h = (left + right) / 2, (top + bottom) / 2, right - left, bottom - top
+                low, high = torch.tensor([x - w, y - h]), torch.tensor([x + w, y + h])
+                sides = torch.cat((box[:2].clamp(low, high), box[2:].clamp(low, high)))
+                reached.append(float(box_iou(sides[None], box[None])))
+            best = float(box_iou(found.boxes, box[None]).max()) if len(found.boxes) else 0.0
+            assert best == pytest.approx(max(reached), abs=1e-3)
+    assert score < 0.9
 
 
 def test_the_sentence_names_the_likely_culprit() -> None:
