@@ -1,6 +1,6 @@
 """A training step of SSDLite V3-Large at 320x320: torchvision's ssdlite320 and ours, in turn.
 
-    python benchmarks/training_step.py [--batch 16] [--rounds 5] [--device cpu]
+    python benchmarks/training_step.py [--batch 16] [--rounds 5] [--device cpu] [--configs FIRST SECOND ...]
 
 Both go from images of 320x320 in memory to an updated model, as in their own trainings: torchvision's from a
 list of float images through its transform, with SGD as its reference sets it; ours from a uint8 batch
@@ -9,7 +9,9 @@ as ``--compile`` says.
 
 Each has a process of its own, prepared as its own training script does it (ours keeps freed memory,
 core/memory.py; torchvision's references/detection/train.py does nothing); they take turns, one waits while
-the other works. ``--one-process`` puts both into this one, unprepared.
+the other works. ``--one-process`` puts both into this one, unprepared. ``--configs`` names configs of ours to
+compare instead, as ``ssdlite_v2_bccd gfl_v2_bccd``: from random weights, each step with its own loss and
+optimizer, and the ratio of medians to the first.
 """
 
 from __future__ import annotations
@@ -73,8 +75,11 @@ def torchvision_step(samples: DetectionSamples, device: torch.device) -> Callabl
     return lambda: step(loss, optimizer, device)
 
 
-def our_step(samples: DetectionSamples, device: torch.device, compiled: bool) -> Callable[[], float]:
-    experiment, _ = load_experiment(find_config("ssdlite_v3_large_coco"), ["task.optimizer.lr=1e-4"])
+def our_step(
+    config: str, samples: DetectionSamples, device: torch.device, compiled: bool
+) -> Callable[[], float]:
+    overrides = ["task.optimizer.lr=1e-4", "model.weights=None", f"model.image_size=({SIDE},{SIDE})"]
+    experiment, _ = load_experiment(find_config(config), overrides)
     model = experiment.model([f"class {i}" for i in range(NUM_CLASSES)])
     task: VisionTask = experiment.task(model=model)
     task.train().to(device)
@@ -95,14 +100,15 @@ def our_step(samples: DetectionSamples, device: torch.device, compiled: bool) ->
 def candidate(name: str, arguments: argparse.Namespace) -> Callable[[], float]:
     device = torch.device(arguments.device)
     samples = make_samples(arguments.batch, device)
-    if name == OURS:
-        return our_step(samples, device, arguments.compile)
-    return torchvision_step(samples, device)
+    if name == TORCHVISION:
+        return torchvision_step(samples, device)
+    config = "ssdlite_v3_large_coco" if name == OURS else name
+    return our_step(config, samples, device, arguments.compile)
 
 
 def serve(name: str, arguments: argparse.Namespace, line: Connection) -> None:
     """A process of its own: one step for every message."""
-    if name == OURS:
+    if name != TORCHVISION:
         keep_freed_memory()
     run = candidate(name, arguments)
     while line.recv():
@@ -121,10 +127,11 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--compile", action="store_true", help="ours with torch.compile")
     parser.add_argument("--one-process", action="store_true", help="both in this process")
+    parser.add_argument("--configs", nargs="+", metavar="NAME", help="configs of ours to compare instead")
     arguments = parser.parse_args()
     candidates: dict[str, Callable[[], object]] = {}
     processes, context = [], multiprocessing.get_context("spawn")
-    for name in (TORCHVISION, OURS):
+    for name in arguments.configs or (TORCHVISION, OURS):
         if arguments.one_process:
             candidates[name] = candidate(name, arguments)
             continue
@@ -137,7 +144,8 @@ def main() -> None:
         process.terminate()
     print(table(f"training step, batch {arguments.batch}, {arguments.device}", medians))
     for name, value in medians.items():
-        print(f"  {name:<34}{1000 * arguments.batch / value:>9.1f} images/s")
+        ratio = value / next(iter(medians.values()))
+        print(f"  {name:<34}{1000 * arguments.batch / value:>9.1f} images/s, {ratio:.3f} of the first's time")
 
 
 if __name__ == "__main__":
