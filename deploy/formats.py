@@ -22,7 +22,7 @@ FORMATS = {
     "onnx": ExportFormat(".onnx"),
     "openvino": ExportFormat(".xml"),
     "pt2": ExportFormat(".pt2"),
-    "litert": ExportFormat(".tflite", "litert-torch"),
+    "litert": ExportFormat(".tflite"),
     "executorch": ExportFormat(".pte", "executorch"),
     "coreml": ExportFormat(".mlpackage", "coremltools"),
 }
@@ -71,10 +71,12 @@ def check_format(format: str, output: Path, options: ExportOptions) -> None:
         )
     if output.suffix != suffix:
         raise InputError(f"{output} would not be taken for {format}: name it with {suffix}.")
-    if options.nms and format == "pt2":
-        raise InputError("pt2 has no operator for NMS: choose onnx or openvino, or leave --nms out.")
-    if options.int8 and format == "pt2":
-        raise InputError("pt2 can't be written in int8: choose onnx or openvino, or leave --int8 out.")
+    if options.nms and format in ("pt2", "litert"):
+        raise InputError(f"{format} has no operator for NMS: choose onnx or openvino, or leave --nms out.")
+    if options.int8 and format in ("pt2", "litert"):
+        raise InputError(f"{format} can't be written in int8: choose onnx or openvino, or leave --int8 out.")
+    if options.dynamic_size and format == "litert":
+        raise InputError("litert takes images of one size: choose --size fixed.")
     if options.batch is not None and options.batch < 1:
         raise InputError(f"The batch size is {options.batch}: give a number from 1, or 'dynamic'.")
     if options.nms and options.label_map:

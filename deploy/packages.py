@@ -9,6 +9,7 @@ from typing import Any
 from pocketvision.core.errors import InputError
 
 _EXTRAS = {
+    "ai_edge_litert": "litert",
     "onnx": "export",
     "onnxruntime": "export",
     "onnxscript": "export",

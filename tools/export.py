@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
+    from pocketvision.deploy.converters.environment import Converters, converter_python
     from pocketvision.deploy.formats import check_format
 
     arguments = _parser().parse_intermixed_args(argv)
@@ -35,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     check_format(arguments.format, arguments.output, options)
     _check_new_files(arguments)
+    converters = Converters(arguments.converter_python, arguments.yes)
+    if arguments.format == "litert":
+        converter_python(converters)
 
     from pocketvision.deploy.export.to_file import export_model
     from pocketvision.runs.ready_model import load_model
@@ -46,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.int8:
         path = write_int8(arguments, model, options)
     else:
-        path = export_model(model, arguments.format, arguments.output, options)
+        path = export_model(model, arguments.format, arguments.output, options, converters)
     print(f"exported: {path}")
     if images is not None:
         _verify(model, arguments.output, images)
@@ -57,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(
         prog="pocketvision export",
-        description="Write a model as a file for ONNX Runtime, OpenVINO or PyTorch, or as a web page.",
+        description="Write a model as a file for ONNX Runtime, OpenVINO, LiteRT, PyTorch or a web page.",
     )
     parser.add_argument(
         "source",
@@ -83,6 +87,11 @@ def _parser() -> argparse.ArgumentParser:
         help="compare the file with PyTorch on a folder of images or a data set: writes a certificate",
     )
     add_int8_options(parser)
+    group = parser.add_argument_group("litert, whose converter runs in an environment of its own")
+    group.add_argument("--yes", action="store_true", help="let it be made, once, where it is not there: 6 GB")
+    group.add_argument(
+        "--converter-python", type=Path, metavar="PATH", help="a Python that has the converter's packages"
+    )
     parser.add_argument("--licence", help="of the weights (default: what their file says)")
     return parser
 

@@ -72,7 +72,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog="The backend is found from the file: PyTorch, ONNX Runtime or OpenVINO.",
     )
     parser.add_argument(
-        "model", metavar="RUN|FILE", help="run folder or checkpoint, our .safetensors, .onnx, .xml, .pt2"
+        "model",
+        metavar="RUN|FILE",
+        help="run folder or checkpoint, our .safetensors, .onnx, .xml, .pt2, .tflite",
     )
     parser.add_argument(
         "media",

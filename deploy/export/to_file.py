@@ -6,11 +6,13 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from torch import nn
 
 from pocketvision.core.errors import InputError
+from pocketvision.deploy.converters.environment import Converters
 from pocketvision.deploy.formats import ExportOptions, check_format
 from pocketvision.deploy.runtimes.artifact import DETECTIONS, LABEL_MAP, Artifact, describe
 from pocketvision.deploy.runtimes.graphs import make_graph
@@ -24,8 +26,16 @@ GraphWriter = Callable[[nn.Module, Artifact, Path], str]
 """Writes a graph with its metadata to a file and says what is in it."""
 
 
-def export_model(model: VisionModel, format: str, output: Path, options: ExportOptions | None = None) -> Path:
+def export_model(
+    model: VisionModel,
+    format: str,
+    output: Path,
+    options: ExportOptions | None = None,
+    converters: Converters = Converters(),  # noqa: B008  # a value
+) -> Path:
     """Export ``model`` as ``format`` to ``output`` and return that path.
+
+    ``converters`` is for formats that can't be written beside this PyTorch: LiteRT.
 
     Raises:
         InputError: the format can't be written here, does not fit the options or the file's name, or
@@ -35,9 +45,9 @@ def export_model(model: VisionModel, format: str, output: Path, options: ExportO
     check_format(format, output, options)
     artifact = plan_artifact(model, options)
     start = time.perf_counter()
-    logger.info("exporting to %s: this takes a few seconds up to a minute", output)
+    logger.info("exporting to %s: this takes a few seconds up to a minute or two", output)
     graph = make_graph(model, label_map=options.label_map)
-    content = _writer(format)(graph, artifact, output)
+    content = _writer(format, converters)(graph, artifact, output)
     seconds = time.perf_counter() - start
     size = sum(file.stat().st_size for file in written_files(output)) / _MEGABYTE
     logger.info("%s: %.2f MB, %s, %.0f s", output, size, content, seconds)
@@ -76,10 +86,15 @@ def written_files(output: Path) -> list[Path]:
     return [output, output.with_suffix(".bin")] if output.suffix == ".xml" else [output]
 
 
-def _writer(format: str) -> GraphWriter:
+def _writer(format: str, converters: Converters) -> GraphWriter:
     # Imported here: each needs this file.
+    from pocketvision.deploy.export.to_litert import write_litert
     from pocketvision.deploy.export.to_onnx import write_onnx
     from pocketvision.deploy.export.to_openvino import write_openvino
     from pocketvision.deploy.export.to_pt2 import write_pt2
 
-    return {"onnx": write_onnx, "openvino": write_openvino, "pt2": write_pt2}[format]
+    writers: dict[str, GraphWriter] = {
+        "onnx": write_onnx, "openvino": write_openvino, "pt2": write_pt2,
+        "litert": partial(write_litert, converters=converters),
+    }  # fmt: skip
+    return writers[format]

@@ -84,7 +84,7 @@ class Predictor:
         device: str | torch.device = AUTO,
     ) -> Predictor:
         """The predictor of a run folder, a checkpoint in one, our .safetensors, or an exported .onnx, .xml
-        (OpenVINO) or .pt2.
+        (OpenVINO), .pt2 or .tflite (LiteRT).
 
         ``tile`` (height, width) is for images with objects that are small in them; ``threads`` are those of
         the CPU, None the runtime's choice; ``device`` is "auto", "cpu", "cuda", "cuda:1", "mps" or "gpu".
@@ -219,10 +219,10 @@ def _open(path: Path, threads: int | None, device: str) -> Runtime:
         return TorchRuntime(load_model(path), torch_device(device))
     if not path.is_file():
         raise InputError(f"There is no run folder, weights file or exported model {path}: check the path.")
-    if path.suffix in (".pth", ".pt", ".ckpt", ".pb", ".tflite", ".bin"):
+    if path.suffix in (".pth", ".pt", ".ckpt", ".pb", ".bin"):
         raise InputError(
-            f"{path} can't be run as it is: give a run folder, our .safetensors, an exported .onnx, .xml or "
-            ".pt2, or convert it with 'pocketvision import-weights'."
+            f"{path} can't be run as it is: give a run folder, our .safetensors, an exported .onnx, .xml, "
+            ".pt2 or .tflite, or convert it with 'pocketvision import-weights'."
         )
     return open_runtime(path, threads, device)
 

@@ -10,7 +10,7 @@ from pocketvision.deploy.runtimes.protocol import Runtime
 
 
 def open_runtime(path: str | Path, threads: int | None = None, device: str = CPU) -> Runtime:
-    """The runtime for an exported file: .onnx, OpenVINO's .xml or .pt2.
+    """The runtime for an exported file: .onnx, OpenVINO's .xml, .pt2 or LiteRT's .tflite.
 
     ``threads`` is the number of CPU threads for one pass, None the runtime's own choice; ``device`` is where
     it runs, "auto" the best that the runtime finds.
@@ -20,15 +20,17 @@ def open_runtime(path: str | Path, threads: int | None = None, device: str = CPU
             is no such device.
     """
     # Imported here: each needs this file.
+    from pocketvision.deploy.runtimes.litert_interpreter import LiteRtRuntime
     from pocketvision.deploy.runtimes.onnx_session import OnnxRuntime
     from pocketvision.deploy.runtimes.openvino_model import OpenVinoRuntime
     from pocketvision.deploy.runtimes.pt2_program import Pt2Runtime
 
     path = Path(path)
-    kinds = {".onnx": OnnxRuntime, ".xml": OpenVinoRuntime, ".pt2": Pt2Runtime}
+    kinds: dict[str, type[Runtime]] = {
+        ".onnx": OnnxRuntime, ".xml": OpenVinoRuntime, ".pt2": Pt2Runtime, ".tflite": LiteRtRuntime,
+    }  # fmt: skip
     if path.suffix not in kinds:
         raise InputError(f"{path} is no model that can be run here: give {', '.join(kinds)}.")
     if not path.is_file():
         raise InputError(f"There is no exported model {path}: check the path.")
-    runtime: Runtime = kinds[path.suffix](path, threads, device)  # type: ignore[abstract]
-    return runtime
+    return kinds[path.suffix](path, threads, device)  # type: ignore[call-arg, arg-type]

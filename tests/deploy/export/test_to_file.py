@@ -126,7 +126,8 @@ def test_pt2_needs_nothing_but_torch(
     ("task", "format", "name", "options", "sentence"),
     [
         ("detection", "tensorrt", "m.engine", {}, "no format 'tensorrt': choose from onnx, openvino, pt2"),
-        ("detection", "litert", "m.tflite", {}, "pip install litert-torch in an environment of its own"),
+        ("detection", "litert", "m.tflite", {"nms": True}, "litert has no operator for NMS"),
+        ("segmentation", "litert", "m.tflite", {"dynamic_size": True}, "litert takes images of one size"),
         ("detection", "executorch", "m.pte", {}, "executorch can't be written here"),
         ("detection", "coreml", "m.mlpackage", {}, "choose from onnx, openvino, pt2"),
         ("detection", "onnx", "m.xml", {}, "m.xml would not be taken for onnx: name it with .onnx"),
@@ -244,9 +245,9 @@ def test_nothing_there_and_nothing_for_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"There is no exported model .*m.onnx"):
         open_runtime(tmp_path / "m.onnx")
     with pytest.raises(
-        InputError, match=r"m.tflite is no model that can be run here: give .onnx, .xml, .pt2"
+        InputError, match=r"m.pte is no model that can be run here: give .onnx, .xml, .pt2, .tflite"
     ):
-        open_runtime(tmp_path / "m.tflite")
+        open_runtime(tmp_path / "m.pte")
 
 
 def test_an_openvino_file_without_its_weights(exported: Exported, tmp_path: Path) -> None:

@@ -1,0 +1,55 @@
+"""Run by the converters' own Python: a PyTorch program (.pt2) becomes a .tflite file.
+
+    python litert_script.py REQUEST.json
+
+The request names ``program``, ``output`` and ``report``; the report is JSON: versions, seconds, operators.
+Nothing of pocketvision is imported, and no network is reached.
+"""
+
+from __future__ import annotations
+
+import collections
+import importlib.metadata
+import json
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any, NoReturn
+
+
+def refuse(*arguments: object, **options: object) -> NoReturn:
+    """In the place of whatever opens a connection."""
+    raise OSError("a converter needs no network")
+
+
+def main() -> None:
+    """Do what the request says."""
+    request: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    for name in ("connect", "connect_ex"):
+        setattr(socket.socket, name, refuse)
+    start = time.perf_counter()
+    import litert_torch  # type: ignore[import-not-found]
+    import torch
+
+    program = torch.export.load(request["program"])
+    (images,) = (node.meta["val"] for node in program.graph.nodes if node.name == "images")
+    images = torch.zeros(tuple(images.shape), dtype=images.dtype)
+    litert_torch.convert(program.module(), (images,)).export(request["output"])
+    report = {
+        "seconds": time.perf_counter() - start,
+        "operators": operators(request["output"]),
+        "versions": {name: importlib.metadata.version(name) for name in ("litert-torch", "torch")},
+    }
+    Path(request["report"]).write_text(json.dumps(report), encoding="utf-8")
+
+
+def operators(path: str) -> dict[str, int]:
+    """Operator -> how often it is in the file."""
+    from ai_edge_litert.interpreter import Interpreter  # type: ignore[import-untyped]
+
+    return dict(collections.Counter(op["op_name"] for op in Interpreter(path)._get_ops_details()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""A converter in a process of its own: files in, a file and a report out."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from torch.export import ExportedProgram, save
+
+from pocketvision.core.errors import InputError
+from pocketvision.deploy.converters.environment import environment_folder
+
+logger = logging.getLogger("pocketvision")
+_SECONDS_BETWEEN_LINES = 15
+_MAX_REASON = 300
+
+
+def convert(program: ExportedProgram, python: Path, script: str, name: str, folder: Path) -> dict[str, Any]:
+    """Let ``python`` run ``script`` of this room on ``program``; returns its report.
+
+    It writes the file ``name`` into ``folder``. No pickle is passed: a program without example inputs is
+    tensors and a graph.
+
+    Raises:
+        InputError: the converter fails; its output is kept, and the sentence says where.
+    """
+    program.example_inputs = None
+    with tempfile.TemporaryDirectory() as work:
+        paths = {key: str(Path(work) / key) for key in ("program.pt2", "report.json", "request.json", "log")}
+        save(program, paths["program.pt2"])
+        request = {
+            "program": paths["program.pt2"], "output": str(folder / name), "report": paths["report.json"]
+        }  # fmt: skip
+        Path(paths["request.json"]).write_text(json.dumps(request), encoding="utf-8")
+        command = [str(python), str(Path(__file__).with_name(script)), paths["request.json"]]
+        code = _run(command, Path(paths["log"]))
+        report = Path(paths["report.json"])
+        if code or not report.is_file():
+            raise _failed(python, Path(paths["log"]), code)
+        found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+        return found
+
+
+def _run(command: list[str], log: Path) -> int:
+    """Run a command into a log and say how long it has taken; returns its exit code."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    start = time.perf_counter()
+    with log.open("wb") as file:
+        try:
+            process = subprocess.Popen(command, stdout=file, stderr=file, env=environment)
+        except OSError as error:
+            reason = f"The converter's Python {command[0]} can't be run ({error})"
+            raise InputError(f"{reason}: check --converter-python.") from error
+        try:
+            while True:
+                try:
+                    return process.wait(_SECONDS_BETWEEN_LINES)
+                except subprocess.TimeoutExpired:
+                    logger.info("converting: %.0f s", time.perf_counter() - start)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _failed(python: Path, log: Path, code: int) -> InputError:
+    kept = environment_folder().parent / "last_failure.log"
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    reason = lines[-1][:_MAX_REASON] if lines else f"exit code {code}"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(log, kept)
+    return InputError(f"The converter failed ({reason}), run by {python}: its whole output is in {kept}.")

@@ -1,0 +1,104 @@
+"""Covers deploy/export/to_litert.py.
+
+LiteRT files: made by the real converter where it is there, refused in a sentence where they are not ours.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pocketvision.core.errors import InputError
+from pocketvision.deploy.converters.environment import Converters, converter_python
+from pocketvision.deploy.export.to_file import export_model
+from pocketvision.deploy.formats import ExportOptions
+from pocketvision.deploy.predict.predictor import Predictor
+from pocketvision.deploy.runtimes.opening import open_runtime
+from pocketvision.models import VisionModel
+
+TFLITE = Path(__file__).resolve().parents[4] / "shared/weights/mobilenet_v3_small_1.0_224_uint8.tflite"
+
+
+@pytest.fixture(scope="module")
+def converters() -> Converters:
+    """Those of this machine: nothing of 6 GB is installed for a test."""
+    given = os.environ.get("POCKETVISION_CONVERTER_PYTHON")
+    found = Converters(Path(given) if given else None)
+    try:
+        converter_python(found)
+    except InputError:
+        pytest.skip("no converters here: 'pocketvision export --format litert --yes' makes them")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("task", "options"),
+    [
+        ("detection", ExportOptions()),
+        ("segmentation", ExportOptions(label_map=True, input_type="float")),
+        ("classification", ExportOptions(batch=2)),
+    ],
+)
+def test_it_answers_as_pytorch(
+    task: str, options: ExportOptions, models: dict[str, VisionModel], converters: Converters, tmp_path: Path
+) -> None:
+    pytest.importorskip("ai_edge_litert")
+    from pocketvision.deploy.certificate.stages import Reference
+
+    path = export_model(models[task], "litert", tmp_path / "m.tflite", options, converters)
+    runtime = open_runtime(path, threads=1)
+    assert runtime.artifact.batch == (options.batch or 1)
+    height, width = runtime.artifact.image_size
+    ramp = np.linspace(0, 255, 3 * height * width).reshape(1, 3, height, width)
+    images = torch.from_numpy(np.concatenate([ramp, ramp[..., ::-1], ramp[:, ::-1]]).astype(np.uint8))
+    expected = Reference(models[task], label_map=options.label_map)(images)
+    for name, output in runtime(images).items():
+        if options.label_map:
+            assert (output == expected[name]).float().mean() > 0.995
+        else:
+            torch.testing.assert_close(output, expected[name], atol=1e-3, rtol=1e-3)
+    assert Predictor.load(path)(ramp[0].transpose(1, 2, 0).astype(np.uint8)) is not None
+    with zipfile.ZipFile(path) as archive:
+        names = archive.read("labels.txt").decode().splitlines()
+    assert names == [name or "???" for name in models[task].class_names]
+    check_changed(path, tmp_path / "changed.tflite")
+
+
+def check_changed(path: Path, changed: Path) -> None:
+    """A graph whose bytes changed is refused before the interpreter, which would trust it, sees it."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 1
+    changed.write_bytes(content)
+    with pytest.raises(InputError, match=r"changed.tflite can't be opened \(its bytes have changed"):
+        open_runtime(changed)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no model", b"PK\x05\x06" + bytes(18), b"\0\0\0\0TFL3" + bytes(64)]
+)
+def test_what_is_not_ours_or_broken(content: bytes, tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert")
+    path = tmp_path / "m.tflite"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"m.tflite (was not exported by pocketvision|can't be opened)"):
+        open_runtime(path)
+
+
+def test_a_file_of_somebody_else() -> None:
+    pytest.importorskip("ai_edge_litert")
+    if not TFLITE.is_file():
+        pytest.skip(f"needs {TFLITE}")
+    with pytest.raises(InputError, match="was not exported by pocketvision"):
+        open_runtime(TFLITE)
+
+
+def test_another_device(tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert")
+    (tmp_path / "m.tflite").touch()
+    with pytest.raises(InputError, match="LiteRT runs on the CPU here, not on 'cuda'"):
+        open_runtime(tmp_path / "m.tflite", device="cuda")
