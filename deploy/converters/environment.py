@@ -81,7 +81,7 @@ def _make(folder: Path) -> None:
             part = Path(work) / "environment"
             logger.info("making an environment for the converters, once: %d GB in %s", GIGABYTES, folder)
             for command in _commands(part):
-                _run(command, folder)
+                _run(command)
             (part / _DONE).write_text(json.dumps(PINS), encoding="utf-8")
             part.rename(folder)
     except OSError as error:
@@ -110,11 +110,18 @@ def _commands(folder: Path) -> list[list[str]]:
     return [[sys.executable, "-m", "venv", str(folder)], install]
 
 
-def _run(command: Sequence[str], folder: Path) -> None:
-    """Run an installer, whose own progress is shown."""
-    done = subprocess.run(command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        reason = " ".join(done.stderr.split())[-_MAX_REASON:] or f"exit code {done.returncode}"
+def _run(command: Sequence[str]) -> None:
+    """Run an installer and pass on what it says."""
+    said = [""]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            said.append(line.strip())
+            logger.info("%s", line.rstrip())
+    if process.returncode:
+        reason = " ".join(" ".join(said).split())[-_MAX_REASON:] or f"exit code {process.returncode}"
         raise InputError(
             f"The environment for the converters can't be made ({reason}): where there is a network, make "
             f"one with pip install {' '.join(PINS)}, bring it here, and give --converter-python PATH."
