@@ -14,8 +14,8 @@ their number, up to ``MAX_EPOCHS``, and more of them less often, unless the weig
 
 LR, LR_BATCH, MAX_LR = 1e-3, 8, 4e-3
 """AdamW's rate for a batch of 8 on published weights, as in ``ssdlite_v2_bccd`` and ``lraspp_v2_camvid``."""
-RANDOM_FACTOR = 2
-"""On the rate for random weights: between what was tried, 1e-3 for 8 and, in ``quickstart``, 4e-3 for 16."""
+RANDOM_FACTOR, MAX_RANDOM_LR = 8, 1e-2
+"""On the rate for random weights, and the largest: docs/results.md has what 2e-3 to 1e-2 for 8 gave."""
 
 BATCH_LIMITS: dict[TaskName, int] = {"detection": 32, "segmentation": 8, "classification": 64}
 FREEZE_FEATURES = ("c2", "c3")
@@ -115,8 +115,8 @@ def _check(
 
 
 def _learning_rate(batch_size: int, pretrained: bool) -> float:
-    lr = LR * math.sqrt(batch_size / LR_BATCH) * (1 if pretrained else RANDOM_FACTOR)
-    return float(f"{min(lr, MAX_LR):.2g}")
+    factor, most = (1, MAX_LR) if pretrained else (RANDOM_FACTOR, MAX_RANDOM_LR)
+    return float(f"{min(LR * math.sqrt(batch_size / LR_BATCH) * factor, most):.2g}")
 
 
 def _reasons(recipe: TrainingRecipe, horizon: int, frozen: str, pretrained: bool) -> list[str]:
@@ -126,7 +126,7 @@ def _reasons(recipe: TrainingRecipe, horizon: int, frozen: str, pretrained: bool
     steps, warmup = recipe.num_steps, recipe.warmup_steps
     return [
         f"learning rate {recipe.lr:g} for AdamW: {LR:g} for {LR_BATCH} images, by its root, on {start}, "
-        f"{MAX_LR:g} at most",
+        f"{MAX_LR if pretrained else MAX_RANDOM_LR:g} at most",
         f"warm-up {warmup} steps: {_share(warmup, steps, 10, 'a tenth')}",
         f"weights are averaged over about {horizon} steps: {_share(horizon, steps, 20, 'a twentieth')}",
         f"BatchNorm momentum {recipe.norm_momentum:g}: statistics must keep up with a run of "
