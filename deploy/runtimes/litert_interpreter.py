@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import threading
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +23,12 @@ from pocketvision.deploy.runtimes.protocol import Runtime, broken
 
 METADATA, LABELS, CHECKSUM = "pocketvision.json", "labels.txt", "pocketvision.sha256.json"
 _MAX_BYTES = 1 << 28
-_IMAGES = "args_0"
+_IMAGES, _MAGIC = "args_0", b"TFL3"
+_DAMAGE = (
+    OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError, RecursionError, zipfile.BadZipFile,
+    zlib.error,
+)  # fmt: skip
+"""What reading a damaged archive or JSON raises."""
 
 
 class LiteRtRuntime(Runtime):
@@ -61,22 +69,27 @@ def read_litert(path: Path) -> tuple[Artifact, bytes]:
         InputError: the file is not ours or has changed since it was written.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            known = {entry.filename: entry for entry in archive.infolist()}
-            if not {METADATA, CHECKSUM} <= set(known):
-                return Artifact.from_json(None, str(path)), b""
-            if any(known[name].file_size > _MAX_BYTES for name in (METADATA, CHECKSUM)):
-                raise ValueError("its metadata are too large")
-            text = archive.read(METADATA).decode()
-            checksum = json.loads(archive.read(CHECKSUM))
-        with path.open("rb") as file:
-            content = file.read(int(checksum["bytes"]))
-        if hashlib.sha256(content).hexdigest() != checksum["sha256"]:
+        whole = path.read_bytes()
+        text, checksum = _metadata(whole)
+        content = whole[: int(checksum["bytes"])]
+        if text and hashlib.sha256(content).hexdigest() != checksum["sha256"]:
             raise ValueError("its bytes have changed since it was exported")
-    except zipfile.BadZipFile as error:
-        if path.read_bytes()[4:8] == b"TFL3" and b"PK\x05\x06" not in path.read_bytes():
-            return Artifact.from_json(None, str(path)), b""
-        raise broken(path, error) from error
-    except (ValueError, KeyError, TypeError, OSError, NotImplementedError, RuntimeError, EOFError) as error:
+    except _DAMAGE as error:
         raise broken(path, error) from error
     return Artifact.from_json(text, str(path)), content
+
+
+def _metadata(whole: bytes) -> tuple[str | None, dict[str, Any]]:
+    """The text of the metadata, None in a file of somebody else, and length and checksum of the graph."""
+    nothing = None, {"bytes": 0}
+    if not zipfile.is_zipfile(io.BytesIO(whole)):
+        if whole[4:8] != _MAGIC:
+            raise ValueError("it is no LiteRT file")
+        return nothing
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+        if METADATA not in sizes:
+            return nothing
+        if max(sizes[METADATA], sizes[CHECKSUM]) > _MAX_BYTES:
+            raise ValueError("its metadata are too large")
+        return archive.read(METADATA).decode(), json.loads(archive.read(CHECKSUM))
