@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -111,7 +112,12 @@ def _commands(folder: Path) -> list[list[str]]:
 
 
 def _run(command: Sequence[str]) -> None:
-    """Run an installer and pass on what it says."""
+    """Run an installer and pass on what it says.
+
+    Raises:
+        OSError: the disk is full.
+        InputError: it fails for another reason.
+    """
     said = [""]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
@@ -121,7 +127,10 @@ def _run(command: Sequence[str]) -> None:
             said.append(line.strip())
             logger.info("%s", line.rstrip())
     if process.returncode:
-        reason = " ".join(" ".join(said).split())[-_MAX_REASON:] or f"exit code {process.returncode}"
+        whole = " ".join(" ".join(said).split())
+        if os.strerror(errno.ENOSPC) in whole:  # uv and pip say it in the system's words
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        reason = whole[-_MAX_REASON:] or f"exit code {process.returncode}"
         raise InputError(
             f"The environment for the converters can't be made ({reason}): where there is a network, make "
             f"one with pip install {' '.join(PINS)}, bring it here, and give --converter-python PATH."

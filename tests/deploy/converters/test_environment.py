@@ -83,6 +83,20 @@ def test_no_room(cache: Path, tmp_path: Path) -> None:
         converter_python(Converters(may_install=True))
 
 
+def test_a_disk_that_fills_while_packages_come_is_no_matter_of_the_network(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line of uv and pip may be far from the last one."""
+    said = f"failed to write: No space left on device (os error 28); {'x' * 400}"
+    put_uv(tmp_path / "path", monkeypatch, f'[ "$1" = venv ] || {{ echo "{said}" >&2; exit 2; }}')
+    with pytest.raises(
+        InputError, match=r"No space left on device.*make room, set POCKETVISION_CACHE"
+    ) as caught:
+        converter_python(Converters(may_install=True))
+    assert "network" not in str(caught.value)
+    assert list((cache / "converters").iterdir()) == []
+
+
 def test_a_python_of_the_user(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"There is no Python .*nothing: give the file"):
         converter_python(Converters(tmp_path / "nothing"))
