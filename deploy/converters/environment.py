@@ -80,10 +80,13 @@ def _make(folder: Path) -> None:
         _remove_abandoned(folder.parent)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{os.getpid()}-") as work:
             part = Path(work) / "environment"
-            logger.info("making an environment for the converters, once: %d GB in %s", GIGABYTES, folder)
+            what = ", ".join(PINS)
+            logger.info("making an environment with %s, once: about %d GB in %s", what, GIGABYTES, folder)
             for command in _commands(part):
                 _run(command)
             (part / _DONE).write_text(json.dumps(PINS), encoding="utf-8")
+            if not (folder / _DONE).is_file():
+                shutil.rmtree(folder, ignore_errors=True)
             part.rename(folder)
     except OSError as error:
         if not (folder / _DONE).is_file():  # another process may have been faster

@@ -32,7 +32,7 @@ def convert(program: ExportedProgram, python: Path, script: str, name: str, fold
         InputError: the converter fails; its output is kept, and the sentence says where.
     """
     program.example_inputs = None
-    with tempfile.TemporaryDirectory() as work:
+    with tempfile.TemporaryDirectory(dir=folder) as work:
         paths = {key: str(Path(work) / key) for key in ("program.pt2", "report.json", "request.json", "log")}
         save(program, paths["program.pt2"])
         request = {
@@ -41,10 +41,9 @@ def convert(program: ExportedProgram, python: Path, script: str, name: str, fold
         Path(paths["request.json"]).write_text(json.dumps(request), encoding="utf-8")
         command = [str(python), str(Path(__file__).with_name(script)), paths["request.json"]]
         code = _run(command, Path(paths["log"]))
-        report = Path(paths["report.json"])
-        if code or not report.is_file():
+        if code or not (folder / name).is_file():
             raise _failed(python, Path(paths["log"]), code)
-        found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(Path(paths["report.json"]).read_text(encoding="utf-8"))
         return found
 
 
@@ -73,6 +72,10 @@ def _failed(python: Path, log: Path, code: int) -> InputError:
     kept = environment_folder().parent / "last_failure.log"
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     reason = lines[-1][:_MAX_REASON] if lines else f"exit code {code}"
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(log, kept)
-    return InputError(f"The converter failed ({reason}), run by {python}: its whole output is in {kept}.")
+    sentence = f"The converter failed ({reason}), run by {python}"
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(log, kept)
+    except OSError:
+        return InputError(f"{sentence}: make {kept.parent} writable to see its whole output.")
+    return InputError(f"{sentence}: its whole output is in {kept}.")

@@ -52,6 +52,7 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_makes_stays
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_uv(tmp_path / "path", monkeypatch, MAKES)
+    environment_folder().mkdir(parents=True)  # without the mark that it is complete
     dead, living = cache / "converters" / ".99999999-a", cache / "converters" / f".{os.getpid()}-b"
     for folder in (dead, living):
         (folder / "environment").mkdir(parents=True)
