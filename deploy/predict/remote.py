@@ -43,6 +43,8 @@ def fetch(source: Source, target: IO[bytes]) -> None:
             f"{source.public_name} {error.fact}: fetch it by other means, and give the file."
         ) from None
     except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # it is a response, too
         reason = getattr(error, "reason", error)
         raise InputError(
             f"{source.public_name} can't be fetched ({reason}): check the address and the network."

@@ -29,6 +29,8 @@ STARTS = ("os.system", "os.exec", "os.posix_spawn", "os.spawn", "pty.spawn", "pi
 
 
 def watch(event, arguments):
+    if event == "os.posix_spawn" and os.path.basename(str(arguments[0])) in KNOWN:
+        return  # how Python 3.14 starts them
     if event in CALLS or event in STARTS:
         note = f"{event} {arguments}"
     elif event == "subprocess.Popen" and os.path.basename(str(arguments[1][0])) not in KNOWN:
