@@ -26,7 +26,7 @@ def test_what_is_missing_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch
 def test_every_extra_brings_its_package(package: str) -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     line = re.search(rf"^{packages._EXTRAS[package]} = (\[.*\])$", project, flags=re.MULTILINE)
-    assert line is not None and f'"{package}>=' in line[1]
+    assert line is not None and f'"{package.replace("_", "-")}>=' in line[1]
 
 
 def test_the_web_page_brings_what_its_model_needs() -> None:

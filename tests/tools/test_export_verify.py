@@ -53,7 +53,7 @@ def exporting(good: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], 
     """``exporting(factor)``: exports give ``good`` with its head's class weights times ``factor``."""
 
     def replaced(factor: float) -> None:
-        def write(built: object, format: str, output: Path, options: object) -> Path:
+        def write(built: object, format: str, output: Path, options: object, converters: object) -> Path:
             graph = onnx.load(str(good))
             for item in graph.graph.initializer:
                 if item.name.startswith("head.class_blocks"):
