@@ -63,7 +63,8 @@ def _are_there(records: DetectionRecords, tree: FileTree) -> bool:
     """Whether all images still lie where they were; each folder is listed once."""
     present: dict[str, set[str]] = {}
     for path in records.image_paths:
-        folder, name = os.path.split(path)
+        # os.path.split would take longer than all else here.
+        folder, _, name = (path if os.sep == "/" else path.replace(os.sep, "/")).rpartition("/")
         names = present.get(folder)
         if names is None:
             names = present[folder] = set(tree.listing(folder).files)
