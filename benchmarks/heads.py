@@ -17,16 +17,17 @@ import sys
 from pathlib import Path
 
 TOOLS = Path(__file__).resolve().parent.parent / "tools"
-RATES = {"1e-3": "0.4", "4e-3": "0.1", "1e-2": "0.04"}
+RATES = {"1e-3": "0.4", "4e-3": "0.1", "1e-2": "0.04", "2e-2": "0.02", "4e-2": "0.01"}
 """Rate -> the backbone's factor that makes 4e-4 of it."""
 RUNS = {
     f"{family}_{rate}_{epochs}": (f"{family}_v2_bccd", rate, epochs)
     for family, rate, epochs in (
         ("ssdlite", "1e-3", 6), ("ssdlite", "4e-3", 6), ("ssdlite", "1e-2", 6), ("ssdlite", "4e-3", 24),
-        ("gfl", "1e-3", 6), ("gfl", "4e-3", 6), ("gfl", "1e-2", 6), ("gfl", "1e-2", 24),
+        ("gfl", "1e-3", 6), ("gfl", "4e-3", 6), ("gfl", "1e-2", 6), ("gfl", "2e-2", 6), ("gfl", "4e-2", 6),
+        ("gfl", "2e-2", 24),
     )
 }  # fmt: skip
-PAIRS = (("ssdlite_4e-3_6", "gfl_1e-2_6"), ("ssdlite_4e-3_24", "gfl_1e-2_24"))
+PAIRS = (("ssdlite_4e-3_6", "gfl_2e-2_6"), ("ssdlite_4e-3_24", "gfl_2e-2_24"))
 
 
 def train(name: str, shared: Path, output: Path) -> None:

@@ -105,7 +105,7 @@ def _derive(own: OwnData, weights: str | None, overrides: Sequence[str]) -> tupl
     trainer = {k.removeprefix("trainer."): v for k, v in given.items() if k.startswith("trainer.")}
     recipe = derive_recipe(
         num_images, num_classes, own.batch_size, own.found.task,
-        pretrained=weights is not None, parts=num_parts(trainer),
+        pretrained=weights is not None, dense=own.model.startswith("gfl_"), parts=num_parts(trainer),
     )  # fmt: skip
     return recipe, override(own_experiment(own, recipe, weights), overrides)
 

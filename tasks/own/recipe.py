@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import get_args
+from typing import NamedTuple, get_args
 
 from pocketvision.core.registered import TaskName
 
@@ -16,6 +16,10 @@ LR, LR_BATCH, MAX_LR = 1e-3, 8, 4e-3
 """AdamW's rate for a batch of 8 on published weights, as in ``ssdlite_v2_bccd`` and ``lraspp_v2_camvid``."""
 RANDOM_FACTOR, MAX_RANDOM_LR = 8, 1e-2
 """On the rate for random weights, and the largest: docs/results.md has what 2e-3 to 1e-2 for 8 gave."""
+
+DENSE_FACTOR, MAX_DENSE_LR = 20, 2e-2
+"""On the rate of a dense head and its pyramid, which start from random weights over a published backbone, and
+the largest; the backbone's own stays as it is. docs/results.md has what 1e-3 to 4e-2 gave."""
 
 BATCH_LIMITS: dict[TaskName, int] = {"detection": 32, "segmentation": 8, "classification": 64}
 FREEZE_FEATURES = ("c2", "c3")
@@ -65,14 +69,16 @@ def derive_recipe(
     *,
     pretrained: bool = True,
     freezable: bool = True,
+    dense: bool = False,
     parts: int = 1,
 ) -> TrainingRecipe:
     """Derive a recipe; the same numbers give the same one.
 
     ``minutes`` is the time for training steps alone, ``seconds_per_step`` what one takes;
     ``pretrained`` says that the backbone starts from published weights, ``freezable`` that it can be frozen
-    up to :data:`FREEZE_FEATURES`. A step is ``parts`` times ``batch_size`` images where gradients are
-    accumulated or several processes train; BatchNorm sees a part.
+    up to :data:`FREEZE_FEATURES`, ``dense`` that a pyramid and a dense head lie over it. A step is ``parts``
+    times ``batch_size`` images where gradients are accumulated or several processes train; BatchNorm sees a
+    part.
 
     Raises:
         ValueError: a number that is not positive, an unknown task, or minutes without the time of a step.
@@ -84,12 +90,13 @@ def derive_recipe(
     if minutes is not None and seconds_per_step is not None:
         num_steps, more = _fit_time(num_steps, steps_per_epoch, minutes, seconds_per_step)
         lines += more
+    start = (_DENSE if dense else _PUBLISHED) if pretrained else _RANDOM
     horizon = min(5000, max(10, num_steps // 20))
     recipe = TrainingRecipe(
         num_steps=num_steps,
         batch_size=total,
-        lr=_learning_rate(total, pretrained),
-        backbone_lr_factor=0.4 if pretrained else 1.0,
+        lr=start.rate(total),
+        backbone_lr_factor=start.backbone_factor,
         warmup_steps=max(1, min(1000, num_steps // 10)),
         ema_decay=round(1 - 1 / horizon, 5),
         norm_momentum=round(min(0.1, max(0.01, 100 / num_steps)), 3),
@@ -98,7 +105,7 @@ def derive_recipe(
         epochs_between_scores=max(1, num_steps // steps_per_epoch // 5),
         derivation=(),
     )
-    reasons = _reasons(recipe, horizon, _frozen(recipe, num_images, batch_size, pretrained), pretrained)
+    reasons = _reasons(recipe, horizon, _frozen(recipe, num_images, batch_size, pretrained), start)
     return replace(recipe, derivation=(*lines, *reasons))
 
 
@@ -114,19 +121,35 @@ def _check(
         raise ValueError("minutes need seconds_per_step, measured on this machine.")
 
 
-def _learning_rate(batch_size: int, pretrained: bool) -> float:
-    factor, most = (1, MAX_LR) if pretrained else (RANDOM_FACTOR, MAX_RANDOM_LR)
-    return float(f"{min(LR * math.sqrt(batch_size / LR_BATCH) * factor, most):.2g}")
+class _Start(NamedTuple):
+    """Factor and limit of the rate, the backbone's share of it, and what training starts from, in words."""
+
+    factor: int
+    most: float
+    backbone_factor: float
+    words: str
+
+    def rate(self, batch_size: int) -> float:
+        """AdamW's for ``batch_size`` images."""
+        return float(f"{min(LR * math.sqrt(batch_size / LR_BATCH) * self.factor, self.most):.2g}")
 
 
-def _reasons(recipe: TrainingRecipe, horizon: int, frozen: str, pretrained: bool) -> list[str]:
+_PUBLISHED = _Start(1, MAX_LR, 0.4, "published weights")
+_RANDOM = _Start(
+    RANDOM_FACTOR, MAX_RANDOM_LR, 1.0, f"random weights, {RANDOM_FACTOR} times that on published ones"
+)
+_DENSE = _Start(
+    DENSE_FACTOR, MAX_DENSE_LR, 0.4 / DENSE_FACTOR,
+    f"published weights, {DENSE_FACTOR} times that for a dense head, of which the backbone has a fiftieth",
+)  # fmt: skip
+
+
+def _reasons(recipe: TrainingRecipe, horizon: int, frozen: str, start: _Start) -> list[str]:
     """One line for a person for every value but the number of steps."""
-    factor = f"random weights, {RANDOM_FACTOR} times that on published ones"
-    start = "published weights" if pretrained else factor
     steps, warmup = recipe.num_steps, recipe.warmup_steps
     return [
-        f"learning rate {recipe.lr:g} for AdamW: {LR:g} for {LR_BATCH} images, by its root, on {start}, "
-        f"{MAX_LR if pretrained else MAX_RANDOM_LR:g} at most",
+        f"learning rate {recipe.lr:g} for AdamW: {LR:g} for {LR_BATCH} images, by its root, on "
+        f"{start.words}, {start.most:g} at most",
         f"warm-up {warmup} steps: {_share(warmup, steps, 10, 'a tenth')}",
         f"weights are averaged over about {horizon} steps: {_share(horizon, steps, 20, 'a twentieth')}",
         f"BatchNorm momentum {recipe.norm_momentum:g}: statistics must keep up with a run of "

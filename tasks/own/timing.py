@@ -19,6 +19,7 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.registered import TaskName
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.evaluation.evaluate import make_evaluator
+from pocketvision.losses import GFLLoss
 from pocketvision.models import Classifier, Detector, VisionModel
 from pocketvision.runs.build import build, refusing_bad_values
 from pocketvision.tasks.accumulation import losses_in_parts, num_accumulated, num_parts, split_batch
@@ -62,6 +63,7 @@ def auto_recipe(
         task_name(model),
         pretrained=weights is not None,
         freezable=all(can_freeze(model, feature) for feature in FREEZE_FEATURES),
+        dense=isinstance(parameters(experiment.task).get("loss"), GFLLoss),
         parts=num_parts(experiment.trainer),
     )
     if minutes is None:

@@ -139,6 +139,16 @@ def test_more_images_mean_more_steps_fewer_epochs_and_less_frozen() -> None:
         assert same[0].ema_decay <= same[1].ema_decay and same[0].norm_momentum >= same[1].norm_momentum
 
 
+def test_a_dense_head_learns_fast_and_the_backbone_under_it_as_ever() -> None:
+    own, dense = (derive_recipe(292, 3, 8, "detection", dense=dense) for dense in (False, True))
+    assert dense.lr == 2e-2 and dense.lr * dense.backbone_lr_factor == pytest.approx(4e-4)
+    assert own.lr * own.backbone_lr_factor == pytest.approx(4e-4)
+    assert "20 times that for a dense head" in dense.derivation[1]
+    random = derive_recipe(292, 3, 8, "detection", pretrained=False, dense=True)
+    assert random == derive_recipe(292, 3, 8, "detection", pretrained=False), "nothing was measured"
+    assert derive_recipe(292, 3, 64, "detection", dense=True).lr == 2e-2
+
+
 def test_more_classes_or_random_weights_mean_longer() -> None:
     steps = [derive_recipe(5000, k, 8, "detection").num_steps for k in (1, 20, 80, 1000)]
     assert steps == sorted(steps) and steps[0] == steps[1] < steps[2] < steps[3]
