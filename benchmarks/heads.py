@@ -22,12 +22,12 @@ RATES = {"1e-3": "0.4", "4e-3": "0.1", "1e-2": "0.04", "2e-2": "0.02", "4e-2": "
 RUNS = {
     f"{family}_{rate}_{epochs}": (f"{family}_v2_bccd", rate, epochs)
     for family, rate, epochs in (
-        ("ssdlite", "1e-3", 6), ("ssdlite", "4e-3", 6), ("ssdlite", "1e-2", 6), ("ssdlite", "4e-3", 24),
+        ("ssdlite", "1e-3", 6), ("ssdlite", "4e-3", 6), ("ssdlite", "1e-2", 6), ("ssdlite", "1e-2", 24),
         ("gfl", "1e-3", 6), ("gfl", "4e-3", 6), ("gfl", "1e-2", 6), ("gfl", "2e-2", 6), ("gfl", "4e-2", 6),
         ("gfl", "2e-2", 24),
     )
 }  # fmt: skip
-PAIRS = (("ssdlite_4e-3_6", "gfl_2e-2_6"), ("ssdlite_4e-3_24", "gfl_2e-2_24"))
+PAIRS = (("ssdlite_1e-2_6", "gfl_2e-2_6"), ("ssdlite_1e-2_24", "gfl_2e-2_24"))
 
 
 def train(name: str, shared: Path, output: Path) -> None:
