@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pocketvision predict",
         description="Find objects, classes of pixels or of images, and draw or write them.",
-        epilog="The backend is found from the file: PyTorch, ONNX Runtime or OpenVINO.",
+        epilog="The backend is found from the file: PyTorch, ONNX Runtime, OpenVINO or LiteRT.",
     )
     parser.add_argument(
         "model",
