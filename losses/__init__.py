@@ -2,6 +2,7 @@
 
 from pocketvision.losses.classification import ClassificationCrossEntropy
 from pocketvision.losses.cross_entropy import SegmentationCrossEntropy
+from pocketvision.losses.distillation import Distillation
 from pocketvision.losses.focal import FocalLoss
 from pocketvision.losses.gfl import GFLLoss
 from pocketvision.losses.lowest_cost import DynamicSoftLabelAssigner, SimOTAAssigner
@@ -15,6 +16,7 @@ __all__ = [
     "ATSSAssigner",
     "ClassificationCrossEntropy",
     "DiceLoss",
+    "Distillation",
     "DynamicSoftLabelAssigner",
     "FocalLoss",
     "GFLLoss",

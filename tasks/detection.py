@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -17,7 +18,9 @@ from pocketvision.core.structures import (
     LossInput,
 )
 from pocketvision.losses.assignment import Assigner
+from pocketvision.losses.distillation import Distillation
 from pocketvision.models import Detector
+from pocketvision.runs.ready_model import load_model
 from pocketvision.tasks.base import VisionTask
 from pocketvision.tasks.ema import TRAINED
 
@@ -32,6 +35,13 @@ class Guided(NamedTuple):
     guide: LossInput
 
 
+class Taught(NamedTuple):
+    """What the model says of a batch, and its teacher."""
+
+    own: LossInput | Guided
+    teacher: LossInput
+
+
 class DetectionTask(VisionTask[DetectionSamples]):
     """Trains a :class:`Detector`; its metric is COCO AP.
 
@@ -44,9 +54,13 @@ class DetectionTask(VisionTask[DetectionSamples]):
     not go by what an unlearned head says, as :class:`~pocketvision.losses.nearest_centers.ATSSAssigner` in
     TOOD (arXiv:2108.07755, sec. 3.2) and PicoDet.
 
+    ``teacher`` is the run folder or weights file of a larger detector of the same classes and anchors, whose
+    scores and distributions the head learns too, by ``distillation``.
+
     Raises:
-        ValueError: as :class:`VisionTask`, a guide or a first assigner for a loss that takes none, or a first
-            assigner without its epochs or the other way round.
+        ValueError: as :class:`VisionTask`, a guide or a first assigner for a loss that takes none, a first
+            assigner without its epochs or the other way round, or a teacher of something else.
+        InputError: there is no teacher there.
     """
 
     metric: ClassVar[str] = "AP"
@@ -60,9 +74,14 @@ class DetectionTask(VisionTask[DetectionSamples]):
         guide_detach_epoch: int = 10,
         first_assigner: Assigner | None = None,
         first_epochs: int = 0,
+        teacher: str | Path | None = None,
+        distillation: Distillation = Distillation(),  # noqa: B008  # a value
         **options: Any,
     ) -> None:
         super().__init__(model, *arguments, **options)
+        self.distillation = distillation
+        self._teacher = () if teacher is None else (load_teacher(teacher, model),)
+        """In a tuple, so that its weights are none of the task's."""
         self.guide: nn.Module | None = None
         self.guide_detach_epoch = guide_detach_epoch
         self.first_assigner, self.first_epochs = first_assigner, first_epochs
@@ -91,8 +110,14 @@ class DetectionTask(VisionTask[DetectionSamples]):
                 f"the loss encodes with {coder}, the model decodes with {model.postprocess.coder}."
             )
 
-    def outputs(self, images: Tensor) -> LossInput | Guided:
+    def outputs(self, images: Tensor) -> LossInput | Guided | Taught:
         images = images.to(memory_format=torch.channels_last)
+        own = self._own_outputs(images)
+        for teacher in self._teacher:
+            return Taught(own, _outputs_of_teacher(teacher, images))
+        return own
+
+    def _own_outputs(self, images: Tensor) -> LossInput | Guided:
         features = self.model.features(images)
         own = _learned(self.model.head(features), self.model.place_anchors(features, images))
         if self.guide is None:
@@ -101,7 +126,10 @@ class DetectionTask(VisionTask[DetectionSamples]):
             features = {name: x.detach() for name, x in features.items()}
         return Guided(own, _learned(self.guide(features), own.anchors))
 
-    def losses_of(self, outputs: LossInput | Guided, targets: list[BoxTarget]) -> dict[str, Tensor]:
+    def losses_of(self, outputs: LossInput | Guided | Taught, targets: list[BoxTarget]) -> dict[str, Tensor]:
+        if isinstance(outputs, Taught):
+            own = outputs.own.own if isinstance(outputs.own, Guided) else outputs.own
+            return self.losses_of(outputs.own, targets) | self.distillation(own, outputs.teacher)
         loss: Any = self.loss
         if self.current_epoch < self.first_epochs:
             loss = replace(loss, assigner=self.first_assigner)
@@ -110,6 +138,9 @@ class DetectionTask(VisionTask[DetectionSamples]):
             return guided
         losses: dict[str, Tensor] = loss(outputs, targets)
         return losses
+
+    def counts_of(self, outputs: Any, targets: list[Any]) -> list[Tensor] | None:
+        return None if self._teacher else super().counts_of(outputs, targets)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         groups = super().parameter_groups()
@@ -129,6 +160,43 @@ class DetectionTask(VisionTask[DetectionSamples]):
         super().on_load_checkpoint(checkpoint)
         for key, weights in checkpoint.get(_GUIDE, {}).items():
             checkpoint[key] |= weights
+
+
+def load_teacher(source: str | Path, student: Detector) -> Detector:
+    """The detector of a run folder or weights file, which knows the student's classes at the same points.
+
+    Raises:
+        InputError: nothing is there, or it can't be read.
+        ValueError: it is no such detector.
+    """
+    teacher = load_model(source)
+    if not isinstance(teacher, Detector) or {teacher.score_function, student.score_function} != {"sigmoid"}:
+        raise ValueError(f"{source} can't teach: both must be detectors with sigmoid scores, as gfl_v2 has.")
+    if teacher.class_names != student.class_names:
+        raise ValueError(
+            f"the teacher {source} knows {', '.join(map(str, teacher.class_names))}, in this order, and the "
+            f"model learns {', '.join(map(str, student.class_names))}: train both on the same classes."
+        )
+    if _points_of(teacher) != _points_of(student):
+        raise ValueError(
+            f"the teacher {source} has other anchors, maps or distributions than the model: train both with "
+            "the same head, anchors and strides."
+        )
+    return teacher.requires_grad_(False)
+
+
+def _points_of(model: Detector) -> tuple[Any, ...]:
+    """What says where points are and what their distances mean."""
+    strides = [info.stride for info in model.backbone.feature_info.values()]
+    return model.anchors, model.postprocess.coder, strides, getattr(model.head, "reg_max", None)
+
+
+@torch.no_grad()
+def _outputs_of_teacher(teacher: Detector, images: Tensor) -> LossInput:
+    teacher.to(images.device).eval()
+    teacher.head.training = True  # the head alone, not its layers: it says its distributions then
+    features = teacher.features(images)
+    return _learned(teacher.head(features), teacher.place_anchors(features, images))
 
 
 def _learned(predicted: Sequence[Tensor], anchors: Tensor) -> LossInput:

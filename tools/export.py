@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_int8_options(parser)
     group = parser.add_argument_group("litert, whose converter runs in an environment of its own")
-    group.add_argument("--yes", action="store_true", help="let it be made, once, where it is not there: 6 GB")
+    group.add_argument("--yes", action="store_true", help="let it be made, once, where it is not there: 7 GB")
     group.add_argument(
         "--converter-python", type=Path, metavar="PATH", help="a Python that has the converter's packages"
     )

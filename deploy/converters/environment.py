@@ -20,9 +20,17 @@ from pocketvision.core.files import process_lives
 
 logger = logging.getLogger("pocketvision")
 
-PINS = ("litert-torch==0.10.0", "ai-edge-litert==2.3.0", "torch==2.14.1", "torchvision==0.29.2")
+PINS = (
+    "litert-torch==0.10.0",
+    "ai-edge-litert==2.3.0",
+    "ai-edge-quantizer==0.10.0",
+    "executorch==1.5.1",
+    "coremltools==9.0",
+    "torch==2.14.1",
+    "torchvision==0.29.2",
+)
 """What was tried together; docs/exports.md says with which results."""
-GIGABYTES = 6
+GIGABYTES = 7
 _DONE = "complete.json"
 _MAX_REASON = 300
 
@@ -66,7 +74,7 @@ def environment_folder() -> Path:
     root = Path(os.environ.get("POCKETVISION_CACHE") or "~/.cache/pocketvision").expanduser()
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     digest = hashlib.sha256(json.dumps([version, *PINS]).encode()).hexdigest()[:12]
-    return root / "converters" / f"litert-python{version}-{digest}"
+    return root / "converters" / f"python{version}-{digest}"
 
 
 def _python_of(folder: Path) -> Path:

@@ -33,7 +33,7 @@ MAKES = 'for last; do :; done; [ "$1" = venv ] && mkdir -p "$last/bin" && touch 
 
 
 def test_it_is_asked_for_with_its_size_and_content(cache: Path) -> None:
-    with pytest.raises(InputError, match=r"litert-torch==.*about 6 GB in .*--yes.*--converter-python"):
+    with pytest.raises(InputError, match=r"litert-torch==.*about 7 GB in .*--yes.*--converter-python"):
         converter_python(Converters())
     assert not cache.exists()
 

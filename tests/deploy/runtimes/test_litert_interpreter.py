@@ -26,7 +26,7 @@ TFLITE = Path(__file__).resolve().parents[4] / "shared/weights/mobilenet_v3_smal
 
 @pytest.fixture(scope="module")
 def converters() -> Converters:
-    """Those of this machine: nothing of 6 GB is installed for a test."""
+    """Those of this machine: nothing of 7 GB is installed for a test."""
     given = os.environ.get("POCKETVISION_CONVERTER_PYTHON")
     found = Converters(Path(given) if given else None)
     try:

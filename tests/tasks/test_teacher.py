@@ -1,0 +1,99 @@
+"""Covers tasks/detection.py: a larger detector teaches, and leaves no trace."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.optim import SGD
+
+from pocketvision.configs import ssdlite_v3_small_coco
+from pocketvision.configs.own_detection_gfl import model as gfl
+from pocketvision.core.anchors import CellAnchors
+from pocketvision.core.config import Experiment
+from pocketvision.core.errors import InputError
+from pocketvision.core.structures import BoxTarget
+from pocketvision.core.weights import save_weights
+from pocketvision.losses import Distillation, GFLLoss, SSDLoss
+from pocketvision.models import Detector
+from pocketvision.runs.passport import make_passport
+from pocketvision.tasks import DetectionTask
+
+NAMES = ("a", "b")
+TRUTH = BoxTarget(torch.tensor([[2.0, 2, 40, 44], [24, 20, 60, 60]]), torch.tensor([1, 0]), 0, (64, 64))
+
+
+def detector(names: tuple[str, ...] = NAMES, **options: Any) -> Detector:
+    torch.manual_seed(0)
+    return gfl(names, image_size=(64, 64), weights=None, **{"channels": 8, **options})
+
+
+def saved(path: Path) -> Path:
+    """A weights file of a wider detector."""
+    config = Experiment(partial(gfl, image_size=(64, 64), channels=16), DetectionTask, dict)
+    teacher = detector(channels=16)
+    save_weights(path, teacher, make_passport(teacher, config))
+    return path
+
+
+def task(model: Detector, loss: Any = None, **options: Any) -> DetectionTask:
+    return DetectionTask(
+        model, loss or GFLLoss(), optimizer=partial(SGD, lr=0.1), reference_batch=2, **options
+    )
+
+
+def test_its_scores_and_distributions_are_learned(tmp_path: Path) -> None:
+    path = saved(tmp_path / "teacher.safetensors")
+    images = torch.arange(2 * 3 * 64 * 64).reshape(2, 3, 64, 64).to(torch.uint8)
+    plain, taught = task(detector()), task(detector(), teacher=path, distillation=Distillation(2.0))
+    losses = plain.train().losses_of(plain.outputs(images), [TRUTH, TRUTH])
+    more = taught.train().losses_of(taught.outputs(images), [TRUTH, TRUTH])
+    assert all(more[name].equal(value) for name, value in losses.items())
+    assert more.keys() - losses.keys() == {"teacher_class_loss", "teacher_distribution_loss"}
+    assert all(value > 0 for value in more.values())
+    torch.stack(list(more.values())).sum().backward()
+    again = task(detector(), teacher=path).train()
+    assert (
+        again.losses_of(again.outputs(images), [TRUTH, TRUTH])["teacher_class_loss"]
+        .mul(2)
+        .equal(more["teacher_class_loss"])
+    )
+
+
+def test_it_leaves_no_trace_and_does_not_change(tmp_path: Path) -> None:
+    path = saved(tmp_path / "teacher.safetensors")
+    plain, taught = task(detector()), task(detector(), teacher=path)
+    assert taught.state_dict().keys() == plain.state_dict().keys()
+    assert len(list(taught.parameters())) == len(list(plain.parameters()))
+    (teacher,) = taught._teacher
+    before = {name: value.clone() for name, value in teacher.state_dict().items()}
+    taught.train()
+    taught.outputs(torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8))
+    assert all(value.equal(before[name]) for name, value in teacher.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "sentence"),
+    [
+        (("b", "a"), {}, "knows a, b, in this order, and the model learns b, a"),
+        (NAMES, {"anchors": CellAnchors(5.0)}, "has other anchors, maps or distributions"),
+        (NAMES, {"reg_max": 5}, "has other anchors, maps or distributions"),
+    ],
+)
+def test_one_of_something_else(
+    tmp_path: Path, names: tuple[str, ...], options: dict[str, Any], sentence: str
+) -> None:
+    path = saved(tmp_path / "teacher.safetensors")
+    with pytest.raises(ValueError, match=sentence):
+        task(detector(names, **options), teacher=path)
+
+
+def test_one_with_other_scores_and_none(tmp_path: Path) -> None:
+    path = saved(tmp_path / "teacher.safetensors")
+    with pytest.raises(ValueError, match="can't teach: both must be detectors with sigmoid scores"):
+        task(ssdlite_v3_small_coco.model(NAMES, width_mult=0.35), SSDLoss(), teacher=path)
+    with pytest.raises(InputError, match="nowhere"):
+        task(detector(), teacher=tmp_path / "nowhere.safetensors")
