@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -12,9 +13,12 @@ from torch import nn
 from pocketvision.core.distributed import (
     any_process,
     joint_normalizer,
+    max_over_processes,
     mean_over_processes,
+    merge_processes,
     num_processes,
     process_index,
+    share_buffers,
 )
 
 PROCESS = """
@@ -23,8 +27,8 @@ from collections import Counter
 import torch
 from torch import distributed, nn
 from pocketvision.core.distributed import (
-    any_process, joint_normalizer, mean_over_processes, merge_processes, num_processes, process_index,
-    share_buffers,
+    any_process, joint_normalizer, max_over_processes, mean_over_processes, merge_processes, num_processes,
+    process_index, share_buffers,
 )
 
 class Count:
@@ -40,7 +44,11 @@ assert joint_normalizer(torch.tensor((3, 5)[rank])) == 4.0
 assert joint_normalizer(torch.tensor(0)) == 1.0
 assert joint_normalizer(torch.tensor((0.25, 0.5)[rank]), least=1.0) == 0.5
 assert joint_normalizer(torch.tensor((0.25, 1.75)[rank]), least=1.0) == 1.0
-assert mean_over_processes(torch.tensor([1.0, 2.0]) + rank).tolist() == [1.5, 2.5]
+own = torch.tensor((3.0, 5.0)[rank])
+assert joint_normalizer(own) == 4.0 and own == (3.0, 5.0)[rank]
+values = torch.tensor([1.0, 2.0]) + rank
+assert mean_over_processes(values).tolist() == [1.5, 2.5] and values[0] == 1.0 + rank
+assert max_over_processes((7, 4)[rank], torch.device("cpu")) == 7
 assert any_process(rank == 1, torch.device("cpu")) and not any_process(False, torch.device("cpu"))
 norm = nn.BatchNorm2d(2)
 norm.running_mean.fill_(rank + 1.0)
@@ -70,4 +78,13 @@ def test_one_process_changes_nothing() -> None:
     values = nn.Parameter(torch.tensor([1.0, 2.0]))
     mean = mean_over_processes(values)
     assert mean.tolist() == [1.0, 2.0] and not mean.requires_grad
+    mean[0] = 5.0
+    assert values[0] == 1.0
+    assert max_over_processes(7, torch.device("cpu")) == 7
     assert any_process(True, torch.device("cpu")) and not any_process(False, torch.device("cpu"))
+    norm = nn.BatchNorm2d(2)
+    share_buffers(norm)
+    assert norm.running_mean is not None and norm.running_mean.tolist() == [0.0, 0.0]
+    count = Counter(images=10)
+    merge_processes(count)
+    assert count == {"images": 10}
