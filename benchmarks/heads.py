@@ -1,11 +1,12 @@
-"""SSDLite and GFL on BCCD at several rates: the trainings behind "A dense head" in docs/results.md.
+"""SSDLite and GFL trained alike: the runs behind "A dense head" in docs/results.md.
 
     python benchmarks/heads.py SHARED OUTPUT [--only NAME ...]
 
-SHARED holds data/bccd and weights/. The backbone starts from published weights, at a rate of 4e-4 in every
-run; the rate is that of what starts from random weights: head, extra blocks, pyramid. Test is scored once, by
-the last weights. Called again it goes on with what is missing. The last lines compare the best of both
-families over the same pictures (paired bootstrap).
+SHARED holds data/ and weights/. Every backbone is MobileNetV2 from published weights. On bccd the backbone
+learns at 4e-4 and what starts from random weights (head, extra blocks, pyramid) at the rate in the name;
+on aerial_cars, at 640x640, and coco_mini each family has the recipe that ``train --data`` gives it, for equal
+steps. Pictures of test, or val where there is no test, are scored once, by the last weights. Called again it
+goes on with what is missing. The last lines compare both families over the same pictures (paired bootstrap).
 """
 
 from __future__ import annotations
@@ -17,31 +18,48 @@ import sys
 from pathlib import Path
 
 TOOLS = Path(__file__).resolve().parent.parent / "tools"
-RATES = {"1e-3": "0.4", "4e-3": "0.1", "1e-2": "0.04", "2e-2": "0.02", "4e-2": "0.01"}
+FACTORS = {"1e-3": "0.4", "4e-3": "0.1", "1e-2": "0.04", "2e-2": "0.02", "4e-2": "0.01"}
 """Rate -> the backbone's factor that makes 4e-4 of it."""
+BCCD = (
+    ("ssdlite", "1e-3", 6), ("ssdlite", "4e-3", 6), ("ssdlite", "1e-2", 6), ("ssdlite", "1e-2", 24),
+    ("gfl", "1e-3", 6), ("gfl", "4e-3", 6), ("gfl", "1e-2", 6), ("gfl", "2e-2", 6), ("gfl", "4e-2", 6),
+    ("gfl", "2e-2", 24),
+)  # fmt: skip
 RUNS = {
-    f"{family}_{rate}_{epochs}": (f"{family}_v2_bccd", rate, epochs)
-    for family, rate, epochs in (
-        ("ssdlite", "1e-3", 6), ("ssdlite", "4e-3", 6), ("ssdlite", "1e-2", 6), ("ssdlite", "1e-2", 24),
-        ("gfl", "1e-3", 6), ("gfl", "4e-3", 6), ("gfl", "1e-2", 6), ("gfl", "2e-2", 6), ("gfl", "4e-2", 6),
-        ("gfl", "2e-2", 24),
-    )
-}  # fmt: skip
-PAIRS = (("ssdlite_1e-2_6", "gfl_2e-2_6"), ("ssdlite_1e-2_24", "gfl_2e-2_24"))
+    f"{family}_{rate}_{epochs}": [
+        f"{family}_v2_bccd",
+        "data.root={shared}/data/bccd",
+        f"task.optimizer.lr={rate}",
+        f"task.backbone_lr_factor={FACTORS[rate]}",
+        f"trainer.max_epochs={epochs}",
+    ]
+    for family, rate, epochs in BCCD
+} | {
+    f"{family}_{data}": ["--data", f"{{shared}}/data/{data}", "--model", f"{family}_v2", *limits]
+    for data, limits in {
+        "aerial_cars": ["model.image_size=(640,640)", "trainer.max_steps=600"],
+        "coco_mini": ["trainer.max_steps=900"],
+    }.items()
+    for family in ("ssdlite", "gfl")
+}
+WEIGHTS = "model.weights={shared}/weights/mobilenet_v2-b0353104.pth"
+PAIRS = (
+    ("ssdlite_1e-2_6", "gfl_2e-2_6"),
+    ("ssdlite_1e-2_24", "gfl_2e-2_24"),
+    ("ssdlite_aerial_cars", "gfl_aerial_cars"),
+    ("ssdlite_coco_mini", "gfl_coco_mini"),
+)
 
 
 def train(name: str, shared: Path, output: Path) -> None:
     """Train a run, or go on with it."""
-    config, rate, epochs = RUNS[name]
     folder = output / name
     command = [sys.executable, str(TOOLS / "train.py")]
     if (folder / "checkpoints").is_dir() and any((folder / "checkpoints").iterdir()):
         command += ["--resume", str(folder)]
     else:
-        weights = shared / "weights" / "mobilenet_v2-b0353104.pth"
-        command += [config, f"data.root={shared / 'data' / 'bccd'}", f"model.weights={weights}"]
-        command += [f"task.optimizer.lr={rate}", f"task.backbone_lr_factor={RATES[rate]}"]
-        command += [f"trainer.max_epochs={epochs}", "--run-dir", str(folder)]
+        words = [word.format(shared=shared) for word in (*RUNS[name], WEIGHTS)]
+        command += [*words, "--run-dir", str(folder)]
     print(f"== {name}", flush=True)
     subprocess.run(command, check=True)
 
@@ -59,8 +77,9 @@ def main() -> None:
     for name, path in scores.items():
         if path.is_file():
             metrics = json.loads(path.read_text())
-            classes = ", ".join(f"{key} {value['AP']:.3f}" for key, value in metrics["per_class"].items())
-            print(f"{name:<18} AP {metrics['AP']:.4f}  AP50 {metrics['AP50']:.4f}  {classes}")
+            values = "  ".join(f"{key} {metrics[key]:.4f}" for key in ("AP", "AP50", "AP_small"))
+            classes = [f"{key} {value['AP']:.3f}" for key, value in metrics["per_class"].items()]
+            print(f"{name:<20} {values}  {', '.join(classes[:3])}")
     for pair in PAIRS:
         if all(scores[name].is_file() for name in pair):
             runs = [str(arguments.output / name) for name in pair]

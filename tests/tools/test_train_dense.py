@@ -78,6 +78,18 @@ def test_weights_of_a_shipped_config_build_their_model(tmp_path: Path, tiny: Tin
     assert train(["--resume", str(folder)]) == 0
 
 
+def test_a_run_teaches_another(run: Path, tiny: Tiny, tmp_path: Path) -> None:
+    folder = tmp_path / "student"
+    command = ["--data", str(tiny("voc")), "--model", "gfl_v3_small", *SMALL, "trainer.max_steps=1"]
+    assert train([*command, f"task.teacher={run}", "--run-dir", str(folder)]) == 0
+    columns = (folder / "metrics.csv").read_text().splitlines()[0]
+    assert "train/teacher_class_loss" in columns and "train/teacher_distribution_loss" in columns
+    assert (
+        read_state_dict(folder / "weights.safetensors").keys()
+        == read_state_dict(run / "weights.safetensors").keys()
+    )
+
+
 def test_other_classes_start_from_it(run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "pocketvision")
     folder = tmp_path / "other"
