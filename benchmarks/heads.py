@@ -5,7 +5,7 @@
 SHARED holds data/ and weights/. Every backbone is MobileNetV2 from published weights. On bccd the backbone
 learns at 4e-4 and what starts from random weights (head, extra blocks, pyramid) at the rate in the name;
 on aerial_cars, at 640x640, and coco_mini each family has the recipe that ``train --data`` gives it, for equal
-steps. Pictures of test, or val where there is no test, are scored once, by the last weights. Called again it
+steps. A student learns on bccd without and with the teacher gfl_2e-2_24. Pictures of test, or val where there is no test, are scored once, by the last weights. Called again it
 goes on with what is missing. The last lines compare both families over the same pictures (paired bootstrap).
 """
 
@@ -42,12 +42,15 @@ RUNS = {
     }.items()
     for family in ("ssdlite", "gfl")
 }
+STUDENT = [str(Path(__file__).parent / "gfl_v3_small_bccd.py"), "data.root={shared}/data/bccd"]
+RUNS |= {"student": STUDENT, "student_taught": [*STUDENT, "task.teacher={output}/gfl_2e-2_24"]}
 WEIGHTS = "model.weights={shared}/weights/mobilenet_v2-b0353104.pth"
 PAIRS = (
     ("ssdlite_1e-2_6", "gfl_2e-2_6"),
     ("ssdlite_1e-2_24", "gfl_2e-2_24"),
     ("ssdlite_aerial_cars", "gfl_aerial_cars"),
     ("ssdlite_coco_mini", "gfl_coco_mini"),
+    ("student", "student_taught"),
 )
 
 
@@ -58,7 +61,8 @@ def train(name: str, shared: Path, output: Path) -> None:
     if (folder / "checkpoints").is_dir() and any((folder / "checkpoints").iterdir()):
         command += ["--resume", str(folder)]
     else:
-        words = [word.format(shared=shared) for word in (*RUNS[name], WEIGHTS)]
+        words = [*RUNS[name], *([] if name.startswith("student") else [WEIGHTS])]
+        words = [word.format(shared=shared, output=output) for word in words]
         command += [*words, "--run-dir", str(folder)]
     print(f"== {name}", flush=True)
     subprocess.run(command, check=True)
