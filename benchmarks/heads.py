@@ -5,8 +5,9 @@
 SHARED holds data/ and weights/. Every backbone is MobileNetV2 from published weights. On bccd the backbone
 learns at 4e-4 and what starts from random weights (head, extra blocks, pyramid) at the rate in the name;
 on aerial_cars, at 640x640, and coco_mini each family has the recipe that ``train --data`` gives it, for equal
-steps. A student learns on bccd without and with the teacher gfl_2e-2_24. Pictures of test, or val where there is no test, are scored once, by the last weights. Called again it
-goes on with what is missing. The last lines compare both families over the same pictures (paired bootstrap).
+steps. A student learns on bccd without and with the teacher gfl_2e-2_24. Pictures of test, or val where there
+is no test, are scored once, by the last weights. Called again it goes on with what is missing. The last lines
+compare both families over the same pictures (paired bootstrap).
 """
 
 from __future__ import annotations
