@@ -46,11 +46,16 @@ def model(
 
 
 def on_pyramid(
-    body: Backbone, class_names: Sequence[str | None], image_size: Size, max_detections: int, depth: int = 2
+    body: Backbone,
+    class_names: Sequence[str | None],
+    image_size: Size,
+    max_detections: int,
+    depth: int = 2,
+    channels: int = 128,
 ) -> Detector:
     """Anchors 7 strides wide and 8 values a side: distances are in whole strides, as in the paper."""
     return Detector(
-        backbone=WithPAN(body, channels=128),
+        backbone=WithPAN(body, channels),
         head=partial(GFLHead, depth=depth),
         class_names=class_names,
         resize=Resize(image_size),

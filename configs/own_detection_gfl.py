@@ -35,6 +35,7 @@ from pocketvision.tasks import DetectionTask
 
 FAMILIES: dict[str, Callable[..., nn.Module]] = {"gfl": GFLHead}
 AUGMENTATION = base.AUGMENTATION
+_CHANNELS = {"v3_small": 72}
 
 
 def model(
@@ -42,13 +43,17 @@ def model(
     backbone: str = "v3_small",
     image_size: Size = (320, 320),
     anchors: Anchors = CellAnchors(7.0),  # noqa: B008  # a value
-    channels: int = 96,
+    channels: int | None = None,
     reg_max: int = 7,
     norm_momentum: float = 0.03,
     weights: str | Path | None = "imagenet",
     max_detections: int = 100,
 ) -> Detector:
-    """Maps of stride 8, 16, 32 and 64, ``channels`` wide; ``reg_max=0`` has no distributions of distances."""
+    """Maps of stride 8, 16, 32 and 64; ``reg_max=0`` has no distributions of distances.
+
+    They are ``channels`` wide, or as wide as leaves the detector about as fast as SSDLite on that backbone.
+    """
+    channels = channels or _CHANNELS.get(backbone, 96)
     body = build_with(
         find_builder(backbone), ("c3", "c4", "c5"), weights=weights, norm_momentum=norm_momentum
     )
