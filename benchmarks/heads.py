@@ -22,8 +22,9 @@ TOOLS = Path(__file__).resolve().parent.parent / "tools"
 FACTORS = {"1e-3": "0.4", "4e-3": "0.1", "1e-2": "0.04", "2e-2": "0.02", "4e-2": "0.01"}
 """Rate -> the backbone's factor that makes 4e-4 of it."""
 BCCD = (
-    ("ssdlite", "1e-3", 6), ("ssdlite", "4e-3", 6), ("ssdlite", "1e-2", 6), ("ssdlite", "1e-3", 24),
-    ("ssdlite", "1e-2", 24),    ("gfl", "1e-3", 6), ("gfl", "4e-3", 6), ("gfl", "1e-2", 6), ("gfl", "2e-2", 6), ("gfl", "4e-2", 6),
+    ("ssdlite", "1e-3", 6), ("ssdlite", "4e-3", 6), ("ssdlite", "1e-2", 6),
+    ("ssdlite", "1e-3", 24), ("ssdlite", "1e-2", 24),
+    ("gfl", "1e-3", 6), ("gfl", "4e-3", 6), ("gfl", "1e-2", 6), ("gfl", "2e-2", 6), ("gfl", "4e-2", 6),
     ("gfl", "2e-2", 24),
 )  # fmt: skip
 RUNS = {
