@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from pocketvision.core.errors import InputError
 from pocketvision.core.structures import (
     BoxTarget,
     DetectionOutput,
@@ -169,6 +170,8 @@ def load_teacher(source: str | Path, student: Detector) -> Detector:
         InputError: nothing is there, or it can't be read.
         ValueError: it is no such detector.
     """
+    if not Path(source).exists():
+        raise InputError(f"There is no teacher {source}: give a run folder or a weights file.")
     teacher = load_model(source)
     if not isinstance(teacher, Detector) or {teacher.score_function, student.score_function} != {"sigmoid"}:
         raise ValueError(f"{source} can't teach: both must be detectors with sigmoid scores, as gfl_v2 has.")
