@@ -95,5 +95,5 @@ def test_one_with_other_scores_and_none(tmp_path: Path) -> None:
     path = saved(tmp_path / "teacher.safetensors")
     with pytest.raises(ValueError, match="can't teach: both must be detectors with sigmoid scores"):
         task(ssdlite_v3_small_coco.model(NAMES, width_mult=0.35), SSDLoss(), teacher=path)
-    with pytest.raises(InputError, match="There is no teacher .*nowhere"):
+    with pytest.raises(InputError, match=r"There is no teacher .*nowhere"):
         task(detector(), teacher=tmp_path / "nowhere.safetensors")
