@@ -84,9 +84,10 @@ def main() -> None:
     for name, path in scores.items():
         if path.is_file():
             metrics = json.loads(path.read_text())
-            values = "  ".join(f"{key} {metrics[key]:.4f}" for key in ("AP", "AP50", "AP_small"))
-            classes = [f"{key} {value['AP']:.3f}" for key, value in metrics["per_class"].items()]
-            print(f"{name:<20} {values}  {', '.join(classes[:3])}")
+            values = "  ".join(f"{key} {metrics[key] or 0:.4f}" for key in ("AP", "AP50", "AP_small"))
+            scores_of = {key: value["AP"] for key, value in metrics["per_class"].items()}
+            known = [f"{key} {score:.3f}" for key, score in scores_of.items() if score is not None]
+            print(f"{name:<20} {values}  {', '.join(known[:5])}")
     for pair in PAIRS:
         if all(scores[name].is_file() for name in pair):
             runs = [str(arguments.output / name) for name in pair]
