@@ -67,6 +67,7 @@ def plan_artifact(model: VisionModel, options: ExportOptions) -> Artifact:
         has_dynamic_size=options.dynamic_size,
         source=options.source,
         licence=options.licence,
+        has_float16=options.float16,
     )
     if options.dynamic_size and artifact.task == "detection":
         raise InputError("A detector's anchors belong to one image size: export it with --size fixed.")
