@@ -27,7 +27,7 @@ FORMATS = {
     "openvino": ExportFormat(".xml"),
     "pt2": ExportFormat(".pt2"),
     "litert": ExportFormat(".tflite", own_python=True),
-    "executorch": ExportFormat(".pte", "executorch"),
+    "executorch": ExportFormat(".pte", own_python=True),
     "coreml": ExportFormat(".mlpackage", "coremltools"),
 }
 
@@ -78,7 +78,7 @@ def check_format(format: str, output: Path, options: ExportOptions) -> None:
         )
     if output.suffix != suffix:
         raise InputError(f"{output} would not be taken for {format}: name it with {suffix}.")
-    if options.nms and format in ("pt2", "litert"):
+    if options.nms and format in ("pt2", *OWN_PYTHON):
         raise InputError(f"{format} has no operator for NMS: choose onnx or openvino, or leave --nms out.")
     if options.int8 and format == "pt2":
         raise InputError("pt2 can't be written in int8: choose another format, or leave --int8 out.")
@@ -86,8 +86,8 @@ def check_format(format: str, output: Path, options: ExportOptions) -> None:
         raise InputError(f"{format} can't be written with float16: choose litert, or leave --float16 out.")
     if options.float16 and options.int8:
         raise InputError("--int8 and --float16 are two ways to a smaller file: leave one out.")
-    if options.dynamic_size and format == "litert":
-        raise InputError("litert takes images of one size: choose --size fixed.")
+    if options.dynamic_size and format in OWN_PYTHON:
+        raise InputError(f"{format} takes images of one size: choose --size fixed.")
     if options.batch is not None and options.batch < 1:
         raise InputError(f"The batch size is {options.batch}: give a number from 1, or 'dynamic'.")
     if options.nms and options.label_map:

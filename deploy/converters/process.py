@@ -23,11 +23,18 @@ _SECONDS_BETWEEN_LINES = 15
 _MAX_REASON = 300
 
 
-def convert(program: ExportedProgram, python: Path, script: str, name: str, folder: Path) -> dict[str, Any]:
+def convert(
+    program: ExportedProgram,
+    python: Path,
+    script: str,
+    name: str,
+    folder: Path,
+    request: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Let ``python`` run ``script`` of this room on ``program``; returns its report.
 
-    It writes the file ``name`` into ``folder``. No pickle is passed: a program without example inputs is
-    tensors and a graph.
+    It writes the file ``name`` into ``folder``; ``request`` is what it is asked besides. No pickle is passed:
+    a program without example inputs is tensors and a graph.
 
     Raises:
         InputError: the converter fails; its output is kept, and the sentence says where.
@@ -36,7 +43,7 @@ def convert(program: ExportedProgram, python: Path, script: str, name: str, fold
     with tempfile.TemporaryDirectory(dir=folder) as work:
         path = Path(work) / "program.pt2"
         save(program, path)
-        return run_script(python, script, {"program": str(path)}, folder / name)
+        return run_script(python, script, {**(request or {}), "program": str(path)}, folder / name)
 
 
 def run_script(python: Path, script: str, request: Mapping[str, Any], output: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from pocketvision.deploy.export.onnx_quantization import OnnxQuantizer
 from pocketvision.deploy.export.openvino_quantization import OpenVinoQuantizer
 from pocketvision.deploy.export.quantization import Quantizer, choose_float_blocks
 from pocketvision.deploy.export.sensitivity import block_errors, errors_table
+from pocketvision.deploy.export.to_executorch import ExecuTorchQuantizer
 from pocketvision.deploy.export.to_file import plan_artifact, written_files
 from pocketvision.deploy.export.to_onnx import complete, make_onnx
 from pocketvision.deploy.formats import OWN_PYTHON, ExportOptions, check_format
@@ -108,7 +109,8 @@ def _converted(
     """What quantizes in the converters' environment."""
     graph = make_graph(model, label_map=artifact.outputs == LABEL_MAP)
     logger.info("converting to %s, then measuring ranges there: this takes a minute or two", format)
-    return LiteRtQuantizer(graph, artifact, images, converter_python(converters))
+    make = LiteRtQuantizer if format == "litert" else ExecuTorchQuantizer
+    return make(graph, artifact, images, converter_python(converters))
 
 
 class _Trials:

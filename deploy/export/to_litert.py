@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tempfile
-import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +10,11 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from pocketvision.core.files import replacing
 from pocketvision.deploy.converters.environment import Converters, converter_python
 from pocketvision.deploy.converters.process import convert, run_script
 from pocketvision.deploy.export.trace import trace
+from pocketvision.deploy.runtimes.appended import append_metadata
 from pocketvision.deploy.runtimes.artifact import Artifact
-from pocketvision.deploy.runtimes.litert_interpreter import CHECKSUM, LABELS, METADATA
 
 
 def write_litert(graph: nn.Module, artifact: Artifact, path: Path, converters: Converters) -> str:
@@ -63,13 +59,5 @@ def _summed(path: Path, report: Mapping[str, Any]) -> LiteRtGraph:
 
 def save_litert(graph: LiteRtGraph, artifact: Artifact, path: Path) -> str:
     """Write a graph with its metadata; returns a summary."""
-    content = graph.path.read_bytes()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
-        with zipfile.ZipFile(temporary, "a", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(METADATA, artifact.to_json())
-            archive.writestr(LABELS, "\n".join(name or "???" for name in artifact.class_names))
-            checksum = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-            archive.writestr(CHECKSUM, json.dumps(checksum))
+    append_metadata(graph.path.read_bytes(), artifact, path)
     return graph.summary
