@@ -12,21 +12,27 @@ InputType = Literal["uint8", "float"]
 
 
 class ExportFormat(NamedTuple):
-    """What a format's file is called; ``converter`` is the package of one that can't be written here."""
+    """What a format's file is called; ``converter`` is the package of one that can't be written here.
+
+    ``own_python``: it is written in the converters' environment.
+    """
 
     suffix: str
     converter: str = ""
+    own_python: bool = False
 
 
 FORMATS = {
     "onnx": ExportFormat(".onnx"),
     "openvino": ExportFormat(".xml"),
     "pt2": ExportFormat(".pt2"),
-    "litert": ExportFormat(".tflite"),
-    "executorch": ExportFormat(".pte", "executorch"),
+    "litert": ExportFormat(".tflite", own_python=True),
+    "executorch": ExportFormat(".pte", own_python=True),
     "coreml": ExportFormat(".mlpackage", "coremltools"),
 }
 
+OWN_PYTHON = tuple(name for name, format in FORMATS.items() if format.own_python)
+"""What is written in the converters' environment, whose PyTorch is another one."""
 BACKENDS = ("torch", *(name for name, format in FORMATS.items() if not format.converter))
 """What runs a model here: PyTorch itself, or the runtime of a format that can be written."""
 
@@ -39,8 +45,8 @@ class ExportOptions:
     ``label_map``: a segmenter gives the class of every pixel of its input. ``input_type``: what the
     graph takes; both in 0..255. ``batch``: the number of images, None for any. ``dynamic_size``: other
     image sizes than the model's too, for segmenters and classifiers. ``int8``: weights and activations
-    are to be quantized (ONNX and OpenVINO). ``source`` and ``licence`` are
-    written into the metadata.
+    are to be quantized. ``float16``: weights are kept in half the bytes (LiteRT). ``source`` and
+    ``licence`` are written into the metadata.
     """
 
     nms: bool = False
@@ -49,6 +55,7 @@ class ExportOptions:
     batch: int | None = None
     dynamic_size: bool = False
     int8: bool = False
+    float16: bool = False
     source: str | None = None
     licence: str | None = None
 
@@ -61,7 +68,7 @@ def check_format(format: str, output: Path, options: ExportOptions) -> None:
     """
     if format not in FORMATS:
         raise InputError(f"There is no format '{format}': choose from {', '.join(FORMATS)}.")
-    suffix, converter = FORMATS[format]
+    suffix, converter, _ = FORMATS[format]
     if converter:
         here = ", ".join(name for name, known in FORMATS.items() if not known.converter)
         raise InputError(
@@ -71,12 +78,16 @@ def check_format(format: str, output: Path, options: ExportOptions) -> None:
         )
     if output.suffix != suffix:
         raise InputError(f"{output} would not be taken for {format}: name it with {suffix}.")
-    if options.nms and format in ("pt2", "litert"):
+    if options.nms and format in ("pt2", *OWN_PYTHON):
         raise InputError(f"{format} has no operator for NMS: choose onnx or openvino, or leave --nms out.")
-    if options.int8 and format in ("pt2", "litert"):
-        raise InputError(f"{format} can't be written in int8: choose onnx or openvino, or leave --int8 out.")
-    if options.dynamic_size and format == "litert":
-        raise InputError("litert takes images of one size: choose --size fixed.")
+    if options.int8 and format == "pt2":
+        raise InputError("pt2 can't be written in int8: choose another format, or leave --int8 out.")
+    if options.float16 and format != "litert":
+        raise InputError(f"{format} can't be written with float16: choose litert, or leave --float16 out.")
+    if options.float16 and options.int8:
+        raise InputError("--int8 and --float16 are two ways to a smaller file: leave one out.")
+    if options.dynamic_size and format in OWN_PYTHON:
+        raise InputError(f"{format} takes images of one size: choose --size fixed.")
     if options.batch is not None and options.batch < 1:
         raise InputError(f"The batch size is {options.batch}: give a number from 1, or 'dynamic'.")
     if options.nms and options.label_map:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     from pocketvision.deploy.converters.environment import Converters, converter_python
-    from pocketvision.deploy.formats import check_format
+    from pocketvision.deploy.formats import OWN_PYTHON, check_format
 
     arguments = _parser().parse_intermixed_args(argv)
     _check_source(arguments.source, arguments.weights)
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_format(arguments.format, arguments.output, options)
     _check_new_files(arguments)
     converters = Converters(arguments.converter_python, arguments.yes)
-    if arguments.format == "litert":
+    if arguments.format in OWN_PYTHON:
         converter_python(converters)
 
     from pocketvision.deploy.export.to_file import export_model
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         options = replace(options, licence=_licence(arguments.source, arguments.weights))
     images = None if arguments.verify is None else _images(arguments, model, options)
     if options.int8:
-        path = write_int8(arguments, model, options)
+        path = write_int8(arguments, model, options, converters)
     else:
         path = export_model(model, arguments.format, arguments.output, options, converters)
     print(f"exported: {path}")
@@ -86,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DATA",
         help="compare the file with PyTorch on a folder of images or a data set: writes a certificate",
     )
+    parser.add_argument("--float16", action="store_true", help="litert: weights in half the bytes")
     add_int8_options(parser)
     group = parser.add_argument_group("litert, whose converter runs in an environment of its own")
     group.add_argument("--yes", action="store_true", help="let it be made, once, where it is not there: 7 GB")
@@ -169,6 +170,7 @@ def _options(arguments: argparse.Namespace) -> ExportOptions:
         batch=None if arguments.batch == "dynamic" else int(arguments.batch),
         dynamic_size=arguments.size == "dynamic",
         int8=arguments.int8,
+        float16=arguments.float16,
         source=arguments.weights or arguments.source,
         licence=arguments.licence,
     )

@@ -15,6 +15,7 @@ logger = logging.getLogger("pocketvision")
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from pocketvision.deploy.converters.environment import Converters
     from pocketvision.deploy.formats import ExportOptions
     from pocketvision.evaluation.run_data import RunData
     from pocketvision.models import VisionModel
@@ -52,7 +53,9 @@ def check_int8_options(arguments: argparse.Namespace) -> None:
         raise InputError(f"--max-drop is {arguments.max_drop:g}: give a share from 0 to below 1, as 0.01.")
 
 
-def write_int8(arguments: argparse.Namespace, model: VisionModel, options: ExportOptions) -> Path:
+def write_int8(
+    arguments: argparse.Namespace, model: VisionModel, options: ExportOptions, converters: Converters
+) -> Path:
     """Calibrate, quantize and write the file."""
     from pocketvision.deploy.export.to_int8 import Limit, export_int8
     from pocketvision.deploy.runtimes.exported_models import predictor_of
@@ -64,7 +67,7 @@ def write_int8(arguments: argparse.Namespace, model: VisionModel, options: Expor
     if data is not None:
         score = data.score
         limit = Limit(lambda file: score(predictor_of(open_runtime(file))), arguments.max_drop, data.metric)
-    return export_int8(model, arguments.format, arguments.output, images, options, limit)
+    return export_int8(model, arguments.format, arguments.output, images, options, limit, converters)
 
 
 def _own_data(arguments: argparse.Namespace, model: VisionModel) -> RunData | None:

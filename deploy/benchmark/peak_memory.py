@@ -24,9 +24,10 @@ def peak_memory(
     """Bytes by which the peak of a fresh process grows from after its imports to after a few passes.
 
     It is Linux's ``VmHWM``: weights, the runtime itself and what it needs in between. None on other
-    systems, and for models with code of their own that another process can't import.
+    systems, for models with code of their own that another process can't import, and for .pte files, which
+    run in a process of their own.
     """
-    if not _STATUS.is_file():
+    if not _STATUS.is_file() or (isinstance(source, Path) and source.suffix == ".pte"):
         return None
     with tempfile.TemporaryDirectory(prefix="pocketvision-memory-") as folder:
         path = source.resolve() if isinstance(source, Path) else Path(folder) / "graph.pt"

@@ -61,7 +61,7 @@ def _stages(certificate: Certificate) -> list[Cells]:
 def _stage_row(stage: Stage, kind: str) -> Cells:
     answer = _ANSWERS[stage.is_within]
     if stage.is_within is None:
-        answer = "int8 rounds" if kind == "int8" and stage.max_abs is not None else answer
+        answer = f"{kind} rounds" if kind != "float32" and stage.max_abs is not None else answer
     numbers = (stage.max_abs, stage.limit, stage.relative)
     largest, limit, everything = ("" if number is None else f"{number:.2g}" for number in numbers)
     return stage.name, largest, limit, everything, answer, stage.note

@@ -14,10 +14,10 @@ OUTPUT_LIMIT = 1e-3
 """Of raw outputs, scores and boxes as shares of the input; of inner stages times their largest number, if
 that is above 1."""
 AGREEMENT = 0.995
-METRIC_LIMITS = {"float32": 1e-3, "int8": 0.01}
-"""How much AP, mIoU or top-1 may change in float32, and fall in int8."""
-INT8_AGREEMENT = 0.8
-"""Without truth int8 can only be judged coarsely: by boxes that match loosely, by pixels or best classes."""
+METRIC_LIMITS = {"float32": 1e-3, "float16": 2e-3, "int8": 0.01}
+"""How much AP, mIoU or top-1 may change in float32, and fall in float16 and int8."""
+COARSE_AGREEMENT = {"float16": 0.98, "int8": 0.8}
+"""Without truth what is rounded is judged by boxes that match loosely, by pixels or best classes."""
 
 STAGES = {
     "detection": ("resize", "normalize", "backbone", "head", "decode", "NMS"),
@@ -26,10 +26,10 @@ STAGES = {
 }
 _RELATIVE_STAGES = ("normalize", "backbone")
 _FLOAT_STAGES = ("resize", "normalize")
-"""What stays exact in int8."""
+"""What stays exact where weights and activations are rounded."""
 _LAST = {"NMS", "label map"}
 
-ArtifactKind = Literal["float32", "int8"]
+ArtifactKind = Literal["float32", "float16", "int8"]
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Stage:
     """A stage over all images.
 
     ``max_abs`` is the largest difference, ``relative`` that of all numbers together (root of the sums of
-    squares); None where the format hides the stage. ``limit`` is for ``max_abs``, None where rounding to
-    int8 is expected; ``is_within`` is None where nothing can be said.
+    squares); None where the format hides the stage. ``limit`` is for ``max_abs``, None where rounding is
+    expected; ``is_within`` is None where nothing can be said.
     """
 
     name: str
@@ -58,7 +58,9 @@ class Check(NamedTuple):
 
 def kind_of(comparison: ExportComparison) -> ArtifactKind:
     """What tolerance the file has to keep."""
-    return "float32" if comparison.artifact.quantization is None else "int8"
+    if comparison.artifact.quantization is not None:
+        return "int8"
+    return "float16" if comparison.artifact.has_float16 else "float32"
 
 
 def judge_stages(comparison: ExportComparison, kind: ArtifactKind) -> list[Stage]:
@@ -75,7 +77,7 @@ def judge_stages(comparison: ExportComparison, kind: ArtifactKind) -> list[Stage
         limit: float | None = 0.0 if name == "resize" else OUTPUT_LIMIT
         if name in _RELATIVE_STAGES:
             limit = OUTPUT_LIMIT * max(1.0, difference.largest)
-        if kind == "int8" and name not in _FLOAT_STAGES:
+        if kind != "float32" and name not in _FLOAT_STAGES:
             limit = None
         seen, there = comparison.num_tensors.get(name, (1, 1))
         note = "" if seen == there else f"{seen} of {there} tensors are visible"
@@ -100,7 +102,9 @@ def _last_stage(name: str, comparison: ExportComparison, kind: ArtifactKind) -> 
     share = min(share for key, share in comparison.agreement.shares().items() if not key.endswith("_loose"))
     what = "boxes" if name == "NMS" else "pixels"
     return Stage(
-        name, is_within=None if kind == "int8" else share >= AGREEMENT, note=f"{share:.3%} of {what} the same"
+        name,
+        is_within=share >= AGREEMENT if kind == "float32" else None,
+        note=f"{share:.3%} of {what} the same",
     )
 
 
@@ -125,11 +129,10 @@ def judge(comparison: ExportComparison, stages: Sequence[Stage], kind: ArtifactK
         checks.append(
             Check(f"{METRICS[comparison.artifact.task]} changes by {change:+.4f} (limit {limit:g})", is_small)
         )
-    elif kind == "int8":
+    elif kind != "float32":
         name, share = list(shares.items())[-1]
-        checks.append(
-            Check(f"{SHARES[name]} {share:.2%} (at least {INT8_AGREEMENT:.0%})", share >= INT8_AGREEMENT)
-        )
+        least = COARSE_AGREEMENT[kind]
+        checks.append(Check(f"{SHARES[name]} {share:.2%} (at least {least:.0%})", share >= least))
     return checks
 
 

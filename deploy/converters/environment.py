@@ -47,6 +47,12 @@ class Converters:
     may_install: bool = False
 
 
+def known_converters() -> Converters:
+    """Those of this machine: of $POCKETVISION_CONVERTER_PYTHON, or the cache's."""
+    given = os.environ.get("POCKETVISION_CONVERTER_PYTHON")
+    return Converters(Path(given) if given else None)
+
+
 def converter_python(converters: Converters) -> Path:
     """The Python that has the converters' packages.
 

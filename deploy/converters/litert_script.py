@@ -23,11 +23,16 @@ def refuse(*arguments: object, **options: object) -> NoReturn:
     raise OSError("a converter needs no network")
 
 
+def stay_offline() -> None:
+    """Let nothing in this process open a connection."""
+    for name in ("connect", "connect_ex"):
+        setattr(socket.socket, name, refuse)
+
+
 def main() -> None:
     """Do what the request says."""
     request: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    for name in ("connect", "connect_ex"):
-        setattr(socket.socket, name, refuse)
+    stay_offline()
     start = time.perf_counter()
     import litert_torch  # type: ignore[import-not-found]
     import torch

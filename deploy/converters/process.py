@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,28 +23,43 @@ _SECONDS_BETWEEN_LINES = 15
 _MAX_REASON = 300
 
 
-def convert(program: ExportedProgram, python: Path, script: str, name: str, folder: Path) -> dict[str, Any]:
+def convert(
+    program: ExportedProgram,
+    python: Path,
+    script: str,
+    name: str,
+    folder: Path,
+    request: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Let ``python`` run ``script`` of this room on ``program``; returns its report.
 
-    It writes the file ``name`` into ``folder``. No pickle is passed: a program without example inputs is
-    tensors and a graph.
+    It writes the file ``name`` into ``folder``; ``request`` is what it is asked besides. No pickle is passed:
+    a program without example inputs is tensors and a graph.
 
     Raises:
         InputError: the converter fails; its output is kept, and the sentence says where.
     """
     program.example_inputs = None
     with tempfile.TemporaryDirectory(dir=folder) as work:
-        paths = {key: str(Path(work) / key) for key in ("program.pt2", "report.json", "request.json", "log")}
-        save(program, paths["program.pt2"])
-        request = {
-            "program": paths["program.pt2"], "output": str(folder / name), "report": paths["report.json"]
-        }  # fmt: skip
-        Path(paths["request.json"]).write_text(json.dumps(request), encoding="utf-8")
-        command = [str(python), str(Path(__file__).with_name(script)), paths["request.json"]]
-        code = _run(command, Path(paths["log"]))
-        if code or not (folder / name).is_file():
-            raise _failed(python, Path(paths["log"]), code)
-        found: dict[str, Any] = json.loads(Path(paths["report.json"]).read_text(encoding="utf-8"))
+        path = Path(work) / "program.pt2"
+        save(program, path)
+        return run_script(python, script, {**(request or {}), "program": str(path)}, folder / name)
+
+
+def run_script(python: Path, script: str, request: Mapping[str, Any], output: Path) -> dict[str, Any]:
+    """Let ``python`` run ``script`` of this room, which writes ``output`` of what the request names.
+
+    Raises:
+        InputError: it fails; what it said is kept, and the sentence says where.
+    """
+    with tempfile.TemporaryDirectory(dir=output.parent) as work:
+        report, asked, log = (Path(work) / name for name in ("report.json", "request.json", "log"))
+        paths = {"output": str(output), "report": str(report)}
+        asked.write_text(json.dumps({**request, **paths}), encoding="utf-8")
+        code = _run([str(python), str(Path(__file__).with_name(script)), str(asked)], log)
+        if code or not output.is_file():
+            raise _failed(python, log, code)
+        found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
         return found
 
 

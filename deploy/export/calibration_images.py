@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,6 +13,7 @@ from pocketvision.core.resize import Resize
 from pocketvision.datasets.even_choice import spread
 from pocketvision.datasets.images.read import read_image
 from pocketvision.deploy.predict.sources import find_sources
+from pocketvision.deploy.runtimes.artifact import Artifact
 
 
 def read_calibration_images(folder: Path, resize: Resize, num_images: int) -> Tensor:
@@ -26,3 +28,14 @@ def read_calibration_images(folder: Path, resize: Resize, num_images: int) -> Te
     chosen = [paths[i] for i in spread(len(paths), num_images)]
     images = [torch.from_numpy(resize.apply(read_image(path))) for path in chosen]
     return torch.stack(images).permute(0, 3, 1, 2).contiguous()
+
+
+def save_batches(images: Tensor, artifact: Artifact, path: Path) -> None:
+    """Write images (N, 3, H, W) as the artifact takes them to an .npz file: ``images`` (M, B, 3, H, W).
+
+    The last batch is filled up with the first images.
+    """
+    batch = artifact.batch or 1
+    filled = images[torch.arange(-(-len(images) // batch) * batch) % len(images)]
+    array = filled.reshape(-1, batch, *images.shape[1:]).numpy()
+    np.savez(path, images=array.astype(np.uint8 if artifact.input_type == "uint8" else np.float32))

@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from torch import Tensor, nn
+
 from pocketvision.core.errors import InputError
 from pocketvision.deploy.runtimes.artifact import Artifact
 
@@ -35,6 +37,15 @@ def block_of(weight_name: str) -> str:
     """The block that a weight belongs to: backbone.blocks.3.expand.conv.weight -> backbone.blocks.3."""
     found = re.match(r"((backbone|head)\.)+[a-z_]+(\.\d+)?", weight_name.removeprefix("logits."))
     return found.group() if found else weight_name.rpartition(".")[0]
+
+
+def weights_of(graph: nn.Module) -> dict[str, dict[str, Tensor]]:
+    """Block -> name -> weight of its convolutions and linear layers, in the graph's order."""
+    found: dict[str, dict[str, Tensor]] = {}
+    for name, weight in graph.state_dict().items():
+        if name.endswith("weight") and weight.ndim > 1:
+            found.setdefault(block_of(name), {})[name] = weight.cpu()
+    return found
 
 
 def choose_float_blocks(

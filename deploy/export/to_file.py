@@ -35,7 +35,7 @@ def export_model(
 ) -> Path:
     """Export ``model`` as ``format`` to ``output`` and return that path.
 
-    ``converters`` is for formats that can't be written beside this PyTorch: LiteRT.
+    ``converters`` is for formats that can't be written beside this PyTorch: LiteRT, ExecuTorch.
 
     Raises:
         InputError: the format can't be written here, does not fit the options or the file's name, or
@@ -67,6 +67,7 @@ def plan_artifact(model: VisionModel, options: ExportOptions) -> Artifact:
         has_dynamic_size=options.dynamic_size,
         source=options.source,
         licence=options.licence,
+        has_float16=options.float16,
     )
     if options.dynamic_size and artifact.task == "detection":
         raise InputError("A detector's anchors belong to one image size: export it with --size fixed.")
@@ -88,6 +89,7 @@ def written_files(output: Path) -> list[Path]:
 
 def _writer(format: str, converters: Converters) -> GraphWriter:
     # Imported here: each needs this file.
+    from pocketvision.deploy.export.to_executorch import write_executorch
     from pocketvision.deploy.export.to_litert import write_litert
     from pocketvision.deploy.export.to_onnx import write_onnx
     from pocketvision.deploy.export.to_openvino import write_openvino
@@ -96,5 +98,6 @@ def _writer(format: str, converters: Converters) -> GraphWriter:
     writers: dict[str, GraphWriter] = {
         "onnx": write_onnx, "openvino": write_openvino, "pt2": write_pt2,
         "litert": partial(write_litert, converters=converters),
+        "executorch": partial(write_executorch, converters=converters),
     }  # fmt: skip
     return writers[format]

@@ -13,14 +13,17 @@ from typing import Any
 from torch import Tensor
 
 from pocketvision.core.files import write_json
+from pocketvision.deploy.converters.environment import Converters, converter_python
+from pocketvision.deploy.export.litert_quantization import LiteRtQuantizer
 from pocketvision.deploy.export.onnx_quantization import OnnxQuantizer
 from pocketvision.deploy.export.openvino_quantization import OpenVinoQuantizer
 from pocketvision.deploy.export.quantization import Quantizer, choose_float_blocks
 from pocketvision.deploy.export.sensitivity import block_errors, errors_table
+from pocketvision.deploy.export.to_executorch import ExecuTorchQuantizer
 from pocketvision.deploy.export.to_file import plan_artifact, written_files
 from pocketvision.deploy.export.to_onnx import complete, make_onnx
-from pocketvision.deploy.formats import ExportOptions, check_format
-from pocketvision.deploy.runtimes.artifact import OUTPUTS, Artifact, Quantization
+from pocketvision.deploy.formats import OWN_PYTHON, ExportOptions, check_format
+from pocketvision.deploy.runtimes.artifact import LABEL_MAP, OUTPUTS, Artifact, Quantization
 from pocketvision.deploy.runtimes.graphs import make_graph
 from pocketvision.models import VisionModel
 
@@ -47,12 +50,13 @@ def export_int8(
     images: Tensor,
     options: ExportOptions,
     limit: Limit | None = None,
+    converters: Converters = Converters(),  # noqa: B008  # a value
 ) -> Path:
-    """Export ``model`` in int8 as ``onnx`` or ``openvino`` to ``output``; returns that path.
+    """Export ``model`` in int8 as ``format`` to ``output``; returns that path.
 
     Every convolution becomes int8 but for those of the blocks that must stay float32 to keep ``limit``.
-    How much each block alone changes the outputs is logged, and written to ``NAME.sensitivity.json``, with
-    the scores before and after where ``limit`` can give them.
+    How much each block alone changes the outputs, in ONNX Runtime's int8, is logged, and written to
+    ``NAME.sensitivity.json``, with the scores before and after where ``limit`` can give them.
 
     Args:
         images: (N, 3, H, W) uint8 of the model's input size, to calibrate with.
@@ -62,15 +66,16 @@ def export_int8(
     """
     check_format(format, output, replace(options, int8=True))
     artifact = plan_artifact(model, options)
+    if format in OWN_PYTHON:
+        artifact = replace(artifact, batch=artifact.batch or 1)
     logger.info("int8: measuring ranges on %d images, then each block", len(images))
     raw = make_onnx(make_graph(model), replace(artifact, outputs=OUTPUTS[artifact.task]))
     on_raw = OnnxQuantizer(raw, images)
     errors = block_errors(on_raw, images)
-    quantizer: Quantizer = on_raw  # NMS is added to what is quantized
-    if options.label_map or format == "openvino":
-        labeled = make_onnx(make_graph(model, label_map=True), artifact) if options.label_map else None
-        whole = labeled or complete(deepcopy(raw), artifact)
-        quantizer = OpenVinoQuantizer(whole, images) if format == "openvino" else OnnxQuantizer(whole, images)
+    if format in OWN_PYTHON:
+        quantizer = _converted(model, format, artifact, images, converters)
+    else:
+        quantizer = _quantizer(model, format, artifact, on_raw, images)
     trials = None if limit is None else _Trials(quantizer, artifact, output.suffix, limit)
     kept = () if trials is None else trials.blocks_to_keep(errors)
     for line in errors_table(errors, kept).splitlines():
@@ -84,6 +89,28 @@ def export_int8(
         facts["scores"] = trials.compare(output, kept)
     write_json(output.with_suffix(".sensitivity.json"), facts)
     return output
+
+
+def _quantizer(
+    model: VisionModel, format: str, artifact: Artifact, on_raw: OnnxQuantizer, images: Tensor
+) -> Quantizer:
+    """What quantizes for ONNX Runtime or OpenVINO; ``on_raw`` has the graph with raw outputs."""
+    is_labeled = artifact.outputs == LABEL_MAP
+    if format == "onnx" and not is_labeled:
+        return on_raw  # NMS is added to what is quantized
+    labeled = make_onnx(make_graph(model, label_map=True), artifact) if is_labeled else None
+    whole = labeled or complete(deepcopy(on_raw.original), artifact)
+    return OpenVinoQuantizer(whole, images) if format == "openvino" else OnnxQuantizer(whole, images)
+
+
+def _converted(
+    model: VisionModel, format: str, artifact: Artifact, images: Tensor, converters: Converters
+) -> Quantizer:
+    """What quantizes in the converters' environment."""
+    graph = make_graph(model, label_map=artifact.outputs == LABEL_MAP)
+    logger.info("converting to %s, then measuring ranges there: this takes a minute or two", format)
+    make = LiteRtQuantizer if format == "litert" else ExecuTorchQuantizer
+    return make(graph, artifact, images, converter_python(converters))
 
 
 class _Trials:

@@ -54,7 +54,7 @@ class Artifact:
     its outputs in order. ``batch`` is the number of images that it takes, None for any. With
     ``has_dynamic_size`` it takes other sizes than ``resize.image_size`` too.
 
-    ``quantization`` is None in float32.
+    ``quantization`` is None in float32; ``has_float16`` says that weights are rounded to it.
 
     Detectors state ``postprocess`` and, unless it is in the graph, ``anchors`` (A, 4) xyxy pixels;
     ``threshold`` is the score with the best F1 on validation images, where it is known.
@@ -79,6 +79,7 @@ class Artifact:
     licence: str | None = None
     quantization: Quantization | None = None
     threshold: float | None = None
+    has_float16: bool = False
     format_version: int = FORMAT_VERSION
 
     @property
@@ -102,6 +103,8 @@ class Artifact:
         values["resize"] = asdict(self.resize)
         if self.has_nms:
             values["anchors"] = None
+        if not self.has_float16:
+            del values["has_float16"]  # files without it are read by earlier versions too
         for name in ("postprocess", "quantization"):
             values[name] = asdict(values[name]) if values[name] else None
         if self.postprocess is not None:

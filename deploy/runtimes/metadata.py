@@ -31,6 +31,7 @@ def check_metadata(values: Mapping[str, Any]) -> None:
     for name in ("source", "licence"):
         _need(isinstance(values.get(name), str | None), f"{name} is no text")
     _need(isinstance(values["weights_sha256"], str), "weights_sha256 is no text")
+    _need(isinstance(values.get("has_float16", False), bool), "has_float16 is neither true nor false")
     if values.get("threshold") is not None:
         _need(_is_share(values["threshold"]), "threshold is no score from 0 to 1")
     if task == "detection":

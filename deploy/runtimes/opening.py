@@ -10,7 +10,7 @@ from pocketvision.deploy.runtimes.protocol import Runtime
 
 
 def open_runtime(path: str | Path, threads: int | None = None, device: str = CPU) -> Runtime:
-    """The runtime for an exported file: .onnx, OpenVINO's .xml, .pt2 or LiteRT's .tflite.
+    """The runtime for an exported file: .onnx, OpenVINO's .xml, .pt2, LiteRT's .tflite or ExecuTorch's .pte.
 
     ``threads`` is the number of CPU threads for one pass, None the runtime's own choice; ``device`` is where
     it runs, "auto" the best that the runtime finds.
@@ -20,6 +20,7 @@ def open_runtime(path: str | Path, threads: int | None = None, device: str = CPU
             is no such device.
     """
     # Imported here: each needs this file.
+    from pocketvision.deploy.runtimes.executorch_process import ExecuTorchRuntime
     from pocketvision.deploy.runtimes.litert_interpreter import LiteRtRuntime
     from pocketvision.deploy.runtimes.onnx_session import OnnxRuntime
     from pocketvision.deploy.runtimes.openvino_model import OpenVinoRuntime
@@ -28,6 +29,7 @@ def open_runtime(path: str | Path, threads: int | None = None, device: str = CPU
     path = Path(path)
     kinds: dict[str, type[Runtime]] = {
         ".onnx": OnnxRuntime, ".xml": OpenVinoRuntime, ".pt2": Pt2Runtime, ".tflite": LiteRtRuntime,
+        ".pte": ExecuTorchRuntime,
     }  # fmt: skip
     if path.suffix not in kinds:
         raise InputError(f"{path} is no model that can be run here: give {', '.join(kinds)}.")
