@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Collection
 from pathlib import Path
 
@@ -28,8 +30,8 @@ class LiteRtQuantizer:
 
     def __init__(self, graph: nn.Module, artifact: Artifact, images: Tensor, python: Path) -> None:
         self.weights, self.python = weights_of(graph), python
-        self.folder = tempfile.TemporaryDirectory(prefix="pocketvision-int8-")
-        self.work = Path(self.folder.name)
+        self.work = Path(tempfile.mkdtemp(prefix="pocketvision-int8-"))
+        weakref.finalize(self, shutil.rmtree, self.work, ignore_errors=True)
         self.original = make_litert(graph, artifact, python, self.work / "float32.tflite")
         save_batches(images, artifact, self.work / "images.npz")
 

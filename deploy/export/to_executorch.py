@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -55,8 +57,9 @@ class ExecuTorchQuantizer:
     def __init__(self, graph: nn.Module, artifact: Artifact, images: Tensor, python: Path) -> None:
         self.graph, self.artifact, self.python = graph, artifact, python
         self.weights = weights_of(graph)
-        self.folder = tempfile.TemporaryDirectory(prefix="pocketvision-int8-")
-        self.images = Path(self.folder.name) / "images.npz"
+        folder = Path(tempfile.mkdtemp(prefix="pocketvision-int8-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self.images = folder / "images.npz"
         save_batches(images, artifact, self.images)
 
     @property

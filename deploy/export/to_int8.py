@@ -69,7 +69,8 @@ def export_int8(
     if format in OWN_PYTHON:
         artifact = replace(artifact, batch=artifact.batch or 1)
     logger.info("int8: measuring ranges on %d images, then each block", len(images))
-    raw = make_onnx(make_graph(model), replace(artifact, outputs=OUTPUTS[artifact.task]))
+    batch = None if format in OWN_PYTHON else artifact.batch  # there it is measured only, an image a call
+    raw = make_onnx(make_graph(model), replace(artifact, outputs=OUTPUTS[artifact.task], batch=batch))
     on_raw = OnnxQuantizer(raw, images)
     errors = block_errors(on_raw, images)
     if format in OWN_PYTHON:

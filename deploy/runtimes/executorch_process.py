@@ -45,8 +45,9 @@ class ExecuTorchRuntime(Runtime):
         super().__init__(artifact, str(path))
         self.turn = threading.Lock()
         self.log = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the process
+        weakref.finalize(self, self.log.close)
         self.process = _start(path, self.log)
-        weakref.finalize(self, _end, self.process, self.log)
+        weakref.finalize(self, _end, self.process)
         try:
             self._ask({"bytes": len(content), "threads": threads}, content)
         except (OSError, EOFError, ValueError) as error:
@@ -95,9 +96,9 @@ def _start(path: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
         python = converter_python(known_converters())
     except InputError as error:
         raise InputError(
-            f"{path} is run by ExecuTorch in the converters' environment, which is not here: let "
-            "'pocketvision export --format executorch --yes' make it, or set POCKETVISION_CONVERTER_PYTHON to "
-            "a Python that has executorch."
+            f"{path} is run by ExecuTorch in the converters' environment, which is not here: "
+            "let 'pocketvision export --format executorch --yes' make it, or set "
+            "POCKETVISION_CONVERTER_PYTHON to a Python that has executorch."
         ) from error
     script = Path(__file__).with_name("executorch_server.py")
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
@@ -113,10 +114,10 @@ def _start(path: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
         raise InputError(f"{python} can't be run ({error}): check POCKETVISION_CONVERTER_PYTHON.") from error
 
 
-def _end(process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     process.wait()
-    for pipe in (process.stdin, process.stdout, log):
+    for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             with suppress(OSError):  # of what was not yet sent to a process that has ended
                 pipe.close()

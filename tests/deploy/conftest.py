@@ -22,7 +22,9 @@ from torch import Tensor, nn
 
 from pocketvision.backbones import mobilenet_v3_small
 from pocketvision.core.anchors import TensorFlowAnchors
+from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
+from pocketvision.deploy.converters.environment import Converters, converter_python, known_converters
 from pocketvision.deploy.export.to_file import export_model
 from pocketvision.deploy.formats import FORMATS, ExportOptions
 from pocketvision.heads import ClassifierHead, LRASPPHead, SSDLiteHead
@@ -92,6 +94,17 @@ def models(as_trained: Callable[[nn.Module], nn.Module]) -> dict[str, VisionMode
     with torch.no_grad():  # every class is somewhere the best
         head.high_logits.bias -= made["segmentation"](_images()).mean((0, 2, 3))
     return made
+
+
+@pytest.fixture(scope="session")
+def converters() -> Converters:
+    """Those of this machine: nothing of 7 GB is installed for a test."""
+    found = known_converters()
+    try:
+        converter_python(found)
+    except InputError:
+        pytest.skip("no converters here: 'pocketvision export --format litert --yes' makes them")
+    return found
 
 
 @pytest.fixture(scope="session")

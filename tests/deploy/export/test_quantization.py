@@ -8,9 +8,10 @@ import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from pocketvision.core.errors import InputError
-from pocketvision.deploy.export.quantization import block_of, choose_float_blocks, weighted_nodes
+from pocketvision.deploy.export.quantization import block_of, choose_float_blocks, weighted_nodes, weights_of
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,18 @@ from pocketvision.deploy.export.quantization import block_of, choose_float_block
 )
 def test_the_block_of_a_weight(weight: str, block: str) -> None:
     assert block_of(weight) == block
+
+
+def test_the_weights_of_each_block() -> None:
+    graph = nn.Module()
+    graph.backbone = nn.Module()
+    graph.backbone.stem = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    graph.head = nn.Linear(4, 2)
+    found = weights_of(graph)
+    assert {block: list(weights) for block, weights in found.items()} == {
+        "backbone.stem.0": ["backbone.stem.0.weight"],
+        "head": ["head.weight"],
+    }
 
 
 def test_only_nodes_with_a_weight_have_a_block() -> None:

@@ -128,7 +128,16 @@ def test_pt2_needs_nothing_but_torch(
         ("detection", "tensorrt", "m.engine", {}, "no format 'tensorrt': choose from onnx, openvino, pt2"),
         ("detection", "litert", "m.tflite", {"nms": True}, "litert has no operator for NMS"),
         ("segmentation", "litert", "m.tflite", {"dynamic_size": True}, "litert takes images of one size"),
-        ("detection", "executorch", "m.pte", {}, "executorch can't be written here"),
+        ("detection", "litert", "m.tflite", {"int8": True, "float16": True}, "--int8 and --float16 are two"),
+        ("detection", "onnx", "m.onnx", {"float16": True}, "onnx can't be written with float16"),
+        ("detection", "executorch", "m.pte", {"nms": True}, "executorch has no operator for NMS"),
+        (
+            "segmentation",
+            "executorch",
+            "m.pte",
+            {"dynamic_size": True},
+            "executorch takes images of one size",
+        ),
         ("detection", "coreml", "m.mlpackage", {}, "choose from onnx, openvino, pt2"),
         ("detection", "onnx", "m.xml", {}, "m.xml would not be taken for onnx: name it with .onnx"),
         ("detection", "pt2", "m.pt2", {"nms": True}, "pt2 has no operator for NMS"),
@@ -245,9 +254,9 @@ def test_nothing_there_and_nothing_for_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"There is no exported model .*m.onnx"):
         open_runtime(tmp_path / "m.onnx")
     with pytest.raises(
-        InputError, match=r"m.pte is no model that can be run here: give .onnx, .xml, .pt2, .tflite"
+        InputError, match=r"m.mlpackage is no model that can be run here: give .onnx, .xml, .pt2, .tflite"
     ):
-        open_runtime(tmp_path / "m.pte")
+        open_runtime(tmp_path / "m.mlpackage")
 
 
 def test_an_openvino_file_without_its_weights(exported: Exported, tmp_path: Path) -> None:

@@ -1,11 +1,10 @@
-"""Covers deploy/export/to_litert.py.
+"""Covers deploy/export/to_litert.py, deploy/runtimes/appended.py.
 
 LiteRT files: made by the real converter where it is there, refused in a sentence where they are not ours.
 """
 
 from __future__ import annotations
 
-import os
 import zipfile
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pytest
 import torch
 
 from pocketvision.core.errors import InputError
-from pocketvision.deploy.converters.environment import Converters, converter_python
+from pocketvision.deploy.converters.environment import Converters
 from pocketvision.deploy.export.to_file import export_model
 from pocketvision.deploy.formats import ExportOptions
 from pocketvision.deploy.predict.predictor import Predictor
@@ -22,18 +21,6 @@ from pocketvision.deploy.runtimes.opening import open_runtime
 from pocketvision.models import VisionModel
 
 TFLITE = Path(__file__).resolve().parents[4] / "shared/weights/mobilenet_v3_small_1.0_224_uint8.tflite"
-
-
-@pytest.fixture(scope="module")
-def converters() -> Converters:
-    """Those of this machine: nothing of 7 GB is installed for a test."""
-    given = os.environ.get("POCKETVISION_CONVERTER_PYTHON")
-    found = Converters(Path(given) if given else None)
-    try:
-        converter_python(found)
-    except InputError:
-        pytest.skip("no converters here: 'pocketvision export --format litert --yes' makes them")
-    return found
 
 
 @pytest.mark.parametrize(
