@@ -1,13 +1,15 @@
 """Every config in every exported form on real images, against the model in PyTorch, as a Markdown table.
 
     python benchmarks/export_matrix.py SHARED OUTPUT.md [CONFIG ...] [--folder FOLDER] [--images 8]
+        [--formats litert,executorch]
 
 SHARED holds ``data/coco_mini`` and ``data/camvid``, and torchvision's published MobileNetV2, with which V2's
 backbones start: random ones amplify float32's rounding tenfold. The rest is random; BatchNorm is measured on
 the images and the last layers are scaled until the answers are as decided as a trained model's: small
 differences would then show. A row gives the largest difference of the raw outputs and the largest output,
-over batches of 1 and 4; with NMS the share of boxes above 0.05 with a partner at IoU 0.99, score within
-1e-3; the size of the file, its operators and the seconds that exporting took.
+over batches of 1 and 4, or the sentence that says why it can't be exported; with NMS the share of boxes
+above 0.05 with a partner at IoU 0.99, score within 1e-3; the size of the file, its operators and the seconds
+that exporting took.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from torch import Tensor
 
 from pocketvision.core.boxes import box_iou
 from pocketvision.core.command import shipped_configs
+from pocketvision.core.errors import InputError
 from pocketvision.core.structures import DetectionBatch
 from pocketvision.datasets.detection import to_tensor
 from pocketvision.datasets.images.read import read_image
@@ -66,7 +69,11 @@ def check(model: VisionModel, name: str, format: str, nms: bool, images: Tensor,
     """Export one form, run it on batches of 1 and 4, and describe it in a row."""
     path = folder / f"{name}{'_nms' if nms else ''}{FORMATS[format].suffix}"
     start = time.perf_counter()
-    export_model(model, format, path, ExportOptions(nms=nms))
+    form = f"{format}{', NMS' if nms else ''}"
+    try:
+        export_model(model, format, path, ExportOptions(nms=nms))
+    except InputError as error:
+        return f"| `{name}` | {form} | {error} |  |  |  |  |"
     seconds = time.perf_counter() - start
     runtime = open_runtime(path, threads=1)
     gap, largest, matched, total = 0.0, 0.0, 0, 0
@@ -80,7 +87,6 @@ def check(model: VisionModel, name: str, format: str, nms: bool, images: Tensor,
             largest = max(largest, float(expected.abs().max()))
     size = sum(file.stat().st_size for file in written_files(path)) / 1e6
     operators = str(len(onnx.load(path).graph.node)) if format == "onnx" else ""
-    form = f"{format}{', NMS' if nms else ''}"
     share = f"{matched / max(total, 1):.4f} of {total}" if nms else ""
     difference = "" if nms else f"{gap:.1e} of {largest:.1f}"
     for file in written_files(path):
@@ -95,6 +101,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("configs", nargs="*", default=None)
     parser.add_argument("--folder", type=Path, default=Path("/tmp/export_matrix"))
     parser.add_argument("--images", type=int, default=8)
+    parser.add_argument(
+        "--formats", default="onnx,openvino,pt2", help="of those that are written and run here"
+    )
     arguments = parser.parse_args(argv)
     logger.setLevel(logging.WARNING)
     arguments.folder.mkdir(parents=True, exist_ok=True)
@@ -109,11 +118,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             model = (experiment.model(names) if is_v2 else build_model(experiment, names)).eval()
             images = read_images(model, arguments.shared, arguments.images)
             settle(model, images)
-            forms = [("onnx", False), ("openvino", False), ("pt2", False)]
+            forms = [(format, False) for format in arguments.formats.split(",")]
             if isinstance(model, Detector):
-                forms[1:1] = [("onnx", True)]
-                forms[3:3] = [("openvino", True)]
-            for format, nms in forms:
+                forms += [(format, True) for format, _ in forms if format in ("onnx", "openvino")]
+            for format, nms in sorted(forms):
                 row = check(model, name, format, nms, images, arguments.folder)
                 print(row, flush=True)
                 print(row, file=file, flush=True)

@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(
         prog="pocketvision export",
-        description="Write a model as a file for ONNX Runtime, OpenVINO, LiteRT, PyTorch or a web page.",
+        description="Write a model as a file for ONNX Runtime, OpenVINO, LiteRT, ExecuTorch, PyTorch or the web.",
     )
     parser.add_argument(
         "source",
@@ -88,7 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--float16", action="store_true", help="litert: weights in half the bytes")
     add_int8_options(parser)
-    group = parser.add_argument_group("litert, whose converter runs in an environment of its own")
+    group = parser.add_argument_group(
+        "litert and executorch, whose converters run in an environment of their own"
+    )
     group.add_argument("--yes", action="store_true", help="let it be made, once, where it is not there: 7 GB")
     group.add_argument(
         "--converter-python", type=Path, metavar="PATH", help="a Python that has the converter's packages"

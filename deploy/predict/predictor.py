@@ -84,7 +84,7 @@ class Predictor:
         device: str | torch.device = AUTO,
     ) -> Predictor:
         """The predictor of a run folder, a checkpoint in one, our .safetensors, or an exported .onnx, .xml
-        (OpenVINO), .pt2 or .tflite (LiteRT).
+        (OpenVINO), .pt2, .tflite (LiteRT) or .pte (ExecuTorch).
 
         ``tile`` (height, width) is for images with objects that are small in them; ``threads`` are those of
         the CPU, None the runtime's choice; ``device`` is "auto", "cpu", "cuda", "cuda:1", "mps" or "gpu".
@@ -222,7 +222,7 @@ def _open(path: Path, threads: int | None, device: str) -> Runtime:
     if path.suffix in (".pth", ".pt", ".ckpt", ".pb", ".bin"):
         raise InputError(
             f"{path} can't be run as it is: give a run folder, our .safetensors, an exported .onnx, .xml, "
-            ".pt2 or .tflite, or convert it with 'pocketvision import-weights'."
+            ".pt2, .tflite or .pte, or convert it with 'pocketvision import-weights'."
         )
     return open_runtime(path, threads, device)
 
