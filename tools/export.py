@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(
         prog="pocketvision export",
-        description="Write a model as a file for ONNX Runtime, OpenVINO, LiteRT, ExecuTorch, PyTorch or the web.",
+        description="Write a model for ONNX Runtime, OpenVINO, LiteRT, ExecuTorch, PyTorch or as a web page.",
     )
     parser.add_argument(
         "source",
@@ -86,7 +86,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DATA",
         help="compare the file with PyTorch on a folder of images or a data set: writes a certificate",
     )
-    parser.add_argument("--float16", action="store_true", help="litert: weights in half the bytes")
     add_int8_options(parser)
     group = parser.add_argument_group(
         "litert and executorch, whose converters run in an environment of their own"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 def add_int8_options(parser: argparse.ArgumentParser) -> None:
     """What --int8 and its kin are called."""
+    parser.add_argument("--float16", action="store_true", help="litert: weights in half the bytes")
     group = parser.add_argument_group("int8")
     group.add_argument("--int8", action="store_true", help="quantize weights and activations")
     group.add_argument(

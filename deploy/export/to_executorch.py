@@ -59,19 +59,26 @@ class ExecuTorchQuantizer:
         self.weights = weights_of(graph)
         folder = Path(tempfile.mkdtemp(prefix="pocketvision-int8-"))
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self.made: dict[frozenset[str] | None, PteGraph] = {}
         self.images = folder / "images.npz"
         save_batches(images, artifact, self.images)
 
     @property
     def original(self) -> PteGraph:
         """The model in float32."""
-        return _convert(self.graph, self.artifact, self.python, {"precision": "float32"})
+        return self._converted(None, {"precision": "float32"})
 
     def quantized(self, float_blocks: Collection[str]) -> PteGraph:
         """The model in int8 but for the convolutions of ``float_blocks``."""
         names = [name for block in float_blocks for name in self.weights.get(block, {})]
         request = {"precision": "int8", "images": str(self.images), "float_weights": names}
-        return _convert(self.graph, self.artifact, self.python, request)
+        return self._converted(frozenset(float_blocks), request)
+
+    def _converted(self, key: frozenset[str] | None, request: Mapping[str, Any]) -> PteGraph:
+        """Converted once: it takes a minute."""
+        if key not in self.made:
+            self.made[key] = _convert(self.graph, self.artifact, self.python, request)
+        return self.made[key]
 
     def save(self, model: PteGraph, artifact: Artifact, path: Path) -> str:
         """Write a program with its metadata; returns a summary."""
