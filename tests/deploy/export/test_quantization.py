@@ -34,11 +34,11 @@ def test_the_weights_of_each_block() -> None:
     graph = nn.Module()
     graph.backbone = nn.Module()
     graph.backbone.stem = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
-    graph.head = nn.Linear(4, 2)
+    graph.head = nn.ModuleDict({"class_logits": nn.Linear(4, 2)})
     found = weights_of(graph)
     assert {block: list(weights) for block, weights in found.items()} == {
         "backbone.stem.0": ["backbone.stem.0.weight"],
-        "head": ["head.weight"],
+        "head.class_logits": ["head.class_logits.weight"],
     }
 
 
