@@ -17,6 +17,7 @@ from pocketvision.tools.export_web import add_web_options, check_target, export_
 
 if TYPE_CHECKING:
     from pocketvision.deploy.certificate.images import ImageSet
+    from pocketvision.deploy.converters.environment import Converters
     from pocketvision.deploy.formats import ExportOptions
     from pocketvision.models import VisionModel
 
@@ -53,16 +54,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         path = export_model(model, arguments.format, arguments.output, options, converters)
     print(f"exported: {path}")
     if images is not None:
-        _verify(model, arguments.output, images)
+        _verify(model, arguments.output, images, converters)
 
 
 def _parser() -> argparse.ArgumentParser:
     from pocketvision.deploy.formats import FORMATS
 
-    parser = argparse.ArgumentParser(
-        prog="pocketvision export",
-        description="Write a model as a file for ONNX Runtime, OpenVINO, LiteRT, PyTorch or a web page.",
-    )
+    description = "Write a model as a file for a runtime of another kind, or as a web page."
+    parser = argparse.ArgumentParser(prog="pocketvision export", description=description)
     parser.add_argument(
         "source",
         metavar="RUN|FILE|CONFIG",
@@ -88,7 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--float16", action="store_true", help="litert: weights in half the bytes")
     add_int8_options(parser)
-    group = parser.add_argument_group("litert, whose converter runs in an environment of its own")
+    group = parser.add_argument_group(
+        "litert and coreml, whose converters run in an environment of their own"
+    )
     group.add_argument("--yes", action="store_true", help="let it be made, once, where it is not there: 7 GB")
     group.add_argument(
         "--converter-python", type=Path, metavar="PATH", help="a Python that has the converter's packages"
@@ -99,9 +100,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check_new_files(arguments: argparse.Namespace) -> None:
     """Refuse to write over what is there, beside the file too: weights, certificates, the report of int8."""
+    from pocketvision.deploy.formats import BESIDE
+
     output: Path = arguments.output
     check_new(output, "--output")
-    suffixes = [".bin"] if output.suffix == ".xml" else []
+    suffixes = list(BESIDE.get(output.suffix, ()))
     suffixes += [".certificate.json", ".certificate.html"] if arguments.verify is not None else []
     suffixes += [".sensitivity.json"] if arguments.int8 else []
     for suffix in suffixes:
@@ -124,13 +127,13 @@ def _images(arguments: argparse.Namespace, model: VisionModel, options: ExportOp
     return find_images(data, plan_artifact(model, options))
 
 
-def _verify(model: VisionModel, output: Path, images: ImageSet) -> None:
+def _verify(model: VisionModel, output: Path, images: ImageSet, converters: Converters) -> None:
     """Write the certificate beside the file; over tolerance is an error, but the file stays."""
     from pocketvision.deploy.certificate.document import write_certificate_page
     from pocketvision.deploy.certificate.measured import certify, write_certificate
 
     page = output.with_suffix(".certificate.html")
-    certificate = certify(model, output, images)
+    certificate = certify(model, output, images, converters)
     write_certificate(certificate, output.with_suffix(".certificate.json"))
     write_certificate_page(certificate, page)
     if not certificate.passed:

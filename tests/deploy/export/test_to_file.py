@@ -129,7 +129,7 @@ def test_pt2_needs_nothing_but_torch(
         ("detection", "litert", "m.tflite", {"nms": True}, "litert has no operator for NMS"),
         ("segmentation", "litert", "m.tflite", {"dynamic_size": True}, "litert takes images of one size"),
         ("detection", "executorch", "m.pte", {}, "executorch can't be written here"),
-        ("detection", "coreml", "m.mlpackage", {}, "choose from onnx, openvino, pt2"),
+        ("detection", "coreml", "m.xml", {}, "m.xml would not be taken for coreml"),
         ("detection", "onnx", "m.xml", {}, "m.xml would not be taken for onnx: name it with .onnx"),
         ("detection", "pt2", "m.pt2", {"nms": True}, "pt2 has no operator for NMS"),
         ("detection", "onnx", "m.onnx", {"dynamic_size": True}, "anchors belong to one image size"),
