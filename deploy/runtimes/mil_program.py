@@ -134,6 +134,12 @@ def _repeat(values: Values) -> Tensor:
     return x.repeat_interleave(size[0], dim=-2).repeat_interleave(size[1], dim=-1)
 
 
+def _gather(values: Values) -> Tensor:
+    x, indices, axis = torch.as_tensor(values["x"]), torch.as_tensor(values["indices"]), values["axis"]
+    chosen = x.index_select(axis, indices.reshape(-1).long())
+    return chosen.reshape(*x.shape[:axis], *indices.shape, *x.shape[axis % x.ndim + 1 :])
+
+
 def _squeeze(values: Values) -> Tensor:
     x: Tensor = values["x"]
     return x.squeeze(tuple(values["axes"]))
@@ -151,7 +157,7 @@ OPERATORS: dict[str, Callable[[Values], Tensor]] = {
     "clip": lambda v: torch.clip(v["x"], v["alpha"], v["beta"]),
     "concat": lambda v: torch.cat(v["values"], dim=v["axis"]),
     "conv": _conv,
-    "gather": lambda v: torch.index_select(v["x"], v["axis"], v["indices"].reshape(-1)),
+    "gather": _gather,
     "linear": lambda v: F.linear(v["x"], v["weight"], v["bias"]),
     "mul": lambda v: torch.mul(v["x"], v["y"]),
     "pad": _pad,

@@ -27,6 +27,7 @@ GRID = torch.arange(24.0).reshape(1, 2, 3, 4) - 7
 @pytest.mark.parametrize(
     ("kind", "inputs", "expected"),
     [
+        ("gather", {"indices": [1], "axis": 1}, GRID[:, 1:]),
         ("clip", {"alpha": -1.0, "beta": 2.0}, GRID.clamp(-1, 2)),
         ("thresholded_relu", {"alpha": 3.0}, torch.where(GRID >= 3, GRID, torch.zeros(()))),
         ("sigmoid_hard", {"alpha": 0.1, "beta": 0.5}, (0.1 * GRID + 0.5).clamp(0, 1)),
