@@ -6,7 +6,7 @@ As initialized, activations shrink from layer to layer and outputs are around 1e
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pocketvision.models import Detector, VisionModel
 
@@ -24,17 +24,22 @@ def settle(model: VisionModel, images: Tensor) -> None:
     model.eval()
     outputs = raw(model, images[:4])
     if isinstance(model, Detector):
-        for block in model.head.class_blocks:
-            block[-1].weight.mul_(2.5 / outputs[0].std())
+        for layer in map(_last, model.head.class_blocks):
+            layer.weight.mul_(2.5 / outputs[0].std())
             if model.score_function == "softmax":
-                block[-1].bias.view(-1, len(model.class_names) + 1)[:, -1] += 6.0
-        for block in model.head.box_blocks:
-            block[-1].weight.mul_(0.7 / outputs[1].std())
+                layer.bias.view(-1, len(model.class_names) + 1)[:, -1] += 6.0
+        for layer in map(_last, model.head.box_blocks):
+            layer.weight.mul_(0.7 / outputs[1].std())
     else:
         names = {"high_logits", "low_logits", "logits", "class_logits"}
         for name, layer in model.head.named_modules():
             if name.split(".")[0] in names and hasattr(layer, "weight"):
                 layer.weight.mul_(4.0 / outputs[0].std())
+
+
+def _last(block: nn.Module) -> nn.Module:
+    """The layer that gives the outputs: a dense head has nothing else."""
+    return block[-1] if isinstance(block, nn.Sequential) else block
 
 
 def raw(model: VisionModel, images: Tensor) -> list[Tensor]:

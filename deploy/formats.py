@@ -12,14 +12,14 @@ InputType = Literal["uint8", "float"]
 
 
 class ExportFormat(NamedTuple):
-    """What a format's file is called; ``converter`` is the package of one that can't be written here.
+    """What a format's file is called.
 
-    ``own_python``: it is written in the converters' environment.
+    ``own_python``: it is written in the converters' environment; ``runs_here``: a runtime for it is there.
     """
 
     suffix: str
-    converter: str = ""
     own_python: bool = False
+    runs_here: bool = True
 
 
 FORMATS = {
@@ -28,12 +28,16 @@ FORMATS = {
     "pt2": ExportFormat(".pt2"),
     "litert": ExportFormat(".tflite", own_python=True),
     "executorch": ExportFormat(".pte", own_python=True),
-    "coreml": ExportFormat(".mlpackage", "coremltools"),
+    "ncnn": ExportFormat(".param"),
+    "coreml": ExportFormat(".mlpackage", own_python=True, runs_here=False),
 }
 
 OWN_PYTHON = tuple(name for name, format in FORMATS.items() if format.own_python)
 """What is written in the converters' environment, whose PyTorch is another one."""
-BACKENDS = ("torch", *(name for name, format in FORMATS.items() if not format.converter))
+BESIDE = {".xml": (".bin",), ".param": (".bin", ".json")}
+"""Suffixes of files that belong beside one of the suffix in front."""
+
+BACKENDS = ("torch", *(name for name, format in FORMATS.items() if format.runs_here))
 """What runs a model here: PyTorch itself, or the runtime of a format that can be written."""
 
 
@@ -68,26 +72,23 @@ def check_format(format: str, output: Path, options: ExportOptions) -> None:
     """
     if format not in FORMATS:
         raise InputError(f"There is no format '{format}': choose from {', '.join(FORMATS)}.")
-    suffix, converter, _ = FORMATS[format]
-    if converter:
-        here = ", ".join(name for name, known in FORMATS.items() if not known.converter)
-        raise InputError(
-            f"{format} can't be written here, as its converter {converter} pins another version of PyTorch: "
-            f"pip install {converter} in an environment of its own and convert the model there, or "
-            f"choose from {here}."
-        )
+    suffix = FORMATS[format].suffix
     if output.suffix != suffix:
         raise InputError(f"{output} would not be taken for {format}: name it with {suffix}.")
-    if options.nms and format in ("pt2", *OWN_PYTHON):
+    if options.nms and format in ("pt2", "ncnn", *OWN_PYTHON):
         raise InputError(f"{format} has no operator for NMS: choose onnx or openvino, or leave --nms out.")
-    if options.int8 and format == "pt2":
-        raise InputError("pt2 can't be written in int8: choose another format, or leave --int8 out.")
-    if options.float16 and format != "litert":
+    if options.int8 and format in ("pt2", "ncnn", "coreml"):
+        raise InputError(f"{format} can't be written in int8: choose another format, or leave --int8 out.")
+    if options.float16 and format not in ("litert", "coreml"):
         raise InputError(f"{format} can't be written with float16: choose litert, or leave --float16 out.")
     if options.float16 and options.int8:
         raise InputError("--int8 and --float16 are two ways to a smaller file: leave one out.")
-    if options.dynamic_size and format in OWN_PYTHON:
+    if options.dynamic_size and format in ("ncnn", *OWN_PYTHON):
         raise InputError(f"{format} takes images of one size: choose --size fixed.")
+    if format == "ncnn" and options.label_map:
+        raise InputError("ncnn has no operator for the best class of a pixel: leave --labels out.")
+    if format in ("ncnn", "coreml") and options.batch not in (None, 1):
+        raise InputError(f"{format} takes one image a call: leave --batch out.")
     if options.batch is not None and options.batch < 1:
         raise InputError(f"The batch size is {options.batch}: give a number from 1, or 'dynamic'.")
     if options.nms and options.label_map:

@@ -10,6 +10,8 @@ from pocketvision.core.errors import InputError
 
 _EXTRAS = {
     "ai_edge_litert": "litert",
+    "ncnn": "ncnn",
+    "pnnx": "ncnn",
     "onnx": "export",
     "onnxruntime": "export",
     "onnxscript": "export",

@@ -109,6 +109,14 @@ def test_without_extras_everything_is_imported_and_a_program_of_torch_exported(t
     run_with(None, EVERYTHING + code)
 
 
+def test_ncnn_is_written_and_run_with_its_extra(tmp_path: Path) -> None:
+    pytest.importorskip("pnnx", reason="an extra of its own")
+    code = EXPORT.format(
+        folder=str(tmp_path), suffix=".param", format="ncnn", run=RUN, image=IMAGE, options=[]
+    )
+    run_with("ncnn", code)
+
+
 @pytest.mark.parametrize(
     ("extra", "format", "suffix"), [("export", "onnx", ".onnx"), ("openvino", "openvino", ".xml")]
 )

@@ -104,7 +104,7 @@ def _subject(name: str) -> Subject:
     from pocketvision.runs.ready_model import load_model
 
     path = Path(name)
-    if path.suffix in {format.suffix for format in FORMATS.values() if not format.converter}:
+    if path.suffix in {format.suffix for format in FORMATS.values() if format.runs_here}:
         return Subject(name, path)
     if path.is_dir() or path.suffix == ".safetensors":
         return Subject(name, load_model(path))

@@ -12,7 +12,7 @@ from pocketvision.core.command import command, find_config
 from pocketvision.core.errors import InputError
 from pocketvision.core.memory import keep_freed_memory
 
-EXPORTED = (".onnx", ".xml", ".pt2", ".tflite", ".pte")
+EXPORTED = (".onnx", ".xml", ".pt2", ".tflite", ".pte", ".param")
 WEIGHTS = (".safetensors", ".ckpt", ".pth", ".pt")
 
 

@@ -17,6 +17,7 @@ from pocketvision.tools.export_web import add_web_options, check_target, export_
 
 if TYPE_CHECKING:
     from pocketvision.deploy.certificate.images import ImageSet
+    from pocketvision.deploy.converters.environment import Converters
     from pocketvision.deploy.formats import ExportOptions
     from pocketvision.models import VisionModel
 
@@ -53,16 +54,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         path = export_model(model, arguments.format, arguments.output, options, converters)
     print(f"exported: {path}")
     if images is not None:
-        _verify(model, arguments.output, images)
+        _verify(model, arguments.output, images, converters)
 
 
 def _parser() -> argparse.ArgumentParser:
     from pocketvision.deploy.formats import FORMATS
 
-    parser = argparse.ArgumentParser(
-        prog="pocketvision export",
-        description="Write a model for ONNX Runtime, OpenVINO, LiteRT, ExecuTorch, PyTorch or as a web page.",
-    )
+    description = "Write a model as a file for a runtime of another kind, or as a web page."
+    parser = argparse.ArgumentParser(prog="pocketvision export", description=description)
     parser.add_argument(
         "source",
         metavar="RUN|FILE|CONFIG",
@@ -88,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_int8_options(parser)
     group = parser.add_argument_group(
-        "litert and executorch, whose converters run in an environment of their own"
+        "litert, executorch and coreml, whose converters run in an environment of their own"
     )
     group.add_argument("--yes", action="store_true", help="let it be made, once, where it is not there: 7 GB")
     group.add_argument(
@@ -100,9 +99,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check_new_files(arguments: argparse.Namespace) -> None:
     """Refuse to write over what is there, beside the file too: weights, certificates, the report of int8."""
+    from pocketvision.deploy.formats import BESIDE
+
     output: Path = arguments.output
     check_new(output, "--output")
-    suffixes = [".bin"] if output.suffix == ".xml" else []
+    suffixes = list(BESIDE.get(output.suffix, ()))
     suffixes += [".certificate.json", ".certificate.html"] if arguments.verify is not None else []
     suffixes += [".sensitivity.json"] if arguments.int8 else []
     for suffix in suffixes:
@@ -125,13 +126,13 @@ def _images(arguments: argparse.Namespace, model: VisionModel, options: ExportOp
     return find_images(data, plan_artifact(model, options))
 
 
-def _verify(model: VisionModel, output: Path, images: ImageSet) -> None:
+def _verify(model: VisionModel, output: Path, images: ImageSet, converters: Converters) -> None:
     """Write the certificate beside the file; over tolerance is an error, but the file stays."""
     from pocketvision.deploy.certificate.document import write_certificate_page
     from pocketvision.deploy.certificate.measured import certify, write_certificate
 
     page = output.with_suffix(".certificate.html")
-    certificate = certify(model, output, images)
+    certificate = certify(model, output, images, converters)
     write_certificate(certificate, output.with_suffix(".certificate.json"))
     write_certificate_page(certificate, page)
     if not certificate.passed:

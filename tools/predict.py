@@ -69,12 +69,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pocketvision predict",
         description="Find objects, classes of pixels or of images, and draw or write them.",
-        epilog="The backend is found from the file: PyTorch, ONNX Runtime, OpenVINO, LiteRT or ExecuTorch.",
+        epilog="The backend is found from the file: PyTorch, ONNX Runtime, OpenVINO, LiteRT, ExecuTorch or ncnn.",
     )
     parser.add_argument(
         "model",
         metavar="RUN|FILE",
-        help="run folder or checkpoint, our .safetensors, .onnx, .xml, .pt2, .tflite, .pte",
+        help="run folder or checkpoint, our .safetensors, .onnx, .xml, .pt2, .tflite, .pte, .param",
     )
     parser.add_argument(
         "media",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pocketvision.deploy.benchmark.latency import Measurement, Subject, benchmark
+from pocketvision.deploy.export.to_file import written_files
 from pocketvision.deploy.runtimes.opening import open_runtime
 from pocketvision.models import VisionModel
 
@@ -14,17 +15,27 @@ ROUNDS = 20
 
 
 class Costs(NamedTuple):
-    """What was measured of both; ``num_weight_bytes`` is the size of PyTorch's weights."""
+    """What was measured of both: ``artifact`` is None where the file can't be run here.
+
+    ``num_weight_bytes`` is the size of PyTorch's weights, ``num_file_bytes`` that of the file.
+    """
 
     torch: Measurement
-    artifact: Measurement
+    artifact: Measurement | None
     num_weight_bytes: int
+    num_file_bytes: int
 
 
 def measure(model: VisionModel, path: Path) -> Costs:
     """Latency of both in turn, sizes, and memory, each in a process of its own."""
-    subjects = [Subject("torch", model), Subject("artifact", path)]
-    batches = [open_runtime(path).artifact.batch or 1]
-    ours, theirs = benchmark(subjects, ["torch"], [THREADS], batches, ROUNDS, path.parent, with_memory=True)
+    subjects, batches = [Subject("torch", model)], [1]
+    if path.is_file():  # a package is a folder, and can't be run here
+        subjects, batches = [*subjects, Subject("artifact", path)], [open_runtime(path).artifact.batch or 1]
+    ours, *theirs = benchmark(subjects, ["torch"], [THREADS], batches, ROUNDS, path.parent, with_memory=True)
     weights = [*model.parameters(), *model.buffers()]
-    return Costs(ours, theirs, sum(tensor.numel() * tensor.element_size() for tensor in weights))
+    return Costs(
+        ours,
+        theirs[0] if theirs else None,
+        sum(tensor.numel() * tensor.element_size() for tensor in weights),
+        sum(file.stat().st_size for file in written_files(path)),
+    )

@@ -88,11 +88,13 @@ def _numbers(certificate: Certificate) -> list[Cells]:
             (name, f"{comparison.torch_score:.4f}", f"{comparison.artifact_score:.4f}", f"{change:+.4f}")
         )
     rows += [(SHARES[name], "", f"{share:.3%}", "") for name, share in comparison.agreement.shares().items()]
+    rows.append(_ratio("size", costs.num_weight_bytes / _MEGABYTE, costs.num_file_bytes / _MEGABYTE, "MB"))
+    if costs.artifact is None:
+        return rows
     rows += [
         _ratio("latency, median", costs.torch.median * 1e3, costs.artifact.median * 1e3, "ms"),
         _ratio("latency, 90 % stay below", costs.torch.p90 * 1e3, costs.artifact.p90 * 1e3, "ms"),
         _ratio("first answer", costs.torch.cold_start * 1e3, costs.artifact.cold_start * 1e3, "ms"),
-        _ratio("size", costs.num_weight_bytes / _MEGABYTE, (costs.artifact.num_bytes or 0) / _MEGABYTE, "MB"),
     ]
     ours, theirs = costs.torch.peak_memory, costs.artifact.peak_memory
     if ours is not None and theirs is not None:

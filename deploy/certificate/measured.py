@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pocketvision.core.files import write_json
+from pocketvision.deploy.certificate.coreml_package import SUFFIX, compare_package
 from pocketvision.deploy.certificate.device_costs import ROUNDS, THREADS, Costs, measure
 from pocketvision.deploy.certificate.images import METRICS, ImageSet
 from pocketvision.deploy.certificate.side_by_side import ExportComparison, compare
@@ -20,6 +21,7 @@ from pocketvision.deploy.certificate.verdict import (
     kind_of,
     score_change,
 )
+from pocketvision.deploy.converters.environment import Converters
 from pocketvision.models import VisionModel
 
 
@@ -48,6 +50,11 @@ class Certificate:
     def verdict(self) -> str:
         """One sentence."""
         count = f"{len(self.images.paths)} images"
+        if self.passed and self.costs.artifact is None:
+            return (
+                f"{self.path.name} is converted and structurally checked, not run: only Apple's systems "
+                f"run it. Its program, computed here in float16, says what PyTorch says on {count}."
+            )
         if self.passed:
             return f"{self.path.name} says what PyTorch says on {count}."
         reasons = ", ".join(check.text for check in self.checks if not check.passed)
@@ -59,16 +66,27 @@ class Certificate:
         return f"{self.path.name} is over tolerance on {count}: {reasons}{where}."
 
 
-def certify(model: VisionModel, path: Path, images: ImageSet) -> Certificate:
+def certify(
+    model: VisionModel,
+    path: Path,
+    images: ImageSet,
+    converters: Converters = Converters(),  # noqa: B008  # a value
+) -> Certificate:
     """Compare the exported file ``path`` with the ``model`` that it was made from.
+
+    ``converters`` read Core ML packages, which can't be run here.
 
     Raises:
         InputError: an image is broken, or the file can't be run here.
     """
-    comparison = compare(model, path, images)
+    structure: list[Check] = []
+    if path.suffix == SUFFIX:
+        comparison, structure = compare_package(model, path, images, converters)
+    else:
+        comparison = compare(model, path, images)
     kind = kind_of(comparison)
     stages = judge_stages(comparison, kind)
-    checks = judge(comparison, stages, kind)
+    checks = structure + judge(comparison, stages, kind)
     return Certificate(path, kind, images, comparison, tuple(stages), tuple(checks), measure(model, path))
 
 
@@ -104,13 +122,16 @@ def to_dict(certificate: Certificate) -> dict[str, Any]:
             "available": certificate.images.num_available,
             "with_truth": certificate.images.records is not None,
         },
-        "bytes": {"torch_weights": costs.num_weight_bytes, "artifact": costs.artifact.num_bytes},
+        "bytes": {"torch_weights": costs.num_weight_bytes, "artifact": costs.num_file_bytes},
         "latency": {
-            name: {"median": row.median, "p90": row.p90, "first": row.cold_start}
+            name: None if row is None else {"median": row.median, "p90": row.p90, "first": row.cold_start}
             for name, row in (("torch", costs.torch), ("artifact", costs.artifact))
         }
         | {"threads": THREADS, "batch": costs.torch.batch_size, "rounds": ROUNDS},
-        "peak_memory": {"torch": costs.torch.peak_memory, "artifact": costs.artifact.peak_memory},
+        "peak_memory": {
+            name: None if row is None else row.peak_memory
+            for name, row in (("torch", costs.torch), ("artifact", costs.artifact))
+        },
     }
 
 

@@ -20,6 +20,7 @@ from pocketvision.deploy.certificate.stages import Reference, StageDifference, S
 from pocketvision.deploy.predict.prediction import Prediction
 from pocketvision.deploy.runtimes.artifact import LABEL_MAP, Artifact
 from pocketvision.deploy.runtimes.opening import open_runtime
+from pocketvision.deploy.runtimes.protocol import Runtime
 from pocketvision.deploy.runtimes.results import (
     finish_detections,
     finish_label_maps,
@@ -64,13 +65,15 @@ class ExportComparison:
     pairs: list[Pair] = field(default_factory=list)
 
 
-def compare(model: VisionModel, path: Path, images: ImageSet) -> ExportComparison:
-    """Run ``images`` through ``model`` and the exported file ``path``.
+def compare(
+    model: VisionModel, path: Path, images: ImageSet, runtime: Runtime | None = None
+) -> ExportComparison:
+    """Run ``images`` through ``model`` and the exported file ``path``, by default with its own runtime.
 
     Raises:
         InputError: an image is broken, or the file can't be run here.
     """
-    runtime = open_runtime(path)
+    runtime = runtime or open_runtime(path)
     artifact = runtime.artifact
     reference = Reference(model, label_map=artifact.outputs == LABEL_MAP)
     comparison = ExportComparison(artifact, make_agreement(artifact.task))

@@ -13,7 +13,7 @@ from torch import nn
 
 from pocketvision.core.errors import InputError
 from pocketvision.deploy.converters.environment import Converters
-from pocketvision.deploy.formats import ExportOptions, check_format
+from pocketvision.deploy.formats import BESIDE, ExportOptions, check_format
 from pocketvision.deploy.runtimes.artifact import DETECTIONS, LABEL_MAP, Artifact, describe
 from pocketvision.deploy.runtimes.graphs import make_graph
 from pocketvision.models import VisionModel
@@ -83,21 +83,27 @@ def plan_artifact(model: VisionModel, options: ExportOptions) -> Artifact:
 
 
 def written_files(output: Path) -> list[Path]:
-    """The files that make up an artifact: OpenVINO's .xml has its weights in a .bin beside it."""
-    return [output, output.with_suffix(".bin")] if output.suffix == ".xml" else [output]
+    """The files that make up an artifact."""
+    if output.is_dir():
+        return sorted(file for file in output.rglob("*") if file.is_file())
+    return [output, *(output.with_suffix(suffix) for suffix in BESIDE.get(output.suffix, ()))]
 
 
 def _writer(format: str, converters: Converters) -> GraphWriter:
     # Imported here: each needs this file.
+    from pocketvision.deploy.export.to_coreml import write_coreml
     from pocketvision.deploy.export.to_executorch import write_executorch
     from pocketvision.deploy.export.to_litert import write_litert
+    from pocketvision.deploy.export.to_ncnn import write_ncnn
     from pocketvision.deploy.export.to_onnx import write_onnx
     from pocketvision.deploy.export.to_openvino import write_openvino
     from pocketvision.deploy.export.to_pt2 import write_pt2
 
     writers: dict[str, GraphWriter] = {
         "onnx": write_onnx, "openvino": write_openvino, "pt2": write_pt2,
+        "ncnn": write_ncnn,
         "litert": partial(write_litert, converters=converters),
         "executorch": partial(write_executorch, converters=converters),
+        "coreml": partial(write_coreml, converters=converters),
     }  # fmt: skip
     return writers[format]

@@ -84,7 +84,7 @@ class Predictor:
         device: str | torch.device = AUTO,
     ) -> Predictor:
         """The predictor of a run folder, a checkpoint in one, our .safetensors, or an exported .onnx, .xml
-        (OpenVINO), .pt2, .tflite (LiteRT) or .pte (ExecuTorch).
+        (OpenVINO), .pt2, .tflite (LiteRT), .pte (ExecuTorch) or .param (ncnn).
 
         ``tile`` (height, width) is for images with objects that are small in them; ``threads`` are those of
         the CPU, None the runtime's choice; ``device`` is "auto", "cpu", "cuda", "cuda:1", "mps" or "gpu".
@@ -209,6 +209,8 @@ class Predictor:
 
 def _open(path: Path, threads: int | None, device: str) -> Runtime:
     check_device(device)
+    if path.suffix == ".mlpackage":
+        return open_runtime(path, threads, device)  # which says where it runs
     if path.is_dir() or path.suffix == ".safetensors" or run_of_checkpoint(path) is not None:
         # Imported here: an exported file needs neither.
         from pocketvision.deploy.runtimes.torch_module import TorchRuntime
@@ -222,7 +224,7 @@ def _open(path: Path, threads: int | None, device: str) -> Runtime:
     if path.suffix in (".pth", ".pt", ".ckpt", ".pb", ".bin"):
         raise InputError(
             f"{path} can't be run as it is: give a run folder, our .safetensors, an exported .onnx, .xml, "
-            ".pt2, .tflite or .pte, or convert it with 'pocketvision import-weights'."
+            ".pt2, .tflite, .pte or .param, or convert it with 'pocketvision import-weights'."
         )
     return open_runtime(path, threads, device)
 

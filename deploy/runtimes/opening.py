@@ -10,7 +10,8 @@ from pocketvision.deploy.runtimes.protocol import Runtime
 
 
 def open_runtime(path: str | Path, threads: int | None = None, device: str = CPU) -> Runtime:
-    """The runtime for an exported file: .onnx, OpenVINO's .xml, .pt2, LiteRT's .tflite or ExecuTorch's .pte.
+    """The runtime for an exported file: .onnx, .xml (OpenVINO), .pt2, .tflite (LiteRT), .pte (ExecuTorch) or
+    .param (ncnn).
 
     ``threads`` is the number of CPU threads for one pass, None the runtime's own choice; ``device`` is where
     it runs, "auto" the best that the runtime finds.
@@ -22,6 +23,7 @@ def open_runtime(path: str | Path, threads: int | None = None, device: str = CPU
     # Imported here: each needs this file.
     from pocketvision.deploy.runtimes.executorch_process import ExecuTorchRuntime
     from pocketvision.deploy.runtimes.litert_interpreter import LiteRtRuntime
+    from pocketvision.deploy.runtimes.ncnn_net import NcnnRuntime
     from pocketvision.deploy.runtimes.onnx_session import OnnxRuntime
     from pocketvision.deploy.runtimes.openvino_model import OpenVinoRuntime
     from pocketvision.deploy.runtimes.pt2_program import Pt2Runtime
@@ -29,8 +31,12 @@ def open_runtime(path: str | Path, threads: int | None = None, device: str = CPU
     path = Path(path)
     kinds: dict[str, type[Runtime]] = {
         ".onnx": OnnxRuntime, ".xml": OpenVinoRuntime, ".pt2": Pt2Runtime, ".tflite": LiteRtRuntime,
-        ".pte": ExecuTorchRuntime,
+        ".pte": ExecuTorchRuntime, ".param": NcnnRuntime,
     }  # fmt: skip
+    if path.suffix == ".mlpackage":
+        raise InputError(
+            f"{path} runs on Apple's systems only: give another format here; 'export --verify' checks it."
+        )
     if path.suffix not in kinds:
         raise InputError(f"{path} is no model that can be run here: give {', '.join(kinds)}.")
     if not path.is_file():

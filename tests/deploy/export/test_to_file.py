@@ -138,7 +138,7 @@ def test_pt2_needs_nothing_but_torch(
             {"dynamic_size": True},
             "executorch takes images of one size",
         ),
-        ("detection", "coreml", "m.mlpackage", {}, "choose from onnx, openvino, pt2"),
+        ("detection", "coreml", "m.xml", {}, "m.xml would not be taken for coreml"),
         ("detection", "onnx", "m.xml", {}, "m.xml would not be taken for onnx: name it with .onnx"),
         ("detection", "pt2", "m.pt2", {"nms": True}, "pt2 has no operator for NMS"),
         ("detection", "onnx", "m.onnx", {"dynamic_size": True}, "anchors belong to one image size"),
