@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+import pocketvision.core.serialized  # noqa: F401  # registers what a detector gives
 from pocketvision.core.anchors import TorchvisionAnchors
 from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Normalize
 from pocketvision.core.protocols import Anchors, Backbone

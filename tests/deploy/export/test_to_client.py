@@ -31,7 +31,8 @@ from pocketvision.deploy.export.to_onnx import save_onnx, write_metadata
 from pocketvision.deploy.formats import CLIENT_FORMATS
 from pocketvision.deploy.packages import optional
 from pocketvision.deploy.predict.predictor import Predictor
-from pocketvision.deploy.runtimes.artifact import DETECTIONS, LABEL_MAP, Artifact, describe
+from pocketvision.deploy.runtimes.artifact import DETECTIONS, LABEL_MAP, Artifact
+from pocketvision.deploy.runtimes.described import describe
 from pocketvision.deploy.runtimes.opening import open_runtime
 from pocketvision.models import SSDPostprocess, VisionModel
 

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from pocketvision.core.errors import InputError
-from pocketvision.deploy.runtimes.artifact import Artifact, describe, hash_weights
+from pocketvision.deploy.runtimes.artifact import Artifact
+from pocketvision.deploy.runtimes.described import describe, hash_weights
 from pocketvision.models import Detector, VisionModel
 
 
