@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree
 
-import pocketvision.core.serialized  # noqa: F401  # registers what a detector gives
 from pocketvision.core.anchors import TorchvisionAnchors
 from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Normalize
 from pocketvision.core.protocols import Anchors, Backbone
@@ -116,3 +116,10 @@ class Detector(nn.Module):
             "postprocess": repr(self.postprocess),
             "score_function": self.score_function,
         }
+
+
+# torch.export can only save a graph whose output structures were given a stable name.
+for _structure in (DetectionOutput, Detections, DetectionBatch):
+    _pytree._register_namedtuple(
+        _structure, serialized_type_name=f"pocketvision.core.structures.{_structure.__name__}"
+    )

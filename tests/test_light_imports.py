@@ -1,10 +1,11 @@
-"""Covers api/__init__.py, api/__main__.py.
+"""Covers api/__init__.py, api/__main__.py, models/__init__.py, datasets/__init__.py.
 
 What importing and starting costs: backbones, loading and the command line need few packages.
 """
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -113,6 +114,16 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     PillowImage.new("RGB", (120, 90), "teal").save(folder / "a.jpg")
     paths = {format: export_model(model, format, folder / f"m{suffix}") for format, suffix in FILES.items()}
     return {**{format: str(path) for format, path in paths.items()}, "picture": str(folder / "a.jpg")}
+
+
+@pytest.mark.parametrize("folder", ["models", "datasets"])
+def test_names_are_imported_when_they_are_asked_for(folder: str) -> None:
+    code = f"import sys, pocketvision.{folder}; sys.exit('torch' in sys.modules)"
+    assert run("-c", code).returncode == 0
+    module = importlib.import_module(f"pocketvision.{folder}")
+    assert all(getattr(module, name) is not None for name in module.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        module.Nothing  # noqa: B018
 
 
 FILES = {"onnx": ".onnx", "openvino": ".xml"}

@@ -1,4 +1,5 @@
-"""Covers deploy/runtimes/artifact.py, deploy/runtimes/metadata.py.
+"""Covers deploy/runtimes/artifact.py, deploy/runtimes/metadata.py,
+deploy/runtimes/described.py.
 
 Metadata comes back as it was written, and says so where it can't.
 """
