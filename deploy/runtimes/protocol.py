@@ -46,7 +46,7 @@ class Runtime(ABC):
         """
         import torch
 
-        outputs = self._ask(images)
+        outputs = self._outputs(images)
         return {
             name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value
             for name, value in outputs.items()
@@ -54,13 +54,13 @@ class Runtime(ABC):
 
     def answer(self, images: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
         """The outputs by name as arrays; raises as calling does."""
-        outputs = self._ask(images)
+        outputs = self._outputs(images)
         return {
             name: value if isinstance(value, np.ndarray) else value.cpu().numpy()
             for name, value in outputs.items()
         }
 
-    def _ask(self, images: Any) -> dict[str, Any]:
+    def _outputs(self, images: Any) -> dict[str, Any]:
         batch = self._checked(images)
         try:
             outputs = dict(zip(self.artifact.outputs, self._run_all(batch), strict=True))
