@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pocketvision.core.structures import Size
 from pocketvision.deploy.client.results import overlap
 from pocketvision.deploy.predict.tiling import Window
-from pocketvision.deploy.runtimes.array_results import BoxArrays
+from pocketvision.deploy.runtimes.array_results import ArrayDetections
 
 _EDGE = 0.01
 """A box that ends within this share of a tile from its edge may be cut off there."""
@@ -23,11 +23,11 @@ _Truths = npt.NDArray[np.bool_]
 
 
 def merge_detections(
-    parts: Sequence[BoxArrays],
+    parts: Sequence[ArrayDetections],
     windows: Sequence[Window],
     image_size: Size,
     iou_threshold: float,
-) -> BoxArrays:
+) -> ArrayDetections:
     """Detections in pixels of their windows -> all those of the image, best first.
 
     NMS within each class lets whole boxes go before those that their windows cut off, and larger cut ones
@@ -50,7 +50,7 @@ def merge_detections(
     kept = kept[~(is_cut[kept] & _is_part(boxes[kept], labels[kept]))]
     best = np.maximum(scores[kept], _best_cut_view(boxes, scores, labels, is_cut, kept, iou_threshold))
     order = np.argsort(-best, kind="stable")
-    return BoxArrays(boxes[kept[order]], best[order], labels[kept[order]])
+    return ArrayDetections(boxes[kept[order]], best[order], labels[kept[order]])
 
 
 def _areas(boxes: _Floats) -> _Floats:

@@ -19,7 +19,7 @@ from pocketvision.datasets.images.read import decode_image, from_pillow, read_im
 from pocketvision.deploy.predict.merging import merge_detections, merge_label_maps
 from pocketvision.deploy.predict.prediction import Prediction
 from pocketvision.deploy.predict.tiling import Tiling, Window
-from pocketvision.deploy.runtimes.array_results import BoxArrays, find_boxes, find_labels, find_scores
+from pocketvision.deploy.runtimes.array_results import ArrayDetections, find_boxes, find_labels, find_scores
 from pocketvision.deploy.runtimes.devices import AUTO, check_device, torch_device
 from pocketvision.deploy.runtimes.opening import open_runtime
 from pocketvision.deploy.runtimes.protocol import Runtime
@@ -141,17 +141,17 @@ class Predictor:
             for image, (scores, labels) in zip(images, best, strict=True)
         ]
 
-    def _detect(self, images: Sequence[Image]) -> list[BoxArrays]:
+    def _detect(self, images: Sequence[Image]) -> list[ArrayDetections]:
         """Detections above the threshold in pixels of each image."""
-        found: list[BoxArrays] = []
+        found: list[ArrayDetections] = []
         for batch in self._batches(images):
             outputs = self.runtime.answer(self._inputs(batch))
             for part in find_boxes(self.artifact, outputs, [_size(image) for image in batch]):
                 above = part.scores > self.threshold
-                found.append(BoxArrays(part.boxes[above], part.scores[above], part.labels[above]))
+                found.append(ArrayDetections(part.boxes[above], part.scores[above], part.labels[above]))
         return found
 
-    def _detect_tiles(self, image: Image) -> BoxArrays:
+    def _detect_tiles(self, image: Image) -> ArrayDetections:
         assert self.tiling is not None and self.artifact.postprocess is not None
         size = _size(image)
         windows = self._windows(size)

@@ -27,7 +27,7 @@ from pocketvision.models.postprocess import SSDPostprocess
 Outputs = Mapping[str, npt.NDArray[Any]]
 
 
-class BoxArrays(NamedTuple):
+class ArrayDetections(NamedTuple):
     """Detections of one image: boxes (M, 4) xyxy float32, scores (M,) and labels (M,), best first."""
 
     boxes: npt.NDArray[np.float32]
@@ -35,7 +35,7 @@ class BoxArrays(NamedTuple):
     labels: npt.NDArray[np.int64]
 
 
-def find_boxes(artifact: Artifact, outputs: Outputs, original_sizes: Sequence[Size]) -> list[BoxArrays]:
+def find_boxes(artifact: Artifact, outputs: Outputs, original_sizes: Sequence[Size]) -> list[ArrayDetections]:
     """The outputs of a detector, raw or final -> detections in pixels of each original image."""
     found = []
     for index, size in enumerate(original_sizes):
@@ -44,16 +44,16 @@ def find_boxes(artifact: Artifact, outputs: Outputs, original_sizes: Sequence[Si
         height, width = artifact.resize.content_size(size)
         factors = np.array([width / size[1], height / size[0]] * 2, dtype=np.float32)
         boxes = (boxes / factors).clip(0, [size[1], size[0]] * 2)
-        found.append(BoxArrays(boxes.astype(np.float32), scores, labels))
+        found.append(ArrayDetections(boxes.astype(np.float32), scores, labels))
     return found
 
 
-def _final(outputs: Outputs) -> BoxArrays:
+def _final(outputs: Outputs) -> ArrayDetections:
     count = int(outputs["num_detections"])
-    return BoxArrays(outputs["boxes"][:count], outputs["scores"][:count], outputs["labels"][:count])
+    return ArrayDetections(outputs["boxes"][:count], outputs["scores"][:count], outputs["labels"][:count])
 
 
-def _suppressed(artifact: Artifact, outputs: Outputs) -> BoxArrays:
+def _suppressed(artifact: Artifact, outputs: Outputs) -> ArrayDetections:
     """Raw outputs of one image -> detections in pixels of the input."""
     postprocess = artifact.postprocess
     assert postprocess is not None
@@ -62,7 +62,7 @@ def _suppressed(artifact: Artifact, outputs: Outputs) -> BoxArrays:
     scores[:, list(postprocess.reserved_labels)] = 0.0
     height, width = artifact.image_size
     boxes = _decode(artifact, postprocess, deltas).clip(0, [width, height] * 2).astype(np.float32)
-    return BoxArrays(*best_boxes(boxes, scores, vars(postprocess)))
+    return ArrayDetections(*best_boxes(boxes, scores, vars(postprocess)))
 
 
 def _decode(

@@ -96,8 +96,8 @@ def _start(path: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
     except InputError as error:
         raise InputError(
             f"{path} is run by ExecuTorch in the converters' environment, which is not here: let "
-            "'pocketvision export --format executorch --yes' make it, or set POCKETVISION_CONVERTER_PYTHON to "
-            "a Python that has executorch."
+            "'pocketvision export --format executorch --yes' make it, or set POCKETVISION_CONVERTER_PYTHON "
+            "to a Python that has executorch."
         ) from error
     script = Path(__file__).with_name("executorch_server.py")
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}

@@ -15,7 +15,7 @@ from torch import Tensor
 from pocketvision.core.structures import Detections
 from pocketvision.deploy.predict import merging
 from pocketvision.deploy.predict.tiling import Tiling, Window
-from pocketvision.deploy.runtimes.array_results import BoxArrays
+from pocketvision.deploy.runtimes.array_results import ArrayDetections
 
 
 @pytest.mark.parametrize("overlap", [0.0, 0.2, 0.5])
@@ -74,7 +74,7 @@ def merge_detections(
     parts: list[Detections], windows: list[Window], image_size: tuple[int, int], iou_threshold: float
 ) -> Detections:
     """As arrays, of which this file's tensors are easier to compute with."""
-    arrays = [BoxArrays(*(value.numpy() for value in part)) for part in parts]
+    arrays = [ArrayDetections(*(value.numpy() for value in part)) for part in parts]
     merged = merging.merge_detections(arrays, windows, image_size, iou_threshold)
     return Detections(*(torch.from_numpy(value) for value in merged))
 
