@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from pocketvision.core.structures import Size
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# PyTorch is imported where it computes: an exported file states its coder without it.
 
 
 def box_area(boxes: Tensor) -> Tensor:
@@ -18,6 +21,8 @@ def box_area(boxes: Tensor) -> Tensor:
 
 def box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     """Pairwise IoU: (..., M, 4) and (..., N, 4) xyxy -> (..., M, N). Boxes without area have IoU 0."""
+    import torch
+
     left, top, right, bottom = (side.unsqueeze(-1) for side in boxes1.unbind(-1))
     lefts, tops, rights, bottoms = boxes2.unsqueeze(-3).movedim(-1, 0).contiguous()
     # One coordinate at a time, in place: fresh memory costs more than the arithmetic.
@@ -30,6 +35,8 @@ def box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
 
 def clip_boxes(boxes: Tensor, size: Size) -> Tensor:
     """Clip (..., 4) xyxy boxes to an image of ``size`` (height, width)."""
+    import torch
+
     height, width = size
     x = boxes[..., 0::2].clamp(0, width)
     y = boxes[..., 1::2].clamp(0, height)
@@ -56,6 +63,8 @@ class SSDBoxCoder:
 
     def encode(self, boxes: Tensor, anchors: Tensor) -> Tensor:
         """Deltas (..., 4) that turn ``anchors`` into ``boxes``, both (..., 4) xyxy with area."""
+        import torch
+
         center, size = to_center_size(boxes)
         anchor_center, anchor_size = to_center_size(anchors)
         shift = (center - anchor_center) / anchor_size / self.center_variance
@@ -64,6 +73,8 @@ class SSDBoxCoder:
 
     def decode(self, deltas: Tensor, anchors: Tensor) -> Tensor:
         """Boxes (..., 4) xyxy from ``deltas`` and ``anchors``, both (..., 4)."""
+        import torch
+
         anchor_center, anchor_size = to_center_size(anchors)
         center = deltas[..., :2] * self.center_variance * anchor_size + anchor_center
         size = (deltas[..., 2:] * self.size_variance).clamp(max=self.max_log_size).exp() * anchor_size

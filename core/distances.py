@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from pocketvision.core.boxes import to_center_size
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,16 @@ class DistanceBoxCoder:
 
     def encode(self, boxes: Tensor, anchors: Tensor) -> Tensor:
         """Deltas (..., 4) of ``boxes`` as seen from ``anchors``, both (..., 4) xyxy."""
+        import torch
+
         center, size = to_center_size(anchors)
         half = size / 2
         return torch.cat(((center - boxes[..., :2]) / half, (boxes[..., 2:] - center) / half), dim=-1)
 
     def decode(self, deltas: Tensor, anchors: Tensor) -> Tensor:
         """Boxes (..., 4) xyxy from ``deltas`` and ``anchors``, both (..., 4)."""
+        import torch
+
         center, size = to_center_size(anchors)
         half = size / 2
         return torch.cat((center - deltas[..., :2] * half, center + deltas[..., 2:] * half), dim=-1)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
 from PIL import ImageDraw
-from torch import Tensor
 
 from pocketvision.core.files import replacing
 from pocketvision.core.resize import Image
@@ -33,7 +32,10 @@ from pocketvision.core.text_labels import (
     write,
 )
 
-_Values = Tensor | npt.NDArray[Any] | Sequence[Any]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    _Values = Tensor | npt.NDArray[Any] | Sequence[Any]
 
 # Okabe and Ito's colors, which people with any kind of color vision can tell apart.
 _OKABE_ITO: tuple[Color, ...] = (

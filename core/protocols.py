@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, runtime_checkable
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from pocketvision.core.structures import (
     BoxTarget,
@@ -17,6 +15,9 @@ from pocketvision.core.structures import (
     MaskTarget,
     Size,
 )
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 Library = Literal["torchvision", "timm"]
 """Whose names of layers a part may know."""
@@ -154,6 +155,8 @@ class CountsTruth(Protocol):
 
 def body_of(backbone: Backbone) -> nn.Module:
     """The innermost backbone of pyramids."""
+    from torch import nn
+
     body: Any = backbone
     # A ``backbone`` without declared features is a part of one.
     while isinstance(getattr(getattr(body, "backbone", None), "feature_info", None), Mapping):

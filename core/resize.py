@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image as PillowImage
-from torch import Tensor
 
-from pocketvision.core.boxes import clip_boxes
-from pocketvision.core.label_map import enlarge, enlarged_argmax
-from pocketvision.core.structures import IGNORE_INDEX, Detections, Size
+from pocketvision.core.structures import IGNORE_INDEX, Size
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pocketvision.core.structures import Detections
 
 Image = npt.NDArray[np.uint8]
 """(H, W, 3) RGB."""
@@ -91,12 +92,18 @@ class Resize:
 
     def restore(self, detections: Detections, original_size: Size) -> Detections:
         """Scale detections from the input's pixels back to the original image, clipped to it."""
+        import torch
+
+        from pocketvision.core.boxes import clip_boxes
+
         self._refuse_crop()
         factors = torch.from_numpy(self._factors(original_size)).to(detections.boxes)
         return detections._replace(boxes=clip_boxes(detections.boxes / factors, original_size))
 
     def restore_logits(self, logits: Tensor, original_size: Size) -> Tensor:
         """Resize one image's logits (K, h, w) of any resolution to the original image: (K, H, W)."""
+        from pocketvision.core.label_map import enlarge
+
         return enlarge(self._content(logits, original_size), original_size)
 
     def restore_labels(self, logits: Tensor, original_size: Size) -> Tensor:
@@ -104,10 +111,14 @@ class Resize:
 
         That is the argmax of :meth:`restore_logits`, in a fraction of its time and memory.
         """
+        from pocketvision.core.label_map import enlarged_argmax
+
         return enlarged_argmax(self._content(logits, original_size), original_size)
 
     def _content(self, logits: Tensor, original_size: Size) -> Tensor:
         """The part of an image's logits that shows the image and not its padding."""
+        from pocketvision.core.label_map import enlarge
+
         self._refuse_crop()
         content = self.content_size(original_size)
         if content == self.image_size:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-from torch import Tensor
-from torch.utils import _pytree
+if TYPE_CHECKING:
+    from torch import Tensor
 
-Features = dict[str, Tensor]
+Features = dict[str, "Tensor"]
 """Feature name -> (N, C, H / stride, W / stride), finest first."""
 
 Size = tuple[int, int]
@@ -140,6 +139,8 @@ AnySamples = DetectionSamples | SegmentationSamples | ClassificationSamples
 
 def stack_detections(detections: list[Detections]) -> DetectionBatch:
     """Pad detections of several images into one batch; the inverse of :meth:`DetectionBatch.unpad`."""
+    import torch
+
     size = max((len(d.scores) for d in detections), default=0)
     boxes = torch.zeros(len(detections), size, 4)
     scores = torch.zeros(len(detections), size)
@@ -148,10 +149,3 @@ def stack_detections(detections: list[Detections]) -> DetectionBatch:
         count = len(image_scores)
         boxes[i, :count], scores[i, :count], labels[i, :count] = image_boxes, image_scores, image_labels
     return DetectionBatch(boxes, scores, labels, torch.tensor([len(d.scores) for d in detections]))
-
-
-# torch.export can only save a graph whose output structures were given a stable name.
-for _structure in (DetectionOutput, Detections, DetectionBatch):
-    _pytree._register_namedtuple(
-        _structure, serialized_type_name=f"pocketvision.core.structures.{_structure.__name__}"
-    )

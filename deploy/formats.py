@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.files import check_new
 
 InputType = Literal["uint8", "float"]
 
@@ -39,6 +40,10 @@ BESIDE = {".xml": (".bin",), ".param": (".bin", ".json")}
 
 BACKENDS = ("torch", *(name for name, format in FORMATS.items() if format.runs_here))
 """What runs a model here: PyTorch itself, or the runtime of a format that can be written."""
+
+
+CLIENT_FORMATS = {".onnx": "onnx", ".xml": "openvino", ".tflite": "litert"}
+"""Suffix -> format of the files that a client can be written for."""
 
 
 @dataclass(frozen=True)
@@ -93,3 +98,20 @@ def check_format(format: str, output: Path, options: ExportOptions) -> None:
         raise InputError(f"The batch size is {options.batch}: give a number from 1, or 'dynamic'.")
     if options.nms and options.label_map:
         raise InputError("--nms is for detectors and --labels for segmenters: leave one out.")
+
+
+def client_folder(output: Path) -> Path:
+    """Where the client of the model at ``output`` goes: NAME_client beside it."""
+    return output.with_name(f"{output.stem}_client")
+
+
+def check_client(format: str, output: Path) -> None:
+    """Refuse a client that can't be written, before a model is built.
+
+    Raises:
+        InputError: no client runs the format, or there is something where its folder would be.
+    """
+    if format not in CLIENT_FORMATS.values():
+        known = ", ".join(CLIENT_FORMATS.values())
+        raise InputError(f"There is no client for {format}: choose from {known}, or leave --client out.")
+    check_new(client_folder(output), "--output")

@@ -1,11 +1,28 @@
-"""Models: backbone + head, with normalization and postprocessing."""
+"""Models: backbone + head, with normalization and postprocessing; each is imported when it is asked for."""
 
-from pocketvision.models.classifier import Classifier
-from pocketvision.models.detector import Detector
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, TypeAlias
+
 from pocketvision.models.postprocess import SSDPostprocess
-from pocketvision.models.segmenter import Segmenter
 
-VisionModel = Classifier | Detector | Segmenter
-"""Any model that a task trains and an evaluation scores."""
+if TYPE_CHECKING:
+    from pocketvision.models.classifier import Classifier
+    from pocketvision.models.detector import Detector
+    from pocketvision.models.segmenter import Segmenter
+
+    VisionModel: TypeAlias = Classifier | Detector | Segmenter
+    """Any model that a task trains and an evaluation scores."""
 
 __all__ = ["Classifier", "Detector", "SSDPostprocess", "Segmenter", "VisionModel"]
+_PLACES = {"Classifier": "classifier", "Detector": "detector", "Segmenter": "segmenter"}
+
+
+def __getattr__(name: str) -> Any:
+    """A model's class: an exported file needs none, and no PyTorch."""
+    if name == "VisionModel":
+        return __getattr__("Classifier") | __getattr__("Detector") | __getattr__("Segmenter")
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"pocketvision.models.{_PLACES[name]}"), name)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree
 
 from pocketvision.core.anchors import TorchvisionAnchors
 from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Normalize
@@ -115,3 +116,10 @@ class Detector(nn.Module):
             "postprocess": repr(self.postprocess),
             "score_function": self.score_function,
         }
+
+
+# torch.export can only save a graph whose output structures were given a stable name.
+for _structure in (DetectionOutput, Detections, DetectionBatch):
+    _pytree._register_namedtuple(
+        _structure, serialized_type_name=f"pocketvision.core.structures.{_structure.__name__}"
+    )

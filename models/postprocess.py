@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
-
-import torch
-from torch import Tensor
-from torchvision.ops import nms  # type: ignore[import-untyped]
+from typing import TYPE_CHECKING, Literal
 
 from pocketvision.core.boxes import SSDBoxCoder, clip_boxes
 from pocketvision.core.protocols import BoxCoder
 from pocketvision.core.structures import DetectionBatch, DetectionOutput, Size
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# PyTorch is imported where it computes: an exported file states these settings without it.
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class SSDPostprocess:
 
     def scores(self, class_logits: Tensor) -> Tensor:
         """class_logits (N, A, K + 1) or (N, A, K) -> scores (N, A, K); reserved slots score 0."""
+        import torch
+
         logits = class_logits.float()
         scores = logits.softmax(dim=-1)[..., :-1] if self.score_function == "softmax" else logits.sigmoid()
         if self.reserved_labels:
@@ -71,6 +74,8 @@ class SSDPostprocess:
 
     def _within_class_limit(self, label: Tensor, num_classes: int) -> Tensor:
         """Labels (N, k), best score first -> whether each is among its class's best candidates."""
+        import torch
+
         if label.shape[1] <= self.candidates_per_class:
             return torch.ones_like(label, dtype=torch.bool)
         order = label.argsort(dim=1, stable=True)
@@ -84,6 +89,9 @@ class SSDPostprocess:
         self, boxes: Tensor, scores: Tensor, label: Tensor, is_candidate: Tensor, num_classes: int
     ) -> Tensor:
         """One NMS over the batch: images and classes are moved apart, in float64 to keep IoU exact."""
+        import torch
+        from torchvision.ops import nms  # type: ignore[import-untyped]
+
         image = torch.arange(len(label), device=label.device)[:, None]
         group = (image * num_classes + label)[is_candidate]
         # Apple's GPUs have no float64.

@@ -1,15 +1,17 @@
-"""Covers api/__init__.py, api/__main__.py.
+"""Covers api/__init__.py, api/__main__.py, models/__init__.py, datasets/__init__.py.
 
 What importing and starting costs: backbones, loading and the command line need few packages.
 """
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image as PillowImage
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -79,4 +81,64 @@ def test_only_training_imports_lightning(statement: str) -> None:
     run_folder = ROOT / "tests" / "runs" / "version_0_1" / "quickstart"
     places = {"run": str(run_folder), "weights": str(run_folder / "weights.safetensors")}
     done = run("-c", NO_LIGHTNING.format(statement=statement.format(**places)))
+    assert done.returncode == 0, done.stderr
+
+
+NO_TORCH = """
+import sys
+sys.modules["torch"] = None  # importing it fails
+sys.modules["torchvision"] = None
+from pocketvision import Predictor
+predictor = Predictor.load({path!r}, tile={tile})
+assert len(predictor({picture!r}).scores) >= 0
+"""
+PREDICT = """
+import sys
+sys.modules["torch"] = None
+sys.modules["torchvision"] = None
+from pocketvision.__main__ import main
+sys.argv[1:] = ["predict", {path!r}, {picture!r}, "--json", "-", "--format", "images,csv,coco"]
+assert main() == 0
+"""
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A run of old, as an ONNX file and for OpenVINO, and a picture."""
+    from pocketvision.deploy.export.to_file import export_model
+    from pocketvision.runs.ready_model import load_model
+
+    folder = tmp_path_factory.mktemp("exported")
+    run_folder = ROOT / "tests" / "runs" / "version_0_1" / "quickstart"
+    model = load_model(run_folder)
+    PillowImage.new("RGB", (120, 90), "teal").save(folder / "a.jpg")
+    paths = {format: export_model(model, format, folder / f"m{suffix}") for format, suffix in FILES.items()}
+    return {**{format: str(path) for format, path in paths.items()}, "picture": str(folder / "a.jpg")}
+
+
+@pytest.mark.parametrize("folder", ["models", "datasets"])
+def test_names_are_imported_when_they_are_asked_for(folder: str) -> None:
+    code = f"import sys, pocketvision.{folder}; sys.exit('torch' in sys.modules)"
+    assert run("-c", code).returncode == 0
+    module = importlib.import_module(f"pocketvision.{folder}")
+    assert all(getattr(module, name) is not None for name in module.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        module.Nothing  # noqa: B018
+
+
+FILES = {"onnx": ".onnx", "openvino": ".xml"}
+
+
+@pytest.mark.parametrize("format", FILES)
+@pytest.mark.parametrize("tile", [None, (64, 64)])
+def test_an_exported_file_needs_no_torch(
+    format: str, tile: tuple[int, int] | None, exported: dict[str, str]
+) -> None:
+    done = run("-c", NO_TORCH.format(path=exported[format], picture=exported["picture"], tile=tile))
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_command_predict_needs_no_torch(exported: dict[str, str], tmp_path: Path) -> None:
+    code = PREDICT.format(path=exported["onnx"], picture=exported["picture"])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

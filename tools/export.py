@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     from pocketvision.deploy.converters.environment import Converters, converter_python
-    from pocketvision.deploy.formats import OWN_PYTHON, check_format
+    from pocketvision.deploy.formats import OWN_PYTHON, check_client, check_format
 
     arguments = _parser().parse_intermixed_args(argv)
     _check_source(arguments.source, arguments.weights)
@@ -37,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     check_format(arguments.format, arguments.output, options)
     _check_new_files(arguments)
+    if arguments.client:
+        check_client(arguments.format, arguments.output)
     converters = Converters(arguments.converter_python, arguments.yes)
     if arguments.format in OWN_PYTHON:
         converter_python(converters)
@@ -53,6 +55,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     else:
         path = export_model(model, arguments.format, arguments.output, options, converters)
     print(f"exported: {path}")
+    if arguments.client:
+        from pocketvision.deploy.export.to_client import write_client
+
+        print(f"client: {write_client(path)}")
     if images is not None:
         _verify(model, arguments.output, images, converters)
 
@@ -85,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DATA",
         help="compare the file with PyTorch on a folder of images or a data set: writes a certificate",
     )
+    parser.add_argument("--client", action="store_true", help="also a folder that runs it without PyTorch")
     add_int8_options(parser)
     group = parser.add_argument_group(
         "litert, executorch and coreml, whose converters run in an environment of their own"

@@ -44,6 +44,7 @@ def check_target(arguments: argparse.Namespace) -> None:
         "--verify": arguments.verify is not None,
         "--int8": arguments.int8,
         "--float16": arguments.float16,
+        "--client": arguments.client,
     }
     given = [name for name, is_given in decided.items() if is_given]
     if given:

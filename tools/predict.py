@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pocketvision predict",
         description="Find objects, classes of pixels or of images, and draw or write them.",
-        epilog="The backend is found from the file: PyTorch, ONNX Runtime, OpenVINO, LiteRT, ExecuTorch or ncnn.",
+        epilog="The backend is found from the file: PyTorch, ONNX, OpenVINO, LiteRT, ExecuTorch or ncnn.",
     )
     parser.add_argument(
         "model",

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from pocketvision.core.boxes import clip_boxes
 from pocketvision.deploy.certificate.inner_graphs import InnerGraph, open_graph
-from pocketvision.deploy.runtimes.artifact import LABEL_MAP, OUTPUTS, Artifact, describe
+from pocketvision.deploy.runtimes.artifact import LABEL_MAP, OUTPUTS, Artifact
+from pocketvision.deploy.runtimes.described import describe
 from pocketvision.deploy.runtimes.graphs import ExportedGraph, LabelMapGraph
 from pocketvision.deploy.runtimes.protocol import Runtime
 from pocketvision.models import VisionModel

@@ -51,7 +51,7 @@ def main() -> None:
 
 def operators(path: str) -> dict[str, int]:
     """Operator -> how often it is in the file."""
-    from ai_edge_litert.interpreter import Interpreter  # type: ignore[import-untyped]
+    from ai_edge_litert.interpreter import Interpreter
 
     return dict(collections.Counter(op["op_name"] for op in Interpreter(path)._get_ops_details()))
 

@@ -14,7 +14,8 @@ from torch import nn
 from pocketvision.core.errors import InputError
 from pocketvision.deploy.converters.environment import Converters
 from pocketvision.deploy.formats import BESIDE, ExportOptions, check_format
-from pocketvision.deploy.runtimes.artifact import DETECTIONS, LABEL_MAP, Artifact, describe
+from pocketvision.deploy.runtimes.artifact import DETECTIONS, LABEL_MAP, Artifact
+from pocketvision.deploy.runtimes.described import describe
 from pocketvision.deploy.runtimes.graphs import make_graph
 from pocketvision.models import VisionModel
 

@@ -6,25 +6,27 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image as PillowImage
-from torch import Tensor
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Image
-from pocketvision.core.structures import Detections, Size
+from pocketvision.core.structures import Size
 from pocketvision.datasets.images.read import decode_image, from_pillow, read_image
+from pocketvision.deploy.predict.merging import merge_detections, merge_label_maps
 from pocketvision.deploy.predict.prediction import Prediction
-from pocketvision.deploy.predict.tiling import Tiling, Window, merge_detections, merge_label_maps
+from pocketvision.deploy.predict.tiling import Tiling, Window
+from pocketvision.deploy.runtimes.array_results import ArrayDetections, find_boxes, find_labels, find_scores
 from pocketvision.deploy.runtimes.devices import AUTO, check_device, torch_device
 from pocketvision.deploy.runtimes.opening import open_runtime
 from pocketvision.deploy.runtimes.protocol import Runtime
-from pocketvision.deploy.runtimes.results import classify, finish_detections, restore_detections, segment
 from pocketvision.runs.folder import run_of_checkpoint
+
+if TYPE_CHECKING:
+    import torch
 
 ImageLike = str | Path | bytes | IO[bytes] | npt.NDArray[np.uint8] | PillowImage.Image
 """A path, the bytes of a file or a file that is open, an array (H, W, 3) uint8 RGB, or a Pillow image."""
@@ -125,35 +127,31 @@ class Predictor:
         if task == "detection":
             found = self._detect(images) if self.tiling is None else [self._detect_tiles(i) for i in images]
             return [
-                Prediction(
-                    task, image, names,
-                    boxes=part.boxes.numpy(), scores=part.scores.numpy(), labels=part.labels.numpy(),
-                )
+                Prediction(task, image, names, boxes=part.boxes, scores=part.scores, labels=part.labels)
                 for image, part in zip(images, found, strict=True)
-            ]  # fmt: skip
+            ]
         if task == "segmentation":
             maps = self._segment(images) if self.tiling is None else [self._segment_tiles(i) for i in images]
             pairs = zip(images, maps, strict=True)
-            return [Prediction(task, image, names, label_map=labels.numpy()) for image, labels in pairs]
+            return [Prediction(task, image, names, label_map=labels) for image, labels in pairs]
         count = min(_NUM_CLASSES, sum(name is not None for name in names))
-        best = [scores.topk(count) for scores in self._classify(images)]
+        best = [(scores, np.argsort(-scores, kind="stable")[:count]) for scores in self._classify(images)]
         return [
-            Prediction(task, image, names, scores=scores.numpy(), labels=labels.numpy())
+            Prediction(task, image, names, scores=scores[labels], labels=labels)
             for image, (scores, labels) in zip(images, best, strict=True)
         ]
 
-    def _detect(self, images: Sequence[Image]) -> list[Detections]:
+    def _detect(self, images: Sequence[Image]) -> list[ArrayDetections]:
         """Detections above the threshold in pixels of each image."""
-        found: list[Detections] = []
+        found: list[ArrayDetections] = []
         for batch in self._batches(images):
-            sizes = [_size(image) for image in batch]
-            detections = finish_detections(self.artifact, self.runtime(self._inputs(batch)))
-            for part in restore_detections(self.artifact, detections, sizes):
-                values = [value[part.scores > self.threshold].cpu() for value in part]
-                found.append(Detections(*values))
+            outputs = self.runtime.answer(self._inputs(batch))
+            for part in find_boxes(self.artifact, outputs, [_size(image) for image in batch]):
+                above = part.scores > self.threshold
+                found.append(ArrayDetections(part.boxes[above], part.scores[above], part.labels[above]))
         return found
 
-    def _detect_tiles(self, image: Image) -> Detections:
+    def _detect_tiles(self, image: Image) -> ArrayDetections:
         assert self.tiling is not None and self.artifact.postprocess is not None
         size = _size(image)
         windows = self._windows(size)
@@ -175,36 +173,38 @@ class Predictor:
             )  # fmt: skip
         return windows
 
-    def _segment(self, images: Sequence[Image]) -> list[Tensor]:
+    def _segment(self, images: Sequence[Image]) -> list[npt.NDArray[np.uint8]]:
         """Label maps (H, W) of the size of each image."""
         return [
-            label_map.cpu()
+            label_map
             for batch in self._batches(images)
-            for label_map in segment(self.runtime, self._inputs(batch), [_size(image) for image in batch])
+            for label_map in find_labels(
+                self.artifact, self.runtime.answer(self._inputs(batch)), [_size(image) for image in batch]
+            )
         ]
 
-    def _segment_tiles(self, image: Image) -> Tensor:
+    def _segment_tiles(self, image: Image) -> npt.NDArray[np.uint8]:
         assert self.tiling is not None
         windows = self._windows(_size(image))
         return merge_label_maps(
             self._segment([_cut(image, window) for window in windows]), windows, _size(image)
         )
 
-    def _classify(self, images: Sequence[Image]) -> list[Tensor]:
+    def _classify(self, images: Sequence[Image]) -> list[npt.NDArray[np.float32]]:
         return [
-            scores.cpu()
+            scores
             for batch in self._batches(images)
-            for scores in classify(self.runtime, self._inputs(batch))
+            for scores in find_scores(self.artifact, self.runtime.answer(self._inputs(batch)))
         ]
 
     def _batches(self, images: Sequence[Image]) -> list[Sequence[Image]]:
         size = self.batch_size
         return [images[start : start + size] for start in range(0, len(images), size)]
 
-    def _inputs(self, images: Sequence[Image]) -> Tensor:
+    def _inputs(self, images: Sequence[Image]) -> npt.NDArray[np.uint8]:
         """Images of any sizes -> (N, 3, H, W) uint8 of the model's size."""
         resized = np.stack([self.artifact.resize.apply(image) for image in images])
-        return torch.from_numpy(resized).permute(0, 3, 1, 2).contiguous()
+        return np.ascontiguousarray(resized.transpose(0, 3, 1, 2))
 
 
 def _open(path: Path, threads: int | None, device: str) -> Runtime:
@@ -217,6 +217,8 @@ def _open(path: Path, threads: int | None, device: str) -> Runtime:
         from pocketvision.runs.ready_model import load_model
 
         if threads is not None:
+            import torch
+
             torch.set_num_threads(threads)
         return TorchRuntime(load_model(path), torch_device(device))
     if not path.is_file():

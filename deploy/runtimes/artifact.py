@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-from torch import Tensor, nn
+import numpy as np
+import numpy.typing as npt
 
 from pocketvision.core.boxes import SSDBoxCoder
 from pocketvision.core.distances import DistanceBoxCoder
@@ -20,7 +19,10 @@ from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.deploy.formats import InputType
 from pocketvision.deploy.runtimes.metadata import check_metadata
-from pocketvision.models import Detector, SSDPostprocess, VisionModel
+from pocketvision.models import SSDPostprocess
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 METADATA_KEY = "pocketvision"
 _MAX_REASON = 200
@@ -58,7 +60,7 @@ class Artifact:
 
     Detectors state ``postprocess`` and, unless it is in the graph, ``anchors`` (A, 4) xyxy pixels;
     ``threshold`` is the score with the best F1 on validation images, where it is known.
-    ``weights_sha256`` is the hash of the model's tensors (:func:`hash_weights`), ``source`` says where
+    ``weights_sha256`` is the hash of the model's tensors, ``source`` says where
     they came from.
     """
 
@@ -88,9 +90,16 @@ class Artifact:
         return self.resize.image_size
 
     @cached_property
+    def anchor_array(self) -> npt.NDArray[np.float32]:
+        """The anchors as an array (A, 4)."""
+        return np.array(self.anchors or (), dtype=np.float32).reshape(-1, 4)
+
+    @cached_property
     def anchor_boxes(self) -> Tensor:
         """The anchors as a tensor (A, 4)."""
-        return torch.tensor(self.anchors or ()).reshape(-1, 4)
+        import torch
+
+        return torch.from_numpy(self.anchor_array)
 
     @property
     def has_nms(self) -> bool:
@@ -165,51 +174,3 @@ def _tuples(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _tuples(item) for key, item in value.items()}
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
-
-
-def describe(model: VisionModel) -> Artifact:
-    """The metadata of ``model`` as it stands: raw outputs, uint8 images, any batch size."""
-    facts = model.passport()
-    artifact = Artifact(
-        task=facts["task"],
-        class_names=model.class_names,
-        resize=model.resize,
-        mean=_rounded(facts["mean"]),
-        std=_rounded(facts["std"]),
-        outputs=OUTPUTS[facts["task"]],
-        weights_sha256=hash_weights(model),
-    )
-    if not isinstance(model, Detector):
-        return artifact
-    return replace(
-        artifact,
-        anchors=placed_anchors(model),
-        postprocess=model.postprocess,
-        threshold=model.best_threshold,
-    )
-
-
-def placed_anchors(model: Detector) -> tuple[Box, ...]:
-    """The anchors of a detector for images of its own size."""
-    weight = next(model.parameters())
-    with torch.inference_mode():
-        images = torch.zeros(1, 3, *model.resize.image_size, dtype=torch.uint8, device=weight.device)
-        anchors: Tensor = model(images).anchors
-    # The shortest text that reads as the same float32: half as long.
-    numbers = ([float(str(value)) for value in box] for box in anchors.cpu().numpy())
-    return tuple((x1, y1, x2, y2) for x1, y1, x2, y2 in numbers)
-
-
-def hash_weights(model: nn.Module) -> str:
-    """SHA-256 over names, types, shapes and bytes of all tensors of ``state_dict``, sorted by name."""
-    digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _rounded(values: list[float]) -> tuple[float, float, float]:
-    """Without the noise of float32: 0.485 rather than 0.48500001430511475."""
-    red, green, blue = (round(value, 6) for value in values)
-    return red, green, blue

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from pocketvision.core.errors import InputError
 from pocketvision.deploy.packages import optional
+
+if TYPE_CHECKING:
+    import torch
 
 AUTO, CPU = "auto", "cpu"
 _KNOWN = re.compile(r"auto|cpu|mps|gpu|cuda(:\d+)?")
@@ -26,6 +27,8 @@ def torch_device(name: str) -> torch.device:
     Raises:
         InputError: this machine does not have it.
     """
+    import torch
+
     check_device(name)
     has_cuda, has_mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if name == AUTO or (name == "gpu" and (has_cuda or has_mps)):

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import torch
-from torch import Tensor
+import numpy.typing as npt
 
 from pocketvision.core.errors import InputError
 from pocketvision.deploy.converters.environment import converter_python, known_converters
@@ -37,6 +36,8 @@ class ExecuTorchRuntime(Runtime):
         InputError: ExecuTorch is not there, the file is broken or not ours, or the device is no CPU.
     """
 
+    takes_arrays = True
+
     def __init__(self, path: Path, threads: int | None = None, device: str = CPU) -> None:
         check_device(device)
         if device not in (AUTO, CPU):
@@ -53,15 +54,14 @@ class ExecuTorchRuntime(Runtime):
         except (OSError, EOFError, ValueError) as error:
             raise broken(path, error) from error
 
-    def run(self, images: Tensor) -> Sequence[Tensor]:
-        batch = images.cpu().contiguous().numpy()
+    def run(self, images: npt.NDArray[Any]) -> Sequence[npt.NDArray[Any]]:
         with self.turn:
-            facts, content = self._ask({"shape": batch.shape, "dtype": str(batch.dtype)}, batch.data)
+            facts, content = self._ask({"shape": images.shape, "dtype": str(images.dtype)}, images.data)
         outputs, start = [], 0
         for fact in facts["outputs"]:
             end = start + prod(fact["shape"]) * SIZES[fact["dtype"]]
             array = np.frombuffer(content[start:end], fact["dtype"]).reshape(fact["shape"])
-            outputs.append(torch.from_numpy(array.copy()))
+            outputs.append(array.copy())
             start = end
         return outputs
 
@@ -96,9 +96,9 @@ def _start(path: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
         python = converter_python(known_converters())
     except InputError as error:
         raise InputError(
-            f"{path} is run by ExecuTorch in the converters' environment, which is not here: "
-            "let 'pocketvision export --format executorch --yes' make it, or set "
-            "POCKETVISION_CONVERTER_PYTHON to a Python that has executorch."
+            f"{path} is run by ExecuTorch in the converters' environment, which is not here: let "
+            "'pocketvision export --format executorch --yes' make it, or set POCKETVISION_CONVERTER_PYTHON "
+            "to a Python that has executorch."
         ) from error
     script = Path(__file__).with_name("executorch_server.py")
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy.typing as npt
 
 from pocketvision.core.errors import InputError
 from pocketvision.deploy.packages import optional
@@ -28,6 +28,8 @@ class LiteRtRuntime(Runtime):
         InputError: ai-edge-litert is missing, the file is broken or not ours, or the device is no CPU.
     """
 
+    takes_arrays = True
+
     def __init__(self, path: Path, threads: int | None = None, device: str = CPU) -> None:
         interpreter = optional("ai_edge_litert.interpreter")
         check_device(device)
@@ -42,10 +44,10 @@ class LiteRtRuntime(Runtime):
         self.turn = threading.Lock()
         super().__init__(artifact, str(path))
 
-    def run(self, images: Tensor) -> Sequence[Tensor]:
+    def run(self, images: npt.NDArray[Any]) -> Sequence[npt.NDArray[Any]]:
         with self.turn:
-            found = self.signature(**{_IMAGES: images.cpu().contiguous().numpy()})
-        return [torch.from_numpy(found[f"output_{i}"].copy()) for i in range(len(self.artifact.outputs))]
+            found = self.signature(**{_IMAGES: images})
+        return [found[f"output_{i}"].copy() for i in range(len(self.artifact.outputs))]
 
 
 def read_litert(path: Path) -> tuple[Artifact, bytes]:

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+import numpy.typing as npt
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.files import read_json
@@ -31,6 +30,8 @@ class NcnnRuntime(Runtime):
     Raises:
         InputError: ncnn is missing, a file is missing, broken or not ours, or the device is no CPU.
     """
+
+    takes_arrays = True
 
     def __init__(self, path: Path, threads: int | None = None, device: str = CPU) -> None:
         ncnn = optional("ncnn")
@@ -55,17 +56,16 @@ class NcnnRuntime(Runtime):
             raise broken(path, ValueError("ncnn refuses it"))
         super().__init__(artifact, str(path))
 
-    def run(self, images: Tensor) -> Sequence[Tensor]:
-        array = np.ascontiguousarray(images[0].cpu().numpy())
+    def run(self, images: npt.NDArray[Any]) -> Sequence[npt.NDArray[Any]]:
         extractor = self.net.create_extractor()
-        if extractor.input(IMAGES, self.ncnn.Mat(array)):
+        if extractor.input(IMAGES, self.ncnn.Mat(images[0])):
             raise RuntimeError(f"it has no input {IMAGES}")
         outputs = []
         for name in self.artifact.outputs:
             failed, found = extractor.extract(name)
             if failed:
                 raise RuntimeError(f"it gives no {name}")
-            outputs.append(torch.from_numpy(np.array(found)[None]))
+            outputs.append(np.array(found)[None])
         return outputs
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy.typing as npt
 
 from pocketvision.core.errors import InputError
 from pocketvision.deploy.packages import optional
@@ -23,6 +23,8 @@ class OnnxRuntime(Runtime):
     Raises:
         InputError: onnxruntime is missing, the file is broken or not ours.
     """
+
+    takes_arrays = True
 
     def __init__(self, path: Path, threads: int | None = None, device: str = CPU) -> None:
         onnxruntime = optional("onnxruntime")
@@ -48,7 +50,6 @@ class OnnxRuntime(Runtime):
             raise InputError(f"ONNX Runtime can't use '{device}' on this machine: choose auto or cpu.")
         super().__init__(Artifact.from_json(metadata.get(METADATA_KEY), str(path)), str(path))
 
-    def run(self, images: Tensor) -> Sequence[Tensor]:
-        array = images.cpu().contiguous().numpy()
-        outputs = self.session.run(list(self.artifact.outputs), {"images": array})
-        return [torch.from_numpy(output) for output in outputs]
+    def run(self, images: npt.NDArray[Any]) -> Sequence[npt.NDArray[Any]]:
+        outputs: list[npt.NDArray[Any]] = self.session.run(list(self.artifact.outputs), {"images": images})
+        return outputs

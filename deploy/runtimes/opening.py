@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.later import Later
 from pocketvision.deploy.runtimes.devices import CPU
 from pocketvision.deploy.runtimes.protocol import Runtime
+
+_KINDS: dict[str, Any] = {
+    ".onnx": Later("pocketvision.deploy.runtimes.onnx_session", "OnnxRuntime"),
+    ".xml": Later("pocketvision.deploy.runtimes.openvino_model", "OpenVinoRuntime"),
+    ".pt2": Later("pocketvision.deploy.runtimes.pt2_program", "Pt2Runtime"),
+    ".tflite": Later("pocketvision.deploy.runtimes.litert_interpreter", "LiteRtRuntime"),
+    ".pte": Later("pocketvision.deploy.runtimes.executorch_process", "ExecuTorchRuntime"),
+    ".param": Later("pocketvision.deploy.runtimes.ncnn_net", "NcnnRuntime"),
+}
+"""Suffix -> runtime; only .pt2 needs PyTorch."""
 
 
 def open_runtime(path: str | Path, threads: int | None = None, device: str = CPU) -> Runtime:
@@ -20,25 +32,14 @@ def open_runtime(path: str | Path, threads: int | None = None, device: str = CPU
         InputError: there is no such file, nothing here runs it, it is broken or not ours, or there
             is no such device.
     """
-    # Imported here: each needs this file.
-    from pocketvision.deploy.runtimes.executorch_process import ExecuTorchRuntime
-    from pocketvision.deploy.runtimes.litert_interpreter import LiteRtRuntime
-    from pocketvision.deploy.runtimes.ncnn_net import NcnnRuntime
-    from pocketvision.deploy.runtimes.onnx_session import OnnxRuntime
-    from pocketvision.deploy.runtimes.openvino_model import OpenVinoRuntime
-    from pocketvision.deploy.runtimes.pt2_program import Pt2Runtime
-
     path = Path(path)
-    kinds: dict[str, type[Runtime]] = {
-        ".onnx": OnnxRuntime, ".xml": OpenVinoRuntime, ".pt2": Pt2Runtime, ".tflite": LiteRtRuntime,
-        ".pte": ExecuTorchRuntime, ".param": NcnnRuntime,
-    }  # fmt: skip
     if path.suffix == ".mlpackage":
         raise InputError(
             f"{path} runs on Apple's systems only: give another format here; 'export --verify' checks it."
         )
-    if path.suffix not in kinds:
-        raise InputError(f"{path} is no model that can be run here: give {', '.join(kinds)}.")
+    if path.suffix not in _KINDS:
+        raise InputError(f"{path} is no model that can be run here: give {', '.join(_KINDS)}.")
     if not path.is_file():
         raise InputError(f"There is no exported model {path}: check the path.")
-    return kinds[path.suffix](path, threads, device)  # type: ignore[call-arg, arg-type]
+    runtime: Runtime = _KINDS[path.suffix](path, threads, device)
+    return runtime

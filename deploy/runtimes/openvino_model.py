@@ -8,8 +8,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy.typing as npt
 
 from pocketvision.deploy.packages import optional
 from pocketvision.deploy.runtimes.artifact import METADATA_KEY, Artifact
@@ -39,6 +38,8 @@ class OpenVinoRuntime(Runtime):
         InputError: openvino is missing, the file is broken or not ours.
     """
 
+    takes_arrays = True
+
     def __init__(self, path: Path, threads: int | None = None, device: str = CPU) -> None:
         core = openvino_core()
         place = openvino_device(device)
@@ -58,13 +59,13 @@ class OpenVinoRuntime(Runtime):
         self.compiled = compiled
         self.idle: SimpleQueue[Any] = SimpleQueue()
 
-    def run(self, images: Tensor) -> Sequence[Tensor]:
+    def run(self, images: npt.NDArray[Any]) -> Sequence[npt.NDArray[Any]]:
         try:
             request = self.idle.get_nowait()
         except Empty:
             request = self.compiled.create_infer_request()
         try:
-            found = request.infer({0: images.cpu().contiguous().numpy()}, share_inputs=True)
-            return [torch.from_numpy(found[index]) for index in range(len(self.artifact.outputs))]
+            found = request.infer({0: images}, share_inputs=True)
+            return [found[index] for index in range(len(self.artifact.outputs))]
         finally:
             self.idle.put(request)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
-import numpy as np
 import torch
 from torch import Tensor
 
 from pocketvision.core.structures import DetectionBatch, DetectionOutput, Detections, Size
+from pocketvision.deploy.client.results import resize_labels
 from pocketvision.deploy.runtimes.artifact import Artifact
 from pocketvision.deploy.runtimes.protocol import Images, Runtime
 from pocketvision.models.segmenter import label_maps
@@ -80,9 +79,7 @@ def finish_label_maps(
 def _nearest(label_map: Tensor, artifact: Artifact, size: Size) -> Tensor:
     height, width = artifact.resize.content_size(size)
     content = label_map[:height, :width].cpu().numpy()
-    return torch.from_numpy(
-        np.asarray(cv2.resize(content, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT))
-    )
+    return torch.from_numpy(resize_labels(content, size))
 
 
 def classify(runtime: Runtime, images: Images) -> Tensor:

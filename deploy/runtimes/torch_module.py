@@ -8,7 +8,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from pocketvision.deploy.runtimes.artifact import LABEL_MAP, describe
+from pocketvision.deploy.runtimes.artifact import LABEL_MAP
+from pocketvision.deploy.runtimes.described import describe
 from pocketvision.deploy.runtimes.graphs import make_graph
 from pocketvision.deploy.runtimes.protocol import Runtime
 from pocketvision.models import VisionModel

@@ -12,7 +12,7 @@ import torch
 
 from pocketvision.configs import ssdlite_v3_small_coco
 from pocketvision.core.errors import InputError
-from pocketvision.deploy.runtimes.artifact import hash_weights
+from pocketvision.deploy.runtimes.described import hash_weights
 from pocketvision.models import Detector
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"

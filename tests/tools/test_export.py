@@ -56,6 +56,7 @@ def test_exports_a_weights_file(
         (["quickstart", "--weights", "w", "--format", "onnx", "--output", "m.pt"], "name it with .onnx"),
         (["quickstart", "--weights", "w", "--format", "onnx", "--output", "m.onnx", "--batch", "x"], "'x'"),
         (["quickstart", "--weights", "w", "--format", "onnx", "--output", "m.onnx", "--batch", "0"], "is 0"),
+        (["quickstart", "--weights", "w", "--format", "pt2", "--output", "m.pt2", "--client"], "no client"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_sentence(

@@ -26,7 +26,7 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.deploy.export.to_file import export_model, written_files
 from pocketvision.deploy.formats import ExportOptions
-from pocketvision.deploy.runtimes.artifact import placed_anchors
+from pocketvision.deploy.runtimes.described import placed_anchors
 from pocketvision.deploy.runtimes.graphs import make_graph
 from pocketvision.deploy.runtimes.opening import open_runtime
 from pocketvision.deploy.runtimes.openvino_model import openvino_core

@@ -1,4 +1,7 @@
-"""Tiles cover the image, and their results put together are the image's."""
+"""Covers deploy/predict/tiling.py, deploy/predict/merging.py.
+
+Tiles cover the image, and their results put together are the image's.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ import torch
 from torch import Tensor
 
 from pocketvision.core.structures import Detections
-from pocketvision.deploy.predict.tiling import Tiling, Window, merge_detections, merge_label_maps
+from pocketvision.deploy.predict import merging
+from pocketvision.deploy.predict.tiling import Tiling, Window
+from pocketvision.deploy.runtimes.array_results import ArrayDetections
 
 
 @pytest.mark.parametrize("overlap", [0.0, 0.2, 0.5])
@@ -51,18 +56,27 @@ def test_bad_values(tile: tuple[int, int], overlap: float) -> None:
 
 def test_label_maps_come_from_the_nearest_middle() -> None:
     """A segmenter that is wrong along the inner edges of its tiles gives a map that is right everywhere."""
-    whole = torch.from_numpy(np.random.default_rng(0).integers(0, 9, (150, 211), dtype=np.uint8))
+    whole = np.random.default_rng(0).integers(0, 9, (150, 211), dtype=np.uint8)
     windows = Tiling((64, 80), 0.3).windows((150, 211))
     parts = []
     for top, left, height, width in windows:
-        part = whole[top : top + height, left : left + width].clone()
+        part = whole[top : top + height, left : left + width].copy()
         margin = 6  # less than half of the overlap
         part[: margin if top else 0] = 99
         part[:, : margin if left else 0] = 99
         part[height - margin if top + height < 150 else height :] = 99
         part[:, width - margin if left + width < 211 else width :] = 99
         parts.append(part)
-    assert torch.equal(merge_label_maps(parts, windows, (150, 211)), whole)
+    np.testing.assert_array_equal(merging.merge_label_maps(parts, windows, (150, 211)), whole)
+
+
+def merge_detections(
+    parts: list[Detections], windows: list[Window], image_size: tuple[int, int], iou_threshold: float
+) -> Detections:
+    """As arrays, of which this file's tensors are easier to compute with."""
+    arrays = [ArrayDetections(*(value.numpy() for value in part)) for part in parts]
+    merged = merging.merge_detections(arrays, windows, image_size, iou_threshold)
+    return Detections(*(torch.from_numpy(value) for value in merged))
 
 
 def seen(boxes: Tensor, labels: Tensor, window: Window) -> Detections:

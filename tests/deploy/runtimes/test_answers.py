@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from pocketvision.core.errors import InputError
-from pocketvision.deploy.runtimes.artifact import DETECTIONS, LABEL_MAP, Artifact, describe
+from pocketvision.deploy.runtimes.artifact import DETECTIONS, LABEL_MAP, Artifact
+from pocketvision.deploy.runtimes.described import describe
 from pocketvision.deploy.runtimes.protocol import Runtime
 from pocketvision.models import VisionModel
 

@@ -1,4 +1,5 @@
-"""Covers deploy/runtimes/artifact.py, deploy/runtimes/metadata.py.
+"""Covers deploy/runtimes/artifact.py, deploy/runtimes/metadata.py,
+deploy/runtimes/described.py.
 
 Metadata comes back as it was written, and says so where it can't.
 """
@@ -12,7 +13,8 @@ import pytest
 import torch
 
 from pocketvision.core.errors import InputError
-from pocketvision.deploy.runtimes.artifact import Artifact, describe, hash_weights
+from pocketvision.deploy.runtimes.artifact import Artifact
+from pocketvision.deploy.runtimes.described import describe, hash_weights
 from pocketvision.models import Detector, VisionModel
 
 

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from pocketvision.core.command import shipped_configs
-from pocketvision.deploy.runtimes.artifact import Artifact, describe
+from pocketvision.deploy.runtimes.artifact import Artifact
+from pocketvision.deploy.runtimes.described import describe
 from pocketvision.deploy.runtimes.opening import open_runtime
 from pocketvision.deploy.runtimes.protocol import Runtime
 from pocketvision.deploy.runtimes.results import classify, detect, restore_detections, segment

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pocketvision.core.errors import InputError
-from pocketvision.deploy.runtimes.artifact import Artifact, describe
+from pocketvision.deploy.runtimes.artifact import Artifact
+from pocketvision.deploy.runtimes.described import describe
 from pocketvision.deploy.runtimes.opening import open_runtime
 from pocketvision.models import VisionModel
 

@@ -1,0 +1,198 @@
+"""Run the model of this folder: ``python predict.py photo.jpg more.png --json found.json``.
+
+In a program: ``from predict import Model``, then ``Model()("photo.jpg")``. It needs what requirements.txt
+lists. Boxes are x1, y1, x2, y2 in pixels, sizes are (height, width).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from pocketvision.deploy.client.opening import CLASSES, MODEL, open_litert, open_onnx, open_openvino
+from pocketvision.deploy.client.pictures import content_size, make_input, read_image
+from pocketvision.deploy.client.results import (
+    best_boxes,
+    best_classes,
+    decode_distances,
+    decode_ssd,
+    enlarge,
+    resize_labels,
+    sigmoid,
+    softmax,
+)
+
+
+# <part>
+class Model:
+    """The model in the file ``path``; ``threads`` of the CPU, None for the runtime's choice.
+
+    Boxes score more than ``threshold``; None is the best on the validation images, where that is known,
+    or 0.5.
+    """
+
+    def __init__(
+        self, path: str | Path = MODEL, *, threshold: float | None = None, threads: int | None = None
+    ) -> None:
+        # <onnx>
+        self.facts, self.run = open_onnx(Path(path), threads)
+        # </onnx>
+        # <openvino>
+        self.facts, self.run = open_openvino(Path(path), threads)
+        # </openvino>
+        # <litert>
+        self.facts, self.run = open_litert(Path(path), threads)
+        # </litert>
+        self.class_names = CLASSES.read_text(encoding="utf-8").split("\n")
+        best = self.facts["threshold"]
+        self.threshold = threshold if threshold is not None else 0.5 if best is None else best
+        # <raw>
+        self.anchors = np.array(self.facts["anchors"], dtype=np.float32)
+        # </raw>
+
+    def outputs(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        """What the graph answers for an image (H, W, 3) uint8 RGB of any size, by name."""
+        images = make_input(image, self.facts["resize"])[None]
+        images = np.repeat(images, self.facts["batch"] or 1, axis=0)
+        if self.facts["input_type"] == "float":
+            images = images.astype(np.float32)
+        answers = zip(self.facts["outputs"], self.run(images), strict=True)
+        return {name: answer[0] for name, answer in answers}
+
+    # <detection>
+    def detect(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Boxes (M, 4) in pixels of the image, scores (M,) and labels (M,), best first."""
+        boxes, scores, labels = self.find(self.outputs(image))
+        (height, width), content = image.shape[:2], content_size(self.facts["resize"], image.shape[:2])
+        factors = np.array([content[1] / width, content[0] / height] * 2, dtype=np.float32)
+        return (boxes / factors).clip(0, [width, height] * 2).astype(np.float32), scores, labels
+
+    def find(self, outputs: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The same in pixels of the model's input, from what the graph answers."""
+        # <raw>
+        (height, width), postprocess = self.facts["resize"]["image_size"], self.facts["postprocess"]
+        # <softmax>
+        scores = softmax(outputs["class_logits"])[:, :-1]
+        # </softmax>
+        # <sigmoid>
+        scores = sigmoid(outputs["class_logits"])
+        # </sigmoid>
+        scores[:, postprocess["reserved_labels"]] = 0.0
+        # <ssd>
+        boxes = decode_ssd(outputs["box_deltas"], self.anchors, postprocess["coder"])
+        # </ssd>
+        # <distances>
+        boxes = decode_distances(outputs["box_deltas"], self.anchors)
+        # </distances>
+        boxes = boxes.clip(0, [width, height] * 2).astype(np.float32)
+        least = max(self.threshold, postprocess["score_threshold"])
+        return best_boxes(boxes, scores, {**postprocess, "score_threshold": least})
+        # </raw>
+        # <final>
+        boxes, scores, labels = (
+            outputs[name][: outputs["num_detections"]] for name in ("boxes", "scores", "labels")
+        )
+        is_found = scores > self.threshold
+        return boxes[is_found], scores[is_found], labels[is_found]
+        # </final>
+
+    # </detection>
+    # <segmentation>
+    def segment(self, image: np.ndarray) -> np.ndarray:
+        """The class of every pixel, (H, W) uint8."""
+        outputs, size = self.outputs(image), image.shape[:2]
+        # <logits>
+        named = [index for index, name in enumerate(self.facts["class_names"]) if name is not None]
+        logits = outputs["logits"][named]
+        # <letterbox>
+        height, width = content_size(self.facts["resize"], size)
+        logits = enlarge(logits, self.facts["resize"]["image_size"])[:, :height, :width]
+        # </letterbox>
+        return np.array(named, dtype=np.uint8)[best_classes(logits, size)]
+        # </logits>
+        # <label_map>
+        height, width = content_size(self.facts["resize"], size)
+        return resize_labels(outputs["label_map"][:height, :width], size)
+        # </label_map>
+
+    # </segmentation>
+    # <classification>
+    def classify(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Scores and labels of the five best classes, best first."""
+        scores = softmax(self.outputs(image)["class_logits"])
+        named = [index for index, name in enumerate(self.facts["class_names"]) if name is not None]
+        labels = np.array(named)[np.argsort(-scores[named], kind="stable")[:5]]
+        return scores[labels], labels
+
+    # </classification>
+    def __call__(self, source: str | Path | Image.Image | np.ndarray) -> dict[str, Any]:
+        """What is found in a file, a Pillow image or an array (H, W, 3) uint8 RGB, as plain values."""
+        image = read_image(source)
+        names = self.class_names
+        found: dict[str, Any] = {"size": list(image.shape[:2])}
+        # <detection>
+        found["detections"] = [
+            {"box": box, "score": score, "label": label, "name": names[label]}
+            for box, score, label in zip(*(values.tolist() for values in self.detect(image)), strict=True)
+        ]
+        # </detection>
+        # <segmentation>
+        labels, counts = np.unique(self.segment(image), return_counts=True)
+        found["classes"] = [
+            {"label": label, "name": names[label], "share": count / counts.sum()}
+            for label, count in zip(labels.tolist(), counts.tolist(), strict=True)
+        ]
+        # </segmentation>
+        # <classification>
+        found["classes"] = [
+            {"label": label, "name": names[label], "score": score}
+            for score, label in zip(*(values.tolist() for values in self.classify(image)), strict=True)
+        ]
+        # </classification>
+        return found
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description="Run the model of this folder on images.")
+    parser.add_argument("images", nargs="+", type=Path)
+    parser.add_argument("--json", type=Path, help="file to write instead of printing")
+    parser.add_argument("--threads", type=int, help="of the CPU (default: the runtime's choice)")
+    # <detection>
+    parser.add_argument(
+        "--threshold", type=float, help="least score of a box (default: the best known, or 0.5)"
+    )
+    # </detection>
+    # <segmentation>
+    parser.add_argument("--masks", type=Path, help="folder for label maps as PNG files")
+    # </segmentation>
+    arguments = parser.parse_args()
+    options = {"threads": arguments.threads}
+    # <detection>
+    options["threshold"] = arguments.threshold
+    # </detection>
+    model = Model(**options)
+    try:
+        found = [{"image": str(path), **model(path)} for path in arguments.images]
+    except OSError as error:  # no such file, or no picture
+        raise SystemExit(f"error: {error}") from None
+    # <segmentation>
+    for path in arguments.images if arguments.masks else ():
+        arguments.masks.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(model.segment(read_image(path))).save(arguments.masks / f"{path.stem}.png")
+    # </segmentation>
+    text = json.dumps(found, indent=2, ensure_ascii=False)
+    if arguments.json:
+        arguments.json.write_text(text + "\n", encoding="utf-8")
+    else:
+        print(text)
+
+
+if __name__ == "__main__":
+    main()
+# </part>
