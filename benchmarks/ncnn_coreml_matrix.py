@@ -31,7 +31,7 @@ from pocketvision.deploy.converters import process
 from pocketvision.deploy.converters.environment import Converters, converter_python
 from pocketvision.deploy.export.to_file import export_model, written_files
 from pocketvision.deploy.export.trace import trace
-from pocketvision.deploy.runtimes.artifact import describe
+from pocketvision.deploy.runtimes.described import describe
 from pocketvision.deploy.runtimes.graphs import make_graph
 from pocketvision.deploy.runtimes.mil_program import MilRuntime, read_listing
 from pocketvision.deploy.runtimes.mil_structure import check_structure

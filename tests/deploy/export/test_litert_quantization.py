@@ -25,7 +25,7 @@ from pocketvision.deploy.export.sensitivity import relative_error
 from pocketvision.deploy.export.to_file import export_model, plan_artifact
 from pocketvision.deploy.export.to_int8 import Limit, export_int8
 from pocketvision.deploy.formats import ExportOptions
-from pocketvision.deploy.runtimes.artifact import describe
+from pocketvision.deploy.runtimes.described import describe
 from pocketvision.deploy.runtimes.graphs import make_graph
 from pocketvision.deploy.runtimes.litert_interpreter import LiteRtRuntime, read_litert
 from pocketvision.deploy.runtimes.opening import open_runtime

@@ -27,7 +27,7 @@ from pocketvision.deploy.export.to_file import export_model
 from pocketvision.deploy.formats import ExportOptions
 from pocketvision.deploy.predict.predictor import Predictor
 from pocketvision.deploy.runtimes.appended import append_metadata
-from pocketvision.deploy.runtimes.artifact import describe
+from pocketvision.deploy.runtimes.described import describe
 from pocketvision.deploy.runtimes.executorch_process import ExecuTorchRuntime
 from pocketvision.deploy.runtimes.executorch_server import receive, send
 from pocketvision.deploy.runtimes.graphs import make_graph

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from pocketvision.core.errors import InputError
-from pocketvision.deploy.runtimes.artifact import describe
+from pocketvision.deploy.runtimes.described import describe
 from pocketvision.deploy.runtimes.mil_program import OPERATORS, MilProgram, MilRuntime, read_listing
 from pocketvision.deploy.runtimes.mil_structure import check_structure
 from pocketvision.models import VisionModel

@@ -23,7 +23,7 @@ from pocketvision.deploy.export.to_file import export_model, written_files
 from pocketvision.deploy.export.to_ncnn import publish, write_ncnn
 from pocketvision.deploy.formats import ExportOptions
 from pocketvision.deploy.predict.predictor import Predictor
-from pocketvision.deploy.runtimes.artifact import describe
+from pocketvision.deploy.runtimes.described import describe
 from pocketvision.deploy.runtimes.ncnn_net import hash_file
 from pocketvision.deploy.runtimes.opening import open_runtime
 from pocketvision.deploy.runtimes.torch_module import TorchRuntime
