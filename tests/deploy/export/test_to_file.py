@@ -253,9 +253,16 @@ def test_files_of_another_project(tmp_path: Path) -> None:
 def test_nothing_there_and_nothing_for_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"There is no exported model .*m.onnx"):
         open_runtime(tmp_path / "m.onnx")
-    with pytest.raises(
-        InputError, match=r"m.engine is no model that can be run here: give .onnx, .xml, .pt2"
-    ):
+    with pytest.raises(InputError, match=r"m.engine is no model that can be run here: give .onnx, .xml"):
         open_runtime(tmp_path / "m.engine")
     with pytest.raises(InputError, match=r"m.mlpackage runs on Apple's systems only"):
         open_runtime(tmp_path / "m.mlpackage")
+
+
+def test_an_openvino_file_without_its_weights(exported: Exported, tmp_path: Path) -> None:
+    xml, weights = written_files(exported("detection", "openvino", nms=True))
+    assert weights.is_file()
+    path = tmp_path / "m.xml"
+    path.write_bytes(xml.read_bytes())
+    with pytest.raises(InputError, match=r"m\.xml can't be opened"):
+        open_runtime(path)
