@@ -37,11 +37,15 @@ RUNS = {
     ]
     for family, rate, epochs in BCCD
 } | {
-    f"{family}_{data}": ["--data", f"{{shared}}/data/{data}", "--model", f"{family}_v2", *limits]
-    for data, limits in {
-        "aerial_cars": ["model.image_size=(640,640)", "trainer.max_steps=600"],
-        "coco_mini": ["trainer.max_steps=900"],
-    }.items()
+    f"{family}_{data}_{steps}": [
+        *("--data", f"{{shared}}/data/{data}", "--model", f"{family}_v2", f"trainer.max_steps={steps}"),
+        *sizes,
+    ]
+    for data, steps, sizes in (
+        ("aerial_cars", 600, ["model.image_size=(640,640)"]),
+        ("aerial_cars", 1200, ["model.image_size=(640,640)"]),
+        ("coco_mini", 900, []),
+    )
     for family in ("ssdlite", "gfl")
 }
 STUDENT = [str(Path(__file__).parent / "gfl_v3_small_bccd.py"), "data.root={shared}/data/bccd"]
@@ -51,8 +55,9 @@ PAIRS = (
     ("ssdlite_1e-2_6", "gfl_2e-2_6"),
     ("ssdlite_1e-3_24", "gfl_2e-2_24"),
     ("ssdlite_1e-2_24", "gfl_2e-2_24"),
-    ("ssdlite_aerial_cars", "gfl_aerial_cars"),
-    ("ssdlite_coco_mini", "gfl_coco_mini"),
+    ("ssdlite_aerial_cars_600", "gfl_aerial_cars_600"),
+    ("ssdlite_aerial_cars_1200", "gfl_aerial_cars_1200"),
+    ("ssdlite_coco_mini_900", "gfl_coco_mini_900"),
     ("student", "student_taught"),
 )
 
