@@ -13,24 +13,33 @@ InputType = Literal["uint8", "float"]
 
 
 class ExportFormat(NamedTuple):
-    """What a format's file is called.
+    """What a format's file is called, and what it can hold.
 
-    ``own_python``: it is written in the converters' environment; ``runs_here``: a runtime for it is there.
+    ``own_python``: it is written in the converters' environment. ``runs_here``: a runtime for it is there.
+    ``nms``, ``label_map``: the graph can suppress boxes, or give the class of every pixel. ``int8``,
+    ``float16``: how it can be made smaller. ``batches``: it can take several images a call; ``sizes``: of
+    another size than the model's too.
     """
 
     suffix: str
     own_python: bool = False
     runs_here: bool = True
+    nms: bool = False
+    label_map: bool = True
+    int8: bool = False
+    float16: bool = False
+    batches: bool = True
+    sizes: bool = False
 
 
 FORMATS = {
-    "onnx": ExportFormat(".onnx"),
-    "openvino": ExportFormat(".xml"),
-    "pt2": ExportFormat(".pt2"),
-    "litert": ExportFormat(".tflite", own_python=True),
-    "executorch": ExportFormat(".pte", own_python=True),
-    "ncnn": ExportFormat(".param"),
-    "coreml": ExportFormat(".mlpackage", own_python=True, runs_here=False),
+    "onnx": ExportFormat(".onnx", nms=True, int8=True, sizes=True),
+    "openvino": ExportFormat(".xml", nms=True, int8=True, sizes=True),
+    "pt2": ExportFormat(".pt2", sizes=True),
+    "litert": ExportFormat(".tflite", own_python=True, int8=True, float16=True),
+    "executorch": ExportFormat(".pte", own_python=True, int8=True),
+    "ncnn": ExportFormat(".param", label_map=False, batches=False),
+    "coreml": ExportFormat(".mlpackage", own_python=True, runs_here=False, float16=True, batches=False),
 }
 
 OWN_PYTHON = tuple(name for name, format in FORMATS.items() if format.own_python)
@@ -80,19 +89,20 @@ def check_format(format: str, output: Path, options: ExportOptions) -> None:
     suffix = FORMATS[format].suffix
     if output.suffix != suffix:
         raise InputError(f"{output} would not be taken for {format}: name it with {suffix}.")
-    if options.nms and format in ("pt2", "ncnn", *OWN_PYTHON):
+    can = FORMATS[format]
+    if options.nms and not can.nms:
         raise InputError(f"{format} has no operator for NMS: choose onnx or openvino, or leave --nms out.")
-    if options.int8 and format in ("pt2", "ncnn", "coreml"):
+    if options.int8 and not can.int8:
         raise InputError(f"{format} can't be written in int8: choose another format, or leave --int8 out.")
-    if options.float16 and format not in ("litert", "coreml"):
+    if options.float16 and not can.float16:
         raise InputError(f"{format} can't be written with float16: choose litert, or leave --float16 out.")
     if options.float16 and options.int8:
         raise InputError("--int8 and --float16 are two ways to a smaller file: leave one out.")
-    if options.dynamic_size and format in ("ncnn", *OWN_PYTHON):
+    if options.dynamic_size and not can.sizes:
         raise InputError(f"{format} takes images of one size: choose --size fixed.")
-    if format == "ncnn" and options.label_map:
-        raise InputError("ncnn has no operator for the best class of a pixel: leave --labels out.")
-    if format in ("ncnn", "coreml") and options.batch not in (None, 1):
+    if options.label_map and not can.label_map:
+        raise InputError(f"{format} has no operator for the best class of a pixel: leave --labels out.")
+    if options.batch not in (None, 1) and not can.batches:
         raise InputError(f"{format} takes one image a call: leave --batch out.")
     if options.batch is not None and options.batch < 1:
         raise InputError(f"The batch size is {options.batch}: give a number from 1, or 'dynamic'.")
