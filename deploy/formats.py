@@ -51,7 +51,7 @@ BACKENDS = ("torch", *(name for name, format in FORMATS.items() if format.runs_h
 """What runs a model here: PyTorch itself, or the runtime of a format that can be written."""
 
 
-CLIENT_FORMATS = {".onnx": "onnx", ".xml": "openvino", ".tflite": "litert"}
+CLIENT_FORMATS = {".onnx": "onnx", ".xml": "openvino", ".tflite": "litert", ".param": "ncnn"}
 """Suffix -> format of the files that a client can be written for."""
 
 

@@ -71,4 +71,28 @@ def open_litert(path: Path, threads: int | None) -> tuple[Facts, RunGraph]:
 
 
 # </litert>
+# <ncnn>
+def open_ncnn(path: Path, threads: int | None) -> tuple[Facts, RunGraph]:
+    """Metadata and graph of a file for ncnn, with its .bin and .json beside it."""
+    import ncnn
+
+    facts = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["pocketvision"]
+    net = ncnn.Net()
+    net.opt.use_vulkan_compute = False
+    for kind in ("packed", "storage", "arithmetic"):  # float32 also where the processor has float16
+        setattr(net.opt, f"use_fp16_{kind}", False)
+    if threads:
+        net.opt.num_threads = threads
+    if net.load_param(str(path)) or net.load_model(str(path.with_suffix(".bin"))):
+        raise SystemExit(f"error: ncnn can't read {path}")
+
+    def run(images: np.ndarray) -> Sequence[np.ndarray]:
+        extractor = net.create_extractor()
+        extractor.input("images", ncnn.Mat(images[0]))
+        return [np.array(extractor.extract(name)[1])[None] for name in facts["outputs"]]
+
+    return facts, run
+
+
+# </ncnn>
 # </part>

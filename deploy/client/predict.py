@@ -14,7 +14,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pocketvision.deploy.client.opening import CLASSES, MODEL, open_litert, open_onnx, open_openvino
+from pocketvision.deploy.client.opening import (
+    CLASSES,
+    MODEL,
+    open_litert,
+    open_ncnn,
+    open_onnx,
+    open_openvino,
+)
 from pocketvision.deploy.client.pictures import content_size, make_input, read_image
 from pocketvision.deploy.client.results import (
     best_boxes,
@@ -48,6 +55,9 @@ class Model:
         # <litert>
         self.facts, self.run = open_litert(Path(path), threads)
         # </litert>
+        # <ncnn>
+        self.facts, self.run = open_ncnn(Path(path), threads)
+        # </ncnn>
         self.class_names = CLASSES.read_text(encoding="utf-8").split("\n")
         best = self.facts["threshold"]
         self.threshold = threshold if threshold is not None else 0.5 if best is None else best

@@ -20,7 +20,12 @@ from pocketvision.deploy.runtimes.opening import open_runtime
 
 logger = logging.getLogger("pocketvision")
 _MARK = re.compile(r"\s*# <(/?)([\w|]+)>\n")
-_PACKAGES = {"onnx": "onnxruntime>=1.20", "openvino": "openvino>=2025.0", "litert": "ai-edge-litert>=1.0"}
+_PACKAGES = {
+    "onnx": "onnxruntime>=1.20",
+    "openvino": "openvino>=2025.0",
+    "litert": "ai-edge-litert>=1.0",
+    "ncnn": "ncnn>=1.0.20261020",
+}
 """What each format needs besides NumPy and Pillow."""
 _PARTS = ("opening.py", "pictures.py", "results.py", "predict.py")
 _NO_NAME = "???"

@@ -164,6 +164,17 @@ def test_openvino(task: str, exported: Exported, photos: list[Path], tmp_path: P
     check(tmp_path / path.name, photos[:2], tmp_path)
 
 
+@pytest.mark.parametrize("task", ["detection", "segmentation"])
+def test_ncnn(task: str, exported: Exported, photos: list[Path], tmp_path: Path) -> None:
+    pytest.importorskip("ncnn")
+    pytest.importorskip("pnnx")
+    path = exported(task, "ncnn")
+    for suffix in (".param", ".bin", ".json"):
+        file = path.with_suffix(suffix)
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    check(tmp_path / path.name, photos[:2], tmp_path)
+
+
 def test_it_resizes_as_opencv_does() -> None:
     draws = np.random.default_rng(1)
     for _ in range(40):
