@@ -52,7 +52,7 @@ def test_exports_a_weights_file(
         (["no/such/run", "--format", "onnx", "--output", "m.onnx"], "no run folder no/such/run"),
         (["quickstar", "--format", "onnx", "--output", "m.onnx"], "Did you mean 'quickstart'"),
         (["no.safetensors", "--format", "onnx", "--output", "m.onnx"], "no weights file no.safetensors"),
-        (["quickstart", "--weights", "w", "--format", "coreml", "--output", "m"], "environment of its own"),
+        (["quickstart", "--weights", "w", "--format", "coreml", "--output", "m"], "name it with .mlpackage"),
         (["quickstart", "--weights", "w", "--format", "onnx", "--output", "m.pt"], "name it with .onnx"),
         (["quickstart", "--weights", "w", "--format", "onnx", "--output", "m.onnx", "--batch", "x"], "'x'"),
         (["quickstart", "--weights", "w", "--format", "onnx", "--output", "m.onnx", "--batch", "0"], "is 0"),
