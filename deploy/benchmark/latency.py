@@ -124,7 +124,7 @@ def _forms(subject: Subject, backends: Sequence[str], stem: Path) -> list[tuple[
     for backend in backends:
         path = None
         if backend != "torch":
-            path = stem.with_suffix(FORMATS[backend].suffix)
+            path = stem.with_name(f"{stem.name}_{backend}{FORMATS[backend].suffix}")
             export_model(subject.source, backend, path)
         forms.append((backend, path))
     return forms

@@ -146,3 +146,10 @@ def test_bad_input_is_one_sentence(
     assert main(arguments) == 1
     error = capsys.readouterr().err
     assert sentence in error and error.startswith("error: ") and len(error.strip().splitlines()) == 1
+
+
+def test_formats_whose_weights_have_one_suffix_stay_apart(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    pytest.importorskip("pnnx")
+    rows = benchmark([Subject("one", classifier(32))], ("openvino", "ncnn"), (1,), (1,), 1, tmp_path)
+    assert [row.backend for row in rows] == ["openvino", "ncnn"]
