@@ -35,7 +35,7 @@ from pocketvision.tasks import DetectionTask
 
 FAMILIES: dict[str, Callable[..., nn.Module]] = {"gfl": GFLHead}
 AUGMENTATION = base.AUGMENTATION
-_CHANNELS = {"v3_small": 72}
+_CHANNELS = {"v3_small": 64}
 
 
 def model(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -28,6 +29,9 @@ CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 CONFIG_PREFIX = "pocketvision_config_"
 """Of the names that modules of configs have."""
 
+_PIPE_CLOSED = 141
+"""As a shell has it: 128 and SIGPIPE's number."""
+
 Main = Callable[[Sequence[str] | None], None]
 
 
@@ -40,6 +44,10 @@ def command(main: Main) -> Callable[..., int]:
         try:
             with sigterm_raises():
                 main(argv)
+                sys.stdout.flush()
+        except BrokenPipeError:  # whoever read what is printed, as head, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return _PIPE_CLOSED
         except InputError as error:
             print(f"error: {printable(error)}", file=sys.stderr)
             return 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -159,3 +160,19 @@ def test_other_errors_of_a_library_are_not_hidden() -> None:
 
     with pytest.raises(RuntimeError, match="a fault of ours"):
         main([])
+
+
+def test_a_reader_that_has_seen_enough() -> None:
+    """``pocketvision cost ... | head`` ends without a word."""
+    program = (
+        "import sys; from pocketvision.core.command import command\n"
+        "sys.exit(command(lambda argv: [print('line') for _ in range(100_000)])([]))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline() == b"line\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
