@@ -56,11 +56,7 @@ def command(main: Main) -> Callable[..., int]:
                 print(printable(stop), file=sys.stderr)
             return stop.code
         except OSError as error:
-            place = f"{printable(error.filename)}: " if error.filename else ""
-            print(
-                f"error: {place}{error.strerror or error}: check the path, its rights and the space.",
-                file=sys.stderr,
-            )
+            print(f"error: {_describe_os_error(error)}", file=sys.stderr)
             return 1
         except (RuntimeError, MemoryError) as error:
             sentence = describe_lost_process(error) or describe_shortage(error)
@@ -77,6 +73,11 @@ def command(main: Main) -> Callable[..., int]:
         return 0
 
     return run
+
+
+def _describe_os_error(error: OSError) -> str:
+    place = f"{printable(error.filename)}: " if error.filename else ""
+    return f"{place}{error.strerror or error}: check the path, its rights and the space."
 
 
 def _log_to_terminal() -> None:
