@@ -127,7 +127,7 @@ def exported(models: dict[str, VisionModel], tmp_path_factory: pytest.TempPathFa
 
     def export(task: str, format: str, **options: object) -> Path:
         words = "_".join([task, *(f"{key}_{value}" for key, value in options.items())])
-        path = folder / f"{words}{FORMATS[format].suffix}"
+        path = folder / format / f"{words}{FORMATS[format].suffix}"  # two formats have weights in a .bin
         if not path.exists():
             settings = ExportOptions(source="test", licence="Apache-2.0", **options)  # type: ignore[arg-type]
             assert export_model(models[task], format, path, settings) == path
