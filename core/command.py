@@ -6,6 +6,7 @@ import difflib
 import importlib.util
 import logging
 import os
+import select
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -29,6 +30,7 @@ CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 CONFIG_PREFIX = "pocketvision_config_"
 """Of the names that modules of configs have."""
 
+_STDOUT = 1
 _PIPE_CLOSED = 141
 """As a shell has it: 128 and SIGPIPE's number."""
 
@@ -45,9 +47,6 @@ def command(main: Main) -> Callable[..., int]:
             with sigterm_raises():
                 main(argv)
                 sys.stdout.flush()
-        except BrokenPipeError:  # whoever read what is printed, as head, has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return _PIPE_CLOSED
         except InputError as error:
             print(f"error: {printable(error)}", file=sys.stderr)
             return 1
@@ -56,8 +55,7 @@ def command(main: Main) -> Callable[..., int]:
                 print(printable(stop), file=sys.stderr)
             return stop.code
         except OSError as error:
-            print(f"error: {_describe_os_error(error)}", file=sys.stderr)
-            return 1
+            return _report_os_error(error)
         except (RuntimeError, MemoryError) as error:
             sentence = describe_lost_process(error) or describe_shortage(error)
             if sentence is None:
@@ -75,9 +73,24 @@ def command(main: Main) -> Callable[..., int]:
     return run
 
 
-def _describe_os_error(error: OSError) -> str:
+def _report_os_error(error: OSError) -> int:
+    """Say what is wrong and return the exit code; a reader that has seen enough, as head, is fine."""
+    if isinstance(error, BrokenPipeError) and _nobody_reads():
+        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)  # for what Python flushes as it ends
+        return _PIPE_CLOSED
     place = f"{printable(error.filename)}: " if error.filename else ""
-    return f"{place}{error.strerror or error}: check the path, its rights and the space."
+    text = f"error: {place}{error.strerror or error}: check the path, its rights and the space."
+    print(text, file=sys.stderr)
+    return 1
+
+
+def _nobody_reads() -> bool:
+    """Whether the other end of standard output's pipe is closed."""
+    if not hasattr(select, "poll"):  # Windows
+        return False
+    poll = select.poll()
+    poll.register(_STDOUT, select.POLLERR)
+    return bool(poll.poll(0))
 
 
 def _log_to_terminal() -> None:

@@ -114,9 +114,7 @@ class DetectionTask(VisionTask[DetectionSamples]):
     def outputs(self, images: Tensor) -> LossInput | Guided | Taught:
         images = images.to(memory_format=torch.channels_last)
         own = self._own_outputs(images)
-        for teacher in self._teacher:
-            return Taught(own, _outputs_of_teacher(teacher, images))
-        return own
+        return Taught(own, _outputs_of_teacher(*self._teacher, images)) if self._teacher else own
 
     def _own_outputs(self, images: Tensor) -> LossInput | Guided:
         features = self.model.features(images)

@@ -176,3 +176,11 @@ def test_a_reader_that_has_seen_enough() -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
+
+
+def test_another_pipe_that_breaks_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    def main(argv: Sequence[str] | None = None) -> None:
+        raise BrokenPipeError(32, "Broken pipe")  # as of a worker that was killed
+
+    assert command(main)([]) == 1
+    assert capsys.readouterr().err.startswith("error: Broken pipe")
