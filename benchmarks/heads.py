@@ -5,9 +5,9 @@
 SHARED holds data/ and weights/. Every backbone is MobileNetV2 from published weights. On bccd the backbone
 learns at 4e-4 and what starts from random weights (head, extra blocks, pyramid) at the rate in the name;
 on aerial_cars, at 640x640, and coco_mini each family has the recipe that ``train --data`` gives it, for equal
-steps. A student learns on bccd without and with the teacher gfl_2e-2_24. Pictures of test, or val where there
-is no test, are scored once, by the last weights. Called again it goes on with what is missing. The last lines
-compare both families over the same pictures (paired bootstrap).
+steps. A student learns on bccd without and with the teacher gfl_2e-2_24, and gfl with one part exchanged.
+Pictures of test, or val where there is no test, are scored once, by the last weights. Called again it goes on
+with what is missing. The last lines compare pairs of runs over the same pictures (paired bootstrap).
 """
 
 from __future__ import annotations
@@ -50,8 +50,31 @@ RUNS = {
 }
 STUDENT = [str(Path(__file__).parent / "gfl_v3_small_bccd.py"), "data.root={shared}/data/bccd"]
 RUNS |= {"student": STUDENT, "student_taught": [*STUDENT, "task.teacher={output}/gfl_2e-2_24"]}
+PARTS = {
+    "pan_ssd": ["model.head=ssd", "task.optimizer.lr=1e-2", "task.backbone_lr_factor=0.04"],
+    "unfitted": ["model.fitted=False"],
+    "without_distributions": ["model.reg_max=0"],
+    "varifocal": ["task.kind=varifocal"],
+    "qualities_as_they_are": ["task.normalized=False"],
+    "dynamic_soft_label": ["task.assigner=dynamic_soft_label"],
+    "simota": ["task.assigner=simota"],
+    "atss": ["task.assigner=atss"],
+    "guide": ["task.guide=True"],
+}
+"""What differs from gfl_2e-2 of as many epochs."""
+RUNS |= {
+    f"{part}_{epochs}": [
+        str(Path(__file__).parent / "gfl_parts.py"),
+        "data.root={shared}/data/bccd",
+        f"trainer.max_epochs={epochs}",
+        *words,
+    ]
+    for epochs in (6, 24)
+    for part, words in PARTS.items()
+}
 WEIGHTS = "model.weights={shared}/weights/mobilenet_v2-b0353104.pth"
 PAIRS = (
+    *((f"gfl_2e-2_{epochs}", f"{part}_{epochs}") for epochs in (6, 24) for part in PARTS),
     ("ssdlite_1e-2_6", "gfl_2e-2_6"),
     ("ssdlite_1e-3_24", "gfl_2e-2_24"),
     ("ssdlite_1e-2_24", "gfl_2e-2_24"),
