@@ -31,6 +31,10 @@ class GFLLoss:
     the two values around a side's distance (arXiv:2006.04388, eq. 6), each weighed by the quality. All are
     divided by the sum of qualities in the batch of all processes, at least 1.
 
+    ``class_weights`` (K values) weigh the decisions that matched points are of their class; others, that a
+    point is not of a class, count 1. ``task.loss.class_weights=data`` takes them from the training boxes, of
+    which their mean is 1.
+
     ``matcher`` is how ``assigner`` begins, with a head that knows nothing.
 
     Raises:
@@ -43,6 +47,7 @@ class GFLLoss:
     class_weight: float = 1.0
     box_weight: float = 2.0
     distribution_weight: float = 0.25
+    class_weights: tuple[float, ...] | None = None
 
     score_function: ClassVar[str] = "sigmoid"
 
@@ -98,8 +103,12 @@ class GFLLoss:
         cross_entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
         scores = logits.sigmoid()
         if self.kind == "quality":
-            return (truth - scores).square() * cross_entropy
-        return torch.where(truth > 0, truth, 0.75 * scores.detach().square()) * cross_entropy
+            losses = (truth - scores).square() * cross_entropy
+        else:
+            losses = torch.where(truth > 0, truth, 0.75 * scores.detach().square()) * cross_entropy
+        if self.class_weights is None:
+            return losses
+        return torch.where(truth > 0, logits.new_tensor(self.class_weights), 1.0) * losses
 
 
 def distribution_losses(logits: Tensor, deltas: Tensor) -> Tensor:

@@ -30,7 +30,9 @@ class SSDLoss:
     divided by the number of images in the batch - in torchvision such an image teaches nothing.
 
     ``box_loss`` is that of :func:`~pocketvision.losses.box_regression.box_loss`; ``label_smoothing`` in
-    [0, 1) is that of the classes' cross-entropy.
+    [0, 1) is that of the classes' cross-entropy. ``class_weights`` (K values) weigh the cross-entropy of the
+    anchors that learn a class, the background counts 1; ``task.loss.class_weights=data`` takes them from the
+    training boxes, of which their mean is 1.
 
     Raises:
         ValueError: an unknown ``box_loss``, or label smoothing outside [0, 1).
@@ -43,6 +45,7 @@ class SSDLoss:
     box_weight: float = 1.0
     box_loss: BoxLossKind = "smooth_l1"
     label_smoothing: float = 0.0
+    class_weights: tuple[float, ...] | None = None
 
     score_function: ClassVar[str] = "softmax"
 
@@ -71,9 +74,7 @@ class SSDLoss:
         negatives = is_negative.flatten().nonzero().squeeze(1)
         logits = output.class_logits.flatten(0, 1).index_select(0, torch.cat((positives, negatives)))
         classes = torch.cat((labels[image, matched], torch.full_like(negatives, num_outputs - 1)))
-        cross_entropy = F.cross_entropy(
-            logits.float(), classes, reduction="none", label_smoothing=self.label_smoothing
-        )
+        cross_entropy = self._cross_entropy(logits.float(), classes)
         share = torch.where(
             num_positives > 0,
             1.0 / normalizer,
@@ -82,6 +83,13 @@ class SSDLoss:
         owners = torch.cat((image, negatives.div(num_anchors, rounding_mode="floor")))
         class_loss = (cross_entropy * share[owners]).sum()
         return {"class_loss": class_loss, "box_loss": self.box_weight * total / normalizer}
+
+    def _cross_entropy(self, logits: Tensor, classes: Tensor) -> Tensor:
+        """Of logits (M, K + 1) and classes (M,), weighed: (M,)."""
+        losses = F.cross_entropy(logits, classes, reduction="none", label_smoothing=self.label_smoothing)
+        if self.class_weights is None:
+            return losses
+        return losses * logits.new_tensor((*self.class_weights, 1.0))[classes]
 
     @torch.no_grad()
     def counts(self, output: DetectionOutput, targets: Sequence[BoxTarget]) -> list[Tensor]:

@@ -24,6 +24,7 @@ from pocketvision.models import Detector
 from pocketvision.runs.ready_model import load_model
 from pocketvision.tasks.base import VisionTask
 from pocketvision.tasks.ema import TRAINED
+from pocketvision.tasks.options import check_class_weights
 
 _GUIDE = "guide"
 """Key of a checkpoint for the weights of the guide, which are none of the model's."""
@@ -102,6 +103,7 @@ class DetectionTask(VisionTask[DetectionSamples]):
 
     def check(self) -> None:
         model = self.model
+        check_class_weights(self.loss, model.class_names)
         scores = getattr(self.loss, "score_function", model.score_function)
         if scores != model.score_function:
             raise ValueError(f"the loss is for {scores} scores, the model has {model.score_function} scores.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypedDict, get_args
 
 from pocketvision.tasks.learning_rates import Schedule
@@ -39,3 +40,17 @@ def check_options(
         raise ValueError(f"ema_decay is {ema_decay!r}: give a number from 0 to below 1, or None.")
     if not 0 < layer_decay <= 1:
         raise ValueError(f"layer_decay is {layer_decay!r}: give a number above 0, up to 1.")
+
+
+def check_class_weights(loss: object, class_names: Sequence[str | None]) -> None:
+    """Refuse a loss's ``class_weights``, where it has some, that are not one a class.
+
+    Raises:
+        ValueError: they are more, or fewer.
+    """
+    weights = getattr(loss, "class_weights", None)
+    if weights is not None and len(weights) != len(class_names):
+        raise ValueError(
+            f"task.loss.class_weights has {len(weights)} values for {len(class_names)} classes: give one a "
+            "class, or None."
+        )

@@ -14,6 +14,7 @@ from pocketvision.core.protocols import SegmentationLoss
 from pocketvision.core.structures import MaskTarget, SegmentationSamples
 from pocketvision.models import Segmenter
 from pocketvision.tasks.base import VisionTask
+from pocketvision.tasks.options import check_class_weights
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -45,12 +46,7 @@ class SegmentationTask(VisionTask[SegmentationSamples]):
         self.auxiliary_weight = auxiliary_weight
 
     def check(self) -> None:
-        weights = getattr(self.loss, "class_weights", None)
-        if weights is not None and len(weights) != len(self.model.class_names):
-            raise ValueError(
-                f"task.loss.class_weights has {len(weights)} values for "
-                f"{len(self.model.class_names)} classes: give one a class, or None."
-            )
+        check_class_weights(self.loss, self.model.class_names)
 
     def outputs(self, images: Tensor) -> dict[str, Tensor]:
         return self.model.forward_all(images.to(memory_format=torch.channels_last))

@@ -117,3 +117,22 @@ def test_images_without_boxes_teach() -> None:
 def test_an_unknown_kind() -> None:
     with pytest.raises(ValueError, match="kind is 'focal': choose from quality, varifocal"):
         GFLLoss(kind="focal")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["quality", "varifocal"])
+def test_class_weights_weigh_decisions_for_the_own_class(kind: Any) -> None:
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(2, 5, 3, generator=generator)
+    truth = torch.zeros(2, 5, 3)
+    truth[0, 1, 2], truth[1, 4, 0] = 0.7, 0.2
+    plain = GFLLoss(kind=kind).class_losses(logits, truth)
+    found = GFLLoss(kind=kind, class_weights=(3.0, 9.0, 0.5)).class_losses(logits, truth)
+    wanted = plain.clone()
+    wanted[0, 1, 2] *= 0.5
+    wanted[1, 4, 0] *= 3
+    torch.testing.assert_close(found, wanted)
+    predicted = output(7)
+    before, after = GFLLoss(kind=kind), GFLLoss(kind=kind, class_weights=(2.0, 1.0, 2.0))
+    both = before(predicted, TARGETS), after(predicted, TARGETS)
+    assert both[1]["class_loss"] > both[0]["class_loss"]
+    assert all(torch.equal(both[0][name], both[1][name]) for name in ("box_loss", "distribution_loss"))

@@ -190,3 +190,29 @@ def test_extreme_logits_have_finite_gradients() -> None:
             losses = SSDLoss()(output, truth)
             for gradient in torch.autograd.grad(sum(losses.values()), output[:2], allow_unused=True):  # type: ignore[arg-type]
                 assert gradient is None or torch.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_class_weights_weigh_what_learns_a_class(smoothing: float) -> None:
+    output, truth = random_output(2), targets(4, 7)
+    weights = (0.5, 3.0, 1.0, 2.0, 0.1, 1.5)
+    plain = SSDLoss(label_smoothing=smoothing)
+    found = SSDLoss(label_smoothing=smoothing, class_weights=weights)(output, truth)
+    boxes, labels, is_box = pad_targets(truth)
+    matches = plain.matcher(boxes, is_box, output.anchors)
+    negatives = plain.mine(output.class_logits, matches >= 0)
+    total = torch.zeros(())
+    for image in range(2):
+        for anchor in range(NUM_ANCHORS):
+            match = int(matches[image, anchor])
+            if match >= 0 or negatives[image, anchor]:
+                label = int(labels[image, match]) if match >= 0 else NUM_CLASSES
+                log = output.class_logits[image, anchor].log_softmax(-1)
+                loss = -(1 - smoothing) * log[label] - smoothing * log.mean()
+                total = total + loss * (*weights, 1.0)[label]
+    torch.testing.assert_close(found["class_loss"], total / (matches >= 0).sum())
+    unweighed = plain(output, truth)
+    assert torch.equal(found["box_loss"], unweighed["box_loss"])
+    assert not torch.equal(found["class_loss"], unweighed["class_loss"])
+    ones = SSDLoss(label_smoothing=smoothing, class_weights=(1.0,) * NUM_CLASSES)
+    torch.testing.assert_close(ones(output, truth), unweighed)
