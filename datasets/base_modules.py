@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
-import torch
 from torch.utils.data import DataLoader
 
 from pocketvision.core.resize import Resize
@@ -25,7 +24,7 @@ from pocketvision.datasets.cores import default_num_workers
 from pocketvision.datasets.detection import DetectionDataset, collate_detection
 from pocketvision.datasets.images.cache_setup import CacheKind, temporary_folder
 from pocketvision.datasets.images.likeness import like_groups
-from pocketvision.datasets.loading import Loading
+from pocketvision.datasets.loading import Loading, loader_options
 from pocketvision.datasets.records.annotations import (
     ClassificationRecords,
     DetectionRecords,
@@ -34,8 +33,9 @@ from pocketvision.datasets.records.annotations import (
 )
 from pocketvision.datasets.records.splits import SplitRecords, divide
 from pocketvision.datasets.records.stored import is_large, store
+from pocketvision.datasets.repeats import check_threshold, repeats_of
 from pocketvision.datasets.samples import SampleDataset
-from pocketvision.datasets.sampling import EpochSampler, ProcessShare, num_epochs, use_one_thread
+from pocketvision.datasets.sampling import EpochSampler, ProcessShare, num_epochs
 from pocketvision.datasets.segmentation import SegmentationDataset, collate_segmentation
 
 ClassNames = Sequence[str | None]
@@ -48,7 +48,8 @@ _UNCHANGED = SegmentationAugmentation(scale=(1.0, 1.0), horizontal_flip=0.0, pho
 
 _LOADING = {
     "batch_size", "eval_batch_size", "num_workers", "augmentation", "seed", "strict", "cache", "cache_gib",
-    "loading", "model_class_names", "resize", "_position", "_read", "_reader", "_selected", "_parts",
+    "loading", "repeat_threshold", "model_class_names", "resize", "_position", "_read", "_reader",
+    "_selected", "_parts",
 }  # fmt: skip
 """Attributes of a data module that change no record."""
 
@@ -73,6 +74,8 @@ class BaseDataModule(Generic[SplitRecords, _Samples]):
         divide: the split that training and validation images are both taken from, by their file names
             (``all`` where the data has no splits); None keeps the splits that the data has.
         val_fraction, split_seed: see :func:`pocketvision.datasets.records.splits.divide`.
+        repeat_threshold: training images with a class that is in a smaller share of them are drawn more often
+            (:mod:`pocketvision.datasets.repeats`); None draws each once an epoch.
 
     Raises:
         ValueError: a batch size that is no whole number from 1 up.
@@ -95,6 +98,7 @@ class BaseDataModule(Generic[SplitRecords, _Samples]):
     divide: str | None = None
     val_fraction: float = 0.2
     split_seed: int = 0
+    repeat_threshold: float | None = None
 
     def __post_init__(self) -> None:
         self.root = str(self.root)
@@ -104,6 +108,7 @@ class BaseDataModule(Generic[SplitRecords, _Samples]):
         for name, least in (("batch_size", 1), ("eval_batch_size", 1), ("num_workers", 0)):
             if not isinstance(value := getattr(self, name), int) or value < least:
                 raise ValueError(f"data.{name} is {value!r}: give a whole number from {least} up.")
+        check_threshold(self.repeat_threshold)
         self.loading = Loading(self.strict, self.cache, self.cache_gib)
         self.model_class_names: tuple[str | None, ...] | None = None
         self.resize: Resize | None = None
@@ -194,7 +199,8 @@ class BaseDataModule(Generic[SplitRecords, _Samples]):
         if self.num_workers:
             # Forked workers inherit the import; each of them would pay the seconds otherwise.
             import_albumentations()
-        sampler = EpochSampler(dataset, self.seed)
+        repeats = repeats_of(self.records(self.train_split), self.repeat_threshold)
+        sampler = EpochSampler(dataset, self.seed, repeats)
         # The loader is asked for before the epoch of a run that goes on is known.
         sampler.epoch, sampler.start = self._position
         size = self.batch_size * accumulated
@@ -227,13 +233,7 @@ class BaseDataModule(Generic[SplitRecords, _Samples]):
         return self.resize
 
     def _loader_options(self) -> dict[str, Any]:
-        return {
-            "num_workers": self.num_workers,
-            "collate_fn": type(self).collate,
-            "persistent_workers": bool(self.num_workers),
-            "pin_memory": torch.cuda.is_available(),
-            "worker_init_fn": use_one_thread,
-        }
+        return loader_options(self.num_workers or 0, type(self).collate)
 
 
 @dataclass(eq=False)

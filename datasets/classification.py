@@ -31,12 +31,12 @@ class ClassificationDataset(SampleDataset[ClassificationRecords, ClassificationA
     ) -> None:
         super().__init__(records, resize, augmentation, seed=seed)
 
-    def sample(self, epoch: int, index: int) -> tuple[Tensor, ClassTarget]:
+    def sample(self, epoch: int, index: int, time: int = 0) -> tuple[Tensor, ClassTarget]:
         picture = PictureFile(self.records.image_paths[index], None, self.cache, self.kept_size)
         if self.augmentation is None:
             image = self.resize.apply(picture.read().pixels)
         else:
-            image = self.augmentation(picture, self.resize, sample_rng(self.seed, epoch, index))
+            image = self.augmentation(picture, self.resize, sample_rng(self.seed, epoch, index, time))
         target = ClassTarget(
             label=int(self.records.labels[index]),
             image_id=int(self.records.image_ids[index]),

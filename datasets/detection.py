@@ -23,7 +23,7 @@ class DetectionDataset(SampleDataset[DetectionRecords, DetectionAugmentation, Bo
     """Images (3, H, W) uint8 RGB of the input's size with boxes in its pixels; crowd boxes are left out.
 
     ``augmentation`` None gives the resized image as evaluation needs it. Index it with i, or with
-    (epoch, i) as an :class:`EpochSampler` does; augmentation depends on (seed, epoch, i) only.
+    what an :class:`EpochSampler` yields; augmentation depends on that and the seed only.
 
     Attributes:
         close_from: the first epoch without mosaic, mixup and copy-paste; None if there is none.
@@ -41,14 +41,14 @@ class DetectionDataset(SampleDataset[DetectionRecords, DetectionAugmentation, Bo
     ) -> None:
         super().__init__(records, resize, augmentation, seed=seed)
 
-    def sample(self, epoch: int, index: int) -> tuple[Tensor, BoxTarget]:
+    def sample(self, epoch: int, index: int, time: int = 0) -> tuple[Tensor, BoxTarget]:
         picture = as_picture(self._read(index))
         boxes, labels = self._trained(index)
         if self.augmentation is None:
             image, size = self.resize.apply(picture.read().pixels), picture.size
             boxes = self.resize.apply_to_boxes(boxes, size)
         else:
-            rng = sample_rng(self.seed, epoch, index)
+            rng = sample_rng(self.seed, epoch, index, time)
             partners = self._partners(epoch)
             image, boxes, labels = self.augmentation(picture, boxes, labels, self.resize, rng, partners)
         target = BoxTarget(

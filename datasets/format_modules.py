@@ -165,6 +165,7 @@ class SegmentationOptions(TypedDict, total=False):
     divide: str | None
     val_fraction: float
     split_seed: int
+    repeat_threshold: float | None
 
 
 class MaskFolderDataModule(SegmentationDataModule):

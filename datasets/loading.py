@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+import torch
 
 from pocketvision.datasets.failures import FailedSamples
 from pocketvision.datasets.images.cache_setup import CacheKind, open_cache
 from pocketvision.datasets.images.decoded_cache import ImageCache
 from pocketvision.datasets.samples import SampleDataset
+from pocketvision.datasets.sampling import use_one_thread
 
 
 @dataclass
@@ -36,3 +40,14 @@ class Loading:
         if self._opened is None:
             self._opened = open_cache(self.cache, self.cache_gib, dataset.cached_files(), owner)
         dataset.cache = self._opened
+
+
+def loader_options(num_workers: int, collate: Callable[..., Any]) -> dict[str, Any]:
+    """What all loaders of a data module have in common."""
+    return {
+        "num_workers": num_workers,
+        "collate_fn": collate,
+        "persistent_workers": bool(num_workers),
+        "pin_memory": torch.cuda.is_available(),
+        "worker_init_fn": use_one_thread,
+    }

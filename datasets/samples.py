@@ -41,7 +41,7 @@ _Value = TypeVar("_Value")
 
 
 class SampleDataset(Dataset[tuple[Tensor, _Target]], Generic[_Records, Augmentation, _Target]):
-    """Index it with i, or with (epoch, i) as an ``EpochSampler`` does.
+    """Index it with i, or with (epoch, i) or (epoch, i, times before) as an ``EpochSampler`` does.
 
     Attributes:
         cache: where decoded images are kept.
@@ -65,20 +65,20 @@ class SampleDataset(Dataset[tuple[Tensor, _Target]], Generic[_Records, Augmentat
         return len(self.records)
 
     def __getitem__(self, key: int | EpochIndex) -> tuple[Tensor, _Target]:
-        epoch, index = key if isinstance(key, tuple) else (self.epoch, key)
+        epoch, index, *times = key if isinstance(key, tuple) else (self.epoch, key)
         if self.failures is None:
-            return self.sample(epoch, index)
+            return self.sample(epoch, index, *times)
         for candidate in substitutes(self.seed, epoch, index, len(self)):
             try:
-                return self.sample(epoch, candidate)
+                return self.sample(epoch, candidate, *times)
             except InputError as error:
                 failed = error.index if isinstance(error, FailedSampleError) else candidate
                 self.failures.add(failed, error)
         raise AssertionError("substitutes never end")
 
     @abstractmethod
-    def sample(self, epoch: int, index: int) -> tuple[Tensor, _Target]:
-        """Image (3, H, W) uint8 and truth; augmented if there is an augmentation."""
+    def sample(self, epoch: int, index: int, time: int = 0) -> tuple[Tensor, _Target]:
+        """Image (3, H, W) uint8 and truth; augmented if there is an augmentation, otherwise each ``time``."""
 
     @property
     def kept_size(self) -> Size | None:

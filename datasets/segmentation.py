@@ -43,13 +43,13 @@ class SegmentationDataset(SampleDataset[SegmentationRecords, SegmentationAugment
         super().__init__(records, resize, augmentation, seed=seed)
         self.has_others = bool((records.lookup == OTHER_INDEX).any())
 
-    def sample(self, epoch: int, index: int) -> tuple[Tensor, MaskTarget]:
+    def sample(self, epoch: int, index: int, time: int = 0) -> tuple[Tensor, MaskTarget]:
         read, mask = self._read(index)
         picture = as_picture(read)
         if self.augmentation is None:
             image, size = self.resize.apply(picture.read().pixels), picture.size
         else:
-            size, rng = picture.size, sample_rng(self.seed, epoch, index)
+            size, rng = picture.size, sample_rng(self.seed, epoch, index, time)
             if self.has_others:
                 mask = np.where(mask == OTHER_INDEX, np.uint8(IGNORE_INDEX), mask)
             image, mask = self.augmentation(picture, mask, self.resize, rng)

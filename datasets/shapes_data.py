@@ -136,8 +136,12 @@ class ShapesDetectionDataModule(DetectionDataModule):
         num_workers: int | None = None,
         augmentation: DetectionAugmentation | None = _DETECTION,
         seed: int = 0,
+        repeat_threshold: float | None = None,
     ) -> None:
-        super().__init__("shapes", batch_size, eval_batch_size, num_workers, augmentation, seed=seed)
+        super().__init__(
+            "shapes", batch_size, eval_batch_size, num_workers, augmentation, seed=seed,
+            repeat_threshold=repeat_threshold,
+        )  # fmt: skip
         self.series = _series(num_train, num_val, seed, image_size)
 
     def read_split(self, split: str) -> DetectionRecords:

@@ -169,7 +169,9 @@ def settle(
     from lightning.pytorch.utilities import rank_zero_only
 
     from pocketvision.runs.build import build
+    from pocketvision.runs.folder import override
     from pocketvision.tasks.own.look import data_weights, raised_cap
+    from pocketvision.tasks.own.rare_classes import settled_repeats
     from pocketvision.tasks.own.timing import auto_overrides, auto_recipe, describe_recipe, minutes_overrides
 
     say = rank_zero_only(print)
@@ -177,12 +179,16 @@ def settle(
         _, read = build(experiment, pretrained=False)
     settled = data_weights(experiment, read)
     if is_auto:
-        recipe = auto_recipe(experiment, minutes, read, started)
+        repeats, rare = settled_repeats(experiment, read)
+        recipe = auto_recipe(
+            override(experiment, rare), minutes, read, started, repeats and repeats.num_drawn
+        )
+        say("".join(f"{repeats.line()}\n" for _ in rare if repeats), end="", flush=True)
         say(describe_recipe(recipe.derivation), flush=True)
         limits = [] if recipe.minutes is None else [f"minutes={recipe.minutes!r}"]
         cap = raised_cap(experiment, read)
         say("".join(f"crowded pictures: {word}\n" for word in cap), end="", flush=True)
-        settled += [*limits, *auto_overrides(experiment, recipe), *cap]
+        settled += [*limits, *auto_overrides(experiment, recipe), *cap, *rare]
     elif minutes is not None:
         limits, line = minutes_overrides(experiment, minutes, read, started)
         say(line, flush=True)

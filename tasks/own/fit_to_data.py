@@ -125,6 +125,26 @@ def class_weights(train: SegmentationRecords) -> tuple[float, ...]:
     return tuple(round(min(max(weight, low), high), 2) for weight in weights.tolist())
 
 
+def box_class_weights(train: DetectionRecords) -> tuple[float, ...]:
+    """Weights of which the boxes' mean is 1: each class's share of them to the power -0.4, as for masks.
+
+    So a batch's classes count as much in all as without weights, beside the background and the boxes' places.
+    A class without boxes has 1.
+
+    Raises:
+        InputError: there are no boxes to train on.
+    """
+    _boxes_of(train)
+    labels = np.asarray(train.labels)[~np.asarray(train.crowd)]
+    shares = np.bincount(labels, minlength=len(train.class_names)) / len(labels)
+    present = shares > 0
+    weights = np.ones(len(shares))
+    weights[present] = shares[present] ** _WEIGHT_POWER
+    weights[present] /= (weights * shares).sum()
+    low, high = _WEIGHT_LIMITS
+    return tuple(round(min(max(weight, low), high), 2) for weight in weights.tolist())
+
+
 def crop_size(image_size: Size) -> Size:
     """Square training crops: four fifths of the shorter side, in steps of 32."""
     side = max(32, int(min(image_size) * _CROP_SHARE) // 32 * 32)

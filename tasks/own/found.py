@@ -10,6 +10,7 @@ from pocketvision.core.structures import Size
 from pocketvision.core.terminal import printable
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.datasets.formats.detect import FoundData
+from pocketvision.tasks.own.rare_classes import Repeats
 
 _GOOD_CEILING = 0.9
 
@@ -26,6 +27,7 @@ class Fitted:
         mode: of resizing images with masks.
         max_detections: boxes that a picture may get.
         crop_size: (height, width) of training crops of images with masks.
+        repeats: of images with rare classes.
     """
 
     anchors: ExplicitAnchors | None = None
@@ -35,6 +37,7 @@ class Fitted:
     mode: str | None = None
     max_detections: int | None = None
     crop_size: Size | None = None
+    repeats: Repeats | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,11 @@ class OwnData:
     data: AnyData
     fitted: Fitted = Fitted()
 
+    @property
+    def num_drawn(self) -> int | None:
+        """Images that an epoch draws, None for each once."""
+        return None if self.fitted.repeats is None else self.fitted.repeats.num_drawn
+
     def lines(self) -> list[str]:
         """What a person should know of it."""
         counts = ", ".join(f"{split} {count}" for split, count in self.num_images.items())
@@ -81,4 +89,6 @@ class OwnData:
                 said = f"one a map; {ceiling:.1%} of them hold the center of a cell"
             lines.append(f"anchors: fitted to the boxes; {said}{hint}")
             lines.append(f"at most {self.fitted.max_detections} boxes a picture: model.max_detections")
+        if self.fitted.repeats is not None:
+            lines.append(self.fitted.repeats.line())
         return [printable(line) for line in lines]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pocketvision.backbones.pretrained import imagenet_file
@@ -25,6 +26,7 @@ from pocketvision.runs.folder import load_experiment, override
 from pocketvision.tasks.accumulation import num_parts
 from pocketvision.tasks.own.config_text import config_text
 from pocketvision.tasks.own.fit_to_data import (
+    box_class_weights,
     class_weights,
     crop_size,
     fit_anchors,
@@ -33,6 +35,7 @@ from pocketvision.tasks.own.fit_to_data import (
     fit_size,
 )
 from pocketvision.tasks.own.found import Fitted, OwnData
+from pocketvision.tasks.own.rare_classes import fit_repeats, stated_repeats
 from pocketvision.tasks.own.recipe import TrainingRecipe, choose_batch_size, derive_recipe
 from pocketvision.tasks.own.settings import own_experiment
 from pocketvision.tasks.own.timing import auto_recipe
@@ -68,6 +71,10 @@ def look_at(path: str | Path, task: str | None, model: str | None, overrides: Se
     given_size = None if image_size is None else tuple(image_size)
     with refusing_bad_values():
         size, fitted = _fit(train, given_size, is_dense=_is_dense(chosen))
+        if "data.repeat_threshold" not in given:
+            fitted = replace(fitted, repeats=fit_repeats(train))
+        elif (threshold := given["data.repeat_threshold"]) is not None:
+            fitted = replace(fitted, repeats=stated_repeats(train, threshold))
     return OwnData(found, chosen, train.class_names, counts, batch_size, size, data, fitted)
 
 
@@ -92,7 +99,7 @@ def write_config(
         weights = None
         recipe, experiment = _derive(own, weights, overrides)
     if minutes is not None:
-        recipe = auto_recipe(experiment, minutes, own.data, started)
+        recipe = auto_recipe(experiment, minutes, own.data, started, own.num_drawn)
     name = re.sub(r"\W+", "_", own.found.root.resolve().name.lower()).strip("_") or "data"
     file = folder / f"{own.model}_{name}.py"
     file.write_text(config_text(own, recipe, weights, command), encoding="utf-8")
@@ -106,24 +113,27 @@ def _derive(own: OwnData, weights: str | None, overrides: Sequence[str]) -> tupl
     recipe = derive_recipe(
         num_images, num_classes, own.batch_size, own.found.task,
         pretrained=weights is not None, dense=own.model.startswith("gfl_"), parts=num_parts(trainer),
+        num_drawn=own.num_drawn,
     )  # fmt: skip
     return recipe, override(own_experiment(own, recipe, weights), overrides)
 
 
 def data_weights(experiment: Experiment, read: AnyData | None = None) -> list[str]:
-    """``task.loss.class_weights`` from the training masks, where the config or command line says ``data``.
+    """``task.loss.class_weights`` from the training masks or boxes, where the config says ``data``.
 
     ``read`` is as for :func:`~pocketvision.runs.build.build`.
 
     Raises:
-        InputError: the data are unfit, or have no masks.
+        InputError: the data are unfit, or have neither masks nor boxes.
     """
     if parameters(parameters(experiment.task).get("loss")).get("class_weights") != "data":
         return []
     _, data = build(experiment, pretrained=False, read=read)
     train = data.records(data.train_split)
+    if isinstance(train, DetectionRecords):
+        return [f"task.loss.class_weights={box_class_weights(train)!r}"]
     if not isinstance(train, SegmentationRecords):
-        raise InputError("task.loss.class_weights=data needs masks: this data set has none.")
+        raise InputError("task.loss.class_weights=data needs masks or boxes: this data set has none.")
     return [f"task.loss.class_weights={class_weights(train)!r}"]
 
 

@@ -71,6 +71,7 @@ def derive_recipe(
     freezable: bool = True,
     dense: bool = False,
     parts: int = 1,
+    num_drawn: int | None = None,
 ) -> TrainingRecipe:
     """Derive a recipe; the same numbers give the same one.
 
@@ -78,15 +79,16 @@ def derive_recipe(
     ``pretrained`` says that the backbone starts from published weights, ``freezable`` that it can be frozen
     up to :data:`FREEZE_FEATURES`, ``dense`` that a pyramid and a dense head lie over it. A step is ``parts``
     times ``batch_size`` images where gradients are accumulated or several processes train; BatchNorm sees a
-    part.
+    part. An epoch draws ``num_drawn`` images, None for each once; as many are drawn in all.
 
     Raises:
         ValueError: a number that is not positive, an unknown task, or minutes without the time of a step.
     """
     _check(num_images, num_classes, batch_size, task, minutes, seconds_per_step)
     total = batch_size * parts
-    steps_per_epoch = max(1, num_images // total)
-    num_steps, lines = _num_steps(num_images, num_classes, steps_per_epoch, pretrained)
+    steps_per_epoch = max(1, (num_drawn or num_images) // total)
+    longer = (num_drawn or num_images) / num_images
+    num_steps, lines = _num_steps(num_images, num_classes, steps_per_epoch, pretrained, longer)
     if minutes is not None and seconds_per_step is not None:
         num_steps, more = _fit_time(num_steps, steps_per_epoch, minutes, seconds_per_step)
         lines += more
@@ -165,17 +167,19 @@ def choose_batch_size(num_images: int, task: TaskName) -> int:
 
 
 def _num_steps(
-    num_images: int, num_classes: int, steps_per_epoch: int, pretrained: bool
+    num_images: int, num_classes: int, steps_per_epoch: int, pretrained: bool, epoch: float
 ) -> tuple[int, list[str]]:
-    """Whole epochs, and how they were found."""
+    """Whole epochs, each of ``epoch`` times the images, and how they were found."""
     epochs = min(MAX_EPOCHS, EPOCHS * max(1.0, math.sqrt(FEW_IMAGES / num_images)))
     if pretrained:
         epochs *= min(1.0, math.sqrt(MANY_IMAGES / num_images))
     longer = (1 + 0.1 * max(0.0, math.log2(num_classes / 20))) * (1 if pretrained else 2)
-    wanted = math.ceil(max(epochs * longer, MIN_STEPS * longer / steps_per_epoch))
+    wanted = math.ceil(max(epochs * longer / epoch, MIN_STEPS * longer / steps_per_epoch))
     reason = f"{EPOCHS} epochs, more for less than {FEW_IMAGES} images, many classes or random weights"
     if pretrained:
         reason += f", less for more than {MANY_IMAGES} images"
+    if epoch > 1:
+        reason += f", and for epochs that draw {epoch:.3g} times the images"
     return wanted * steps_per_epoch, [
         f"{wanted * steps_per_epoch} steps = {wanted} epochs of {steps_per_epoch}: {reason}"
     ]

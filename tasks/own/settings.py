@@ -59,6 +59,8 @@ def own_settings(own: OwnData, recipe: TrainingRecipe, weights: str | None) -> O
     }
     root = str(own.found.root.resolve())
     data = {**own.found.arguments, "root": root, "batch_size": own.batch_size}
+    if own.fitted.repeats is not None:
+        data["repeat_threshold"] = own.fitted.repeats.threshold
     return OwnSettings(model, task, data, {"max_steps": recipe.num_steps, **scoring_options(recipe)})
 
 

@@ -42,12 +42,14 @@ class Speed(NamedTuple):
 
 
 def auto_recipe(
-    experiment: Experiment, minutes: float | None, read: AnyData | None = None, started: float | None = None
-) -> TrainingRecipe:
+    experiment: Experiment, minutes: float | None, read: AnyData | None = None, started: float | None = None,
+    num_drawn: int | None = None,
+) -> TrainingRecipe:  # fmt: skip
     """The recipe for an experiment's data, model and batch size; with ``minutes`` a few steps are measured.
 
     ``read`` is as for :func:`~pocketvision.runs.build.build`. The minutes began when the monotonic clock
-    was at ``started``, with None they begin now.
+    was at ``started``, with None they begin now. ``num_drawn`` is as for
+    :func:`~pocketvision.tasks.own.recipe.derive_recipe`.
 
     Raises:
         InputError: the data or a value of the config is unfit, or the time is too short for one scoring.
@@ -65,6 +67,7 @@ def auto_recipe(
         freezable=all(can_freeze(model, feature) for feature in FREEZE_FEATURES),
         dense=isinstance(parameters(experiment.task).get("loss"), GFLLoss),
         parts=num_parts(experiment.trainer),
+        num_drawn=num_drawn,
     )
     if minutes is None:
         return derive()

@@ -1,0 +1,104 @@
+"""Which classes each image holds, and how often training draws it for the rare ones among them."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvision.core.files import replacing
+from pocketvision.datasets.images.cache_folder import cache_folder
+from pocketvision.datasets.images.read import read_mask
+from pocketvision.datasets.records.annotations import AnyRecords, DetectionRecords, SegmentationRecords
+from pocketvision.datasets.sampling import Factors, num_drawn
+
+Presence = npt.NDArray[np.bool_]
+_THREADS = 8
+_VERSION = 1
+_log = logging.getLogger("pocketvision")
+
+
+def check_threshold(threshold: float | None) -> None:
+    """Refuse what is no share of images.
+
+    Raises:
+        ValueError: ``threshold`` is neither None nor above 0, up to 1.
+    """
+    if threshold is not None and not (isinstance(threshold, int | float) and 0 < threshold <= 1):
+        raise ValueError(
+            f"data.repeat_threshold is {threshold!r}: give the share of images below which a class is rare, "
+            "above 0 and up to 1, such as 0.1."
+        )
+
+
+def class_presence(records: AnyRecords) -> Presence:
+    """(N, K): whether image n holds class k, as a box that is no crowd, in a pixel, or as its own class.
+
+    Masks are read for it once; what they hold is kept in the cache folder.
+
+    Raises:
+        InputError: a mask can't be read.
+    """
+    presence = np.zeros((len(records), len(records.class_names)), dtype=np.bool_)
+    if isinstance(records, SegmentationRecords):
+        classes = records.lookup[:, None] == np.arange(len(records.class_names))
+        return np.asarray(_values(records.mask_paths) @ classes, dtype=np.bool_)
+    if isinstance(records, DetectionRecords):
+        trained = ~np.asarray(records.crowd)
+        presence[records.owners()[trained], np.asarray(records.labels)[trained]] = True
+    else:
+        presence[np.arange(len(records)), records.labels] = True
+    return presence
+
+
+def repeat_factors(presence: Presence, threshold: float) -> Factors:
+    """Factors (N,) of images that hold the classes ``presence`` (N, K) (arXiv:1908.03195, sec. 4.2).
+
+    A class in the share f of the images has max(1, sqrt(threshold / f)), an image the largest of its classes.
+    """
+    shares = presence.mean(axis=0)
+    of_class = np.sqrt(np.maximum(1.0, threshold / np.maximum(shares, 1e-12)))
+    factors: Factors = np.where(presence, of_class, 1.0).max(axis=1, initial=1.0)
+    return factors
+
+
+def repeats_of(records: AnyRecords, threshold: float | None) -> Factors | None:
+    """The factors of the images of ``records``, and a line about the epoch in the log; None for None."""
+    if threshold is None or not len(records):
+        return None
+    factors = repeat_factors(class_presence(records), threshold)
+    _log.info(
+        "rare classes: an epoch draws %d samples of %d images, one of them up to %.1f times",
+        num_drawn(factors), len(factors), factors.max(),
+    )  # fmt: skip
+    return factors
+
+
+def _values(paths: Sequence[str]) -> Presence:
+    """(N, 256): which values each mask holds."""
+    state = [(path, (s := Path(path).stat()).st_mtime_ns, s.st_size) for path in paths]
+    key = hashlib.sha256(repr((_VERSION, state)).encode(errors="surrogatepass")).hexdigest()[:24]
+    file = cache_folder("mask_values") / f"{key}.npy"
+    try:
+        known: Presence = np.load(file)
+        if known.shape == (len(paths), 256):
+            return known
+    except (OSError, ValueError):
+        pass  # missing, or damaged
+    with ThreadPoolExecutor(_THREADS) as pool:
+        found = np.stack(list(pool.map(_values_of, paths)))
+    try:
+        with replacing(file) as temporary, temporary.open("wb") as stream:
+            np.save(stream, found)
+    except OSError:
+        pass  # a full or read-only disk costs time only
+    return found
+
+
+def _values_of(path: str) -> Presence:
+    return np.bincount(read_mask(path).ravel(), minlength=256)[:256] > 0
