@@ -166,10 +166,10 @@ def differences(one: Path, other: Path) -> list[str]:
     return [*found, f"{len(changed)} of {len(weights)} tensors"] if changed else found
 
 
-def undisturbed(output: Path, processes: int) -> tuple[Path, list[str]]:
-    """The run to compare with, and its config."""
+def undisturbed(output: Path, processes: int, words: list[str]) -> tuple[Path, list[str]]:
+    """The run to compare with, and its config with the overrides ``words``."""
     parallel = [f"trainer.devices={processes}", "trainer.accelerator=cpu"]
-    config = [*CONFIG, *(parallel if processes > 1 else [])]
+    config = [*CONFIG, *words, *(parallel if processes > 1 else [])]
     run = output / f"undisturbed{processes}"
     if not (run / "metrics.json").is_file():
         shutil.rmtree(run, ignore_errors=True)
@@ -184,6 +184,7 @@ def main() -> int:
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--signals", nargs="+", choices=SIGNALS, default=list(SIGNALS))
     parser.add_argument("--targets", nargs="+", choices=("one", "group"), default=["one", "group"])
+    parser.add_argument("--words", nargs="+", default=[], help="more overrides of the config")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--end-seconds", type=float, default=10.0, help="until all must have ended; more where others compute"
@@ -200,7 +201,7 @@ def main() -> int:
         folder = arguments.output / "-".join(map(str, cell))
         shutil.rmtree(folder, ignore_errors=True)
         try:
-            whole, config = undisturbed(arguments.output, cell[0])
+            whole, config = undisturbed(arguments.output, cell[0], arguments.words)
             trial = Cell(folder, *cell, arguments.seed, arguments.end_seconds)
             count = trial.train(config, len(rows(whole)), arguments.kills)
             found = differences(whole, trial.run) or (["nothing was hit"] if count == 0 else [])

@@ -22,8 +22,9 @@ from pocketvision.datasets.augment.recipes import (
 from pocketvision.datasets.classification import ClassificationDataset, collate_classification
 from pocketvision.datasets.cores import default_num_workers
 from pocketvision.datasets.detection import DetectionDataset, collate_detection
+from pocketvision.datasets.dividing import divide_by
 from pocketvision.datasets.images.cache_setup import CacheKind, temporary_folder
-from pocketvision.datasets.images.likeness import like_groups
+from pocketvision.datasets.images.clips import Grouping
 from pocketvision.datasets.loading import Loading, loader_options
 from pocketvision.datasets.records.annotations import (
     ClassificationRecords,
@@ -31,7 +32,7 @@ from pocketvision.datasets.records.annotations import (
     MissingSplitError,
     SegmentationRecords,
 )
-from pocketvision.datasets.records.splits import SplitRecords, divide
+from pocketvision.datasets.records.splits import SplitRecords
 from pocketvision.datasets.records.stored import is_large, store
 from pocketvision.datasets.repeats import check_threshold, repeats_of
 from pocketvision.datasets.samples import SampleDataset
@@ -73,7 +74,7 @@ class BaseDataModule(Generic[SplitRecords, _Samples]):
         cache: where decoded images are kept, and how much of them: see :class:`Loading`.
         divide: the split that training and validation images are both taken from, by their file names
             (``all`` where the data has no splits); None keeps the splits that the data has.
-        val_fraction, split_seed: see :func:`pocketvision.datasets.records.splits.divide`.
+        val_fraction, split_seed, divide_by: see :func:`pocketvision.datasets.dividing.divide_by`.
         repeat_threshold: training images with a class that is in a smaller share of them are drawn more often
             (:mod:`pocketvision.datasets.repeats`); None draws each once an epoch.
 
@@ -98,6 +99,7 @@ class BaseDataModule(Generic[SplitRecords, _Samples]):
     divide: str | None = None
     val_fraction: float = 0.2
     split_seed: int = 0
+    divide_by: Grouping = "likeness"
     repeat_threshold: float | None = None
 
     def __post_init__(self) -> None:
@@ -140,9 +142,8 @@ class BaseDataModule(Generic[SplitRecords, _Samples]):
         if self.divide is None or split not in (self.train_split, self.val_split):
             return self.read_split(split)
         if self._parts is None:
-            records = self.read_split(self.divide)
-            alike = like_groups(records.image_paths)
-            self._parts = divide(records, self.val_fraction, self.split_seed, alike)
+            whole = self.read_split(self.divide)
+            self._parts = divide_by(whole, self.divide_by, self.val_fraction, self.split_seed)
         return self._parts[split == self.val_split]
 
     def class_names(self) -> tuple[str | None, ...]:
@@ -199,8 +200,7 @@ class BaseDataModule(Generic[SplitRecords, _Samples]):
         if self.num_workers:
             # Forked workers inherit the import; each of them would pay the seconds otherwise.
             import_albumentations()
-        repeats = repeats_of(self.records(self.train_split), self.repeat_threshold)
-        sampler = EpochSampler(dataset, self.seed, repeats)
+        sampler = EpochSampler(dataset, self.seed, repeats_of(dataset.records, self.repeat_threshold))
         # The loader is asked for before the epoch of a run that goes on is known.
         sampler.epoch, sampler.start = self._position
         size = self.batch_size * accumulated

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from pocketvision.datasets.augment.recipes import SegmentationAugmentation
     from pocketvision.datasets.images.cache_setup import CacheKind
+    from pocketvision.datasets.images.clips import Grouping
 
 
 def data_module_of(found: FoundData) -> Callable[..., BaseDataModule[Any, Any]]:
@@ -165,6 +166,7 @@ class SegmentationOptions(TypedDict, total=False):
     divide: str | None
     val_fraction: float
     split_seed: int
+    divide_by: Grouping
     repeat_threshold: float | None
 
 

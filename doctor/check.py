@@ -43,7 +43,12 @@ from pocketvision.doctor.checks.masks import (
     diagnose_ids,
     inspect_mask,
 )
-from pocketvision.doctor.checks.near_duplicates import check_copies, check_division, split_pairs
+from pocketvision.doctor.checks.near_duplicates import (
+    check_clips,
+    check_copies,
+    check_division,
+    split_pairs,
+)
 from pocketvision.doctor.findings import Findings
 from pocketvision.doctor.report.examination import Report
 from pocketvision.doctor.report.samples import detection_samples, mask_samples
@@ -200,6 +205,8 @@ def _inspect(
     check_copies(members, facts_of, findings)
     if is_divided:
         check_division(whole, facts_of, findings)
+    if len(paths) <= MAX_GROUPED:
+        check_clips(members, facts_of, findings)
     return facts_of
 
 

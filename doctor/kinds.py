@@ -55,6 +55,9 @@ NEAR_COPY_IN_SPLIT = Kind(
     fix="kept, as training keeps them on one side",
 )  # fmt: skip
 
+CLIP = Kind("clip", "info", "Nearly identical frames of one clip")
+CLIP_ACROSS_SPLITS = Kind("clip_across_splits", "warning", "A clip has frames in training and validation")
+
 CLASS_VARIANTS = Kind(
     "class_variants", "error", "Class names differ by case or space", fix="merged to the most frequent"
 )

@@ -161,7 +161,7 @@ def _describe(place: Path, form: DataFormat, layout: Layout) -> FoundData:
     text = f"{form.title} in {place} with {has}"
     if not set(_NEEDED) <= set(splits):
         whole = _to_divide(splits, place)
-        arguments["divide"] = whole
+        arguments |= {"divide": whole, "divide_by": "clip"}
         what = "a fifth of the images" if whole == ALL else f"a fifth of '{whole}'"
         text += f"; {what} is for validation, chosen by file name"
     if form.name == "mask_folder" and class_table(layout.tree) is None:

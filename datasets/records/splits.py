@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -79,14 +80,17 @@ def one_of_each(
 
 
 def divide(
-    records: SplitRecords, val_fraction: float = 0.2, seed: int = 0, groups: Indices | None = None
-) -> tuple[SplitRecords, SplitRecords]:
+    records: SplitRecords, val_fraction: float = 0.2, seed: int = 0, groups: Indices | None = None,
+    *, near: bool = False,
+) -> tuple[SplitRecords, SplitRecords]:  # fmt: skip
     """Training and validation part of ``records``.
 
     Where an image belongs depends on its file name and ``seed`` alone (for classes: the name below
     ``root``), so that adding or removing images does not move others. The number is therefore near
     ``val_fraction``, not equal to it; each part has at least one image. Images of one of ``groups`` (N,),
-    which show nearly the same, stay on one side, unless all are one group.
+    which show nearly the same, stay on one side, unless all are one group. With ``near``, groups of more than
+    1 % of the images are taken in the order of their draws where that brings the share nearer to
+    ``val_fraction``, so that it differs by half such a group at most.
 
     Raises:
         InputError: there are fewer than two images.
@@ -98,19 +102,34 @@ def divide(
         raise InputError(
             f"{_place(records)} has {len(records)} image: add images, training and validation need one each."
         )
-    names = _names(records)
+    names = _places(records.image_paths) if near else _names(records)
     own = np.arange(len(records)) if groups is None or len(np.unique(groups)) < 2 else groups
     first: dict[int, str] = {}
     for name, group in zip(names, own.tolist(), strict=True):
         first[group] = min(name, first.get(group, name))
     draw_of = {group: _draw(name, seed) for group, name in first.items()}
     draws = np.array([draw_of[group] for group in own.tolist()])
-    is_val = draws < val_fraction
+    is_val = _near_share(own, draws, val_fraction) if near else draws < val_fraction
     if not is_val.any():
         is_val = own == own[draws.argmin()]
     if is_val.all():
         is_val = own != own[draws.argmax()]
     return take(records, np.flatnonzero(~is_val)), take(records, np.flatnonzero(is_val))
+
+
+def _near_share(groups: Indices, draws: npt.NDArray[np.float64], fraction: float) -> npt.NDArray[np.bool_]:
+    """Which images (N,) are for validation: small groups by their draws, large ones where they fit."""
+    _, first, owners, counts = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
+    is_large = counts > max(1, len(groups) // 100)
+    chosen = (draws[first] < fraction) & ~is_large
+    wanted = fraction * len(groups) - counts[chosen].sum()
+    for group in np.argsort(draws[first], kind="stable").tolist():
+        if is_large[group] and counts[group] <= 2 * wanted:
+            chosen[group] = True
+            wanted -= counts[group]
+    if not chosen.any():
+        chosen[np.lexsort((draws[first], counts))[0]] = True
+    return np.asarray(chosen[owners.ravel()], dtype=np.bool_)
 
 
 def take(records: SplitRecords, indices: Sequence[int] | Indices) -> SplitRecords:
@@ -158,6 +177,12 @@ def _names(records: AnyRecords) -> list[str]:
     if isinstance(records, ClassificationRecords):
         return [Path(path).relative_to(records.root).as_posix() for path in records.image_paths]
     return [Path(path).name for path in records.image_paths]
+
+
+def _places(paths: Sequence[str]) -> list[str]:
+    """Names below the folder that holds all files: those of two folders may be alike."""
+    common = Path(os.path.commonpath([Path(path).parent for path in paths]))
+    return [Path(path).relative_to(common).as_posix() for path in paths]
 
 
 def _place(records: AnyRecords) -> str:

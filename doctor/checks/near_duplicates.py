@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pocketvision.datasets.images.clips import runs
 from pocketvision.datasets.images.likeness import groups_of, near_pairs
 from pocketvision.doctor import kinds
 from pocketvision.doctor.checks.images import ImageFacts
@@ -63,6 +64,32 @@ def check_division(paths: Sequence[str], facts: Mapping[str, ImageFacts], findin
                 "are in one of them; keep them together where you divide the data."
             )
             findings.notes.add(kinds.NEAR_COPY_IN_SPLIT, other, sentence, "", other, other=one)
+
+
+def check_clips(
+    members: Mapping[str, Sequence[str]], facts: Mapping[str, ImageFacts], findings: Findings
+) -> None:
+    """Findings about runs of numbered images that show nearly the same, and about splits that divide one."""
+    every = dict.fromkeys(path for paths in members.values() for path in paths)
+    seen = [path for path in every if path in facts and facts[path].thumbnail is not None]
+    homes = {split: set(paths) for split, paths in members.items()}
+    for run in runs(seen, groups_of(_stack(seen, facts))):
+        first, last = seen[run[0]], seen[run[-1]]
+        counts = {split: sum(seen[i] in own for i in run) for split, own in homes.items()}
+        where = [split for split, count in counts.items() if count]
+        told = f"{first} to {Path(last).name} are {len(run)} nearly identical frames of one clip"
+        if split_pairs(where):
+            shares = " and ".join(f"{counts[split]} in {split}" for split in where)
+            sentence = (
+                f"{told}, {shares}, so that scores come out too good: keep a clip in one split, as "
+                "training and convert-data do where they divide the data."
+            )
+            findings.notes.add(
+                kinds.CLIP_ACROSS_SPLITS, first, sentence, " and ".join(where), first, other=last
+            )
+        else:
+            sentence = f"{told}: they teach little more than one of them; keep fewer, and all in one split."
+            findings.notes.add(kinds.CLIP, first, sentence, ", ".join(where), first, other=last)
 
 
 def _report(

@@ -67,11 +67,18 @@ def test_two_processes_are_one_with_the_joint_batch(tmp_path: Path) -> None:
     assert json.loads((two / "metrics.json").read_text())["num_images"] == 5
 
 
-@pytest.mark.parametrize(("processes", "signals", "target"), [(1, "TERM", "group"), (2, "KILL TERM", "one")])
+@pytest.mark.parametrize(
+    ("processes", "signals", "target", "words"),
+    [
+        (1, "TERM", "group", ()),
+        (2, "KILL TERM", "one", ("--words", "data.repeat_threshold=1.0")),
+    ],
+)
 def test_a_disturbed_training_ends_and_goes_on_bit_for_bit(
-    processes: int, signals: str, target: str, tmp_path: Path
+    processes: int, signals: str, target: str, words: tuple[str, ...], tmp_path: Path
 ) -> None:
     """A short version of what benchmarks/kill.py measures; the run is moved before it goes on."""
     script = str(ROOT / "benchmarks" / "kill.py")
-    options = ["--kills", "1", "--processes", str(processes), "--targets", target, "--end-seconds", "60"]
+    options = ["--kills", "1", "--processes", str(processes), "--targets", target, *words]
+    options += ["--end-seconds", "60"]
     run([sys.executable, script, *options, "--signals", *signals.split(), "--output", "kill"], tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,3 +58,27 @@ def test_bad_input(
     place = "nowhere" if source is None else str(tiny(source))
     assert main([place, "--to", "csv", "--output", str(tmp_path / output)]) == 1
     assert sentence in capsys.readouterr().err and sorted(p.name for p in tmp_path.iterdir()) == ["mine.txt"]
+
+
+def test_data_with_one_split_are_divided_by_clips(
+    tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "clips"
+    names = [f"{clip}_{i:02}.jpg" for clip in "abcde" for i in range(4)]
+    rows = "".join(f"{name},1,1,9,9,cat\n" for name in names)
+    root.mkdir()
+    (root / "boxes.csv").write_text(f"image,xmin,ymin,xmax,ymax,label\n{rows}")
+    for name in names:
+        shutil.copy(tiny("coco") / "train" / "1.jpg", root / name)
+    command = [str(root), "--to", "coco", "--divide-by", "prefix", "--val-fraction", "0.4"]
+    assert main([*command, "--output", str(tmp_path / "coco")]) == 0
+    said = capsys.readouterr().out
+    assert "train: 12 images, 12 boxes" in said and "val: 8 images, 8 boxes" in said
+    found = detect_format(tmp_path / "coco")
+    sides = [{Path(p).name[0] for p in found.read(split).image_paths} for split in ("train", "val")]
+    assert not sides[0] & sides[1] and len(sides[0] | sides[1]) == 5
+    again = [str(tmp_path / "coco"), *command[1:], "--output", str(tmp_path / "again")]
+    assert main(again) == 1
+    assert "leave --divide-by out" in capsys.readouterr().err
+    assert main([*command[:-1], "1.5", "--output", str(tmp_path / "third")]) == 1
+    assert "--val-fraction is 1.5" in capsys.readouterr().err

@@ -79,3 +79,37 @@ def test_what_training_alone_refuses_is_an_error(
     found = examine(detect_format(root), Plan()).report.findings
     (finding,) = found.kept["not_read"]
     assert found.num("error") == 1 and "has 1 image: add images" in finding.sentence
+
+
+def filmed(root: Path, places: list[str]) -> None:
+    """Frames of one moving picture at ``places``, without a change from one to the next that is seen."""
+    first = Image.open(root / places[0])
+    for i, place in enumerate(places):
+        ImageEnhance.Brightness(first).enhance(1 + 0.004 * i).save(root / place, quality=90)
+
+
+@pytest.mark.parametrize("is_divided", [True, False])
+def test_frames_of_a_clip_are_told_as_one(
+    clean: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_divided: bool
+) -> None:
+    monkeypatch.setenv("POCKETVISION_CACHE", str(tmp_path / "cache"))
+    root = clean("csv", 6)  # images 0 to 5 are for training, 6 to 11 for validation
+    if is_divided:
+        (root / "val.csv").unlink()
+    filmed(root, [f"images/{i}.jpg" for i in range(1, 5)])
+    found = examine(detect_format(root), Plan()).report.findings
+    (finding,) = found.kept["clip"]
+    assert "1.jpg to 4.jpg are 4 nearly identical frames of one clip" in finding.sentence
+    assert "clip_across_splits" not in found.kept and found.num("error") == 0
+
+
+def test_a_clip_in_two_splits_is_a_warning(
+    clean: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("POCKETVISION_CACHE", str(tmp_path / "cache"))
+    root = clean("csv", 6)
+    filmed(root, [f"images/{i}.jpg" for i in range(4, 9)])
+    found = examine(detect_format(root), Plan()).report.findings
+    (finding,) = found.kept["clip_across_splits"]
+    assert "5 nearly identical frames of one clip, 2 in train and 3 in val" in finding.sentence
+    assert "clip" not in found.kept and finding.images[1].endswith("8.jpg")
