@@ -81,7 +81,10 @@ def repeats_of(records: AnyRecords, threshold: float | None) -> Factors | None:
 
 def _values(paths: Sequence[str]) -> Presence:
     """(N, 256): which values each mask holds."""
-    state = [(path, (s := Path(path).stat()).st_mtime_ns, s.st_size) for path in paths]
+    try:
+        state = [(path, (s := Path(path).stat()).st_mtime_ns, s.st_size) for path in paths]
+    except OSError:
+        return _read_values(paths)  # reading says which file is missing
     key = hashlib.sha256(repr((_VERSION, state)).encode(errors="surrogatepass")).hexdigest()[:24]
     file = cache_folder("mask_values") / f"{key}.npy"
     try:
@@ -90,14 +93,18 @@ def _values(paths: Sequence[str]) -> Presence:
             return known
     except (OSError, ValueError):
         pass  # missing, or damaged
-    with ThreadPoolExecutor(_THREADS) as pool:
-        found = np.stack(list(pool.map(_values_of, paths)))
+    found = _read_values(paths)
     try:
         with replacing(file) as temporary, temporary.open("wb") as stream:
             np.save(stream, found)
     except OSError:
         pass  # a full or read-only disk costs time only
     return found
+
+
+def _read_values(paths: Sequence[str]) -> Presence:
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return np.stack(list(pool.map(_values_of, paths)) or [np.zeros(256, np.bool_)])[: len(paths)]
 
 
 def _values_of(path: str) -> Presence:

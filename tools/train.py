@@ -143,7 +143,7 @@ def start(
     is_auto = experiment.recipe == "auto" and (is_training or AUTO in overrides)
     if is_auto or is_training or arguments.overfit:
         limit = minutes if is_training else None
-        settled, read = settle(experiment, limit, arguments.started, read, is_auto=is_auto)
+        settled, read = settle(experiment, limit, arguments.started, read, overrides if is_auto else None)
         if settled:
             overrides = [*settled, *(word for word in overrides if word != DATA_WEIGHTS)]
             experiment, files = load_experiment(config, overrides)
@@ -158,13 +158,13 @@ def start(
 
 
 def settle(
-    experiment: Experiment, minutes: float | None, started: float, read: AnyData | None, *, is_auto: bool
-) -> tuple[list[str], AnyData | None]:
+    experiment: Experiment, minutes: float | None, started: float, read: AnyData | None,
+    auto: Sequence[str] | None,
+) -> tuple[list[str], AnyData | None]:  # fmt: skip
     """Overrides for what the data decide, printed: class weights, the automatic recipe, ``--minutes``.
 
-    The minutes began when the monotonic clock was at ``started``.
-
-    The data that were read for it come with them.
+    The minutes began when the monotonic clock was at ``started``; ``auto`` are the command line's overrides
+    where the recipe is automatic. The data that were read for it come with them.
     """
     from lightning.pytorch.utilities import rank_zero_only
 
@@ -175,11 +175,11 @@ def settle(
     from pocketvision.tasks.own.timing import auto_overrides, auto_recipe, describe_recipe, minutes_overrides
 
     say = rank_zero_only(print)
-    if read is None and (is_auto or minutes is not None):
+    if read is None and (auto is not None or minutes is not None):
         _, read = build(experiment, pretrained=False)
     settled = data_weights(experiment, read)
-    if is_auto:
-        repeats, rare = settled_repeats(experiment, read)
+    if auto is not None:
+        repeats, rare = settled_repeats(experiment, auto, read)
         recipe = auto_recipe(
             override(experiment, rare), minutes, read, started, repeats and repeats.num_drawn
         )

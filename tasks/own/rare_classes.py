@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from pocketvision.core.config import Experiment, parameters
+from pocketvision.core.config import Experiment, parameters, parse_overrides
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.datasets.records.annotations import AnyRecords, ClassificationRecords
 from pocketvision.datasets.repeats import check_threshold, class_presence, repeat_factors
@@ -67,17 +68,21 @@ def stated_repeats(train: AnyRecords, threshold: float, reason: str = "as stated
     return Repeats(threshold, num_drawn(factors), len(train), reason)
 
 
-def settled_repeats(experiment: Experiment, read: AnyData | None = None) -> tuple[Repeats | None, list[str]]:
-    """Repeats of a config, with the override that states them where it leaves them to the data.
+def settled_repeats(
+    experiment: Experiment, overrides: Sequence[str], read: AnyData | None = None
+) -> tuple[Repeats | None, list[str]]:
+    """Repeats of a config, with the override that states them where it and ``overrides`` leave them open.
 
     ``read`` is as for :func:`~pocketvision.runs.build.build`.
     """
     options = parameters(experiment.data)
-    if "repeat_threshold" not in options:
+    threshold = options.get("repeat_threshold")
+    is_off = threshold is None and "data.repeat_threshold" in parse_overrides(overrides)
+    if "repeat_threshold" not in options or is_off:
         return None, []
     _, data = build(experiment, pretrained=False, read=read)
     train = data.records(data.train_split)
-    if (threshold := options["repeat_threshold"]) is not None:
+    if threshold is not None:
         return stated_repeats(train, threshold), []
     found = fit_repeats(train)
     return found, [] if found is None else [f"data.repeat_threshold={found.threshold!r}"]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.datasets import (
     ClassificationRecords,
@@ -69,6 +71,11 @@ def test_masks_are_read_once_and_classes_are_the_models(
     for file in (tmp_path / "cache" / "mask_values").iterdir():
         file.write_bytes(b"damaged")
     assert (class_presence(records) == first).all()
+    Path(records.mask_paths[1]).unlink()
+    with pytest.raises(InputError, match=r"1\.png"):
+        class_presence(records)
+    empty = replace(records, image_paths=[], mask_paths=[], image_ids=np.arange(0))
+    assert class_presence(empty).shape == (0, 3)
 
 
 @pytest.mark.parametrize("factors", [[1.0] * 5, [2.0, 3.0], [1.3], [1.25, 1.0, 2.5, 7.9, 1.0, 1.4]])

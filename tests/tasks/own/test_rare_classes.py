@@ -113,6 +113,8 @@ def test_a_config_with_an_automatic_recipe_repeats(rare: Path, capsys: pytest.Ca
     assert train(command) == 0
     said = capsys.readouterr().out
     assert "rare classes: 1 of 2" in said and "repeat_threshold=0.1," in said
+    assert train([*command, "data.repeat_threshold=None"]) == 0
+    assert "rare classes" not in capsys.readouterr().out, "off stays off"
     assert train([*command, "task.loss.class_weights=data", "data.repeat_threshold=0.05"]) == 0
     said = capsys.readouterr().out
     assert "repeat_threshold=0.05," in said and "rare classes" not in said
