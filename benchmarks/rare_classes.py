@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,7 @@ def train(name: str, seed: int, arguments: argparse.Namespace) -> None:
     folder: Path = arguments.output / f"{name}_{seed}"
     command = [*TRAIN, "--resume", str(folder)]
     if not any(folder.glob("checkpoints/*")):
+        shutil.rmtree(folder, ignore_errors=True)  # stopped before its first checkpoint
         steps: int = arguments.steps
         words = [
             *("--data", str(arguments.shared / "data" / arguments.data), "--model", "ssdlite_v2"),
