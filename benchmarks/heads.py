@@ -39,6 +39,7 @@ RUNS = {
 } | {
     f"{family}_{data}_{steps}": [
         *("--data", f"{{shared}}/data/{data}", "--model", f"{family}_v2", f"trainer.max_steps={steps}"),
+        "data.repeat_threshold=None",
         *sizes,
     ]
     for data, steps, sizes in (
