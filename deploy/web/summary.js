@@ -11,7 +11,7 @@ export function summarizeModel(facts, engine) {
   const parts = [`${facts.task}, ${names.length === 1 ? names[0] : `${names.length} classes`}, ${width} x ${height}`];
   if (engine) {
     const threads = engine.device === "wasm" && engine.threads > 1 ? ` in ${engine.threads} threads` : "";
-    parts.push(`${(engine.bytes / 1e6).toFixed(1)} MB${facts.int8 ? " in int8" : ""}`);
+    parts.push(`${(engine.bytes / 1e6).toFixed(1)}\u00a0MB${facts.int8 ? " in int8" : ""}`);
     parts.push(`${DEVICES[engine.device]}${threads}`, `warm-up ${engine.warmup.toFixed(0)} ms`);
   }
   if (facts.licence) parts.push(`weights: ${facts.licence}`);

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 
+from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.datasets import CocoDataModule
 from pocketvision.datasets.even_choice import spread
 from pocketvision.datasets.images.read import read_image
-from pocketvision.core.errors import InputError
 from pocketvision.deploy.export.calibration_images import read_calibration_images
 from pocketvision.deploy.export.onnxruntime_web import onnxruntime_web_files
 from pocketvision.deploy.runtimes.opening import open_runtime

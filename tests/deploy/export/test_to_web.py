@@ -166,7 +166,7 @@ def test_a_person_sees_results_and_the_rate(site: Path, answer: Any) -> None:
 
 def test_the_page_says_what_runs_and_how(answer: Any) -> None:
     assert re.fullmatch(
-        r"detection, 3 classes, 80 x 64 · 0\.\d MB · WebAssembly · warm-up \d+ ms · weights: Apache-2.0",
+        r"detection, 3 classes, 80 x 64 · 0\.\d\sMB · WebAssembly · warm-up \d+ ms · weights: Apache-2.0",
         answer["seen"]["detection"]["begin"],
     )
 
