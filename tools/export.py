@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         options = replace(options, licence=_licence(arguments.source, arguments.weights))
     images = None if arguments.verify is None else _images(arguments, model, options)
     if options.int8:
-        path = write_int8(arguments, model, options, converters)
+        path = write_int8(arguments, model, arguments.format, arguments.output, options, converters)
     else:
         path = export_model(model, arguments.format, arguments.output, options, converters)
     print(f"exported: {path}")

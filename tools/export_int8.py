@@ -55,9 +55,15 @@ def check_int8_options(arguments: argparse.Namespace) -> None:
 
 
 def write_int8(
-    arguments: argparse.Namespace, model: VisionModel, options: ExportOptions, converters: Converters
+    arguments: argparse.Namespace,
+    model: VisionModel,
+    format: str,
+    output: Path,
+    options: ExportOptions,
+    converters: Converters | None = None,
 ) -> Path:
     """Calibrate, quantize and write the file."""
+    from pocketvision.deploy.converters.environment import Converters
     from pocketvision.deploy.export.to_int8 import Limit, export_int8
     from pocketvision.deploy.runtimes.exported_models import predictor_of
     from pocketvision.deploy.runtimes.opening import open_runtime
@@ -68,7 +74,7 @@ def write_int8(
     if data is not None:
         score = data.score
         limit = Limit(lambda file: score(predictor_of(open_runtime(file))), arguments.max_drop, data.metric)
-    return export_int8(model, arguments.format, arguments.output, images, options, limit, converters)
+    return export_int8(model, format, output, images, options, limit, converters or Converters())
 
 
 def _own_data(arguments: argparse.Namespace, model: VisionModel) -> RunData | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from pocketvision.core.errors import InputError
@@ -42,7 +43,6 @@ def check_target(arguments: argparse.Namespace) -> None:
         "--batch": arguments.batch != "dynamic",
         "--size": arguments.size != "fixed",
         "--verify": arguments.verify is not None,
-        "--int8": arguments.int8,
         "--float16": arguments.float16,
         "--client": arguments.client,
     }
@@ -57,13 +57,16 @@ def export_web(arguments: argparse.Namespace, licence: str | None) -> None:
     """Write the page; ``licence`` is what the weights say of theirs."""
     from pocketvision.deploy.export.to_web import check_folder, write_web_page
     from pocketvision.runs.ready_model import load_model
+    from pocketvision.tools.export_int8 import write_int8
 
     check_folder(arguments.web)
+    model = load_model(arguments.source, arguments.weights, overrides=arguments.overrides)
     written = write_web_page(
-        load_model(arguments.source, arguments.weights, overrides=arguments.overrides),
+        model,
         arguments.web,
         ort_folder=arguments.ort_dir,
         source=arguments.weights or arguments.source,
         licence=arguments.licence or licence,
+        write_int8=partial(write_int8, arguments, model, "onnx") if arguments.int8 else None,
     )
     print(f"exported: {written}")

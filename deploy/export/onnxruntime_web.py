@@ -26,8 +26,14 @@ INTEGRITY = "sha512-q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3j
 FILES = {
     "ort.wasm.bundle.min.mjs": "11e64bd8ffe11bd1a2a2f0d6275fdfbbba7262f0b76b99b53d228a8a22ef3d90",
     "ort-wasm-simd-threaded.wasm": "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",
+    "ort.webgpu.bundle.min.mjs": "0730816731ce2cdfb06f273da065d4a1c7091eb9d1756a83b2916c8a89d015e2",
+    "ort-wasm-simd-threaded.asyncify.wasm": (
+        "39f9f0894d478800487ed9f7dbe92618498db320cf55c8e3d89adff8dce658da"
+    ),
 }
-"""What the WebAssembly backend consists of, in the archive's folder package/dist -> SHA-256."""
+"""What is needed of the archive's folder package/dist -> SHA-256."""
+DEVICES = {"wasm": tuple(FILES)[:2], "webgpu": tuple(FILES)[2:]}
+"""What a model runs on in a browser -> the files that it takes."""
 
 _PACKAGE = f"onnxruntime-web@{VERSION}"
 _TIMEOUT_S = 600

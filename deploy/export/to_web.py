@@ -6,21 +6,25 @@ import json
 import logging
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from pocketvision.core.drawing import palette_for
 from pocketvision.core.errors import InputError
-from pocketvision.deploy.export.onnxruntime_web import onnxruntime_web_files
+from pocketvision.deploy.export.onnxruntime_web import DEVICES, onnxruntime_web_files
 from pocketvision.deploy.export.to_file import export_model, plan_artifact
+from pocketvision.deploy.export.web_files import fill_service_worker, write_static_files
 from pocketvision.deploy.formats import ExportOptions
 from pocketvision.deploy.runtimes.artifact import Artifact
-from pocketvision.models import Detector, Segmenter, VisionModel
+from pocketvision.models import Detector, VisionModel
 
 logger = logging.getLogger("pocketvision")
 _MEGABYTE = 1e6
+
+Int8Writer = Callable[[Path, ExportOptions], object]
+"""Writes the model in int8 to a file."""
 
 
 def write_web_page(
@@ -30,29 +34,37 @@ def write_web_page(
     ort_folder: Path | None = None,
     source: str | None = None,
     licence: str | None = None,
+    write_int8: Int8Writer | None = None,
 ) -> Path:
     """Write a page that runs ``model`` in the browser to the new ``folder`` and return that path.
 
     It needs a web server (``python -m http.server``), but no other host: the folder holds the page, the
-    model as ONNX with boxes or label map inside, what is known of it (``model.json``), and
-    onnxruntime-web, from ``ort_folder`` or as :func:`onnxruntime_web_files` finds it.
+    model as ONNX with boxes inside, what is known of it (``model.json``), and onnxruntime-web, from
+    ``ort_folder`` or as :func:`onnxruntime_web_files` finds it. ``write_int8`` writes the model where it is
+    to be in int8; WebGPU has no operators for that.
 
     Raises:
         InputError: ``folder`` exists, onnxruntime-web can't be downloaded, or the model can't be exported.
     """
     check_folder(folder)
-    runtime = onnxruntime_web_files(ort_folder)
+    devices = ("wasm",) if write_int8 else ("webgpu", "wasm")
+    wanted = [name for device in devices for name in DEVICES[device]]
+    runtime = [path for path in onnxruntime_web_files(ort_folder) if path.name in wanted]
     options = replace(web_options(model), source=source, licence=licence)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as work:
         part = Path(work) / folder.name
         part.mkdir()
-        for file in (files("pocketvision.deploy") / "web").iterdir():
-            (part / file.name).write_bytes(file.read_bytes())
+        write_static_files(part)
         for path in runtime:
             shutil.copyfile(path, part / path.name)
-        (part / "model.json").write_text(page_facts(plan_artifact(model, options)), encoding="utf-8")
-        export_model(model, "onnx", part / "model.onnx", options)
+        facts = {**page_facts(plan_artifact(model, options)), "int8": bool(write_int8), "devices": devices}
+        (part / "model.json").write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
+        if write_int8:
+            write_int8(part / "model.onnx", options)
+        else:
+            export_model(model, "onnx", part / "model.onnx", options)
+        fill_service_worker(part, wanted)
         part.rename(folder)
     size = sum(file.stat().st_size for file in folder.iterdir()) / _MEGABYTE
     logger.info("%s: %.1f MB; to see it: python -m http.server --directory %s", folder, size, folder)
@@ -70,13 +82,12 @@ def check_folder(folder: Path) -> None:
 
 
 def web_options(model: VisionModel) -> ExportOptions:
-    """How the page's model is exported: one image a call, and results instead of raw outputs."""
-    return ExportOptions(nms=isinstance(model, Detector), label_map=isinstance(model, Segmenter), batch=1)
+    """How the page's model is exported: one image a call, and final boxes; masks are made of logits there."""
+    return ExportOptions(nms=isinstance(model, Detector), batch=1)
 
 
-def page_facts(artifact: Artifact) -> str:
-    """The part of the metadata that the page reads, and the colors of the classes, as JSON."""
+def page_facts(artifact: Artifact) -> dict[str, Any]:
+    """The part of the metadata that the page reads, and the colors of the classes."""
     known: dict[str, Any] = json.loads(artifact.to_json())
     wanted = ("task", "class_names", "resize", "outputs", "licence", "weights_sha256", "threshold")
-    facts = {name: known[name] for name in wanted}
-    return json.dumps({**facts, "colors": palette_for(artifact.class_names)}, ensure_ascii=False)
+    return {**{name: known[name] for name in wanted}, "colors": palette_for(artifact.class_names)}

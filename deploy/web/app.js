@@ -1,9 +1,10 @@
 // The page: pictures and camera frames go to the worker, its results onto the canvas.
 
 import { drawBoxes, drawImage, drawLabels } from "./draw.js";
+import { keepPage, offerInstall } from "./install.js";
+import { openCamera, readPicture } from "./pocketvision.js";
 import { Rate } from "./rate.js";
-import { openCamera, readPicture } from "./pictures.js";
-import { summarize } from "./summary.js";
+import { summarize, summarizeModel } from "./summary.js";
 
 const SETTINGS = {
   detection: { name: "Threshold", value: 0.5 },
@@ -52,21 +53,20 @@ async function start() {
   const answer = await fetch("model.json");
   if (!answer.ok) throw new Error(`model.json can't be fetched (${answer.status}): copy the whole folder.`);
   facts = await answer.json();
-  const [height, width] = facts.resize.image_size;
-  const names = facts.class_names.filter((name) => name !== null);
-  element("about").textContent = [
-    `${facts.task}, ${names.length === 1 ? names[0] : `${names.length} classes`}, ${width} x ${height}`,
-    ...(facts.licence ? [`weights: ${facts.licence}`] : []),
-  ].join(" · ");
+  element("about").textContent = summarizeModel(facts);
   const setting = SETTINGS[facts.task];
   if (setting) {
     element("setting-name").textContent = setting.name;
     element("slider").value = facts.threshold ?? setting.value;
     element("setting").hidden = false;
   }
-  await ask({ facts });
+  say("Fetching and starting the model ...");
+  const device = new URLSearchParams(location.search).get("device") ?? "auto";
+  const engine = await ask({ device });
+  element("about").textContent = summarizeModel(facts, engine);
   element("file").disabled = element("camera").disabled = false;
   say("Drop a picture here, choose or paste one, or turn on the camera.");
+  await keepPage(engine.files, () => (element("kept").hidden = false));
 }
 
 async function showFile(file) {
@@ -141,4 +141,5 @@ addEventListener("drop", (event) => {
   element("stage").classList.remove("over");
   telling(() => showFile(event.dataTransfer.files[0]));
 });
+offerInstall(element("install"));
 telling(start);

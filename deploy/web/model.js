@@ -1,41 +1,128 @@
-// The model on onnxruntime-web's WebAssembly backend. All of its files lie beside this one.
+// The model on onnxruntime-web: on the graphics card by WebGPU, or in WebAssembly. All files lie beside this one.
 
-import * as ort from "./ort.wasm.bundle.min.mjs";
+import { readPicture } from "./pictures.js";
 import { makeInput } from "./resize.js";
 import { finish } from "./results.js";
 
 const MOST_THREADS = 4;
+const RUNTIMES = {
+  webgpu: { script: "ort.webgpu.bundle.min.mjs", binary: "ort-wasm-simd-threaded.asyncify.wasm" },
+  wasm: { script: "ort.wasm.bundle.min.mjs", binary: "ort-wasm-simd-threaded.wasm" },
+};
 
-/** Fetch and start the model; `facts` is the content of model.json. */
-export async function openModel(facts) {
-  ort.env.wasm.wasmPaths = { wasm: new URL("./ort-wasm-simd-threaded.wasm", import.meta.url).href };
+/**
+ * Fetch the model beside this file, start it, and run it once on a blank image.
+ *
+ * `device`: "webgpu", "wasm", or "auto": WebGPU where the browser has a graphics card for it and the model is
+ * not int8, else WebAssembly.
+ */
+export async function openModel({ device = "auto" } = {}) {
+  const facts = await (await fetchBeside("model.json")).json();
+  const bytes = new Uint8Array(await (await fetchBeside("model.onnx")).arrayBuffer());
+  if (device === "auto") {
+    try {
+      if (facts.devices.includes("webgpu") && (await hasGraphicsCard())) return await start("webgpu", facts, bytes);
+    } catch (error) {
+      console.warn(`WebGPU failed, WebAssembly is used: ${error.message}`);
+    }
+    return start("wasm", facts, bytes);
+  }
+  if (!facts.devices.includes(device)) {
+    throw new Error(`This model can't run on "${device}": choose from ${facts.devices.join(", ")}, auto.`);
+  }
+  return start(device, facts, bytes);
+}
+
+/** A browser may offer WebGPU in software, which is slower than WebAssembly. */
+async function hasGraphicsCard() {
+  const adapter = await navigator.gpu?.requestAdapter();
+  return Boolean(adapter) && !(adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter);
+}
+
+async function start(device, facts, bytes) {
+  const { script, binary } = RUNTIMES[device];
+  const ort = await import(new URL(script, import.meta.url).href);
+  ort.env.logLevel = "error";
+  ort.env.wasm.wasmPaths = { wasm: new URL(binary, import.meta.url).href };
   // Threads need memory that they share, which browsers give only to pages served with two extra headers.
   const most = globalThis.crossOriginIsolated ? MOST_THREADS : 1;
   ort.env.wasm.numThreads = Math.min(most, navigator.hardwareConcurrency);
-  const answer = await fetch(new URL("./model.onnx", import.meta.url));
-  if (!answer.ok) throw new Error(`model.onnx can't be fetched (${answer.status}): copy the whole folder`);
-  const session = await ort.InferenceSession.create(new Uint8Array(await answer.arrayBuffer()), {
-    executionProviders: ["wasm"],
+  const session = await ort.InferenceSession.create(bytes, {
+    executionProviders: device === "wasm" ? ["wasm"] : [device, "wasm"],
     graphOptimizationLevel: "all",
   });
-  return new Model(session, facts);
+  const about = { device, threads: ort.env.wasm.numThreads, bytes: bytes.length, files: [script, binary] };
+  const model = new Model(ort, session, facts, about);
+  const [height, width] = facts.resize.image_size;
+  about.warmup = (await model.predict(new ImageData(width, height))).milliseconds;
+  return model;
 }
 
+async function fetchBeside(name) {
+  const answer = await fetch(new URL(name, import.meta.url));
+  if (!answer.ok) throw new Error(`${name} can't be fetched (${answer.status}): copy the whole folder.`);
+  return answer;
+}
+
+/**
+ * What `openModel` gives. `facts` is the content of model.json: class_names, colors, threshold and so on.
+ * `about`: {device, threads, bytes, warmup, files}, the last being those of onnxruntime-web that are used.
+ */
 class Model {
-  constructor(session, facts) {
-    this.session = session;
+  #ort;
+  #session;
+  #last = Promise.resolve();
+
+  constructor(ort, session, facts, about) {
+    this.#ort = ort;
+    this.#session = session;
     this.facts = facts;
+    this.about = about;
   }
 
-  /** An ImageData -> its result, and the milliseconds that resizing, the model and the rest took. */
+  /** Boxes in a picture (see `readPicture`): [{box: [x1, y1, x2, y2], score, label, name}], best first. */
+  async detect(source, { threshold = this.facts.threshold ?? 0.5 } = {}) {
+    this.#need("detection", "detect");
+    const { boxes } = await this.predict(await readPicture(source));
+    return boxes.filter(({ score }) => score > threshold).map((found) => this.#named(found));
+  }
+
+  /** The class of every pixel of a picture, row by row: {data, width, height}, with numbers as in `facts`. */
+  async segment(source) {
+    this.#need("segmentation", "segment");
+    return (await this.predict(await readPicture(source))).labels;
+  }
+
+  /** The five best classes of a picture: [{score, label, name}]. */
+  async classify(source) {
+    this.#need("classification", "classify");
+    return (await this.predict(await readPicture(source))).classes.map((found) => this.#named(found));
+  }
+
+  /** An ImageData -> {boxes}, {labels} or {classes}, and the milliseconds from its pixels to there. */
   async predict(image) {
-    const start = performance.now();
+    // A session answers one call at a time.
+    const mine = this.#last.then(() => this.#run(image));
+    this.#last = mine.catch(() => {});
+    return mine;
+  }
+
+  async #run(image) {
+    const begin = performance.now();
     const picture = { data: image.data, width: image.width, height: image.height, channels: 4 };
     const input = makeInput(this.facts.resize, picture);
-    const images = new ort.Tensor("uint8", input, [1, 3, ...this.facts.resize.image_size]);
-    const outputs = await this.session.run({ images });
+    const images = new this.#ort.Tensor("uint8", input, [1, 3, ...this.facts.resize.image_size]);
+    const outputs = await this.#session.run({ images });
     const result = finish(this.facts, outputs, [image.height, image.width]);
     for (const tensor of [images, ...Object.values(outputs)]) tensor.dispose();
-    return { ...result, milliseconds: performance.now() - start };
+    return { ...result, milliseconds: performance.now() - begin };
+  }
+
+  #named(found) {
+    return { ...found, name: this.facts.class_names[found.label] };
+  }
+
+  #need(task, method) {
+    if (this.facts.task !== task) throw new Error(`${method}() is for ${task}: this model is for ${this.facts.task}.`);
   }
 }

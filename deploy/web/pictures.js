@@ -3,8 +3,23 @@
 
 import { webpOrientation } from "./orientation.js";
 
-/** A file or blob -> ImageData. */
-export async function readPicture(file) {
+/** An address, a file or blob, or what a canvas can draw (img, video, canvas, bitmap) -> ImageData. */
+export async function readPicture(source) {
+  if (typeof source === "string") return readPicture(await fetchPicture(source));
+  if (typeof source.arrayBuffer === "function") return readFile(source);
+  if (source.data) return source; // an ImageData
+  await source.decode?.(); // an <img> that may still load
+  const width = source.videoWidth ?? source.naturalWidth ?? source.width;
+  return readPixels(source, width, source.videoHeight ?? source.naturalHeight ?? source.height);
+}
+
+async function fetchPicture(address) {
+  const answer = await fetch(address);
+  if (!answer.ok) throw new Error(`${address} can't be fetched (${answer.status}): check the address.`);
+  return answer.blob();
+}
+
+async function readFile(file) {
   // Browsers differ in whether they turn WebP pictures: those are taken as stored, and turned here.
   const orientation = await webpOrientation(file);
   const imageOrientation = orientation === 1 ? "from-image" : "none";

@@ -36,21 +36,6 @@ export function makeInput(resize, picture) {
   return input;
 }
 
-/**
- * A label map, a picture of one channel, in another size by nearest neighbor, as INTER_NEAREST_EXACT of
- * OpenCV: it may only differ where the middle of a pixel falls on the edge between two.
- */
-export function resizeLabels(labels, [height, width]) {
-  const places = (from, to) =>
-    Array.from({ length: to }, (_, i) => Math.floor(((2 * i + 1) * from) / (2 * to)));
-  return pick(labels, places(labels.height, height), places(labels.width, width));
-}
-
-/** The upper left part of a picture of one channel. */
-export function cutLabels(labels, [height, width]) {
-  return pick(labels, [...Array(height).keys()], [...Array(width).keys()]);
-}
-
 /** The whole image's size of which the center is cut. */
 function sizeBeforeCrop(resize, [height, width]) {
   const whole = (side) => roundHalfEven(side / resize.crop_share);

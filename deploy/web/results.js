@@ -1,6 +1,7 @@
 // From the outputs of the model to results in the pixels of the image, as deploy/runtimes/results.py makes them.
 
-import { contentSize, cutLabels, resizeLabels } from "./resize.js";
+import { enlargePlanes, labelMap } from "./labels.js";
+import { contentSize } from "./resize.js";
 
 const NUM_CLASSES = 5;
 
@@ -28,10 +29,13 @@ function clip(value, limit) {
 }
 
 /** {data, width, height}: the class of every pixel. */
-function restoreLabels({ resize }, { label_map }, size) {
-  const [inputHeight, inputWidth] = resize.image_size;
-  const whole = { data: label_map.data, width: inputWidth, height: inputHeight, channels: 1 };
-  return resizeLabels(cutLabels(whole, contentSize(resize, size)), size);
+function restoreLabels({ resize, class_names }, { logits }, size) {
+  const [height, width] = logits.dims.slice(2);
+  const planes = { data: logits.data, height, width };
+  const content = contentSize(resize, size);
+  const isWhole = content.every((side, i) => side === resize.image_size[i]);
+  const named = [...class_names.keys()].filter((label) => class_names[label] !== null);
+  return labelMap(isWhole ? planes : enlargePlanes(planes, resize.image_size, content), size, named);
 }
 
 /** [{score, label}], best first; classes without a name are none. */

@@ -1,6 +1,22 @@
-// What was found, as a list below the picture: it is the legend of the masks, too.
+// The model in a line, and what was found, as a list below the picture: it is the legend of the masks, too.
 
 import { css } from "./draw.js";
+
+const DEVICES = { webgpu: "WebGPU", wasm: "WebAssembly" };
+
+/** What the model is for and, once it runs, how: `engine` is its `about`. */
+export function summarizeModel(facts, engine) {
+  const [height, width] = facts.resize.image_size;
+  const names = facts.class_names.filter((name) => name !== null);
+  const parts = [`${facts.task}, ${names.length === 1 ? names[0] : `${names.length} classes`}, ${width} x ${height}`];
+  if (engine) {
+    const threads = engine.device === "wasm" && engine.threads > 1 ? ` in ${engine.threads} threads` : "";
+    parts.push(`${(engine.bytes / 1e6).toFixed(1)}\u00a0MB${facts.int8 ? " in int8" : ""}`);
+    parts.push(`${DEVICES[engine.device]}${threads}`, `warm-up ${engine.warmup.toFixed(0)} ms`);
+  }
+  if (facts.licence) parts.push(`weights: ${facts.licence}`);
+  return parts.join(" · ");
+}
 
 /** List items for a result: counts of boxes, shares of masks, or scores of classes. */
 export function summarize({ boxes, labels, classes }, facts) {

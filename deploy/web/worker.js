@@ -1,13 +1,13 @@
 // The model in a thread of its own: the page stays responsive while it works.
 
-import { openModel } from "./model.js";
+import { openModel } from "./pocketvision.js";
 
 let model;
 
-self.onmessage = async ({ data: { id, facts, image } }) => {
+self.onmessage = async ({ data: { id, device, image } }) => {
   try {
-    if (facts) model = await openModel(facts);
-    self.postMessage({ id, result: image ? await model.predict(image) : {} });
+    if (device) model = await openModel({ device });
+    self.postMessage({ id, result: image ? await model.predict(image) : model.about });
   } catch (error) {
     self.postMessage({ id, error: String(error.message ?? error) });
   }

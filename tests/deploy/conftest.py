@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -25,6 +25,7 @@ from pocketvision.core.anchors import TensorFlowAnchors
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.deploy.converters.environment import Converters, converter_python, known_converters
+from pocketvision.deploy.export.onnxruntime_web import onnxruntime_web_files
 from pocketvision.deploy.export.to_file import export_model
 from pocketvision.deploy.formats import FORMATS, ExportOptions
 from pocketvision.heads import ClassifierHead, LRASPPHead, SSDLiteHead
@@ -136,8 +137,20 @@ def exported(models: dict[str, VisionModel], tmp_path_factory: pytest.TempPathFa
     return export
 
 
+@pytest.fixture(scope="session")
+def onnxruntime_web() -> None:
+    """Skips a test where it can't be had."""
+    try:
+        onnxruntime_web_files()
+    except InputError as error:
+        pytest.skip(f"onnxruntime-web can't be had here: {error}")
+
+
 class Handler(SimpleHTTPRequestHandler):
-    """Files of a folder, as ``python -m http.server`` serves them; what is posted goes into ``reports``."""
+    """Files of a folder, as ``python -m http.server`` serves them; what is posted goes into ``reports``.
+
+    After a post to ``/stop`` no file is served any more.
+    """
 
     def __init__(self, *arguments: Any, reports: queue.Queue[Any], isolates: bool, **options: Any) -> None:
         self.reports, self.isolates = reports, isolates
@@ -149,8 +162,18 @@ class Handler(SimpleHTTPRequestHandler):
             self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
         super().end_headers()
 
+    def do_GET(self) -> None:
+        if getattr(self.server, "is_stopped", False):
+            self.close_connection = True  # without an answer, as where there is no network
+        else:
+            super().do_GET()
+
     def do_POST(self) -> None:
-        self.reports.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        answer = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path == "/stop":
+            self.server.is_stopped = True  # type: ignore[attr-defined]
+        else:
+            self.reports.put(answer)
         self.send_response(204)
         self.end_headers()
 
@@ -173,13 +196,13 @@ def served(folder: Path, isolates: bool) -> Iterator[tuple[str, queue.Queue[Any]
             thread.join()
 
 
-def _visit(folder: Path, page: str, isolates: bool = False) -> Any:
+def _visit(folder: Path, page: str, isolates: bool = False, flags: Sequence[str] = ()) -> Any:
     assert CHROMIUM is not None
     with (
         served(folder, isolates) as (address, reports),
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as own,
     ):
-        command = [CHROMIUM, *FLAGS, f"--user-data-dir={own}", f"{address}/{page}"]
+        command = [CHROMIUM, *FLAGS, *flags, f"--user-data-dir={own}", f"{address}/{page}"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             answer = reports.get(timeout=TIMEOUT_S)

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 import torch
 
+from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.datasets import CocoDataModule
 from pocketvision.datasets.even_choice import spread
 from pocketvision.datasets.images.read import read_image
 from pocketvision.deploy.export.calibration_images import read_calibration_images
+from pocketvision.deploy.export.onnxruntime_web import onnxruntime_web_files
 from pocketvision.deploy.runtimes.opening import open_runtime
 from pocketvision.evaluation.run_data import RunData
 from pocketvision.runs.ready_model import load_model
@@ -57,6 +59,19 @@ def test_a_folder_of_images(run: Path, tiny: Tiny, tmp_path: Path) -> None:
     assert main([*command, "--calibration", str(tiny("coco"))]) == 0
     artifact = open_runtime(output).artifact
     assert artifact.quantization is not None and artifact.quantization.num_images == 2
+
+
+def test_a_web_page(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        onnxruntime_web_files()
+    except InputError as error:
+        pytest.skip(f"onnxruntime-web can't be had here: {error}")
+    page = tmp_path / "page"
+    assert main([str(run), "--web", str(page), "--int8", "--num-images", "2"]) == 0, capsys.readouterr().err
+    artifact = open_runtime(page / "model.onnx").artifact
+    assert artifact.quantization is not None and artifact.batch == 1
+    assert json.loads((page / "model.json").read_text())["int8"]
+    assert (page / "model.sensitivity.json").exists()
 
 
 def test_calibration_sees_what_training_sees(run: Path) -> None:
