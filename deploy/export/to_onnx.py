@@ -51,7 +51,7 @@ def make_onnx(graph: nn.Module, artifact: Artifact) -> Any:
 
 
 def complete(model: Any, artifact: Artifact) -> Any:
-    """A graph with raw outputs for the artifact's number of images, with its NMS and its metadata; checked."""
+    """Raw outputs for the artifact's number of images, with its NMS and its metadata; checked."""
     _fix_batch(model, artifact)
     if artifact.has_nms:
         add_nms(model, artifact)
