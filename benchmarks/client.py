@@ -65,8 +65,9 @@ def ask(folder: Path, python: Path, images: list[str]) -> dict[str, Any]:
 def same(folder: Path, answers: list[dict[str, Any]], images: list[str]) -> str:
     """Of what Predictor finds: boxes found again with IoU 0.99, score within 1e-3, or equal pixels."""
     from pocketvision import Predictor
+    from pocketvision.deploy.formats import CLIENT_FORMATS
 
-    model = next(file for file in folder.iterdir() if file.suffix in (".onnx", ".xml", ".tflite"))
+    model = next(file for file in folder.iterdir() if file.suffix in CLIENT_FORMATS)
     predictor, hits, total = Predictor.load(model, device="cpu"), 0, 0
     for path, found in zip(images, answers, strict=True):
         expected = predictor(path)

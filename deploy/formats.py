@@ -94,8 +94,6 @@ def check_format(format: str, output: Path, options: ExportOptions) -> None:
         raise InputError(f"{format} has no operator for NMS: choose onnx or openvino, or leave --nms out.")
     if options.int8 and not can.int8:
         raise InputError(f"{format} can't be written in int8: choose another format, or leave --int8 out.")
-    if options.int8 and not can.own_python and options.batch not in (None, 1):
-        raise InputError(f"{format} is made int8 for one image a call: leave --batch out, or --int8.")
     if options.float16 and not can.float16:
         raise InputError(f"{format} can't be written with float16: choose litert, or leave --float16 out.")
     if options.float16 and options.int8:

@@ -21,6 +21,7 @@ from pocketvision.deploy.converters.environment import environment_folder
 logger = logging.getLogger("pocketvision")
 _SECONDS_BETWEEN_LINES = 15
 _MAX_REASON = 300
+_TRACEBACK = "Traceback (most recent call last):"
 
 
 def convert(
@@ -84,10 +85,22 @@ def _run(command: list[str], log: Path) -> int:
             process.wait()
 
 
+def _reason(said: str) -> str:
+    """What a converter failed of: the error below its last traceback, or else its last line."""
+    _, is_there, traceback = said.rpartition(_TRACEBACK)
+    lines = [line.rstrip() for line in traceback.splitlines() if line.strip()]
+    if not is_there:
+        return lines[-1][:_MAX_REASON].strip() if lines else ""
+    error = [index for index, line in enumerate(lines) if not line[0].isspace()][:1]
+    named = lines[error[0] :] if error else lines[-1:]
+    # An error of no words but in the lines below its name says what it is in the first of them.
+    reason = " ".join(named[:2]) if named and named[0].endswith(":") else "".join(named[:1])
+    return reason[:_MAX_REASON].strip()
+
+
 def _failed(python: Path, log: Path, code: int) -> InputError:
     kept = environment_folder().parent / "last_failure.log"
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    reason = lines[-1][:_MAX_REASON] if lines else f"exit code {code}"
+    reason = _reason(log.read_text(encoding="utf-8", errors="replace")) or f"exit code {code}"
     sentence = f"The converter failed ({reason}), run by {python}"
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)

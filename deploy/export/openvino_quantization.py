@@ -65,7 +65,9 @@ class OpenVinoQuantizer:
             )
 
     def save(self, model: Any, artifact: Artifact, path: Path) -> str:
-        """Write a model with its metadata; returns a summary."""
+        """Write a model for the artifact's number of images, with its metadata; returns a summary."""
+        if artifact.batch is not None:
+            model.reshape([artifact.batch, *model.input(0).get_partial_shape()[1:]])
         return save_openvino(model, artifact, path)
 
 

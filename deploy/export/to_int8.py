@@ -69,14 +69,15 @@ def export_int8(
     if format in OWN_PYTHON:
         artifact = replace(artifact, batch=artifact.batch or 1)
     logger.info("int8: measuring ranges on %d images, then each block", len(images))
-    batch = None if format in OWN_PYTHON else artifact.batch  # there it is measured only, an image a call
-    raw = make_onnx(make_graph(model), replace(artifact, outputs=OUTPUTS[artifact.task], batch=batch))
+    # Measured an image a call: several are what a graph for any number is made for when it is saved.
+    measured = replace(artifact, batch=1 if artifact.batch == 1 and format not in OWN_PYTHON else None)
+    raw = make_onnx(make_graph(model), replace(measured, outputs=OUTPUTS[artifact.task]))
     on_raw = OnnxQuantizer(raw, images)
     errors = block_errors(on_raw, images)
     if format in OWN_PYTHON:
         quantizer = _converted(model, format, artifact, images, converters)
     else:
-        quantizer = _quantizer(model, format, artifact, on_raw, images)
+        quantizer = _quantizer(model, format, measured, on_raw, images)
     trials = None if limit is None else _Trials(quantizer, artifact, output.suffix, limit)
     kept = () if trials is None else trials.blocks_to_keep(errors)
     for line in errors_table(errors, kept).splitlines():

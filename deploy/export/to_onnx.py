@@ -21,6 +21,8 @@ from pocketvision.deploy.runtimes.artifact import METADATA_KEY, OUTPUTS, Artifac
 OPSET = 18
 """What PyTorch's exporter writes without converting, so ONNX Runtime from 1.14 (2023) reads it, and its web
 version; HardSwish came with 14."""
+BATCH = "batch"
+"""What a dimension for any number of images is called."""
 
 
 def write_onnx(graph: nn.Module, artifact: Artifact, path: Path) -> str:
@@ -49,12 +51,21 @@ def make_onnx(graph: nn.Module, artifact: Artifact) -> Any:
 
 
 def complete(model: Any, artifact: Artifact) -> Any:
-    """Raw outputs with NMS if the artifact has it, and with its metadata; checked."""
+    """Raw outputs for the artifact's number of images, with its NMS and its metadata; checked."""
+    _fix_batch(model, artifact)
     if artifact.has_nms:
         add_nms(model, artifact)
     write_metadata(model, artifact)
     optional("onnx").checker.check_model(model, full_check=True)
     return model
+
+
+def _fix_batch(model: Any, artifact: Artifact) -> None:
+    """Let a graph for any number of images take the artifact's, if it has one."""
+    for value in (*model.graph.input, *model.graph.output):
+        for dimension in value.type.tensor_type.shape.dim:
+            if artifact.batch is not None and dimension.dim_param == BATCH:
+                dimension.dim_value = artifact.batch
 
 
 def write_metadata(model: Any, artifact: Artifact) -> None:
@@ -100,7 +111,7 @@ def _name_dimensions(model: Any, artifact: Artifact) -> None:
     (images,) = model.graph.input
     names = {}
     for dimension, name in zip(
-        images.type.tensor_type.shape.dim, ("batch", "", "height", "width"), strict=True
+        images.type.tensor_type.shape.dim, (BATCH, "", "height", "width"), strict=True
     ):
         if dimension.dim_param:
             names[dimension.dim_param] = name

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sys
 import zipfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,12 @@ from torch import nn
 
 from pocketvision.core.errors import InputError
 from pocketvision.deploy.converters import litert_script, process
+from pocketvision.deploy.converters.environment import Converters
 from pocketvision.deploy.converters.process import convert
+from pocketvision.deploy.export.to_executorch import write_executorch
+from pocketvision.deploy.export.to_litert import write_litert
+from pocketvision.deploy.runtimes.described import describe
+from pocketvision.models import VisionModel
 
 SCRIPT = """
 import json, pathlib, shutil, sys
@@ -50,6 +57,52 @@ def test_a_crash_is_one_sentence_and_its_log_is_kept(
         convert(program, Path(sys.executable), "litert_script.py", "made", tmp_path)
     log = tmp_path / "cache" / "converters" / "last_failure.log"
     assert "Traceback" in log.read_text() and not (tmp_path / "made").exists()
+
+
+BEGINS = "Traceback (most recent call last):"
+
+
+class Bessel(nn.Module):
+    """An operator that neither LiteRT nor ExecuTorch has."""
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor]:
+        return (torch.special.i0(images.mean((2, 3))),)
+
+
+@pytest.mark.parametrize(("write", "suffix"), [(write_litert, ".tflite"), (write_executorch, ".pte")])
+def test_an_operator_that_is_missing_is_named(
+    write: Callable[..., str],
+    suffix: str,
+    models: dict[str, VisionModel],
+    converters: Converters,
+    tmp_path: Path,
+) -> None:
+    artifact = replace(describe(models["classification"]), input_type="float")
+    with pytest.raises(InputError, match=r"The converter failed \([^()]*\baten\.i0\.default\b"):
+        write(Bessel(), artifact, tmp_path / f"m{suffix}", converters)
+    assert not list(tmp_path.iterdir()), "nothing half-made"
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("", "exit code 3"),
+        ("one\nout of memory\n", "out of memory"),
+        (
+            f"{BEGINS}\n  File a\nError: no aten.i0\n\nadvice (x)",
+            "Error: no aten.i0",
+        ),
+        (
+            f"{BEGINS}\n  File a\nSpecError: \nOperator i0 is\nA",
+            "SpecError: Operator i0 is",
+        ),
+        (f"{BEGINS}\n  File a", "  File a"),
+    ],
+)
+def test_the_error_is_told_and_not_the_advice_below_it(said: str, reason: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(said)
+    assert f"({reason.strip()})" in str(process._failed(Path("python"), log, 3))
 
 
 def test_a_python_that_is_none(program: torch.export.ExportedProgram, tmp_path: Path) -> None:

@@ -26,7 +26,9 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.deploy.client.pictures import bilinear
 from pocketvision.deploy.client.results import best_classes, resize_labels
+from pocketvision.deploy.converters.environment import Converters
 from pocketvision.deploy.export.to_client import program, sections, write_client
+from pocketvision.deploy.export.to_file import export_model
 from pocketvision.deploy.export.to_onnx import save_onnx, write_metadata
 from pocketvision.deploy.formats import CLIENT_FORMATS
 from pocketvision.deploy.packages import optional
@@ -173,6 +175,15 @@ def test_ncnn(task: str, exported: Exported, photos: list[Path], tmp_path: Path)
         file = path.with_suffix(suffix)
         (tmp_path / file.name).write_bytes(file.read_bytes())
     check(tmp_path / path.name, photos[:2], tmp_path)
+
+
+@pytest.mark.parametrize("task", ["detection", "segmentation"])
+def test_litert(
+    task: str, models: dict[str, VisionModel], converters: Converters, photos: list[Path], tmp_path: Path
+) -> None:
+    pytest.importorskip("ai_edge_litert")
+    path = export_model(models[task], "litert", tmp_path / "m.tflite", None, converters)
+    check(path, photos[:2], tmp_path)
 
 
 def test_it_resizes_as_opencv_does() -> None:

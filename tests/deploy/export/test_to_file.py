@@ -129,7 +129,6 @@ def test_pt2_needs_nothing_but_torch(
         ("detection", "litert", "m.tflite", {"nms": True}, "litert has no operator for NMS"),
         ("segmentation", "litert", "m.tflite", {"dynamic_size": True}, "litert takes images of one size"),
         ("detection", "litert", "m.tflite", {"int8": True, "float16": True}, "--int8 and --float16 are two"),
-        ("detection", "onnx", "m.onnx", {"int8": True, "batch": 2}, "int8 for one image a call"),
         ("detection", "onnx", "m.onnx", {"float16": True}, "onnx can't be written with float16"),
         ("detection", "executorch", "m.pte", {"nms": True}, "executorch has no operator for NMS"),
         (

@@ -50,6 +50,34 @@ def test_a_detector_with_nms(
     assert report["num_images"] == len(images) and len(report["errors"]) > 3
 
 
+@pytest.mark.parametrize(
+    ("format", "task", "options"),
+    [("onnx", "detection", {"nms": True}), ("openvino", "segmentation", {"label_map": True})],
+)
+def test_several_images_a_call(
+    models: dict[str, VisionModel],
+    images: Tensor,
+    tmp_path: Path,
+    format: str,
+    task: str,
+    options: dict[str, bool],
+) -> None:
+    """They are measured one by one, so that the file is the one for any number of images."""
+    files = {}
+    for batch in (None, 3):
+        files[batch] = tmp_path / str(batch) / f"int8{SUFFIXES[format]}"
+        files[batch].parent.mkdir()
+        export_int8(models[task], format, files[batch], images, ExportOptions(batch=batch, **options))  # type: ignore[arg-type]
+    runtime = open_runtime(files[3])
+    assert runtime.artifact.batch == 3
+    expected = open_runtime(files[None])(images)
+    for name, values in runtime(images).items():
+        torch.testing.assert_close(values, expected[name], atol=1e-3, rtol=1e-3)
+    if format == "onnx":
+        shapes = [value.type.tensor_type.shape.dim[0] for value in onnx.load(files[3]).graph.input]
+        assert [shape.dim_value for shape in shapes] == [3]
+
+
 @pytest.mark.parametrize("format", SUFFIXES)
 def test_a_label_map(
     models: dict[str, VisionModel], exported: Exported, images: Tensor, tmp_path: Path, format: str
