@@ -71,7 +71,7 @@ TESTS: dict[str, Sequence[str]] = {
     ),
     "datasets/augment/ssd_crop.py": ("tests/datasets/augment/test_ssd_crop.py", DETECTION),
     "datasets/augment/view.py": ("tests/datasets/augment/test_view.py", DETECTION),
-    "deploy/predict/tiling.py": ("tests/deploy/predict/test_tiling.py",),
+    "datasets/tiles/grid.py": ("tests/datasets/tiles/test_tiling.py",),
 }  # fmt: skip
 
 _COMPARISONS = {

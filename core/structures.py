@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from torch import Tensor
 
 Features = dict[str, "Tensor"]
@@ -63,6 +65,14 @@ class Detections(NamedTuple):
     boxes: Tensor
     scores: Tensor
     labels: Tensor
+
+
+class ArrayDetections(NamedTuple):
+    """:class:`Detections` in arrays: boxes (M, 4) xyxy float32, scores (M,) and labels (M,), best first."""
+
+    boxes: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
 
 
 class DetectionBatch(NamedTuple):

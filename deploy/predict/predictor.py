@@ -14,12 +14,12 @@ from PIL import Image as PillowImage
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Image
-from pocketvision.core.structures import Size
+from pocketvision.core.structures import ArrayDetections, Size
 from pocketvision.datasets.images.read import decode_image, from_pillow, read_image
-from pocketvision.deploy.predict.merging import merge_detections, merge_label_maps
+from pocketvision.datasets.tiles.grid import Tiling, Window
+from pocketvision.datasets.tiles.merging import merge_detections, merge_label_maps
 from pocketvision.deploy.predict.prediction import Prediction
-from pocketvision.deploy.predict.tiling import Tiling, Window
-from pocketvision.deploy.runtimes.array_results import ArrayDetections, find_boxes, find_labels, find_scores
+from pocketvision.deploy.runtimes.array_results import find_boxes, find_labels, find_scores
 from pocketvision.deploy.runtimes.devices import AUTO, check_device, torch_device
 from pocketvision.deploy.runtimes.opening import open_runtime
 from pocketvision.deploy.runtimes.protocol import Runtime

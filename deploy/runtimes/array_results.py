@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pocketvision.core.boxes import SSDBoxCoder
 from pocketvision.core.distances import DistanceBoxCoder
-from pocketvision.core.structures import Size
+from pocketvision.core.structures import ArrayDetections, Size
 from pocketvision.deploy.client.results import (
     best_boxes,
     best_classes,
@@ -25,14 +25,6 @@ from pocketvision.deploy.runtimes.artifact import Artifact
 from pocketvision.models.postprocess import SSDPostprocess
 
 Outputs = Mapping[str, npt.NDArray[Any]]
-
-
-class ArrayDetections(NamedTuple):
-    """Detections of one image: boxes (M, 4) xyxy float32, scores (M,) and labels (M,), best first."""
-
-    boxes: npt.NDArray[np.float32]
-    scores: npt.NDArray[np.float32]
-    labels: npt.NDArray[np.int64]
 
 
 def find_boxes(artifact: Artifact, outputs: Outputs, original_sizes: Sequence[Size]) -> list[ArrayDetections]:

@@ -18,10 +18,10 @@ from PIL import Image as PillowImage
 from torch import Tensor
 
 from pocketvision.core.errors import InputError
+from pocketvision.datasets.tiles.grid import Tiling
 from pocketvision.deploy.predict import predictor as module
 from pocketvision.deploy.predict.prediction import Prediction
 from pocketvision.deploy.predict.predictor import Predictor
-from pocketvision.deploy.predict.tiling import Tiling
 from pocketvision.deploy.runtimes.torch_module import TorchRuntime
 from pocketvision.models import Detector, Segmenter, VisionModel
 

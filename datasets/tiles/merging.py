@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvision.core.structures import Size
-from pocketvision.deploy.client.results import overlap
-from pocketvision.deploy.predict.tiling import Window
-from pocketvision.deploy.runtimes.array_results import ArrayDetections
+from pocketvision.core.structures import ArrayDetections, Size
+from pocketvision.datasets.tiles.grid import Window
 
 _EDGE = 0.01
 """A box that ends within this share of a tile from its edge may be cut off there."""
@@ -58,6 +56,21 @@ def _areas(boxes: _Floats) -> _Floats:
     return areas
 
 
+def _shared(some: _Floats, others: _Floats) -> _Floats:
+    """The areas (...) that boxes (..., 4) have in common."""
+    sides = np.minimum(some[..., 2:], others[..., 2:]) - np.maximum(some[..., :2], others[..., :2])
+    areas: _Floats = sides.clip(min=0).prod(axis=-1)
+    return areas
+
+
+def _ious(box: _Floats, boxes: _Floats) -> _Floats:
+    """IoU of a box (4,) with each of (M, 4); those without area have 0."""
+    both = _shared(box, boxes)
+    areas: _Floats = _areas(boxes) + _areas(box[None]) - both
+    ious: _Floats = both / np.maximum(areas, np.finfo(areas.dtype).tiny)
+    return ious
+
+
 def _order(boxes: _Floats, scores: _Floats, is_cut: _Truths) -> _Places:
     """The order (M,) of boxes in NMS: whole ones by score, then cut ones by area."""
     order = np.argsort(-np.where(is_cut, _areas(boxes), scores), kind="stable")
@@ -70,7 +83,7 @@ def _suppress(boxes: _Floats, labels: _Places, order: _Places, iou_threshold: fl
     while len(order):
         first, order = order[0], order[1:]
         kept.append(first)
-        is_like = overlap(boxes[first], boxes[order]) > iou_threshold
+        is_like = _ious(boxes[first], boxes[order]) > iou_threshold
         order = order[~(is_like & (labels[order] == labels[first]))]
     return np.array(kept, dtype=np.int64)
 
@@ -82,7 +95,7 @@ def _best_cut_view(
     cut, wide = np.flatnonzero(is_cut), boxes.astype(np.float64)
     best = np.zeros(len(kept), dtype=scores.dtype)
     for row, place in enumerate(kept):
-        is_same = (overlap(wide[place], wide[cut]) > iou_threshold) & (labels[cut] == labels[place])
+        is_same = (_ious(wide[place], wide[cut]) > iou_threshold) & (labels[cut] == labels[place])
         best[row] = scores[cut[is_same]].max(initial=0)
     return best
 
@@ -101,10 +114,8 @@ def _touches_inner_edge(boxes: _Floats, window: Window, image_size: Size) -> _Tr
 
 def _is_part(boxes: _Floats, labels: _Places) -> _Truths:
     """Which of (M, 4) lie mostly within a larger one of the same label."""
-    corner = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-    sides = (corner - np.maximum(boxes[:, None, :2], boxes[None, :, :2])).clip(min=0)
     area = _areas(boxes)
-    within = sides.prod(axis=-1) > _MOSTLY * area[:, None]
+    within = _shared(boxes[:, None], boxes[None]) > _MOSTLY * area[:, None]
     found: _Truths = (within & (area[None] > area[:, None]) & (labels[:, None] == labels[None])).any(axis=1)
     return found
 

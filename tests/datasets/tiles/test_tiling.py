@@ -1,4 +1,4 @@
-"""Covers deploy/predict/tiling.py, deploy/predict/merging.py.
+"""Covers datasets/tiles/grid.py, datasets/tiles/merging.py.
 
 Tiles cover the image, and their results put together are the image's.
 """
@@ -12,10 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from pocketvision.core.structures import Detections
-from pocketvision.deploy.predict import merging
-from pocketvision.deploy.predict.tiling import Tiling, Window
-from pocketvision.deploy.runtimes.array_results import ArrayDetections
+from pocketvision.core.structures import ArrayDetections, Detections
+from pocketvision.datasets.tiles import merging
+from pocketvision.datasets.tiles.grid import Tiling, Window
 
 
 @pytest.mark.parametrize("overlap", [0.0, 0.2, 0.5])
