@@ -29,7 +29,7 @@ Fields = dict[str, Any]
 _COLUMNS = ("x1", "y1", "x2", "y2", "score", "label")
 
 
-class Found(Protocol):
+class TravelingResult(Protocol):
     """What is read of a prediction."""
 
     @property
@@ -54,7 +54,7 @@ class Found(Protocol):
     def label_map(self) -> npt.NDArray[np.uint8] | None: ...
 
 
-def to_numpy(found: Found) -> npt.NDArray[Any]:
+def to_numpy(found: TravelingResult) -> npt.NDArray[Any]:
     """Rows (M, 6) float64 of x1, y1, x2, y2, score, label; rows (M, 2) of score, label; or the label map."""
     if found.label_map is not None:
         return np.array(found.label_map)
@@ -75,7 +75,7 @@ def from_numpy(array: npt.NDArray[Any], task: str, names: Names, size: Size) -> 
     return _rows(boxes, array[:, -2], array[:, -1], names)
 
 
-def to_df(found: Found) -> Any:
+def to_df(found: TravelingResult) -> Any:
     """A pandas table with a row a detection, a class of the image, or a share of its pixels."""
     pandas = optional("pandas")
     if found.label_map is not None:
@@ -102,7 +102,7 @@ def from_df(table: Any, task: str, names: Names) -> Fields:
     return _rows(boxes, table["score"].to_numpy(), table["label"].to_numpy(), names)
 
 
-def to_supervision(found: Found) -> Any:
+def to_supervision(found: TravelingResult) -> Any:
     """``supervision.Detections``, in segmentation a mask a class, or ``Classifications``."""
     supervision = optional("supervision")
     if found.label_map is not None:
@@ -132,7 +132,7 @@ def from_supervision(found: Any, task: str, names: Names, size: Size) -> Fields:
     return _rows(found.xyxy if task == "detection" else None, scores, labels, names)
 
 
-def to_fiftyone_dict(found: Found) -> Fields:
+def to_fiftyone_dict(found: TravelingResult) -> Fields:
     """A FiftyOne label as its ``to_dict`` has it: boxes x, y, width, height in shares; a mask is an array."""
     if found.label_map is not None:
         return {"_cls": "Segmentation", "mask": found.label_map.copy()}
@@ -153,7 +153,7 @@ def to_fiftyone_dict(found: Found) -> Fields:
     }
 
 
-def to_fiftyone(found: Found, field: str = "predictions") -> Any:
+def to_fiftyone(found: TravelingResult, field: str = "predictions") -> Any:
     """A ``fiftyone.Sample`` with what was found in ``field``."""
     fiftyone = optional("fiftyone")
     if found.path is None:
@@ -191,7 +191,7 @@ def from_fiftyone(label: Any, task: str, names: Names, size: Size) -> Fields:
     return _rows(boxes, np.array(scores), np.array(labels), names)
 
 
-def to_coco(found: Found, image_id: int = 1) -> list[Fields]:
+def to_coco(found: TravelingResult, image_id: int = 1) -> list[Fields]:
     """Annotations with scores; a category is a label plus 1. Segmentation has an RLE mask a class."""
     if found.label_map is not None:
         annotations = []
