@@ -18,6 +18,7 @@ COMMANDS = {
     "cost": "count parameters, multiply-adds and memory",
     "import-weights": "convert weights of torchvision, timm or TensorFlow",
     "convert-data": "write a detection data set in another format",
+    "doctor": "say what is installed and what this machine has",
 }
 
 

@@ -1,4 +1,4 @@
-"""Packages that only exporting needs: imported where they are used, or asked for in a sentence."""
+"""Packages that only some things need: imported where they are used, or asked for in a sentence."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def optional(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         package = name.partition(".")[0]
-        extra = _EXTRAS[package]
+        extra = _EXTRAS.get(package)
+        wanted = package if extra is None else f'"pocketvision[{extra}]"'
         raise InputError(
-            f'The package {package} is missing: install it with pip install "pocketvision[{extra}]".'
+            f"The package {package} is missing: install it with pip install {wanted}."
         ) from error

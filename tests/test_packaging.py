@@ -91,3 +91,17 @@ def test_pages_name_commands_that_an_install_has(page: str) -> None:
         assert not re.search(r"(?<!tests/)tools/", text), file
         named = set(re.findall(r"\bpocketvision ([a-z][a-z-]+)", text)) - {"import"}  # from Python
         assert named <= set(COMMANDS), file
+
+
+def test_the_citation_and_the_issue_forms_are_of_this_version() -> None:
+    from pocketvision import __version__
+
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["cff-version"] == "1.2.0" and citation["version"] == __version__
+    assert citation["license"] == "Apache-2.0" and citation["authors"] and citation["message"]
+    forms = [yaml.safe_load(file.read_text()) for file in (ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml")]
+    assert len(forms) == 2
+    for form in forms:
+        fields = [field["id"] for field in form["body"]]
+        assert form["name"] and form["description"] and len(set(fields)) == len(fields)
+        assert all(field["attributes"]["label"] for field in form["body"])

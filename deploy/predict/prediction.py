@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image as PillowImage
 
 from pocketvision.core.drawing import (
     draw_boxes,
@@ -21,7 +24,9 @@ from pocketvision.core.drawing import (
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Image
 from pocketvision.core.structures import Size
+from pocketvision.deploy.predict import exchange
 
+Task = Literal["detection", "segmentation", "classification"]
 _MASK_ALPHA = 0.5
 _PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
@@ -36,7 +41,7 @@ class Prediction:
     file or address, ``frame`` its place in a video; both None if unknown.
     """
 
-    task: Literal["detection", "segmentation", "classification"]
+    task: Task
     image: Image = field(repr=False)
     class_names: tuple[str | None, ...] = field(repr=False)
     path: str | None = None
@@ -56,6 +61,28 @@ class Prediction:
         """The class name of each of ``labels``; for segmentation of each class in the label map."""
         labels = self.labels if self.labels is not None else np.unique(np.asarray(self.label_map))
         return [self._name(label) for label in labels.tolist()]
+
+    def __len__(self) -> int:
+        """How many objects were found; for segmentation how many classes are in the label map."""
+        return len(self._rows())
+
+    def __bool__(self) -> bool:
+        """A prediction in which nothing was found is one, too."""
+        return True
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """What was found, one by one, as in :meth:`to_dict`."""
+        return iter(self._rows())
+
+    def _repr_png_(self) -> bytes:
+        """The picture that a notebook shows."""
+        file = io.BytesIO()
+        PillowImage.fromarray(self.draw()).save(file, format="PNG")
+        return file.getvalue()
+
+    def show(self) -> None:
+        """Open :meth:`draw` in the system's viewer."""
+        PillowImage.fromarray(self.draw()).show()
 
     def draw(self) -> Image:
         """The image (H, W, 3) with what was found; lines and letters suit its size."""
@@ -125,3 +152,84 @@ class Prediction:
 
     def _name(self, label: int) -> str:
         return self.class_names[label] or str(label)
+
+    def to_numpy(self) -> npt.NDArray[Any]:
+        """Rows (M, 6) of x1, y1, x2, y2, score, label; (M, 2) of score, label; or the label map (H, W)."""
+        return exchange.to_numpy(self)
+
+    def to_df(self) -> Any:
+        """A ``pandas.DataFrame`` with the columns that ``predict --format csv`` writes, not rounded.
+
+        Raises:
+            InputError: pandas is missing. Every other method ``to_...`` says so of its package, too.
+        """
+        return exchange.to_df(self)
+
+    def to_supervision(self) -> Any:
+        """``supervision.Detections``, with a mask a class for segmentation, or ``Classifications``."""
+        return exchange.to_supervision(self)
+
+    def to_fiftyone(self, label_field: str = "predictions") -> Any:
+        """A ``fiftyone.Sample`` of the image's path with what was found in ``label_field``."""
+        return exchange.to_fiftyone(self, label_field)
+
+    def to_fiftyone_dict(self) -> dict[str, Any]:
+        """The FiftyOne label as a dict, without FiftyOne."""
+        return exchange.to_fiftyone_dict(self)
+
+    def to_coco(self, image_id: int = 1) -> list[dict[str, Any]]:
+        """COCO's annotations, with scores: boxes, or an RLE mask a class. Category ids are labels plus 1."""
+        return exchange.to_coco(self, image_id)
+
+    @classmethod
+    def from_numpy(
+        cls, image: Image, array: npt.NDArray[Any], class_names: exchange.Names, task: Task = "detection"
+    ) -> Prediction:
+        """The prediction whose :meth:`to_numpy` is ``array``.
+
+        Raises:
+            InputError: a label without a name, a value that is no number, or a shape that does not fit.
+                Every other method ``from_...`` says so, too.
+        """
+        return cls._of(
+            image, exchange.from_numpy(array, task, class_names, image.shape[:2]), class_names, task
+        )
+
+    @classmethod
+    def from_df(
+        cls, image: Image, table: Any, class_names: exchange.Names, task: Task = "detection"
+    ) -> Prediction:
+        """The prediction whose :meth:`to_df` is ``table``, which may have more columns."""
+        return cls._of(image, exchange.from_df(table, task, class_names), class_names, task)
+
+    @classmethod
+    def from_supervision(
+        cls, image: Image, found: Any, class_names: exchange.Names, task: Task = "detection"
+    ) -> Prediction:
+        """The boxes, masks or classes of supervision's object; ``class_id`` indexes ``class_names``."""
+        fields = exchange.from_supervision(found, task, class_names, image.shape[:2])
+        return cls._of(image, fields, class_names, task)
+
+    @classmethod
+    def from_fiftyone(
+        cls, image: Image, label: Any, class_names: exchange.Names, task: Task = "detection"
+    ) -> Prediction:
+        """What a FiftyOne label, or its dict, holds; by class name."""
+        fields = exchange.from_fiftyone(label, task, class_names, image.shape[:2])
+        return cls._of(image, fields, class_names, task)
+
+    @classmethod
+    def from_coco(
+        cls,
+        image: Image,
+        annotations: Sequence[Mapping[str, Any]],
+        class_names: exchange.Names,
+        task: Task = "detection",
+    ) -> Prediction:
+        """What annotations of one image hold, in which category ids are labels plus 1."""
+        fields = exchange.from_coco(annotations, task, class_names, image.shape[:2])
+        return cls._of(image, fields, class_names, task)
+
+    @classmethod
+    def _of(cls, image: Image, fields: dict[str, Any], class_names: exchange.Names, task: Task) -> Prediction:
+        return cls(task, image, tuple(class_names), **fields)
