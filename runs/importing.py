@@ -28,13 +28,14 @@ from pocketvision.published.tensorflow.import_file import INPUTS
 from pocketvision.runs.build import build_model
 from pocketvision.runs.folder import load_experiment
 from pocketvision.runs.passport import make_passport, tuples
+from pocketvision.runs.recognizing import recognized_experiment
 
 logger = logging.getLogger("pocketvision")
 
 
 def import_weights(
     file: str,
-    config: Path,
+    config: Path | None,
     overrides: Sequence[str],
     output: Path,
     class_ids: Sequence[int] | None = None,
@@ -43,11 +44,16 @@ def import_weights(
 ) -> None:
     """Convert ``file`` (or a published name) for the model of ``config`` and write it to ``output``.
 
+    Without a config the file itself says what it is.
+
     Raises:
         InputError: the file does not fit, is broken or missing, nobody names the classes, or the model
             does not compute what the file does; nothing is written.
     """
-    experiment, _ = load_experiment(config, overrides)
+    if config is None:
+        config, experiment = recognized_experiment(file, overrides)
+    else:
+        experiment, _ = load_experiment(config, overrides)
     experiment = with_inputs_of(file, experiment, overrides)
     names = experiment.class_names or file_class_names(file)
     if names is None:

@@ -124,7 +124,10 @@ class _Reader:
         """The inputs; a quantized one's range says how it is normalized."""
         for index in (self.subgraph.Inputs(i) for i in range(self.subgraph.InputsLength())):
             quantization = self._quantization(index)
-            attributes = {"range": quantization.range} if quantization else {}
+            tensor = self.subgraph.Tensors(index)
+            attributes: dict[str, Any] = {"shape": [tensor.Shape(i) for i in range(tensor.ShapeLength())]}
+            if quantization:
+                attributes["range"] = quantization.range
             yield Node(self.names[index], "Placeholder", attributes=attributes)
 
     @cached_property
