@@ -57,13 +57,20 @@ def recognized_experiment(file: str, overrides: Sequence[str]) -> tuple[Path, Ex
             f"{file} predicts {found.num_outputs} classes and names none: "
             "give class_names=\"('a', 'b')\" or data.root=FOLDER."
         )
-    logger.info("%s is a model of %s, width_mult %g", file, found.config, arguments.get("width_mult", 1))
+    _report(file, found, experiment, stated)
+    return config, experiment
+
+
+def _report(file: str, found: Recognized, experiment: Experiment, stated: set[str]) -> None:
+    """Say what the file was taken for, and what of it was not read from it."""
+    logger.info(
+        "%s is a model of %s, width_mult %g", file, found.config, parameters(experiment.model)["width_mult"]
+    )
     if experiment.class_names and "class_names" not in stated and found.num_outputs not in _IMAGENET:
         names = ", ".join(map(str, experiment.class_names))
         logger.info("its class names (%s), anchors and NMS are the config's: the file was not asked", names)
     if "image_size" not in found.arguments and "model.image_size" not in stated:
         logger.info("the file states no image size: the config's is taken")
-    return config, experiment
 
 
 def _width(experiment: Experiment, found: Recognized, file: str) -> float:
