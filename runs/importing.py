@@ -47,8 +47,7 @@ def import_weights(
     Without a config the file itself says what it is.
 
     Raises:
-        InputError: the file does not fit, is broken or missing, nobody names the classes, or the model
-            does not compute what the file does; nothing is written.
+        InputError: the file does not fit, is broken or computes something else, or nobody names the classes.
     """
     if config is None:
         config, experiment = recognized_experiment(file, overrides)
