@@ -54,6 +54,11 @@ class Loaded(NamedTuple):
     facts: Mapping[str, Any]
     nodes: Mapping[str, str] = {}
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether a graph gave all of the model, not the backbone that it had for something else."""
+        return not self.nodes or "background" in self.facts
+
 
 def load_weights(
     model: VisionModel,

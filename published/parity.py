@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pocketvision.backbones.pretrained import LIBRARY_STEMS
+from pocketvision.core.errors import InputError
 from pocketvision.core.protocols import HasImagenetFile, body_of
 from pocketvision.core.weights import StateDict, read_state_dict
 from pocketvision.heads import DeepLabV3Head
 from pocketvision.models import Classifier, Detector, Segmenter, VisionModel
+from pocketvision.published.convert import published_names
+from pocketvision.published.divergence import (
+    describe_cause,
+    describe_convolutions,
+    describe_preprocessing,
+)
 from pocketvision.published.load import WHOLE_STEMS
 from pocketvision.published.tensorflow.frozen_graph import read_frozen_graph
 from pocketvision.published.tensorflow.graph import FileGraph, skip_copies
@@ -24,15 +31,41 @@ from pocketvision.published.tensorflow.tflite import read_tflite
 
 _AROUND = ("Pad", "PadV2", "SpaceToBatchND")
 """What belongs to a layer, though it stands before it."""
-_MEASURE = "of its RMS, for a random image"
+_MEASURE = "of its RMS, for an image with the spectrum of photographs"
+
+PARITY_BOUND = 1e-3
+"""How far a map of a whole imported model may be from its file's, as a share of that one's RMS."""
+
+
+class Parity(NamedTuple):
+    """How an imported model compares with its file.
+
+    ``sentence`` reports it, ``largest`` is the largest difference as a share of the RMS (None: not
+    compared), ``fault`` what is wrong where it is beyond :data:`PARITY_BOUND`.
+    """
+
+    sentence: str
+    largest: float | None = None
+    fault: str | None = None
+
+
+def refuse_disparity(parity: Parity, path: Path) -> None:
+    """Refuse an imported model that does not compute what its file does.
+
+    Raises:
+        InputError: names the first layer that differs, and the likely cause.
+    """
+    if parity.fault is not None:
+        raise InputError(f"{path} is not what this model computes: {parity.fault}. Nothing was written.")
 
 
 @torch.no_grad()
-def parity_report(model: VisionModel, path: Path, nodes: Mapping[str, str]) -> str:
-    """One sentence: how far the model's maps for a random image are from those of the file it was made of.
+def measure_parity(model: VisionModel, path: Path, nodes: Mapping[str, str]) -> Parity:
+    """How far the model's maps for a photograph-like image are from those of the file it was made of.
 
-    A frozen graph or TFLite file is run operation by operation, a file of torchvision's in torchvision's
-    own model; others can't be. ``nodes`` are the file's nodes of our layers. The model is not changed.
+    A frozen graph or TFLite file is run operation by operation, a quantized one in real numbers, a file
+    of torchvision's in torchvision's own model; others can't be. ``nodes`` are the file's nodes of our
+    layers. The model is not changed.
     """
     was_training = model.training
     try:
@@ -45,14 +78,19 @@ def parity_report(model: VisionModel, path: Path, nodes: Mapping[str, str]) -> s
             return _with_torchvision(model.eval(), state)
     finally:
         model.train(was_training)
-    return "parity: not compared, nothing here can run such a file"
+    return Parity("parity: not compared, nothing here can run such a file")
 
 
 def _image(model: VisionModel) -> Tensor:
-    """A smooth image of the model's size, normalized."""
-    coarse = torch.rand(1, 3, 12, 12, generator=torch.Generator().manual_seed(0)) * 255
-    image = F.interpolate(coarse, model.resize.image_size, mode="bicubic").clamp(0, 255)
-    normalized: Tensor = model.normalize(image.to(next(model.parameters()).device))
+    """A normalized image whose amplitudes fall with frequency, as those of photographs do."""
+    height, width = model.resize.image_size
+    noise = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+    noise = noise + 2 * noise.mean(dim=1, keepdim=True)  # the colors of a photograph go together
+    frequency = torch.fft.fftfreq(height)[:, None].square() + torch.fft.rfftfreq(width).square()
+    falling = 1 / frequency.sqrt().clamp(min=1 / max(height, width))
+    image = torch.fft.irfft2(torch.fft.rfft2(noise) * falling, s=(height, width))
+    image = 120 + 60 * (image - image.mean()) / image.std()
+    normalized: Tensor = model.normalize(image.clamp(0, 255).to(next(model.parameters()).device))
     return normalized
 
 
@@ -62,26 +100,11 @@ def _difference(ours: Tensor, theirs: Tensor) -> float:
     return float((ours.double() - theirs).norm() / theirs.norm().clamp(min=1e-12))
 
 
-def _with_graph(model: VisionModel, graph: FileGraph, nodes: Mapping[str, str]) -> str:
+def _with_graph(model: VisionModel, graph: FileGraph, nodes: Mapping[str, str]) -> Parity:
     """Compare what reaches each layer: everything that the layers before it do."""
-    seen: dict[str, Tensor] = {}
-
-    def note(name: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        seen[name] = inputs[0].clone()
-
-    hooks = [
-        module.register_forward_pre_hook(partial(note, name))
-        for name, module in model.named_modules()
-        if name in nodes
-    ]
     image = _image(model)
-    try:
-        features = model.backbone(image)
-        model.head(features)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    run, differences, reason = None, [], ""
+    seen = _inputs_of_layers(model, image, nodes)
+    run, differences, reason = None, dict[str, float](), ""
     for name, node in nodes.items():
         source = _source(graph, node)
         if run is None:
@@ -92,16 +115,46 @@ def _with_graph(model: VisionModel, graph: FileGraph, nodes: Mapping[str, str]) 
         except NotRunnableError as error:
             reason = reason or f", the others come after {error}"
             continue
-        if theirs.numel() == seen[name].numel():
-            differences.append(_difference(seen[name].reshape(theirs.shape), theirs))
+        is_alike = theirs.numel() == seen[name].numel()
+        ours = seen[name].reshape(theirs.shape) if is_alike else seen[name]
+        differences[name] = _difference(ours, theirs) if is_alike else float("inf")
+    fault = describe_preprocessing(model, graph, _source(graph, next(iter(nodes.values()))))
     if not differences:
-        return f"parity: not compared{reason}"
+        return Parity(f"parity: not compared{reason}", fault=fault)
     if any(node.op == "Clamp" for node in graph.values()):
         reason += ", in real numbers: the file itself rounds to 8 bits"
-    return (
+    sentence = (
         f"parity: what reaches {len(differences)} of {len(nodes) - 1} layers is what the file's graph "
-        f"computes, to {max(differences):.1e} {_MEASURE}{reason}"
+        f"computes, to {max(differences.values()):.1e} {_MEASURE}{reason}"
     )
+    first = next((name for name, value in differences.items() if not value <= PARITY_BOUND), None)
+    if first is not None and fault is None:
+        fault = describe_cause(model, graph, nodes, first, _share(differences[first]))
+    return Parity(sentence, max(differences.values()), fault)
+
+
+def _share(difference: float) -> str:
+    return "is of another size" if difference == float("inf") else f"differs by {difference:.1e} of its RMS"
+
+
+def _inputs_of_layers(model: VisionModel, image: Tensor, names: Collection[str]) -> dict[str, Tensor]:
+    """What reaches each of the model's named layers."""
+    seen: dict[str, Tensor] = {}
+
+    def note(name: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        seen[name] = inputs[0].clone()
+
+    hooks = [
+        module.register_forward_pre_hook(partial(note, name))
+        for name, module in model.named_modules()
+        if name in names
+    ]
+    try:
+        model.head(model.backbone(image))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return seen
 
 
 def _source(graph: FileGraph, name: str) -> str:
@@ -111,16 +164,45 @@ def _source(graph: FileGraph, name: str) -> str:
     return before.inputs[0] if before is not None and before.op in _AROUND else source
 
 
-def _with_torchvision(model: VisionModel, state: StateDict) -> str:
+def _with_torchvision(model: VisionModel, state: StateDict) -> Parity:
     """Compare the outputs with those of torchvision's own model."""
     name = _torchvision_name(model)
     theirs = _build(name, model, state)
     if theirs is None:
-        return "parity: not compared, torchvision has no model of this width, head and classes"
+        return Parity("parity: not compared, torchvision has no model of this width, head and classes")
     image = _image(model)
     pairs = zip(*_outputs(model, theirs.eval(), image), strict=True)
     largest = max(_difference(ours, expected) for ours, expected in pairs)
-    return f"parity: the output is that of torchvision's {name}, to {largest:.1e} {_MEASURE}"
+    sentence = f"parity: the output is that of torchvision's {name}, to {largest:.1e} {_MEASURE}"
+    fault = None if largest <= PARITY_BOUND else _first_of_torchvision(model, theirs, image, largest)
+    return Parity(sentence, largest, fault)
+
+
+def _first_of_torchvision(model: VisionModel, theirs: Any, image: Tensor, largest: float) -> str:
+    """The first convolution whose output is not that of torchvision's model."""
+    names = {
+        ours: other
+        for ours, other in published_names(model, "torchvision").items()
+        if isinstance(model.get_submodule(ours), nn.Conv2d)
+    }
+    outputs: dict[str, list[Tensor]] = {name: [] for name in names}
+    hooks = [
+        module.register_forward_hook(lambda m, i, output, name=ours: outputs[name].append(output))
+        for ours, other in names.items()
+        for module in (model.get_submodule(ours), theirs.get_submodule(other))
+    ]
+    try:
+        _outputs(model, theirs, image)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    for name, values in outputs.items():
+        if len(values) == 2:
+            ours, expected = values
+            if ours.shape != expected.shape or not _difference(ours, expected) <= PARITY_BOUND:
+                convolutions = (model.get_submodule(name), theirs.get_submodule(names[name]))
+                return f"{name} is the first layer that differs, {describe_convolutions(*convolutions)}"
+    return f"the output differs by {largest:.1e} of its RMS behind the last layer, likely by its activation"
 
 
 def _torchvision_name(model: VisionModel) -> str:

@@ -22,19 +22,20 @@ from pocketvision.models import VisionModel
 from pocketvision.published.inputs import inputs_of_file
 from pocketvision.published.load import file_class_names, load_weights
 from pocketvision.published.norm_statistics import calibrate
-from pocketvision.published.parity import parity_report
+from pocketvision.published.parity import measure_parity, refuse_disparity
 from pocketvision.published.provenance import describe_source
 from pocketvision.published.tensorflow.import_file import INPUTS
 from pocketvision.runs.build import build_model
 from pocketvision.runs.folder import load_experiment
 from pocketvision.runs.passport import make_passport, tuples
+from pocketvision.runs.recognizing import recognized_experiment
 
 logger = logging.getLogger("pocketvision")
 
 
 def import_weights(
     file: str,
-    config: Path,
+    config: Path | None,
     overrides: Sequence[str],
     output: Path,
     class_ids: Sequence[int] | None = None,
@@ -43,17 +44,25 @@ def import_weights(
 ) -> None:
     """Convert ``file`` (or a published name) for the model of ``config`` and write it to ``output``.
 
+    Without a config the file itself says what it is.
+
     Raises:
-        InputError: the file does not fit, is broken or missing, or nobody names the classes.
+        InputError: the file does not fit, is broken or computes something else, or nobody names the classes.
     """
-    experiment, _ = load_experiment(config, overrides)
+    if config is None:
+        config, experiment = recognized_experiment(file, overrides)
+    else:
+        experiment, _ = load_experiment(config, overrides)
     experiment = with_inputs_of(file, experiment, overrides)
     names = experiment.class_names or file_class_names(file)
     if names is None:
         names = _names_of_data(experiment.data, config)
     model = build_model(experiment, tuple(names))
     loaded = load_weights(model, file, class_ids=class_ids)
-    logger.info("%s", parity_report(model, loaded.path, loaded.nodes))
+    parity = measure_parity(model, loaded.path, loaded.nodes)
+    logger.info("%s", parity.sentence)
+    if loaded.is_whole:
+        refuse_disparity(parity, loaded.path)
     facts = {**describe_source(model, file), **loaded.facts, "sha256": sha256(loaded.path)}
     if licence is not None:
         facts["licence"] = licence

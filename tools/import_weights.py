@@ -1,4 +1,4 @@
-"""Convert a published file: python tools/import_weights.py FILE --into CONFIG --output FILE"""
+"""Convert a published file: python tools/import_weights.py FILE [--into CONFIG] --output FILE"""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pocketvision.core.errors import InputError
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="pocketvision import-weights",
-        description="Bring a file of torchvision, timm or TensorFlow into a config's model.",
+        description="Bring a file of torchvision, timm or TensorFlow into a config's model, or into its own.",
     )
     parser.add_argument("file", metavar="FILE|NAME", help="file or a name such as coco or timm/MODEL")
     parser.add_argument("overrides", metavar="part.key=value", nargs="*", help="values to change")
-    parser.add_argument("--into", required=True, metavar="CONFIG", help="whose model takes the weights")
+    parser.add_argument("--into", metavar="CONFIG", help="whose model takes the weights (else its own)")
     parser.add_argument("--output", required=True, type=Path, metavar="FILE", help=".safetensors to write")
     parser.add_argument(
         "--class-ids", help="ids of the model's classes in a TensorFlow file, as 1,18,3 (0 is its background)"
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="folder to measure statistics of folded BatchNorms on",
     )
     arguments = parser.parse_intermixed_args(argv)
-    config = find_config(arguments.into)
+    config = None if arguments.into is None else find_config(arguments.into)
     if arguments.output.suffix != ".safetensors":
         raise InputError(f"{arguments.output} would not be a safetensors file: name it with .safetensors.")
     if arguments.output.exists():

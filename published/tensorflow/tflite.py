@@ -117,8 +117,18 @@ class _Reader:
             for index, name in enumerate(self.names)
             if name not in made
         ]
-        graph = [*(Node(name, "Placeholder") for name in inputs), *constants, *nodes]
+        graph = [*self._placeholders(), *constants, *nodes]
         return {node.name: node for node in graph}
+
+    def _placeholders(self) -> Iterator[Node]:
+        """The inputs; a quantized one's range says how it is normalized."""
+        for index in (self.subgraph.Inputs(i) for i in range(self.subgraph.InputsLength())):
+            quantization = self._quantization(index)
+            tensor = self.subgraph.Tensors(index)
+            attributes: dict[str, Any] = {"shape": [tensor.Shape(i) for i in range(tensor.ShapeLength())]}
+            if quantization:
+                attributes["range"] = quantization.range
+            yield Node(self.names[index], "Placeholder", attributes=attributes)
 
     @cached_property
     def operators(self) -> list[Any]:

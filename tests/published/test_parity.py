@@ -21,7 +21,7 @@ from pocketvision.core.weights import save_weights
 from pocketvision.heads import ClassifierHead, LRASPPHead, SSDLiteHead
 from pocketvision.models import Classifier, Detector, Segmenter, VisionModel
 from pocketvision.published.load import load_weights
-from pocketvision.published.parity import parity_report
+from pocketvision.published.parity import measure_parity
 
 SIZE = (66, 66)
 INPUTS: dict[str, Any] = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
@@ -61,14 +61,14 @@ def test_with_the_graph_of_the_file(
     path, source, model = tmp_path / "graph.pb", as_trained(make()), make()
     write_graph(source, source.normalize(IMAGES), path)
     loaded = load_weights(model, path)
-    report = parity_report(model, path, loaded.nodes)
+    report = measure_parity(model, path, loaded.nodes).sentence
     num_layers = len(loaded.nodes) - 1
     assert f"what reaches {num_layers - num_unknown} of {num_layers} layers" in report
     assert difference(report) < 1e-4
     assert ("the others come after AvgPool" in report) == (num_unknown > 0)
     with torch.no_grad():
         model.backbone.state_dict()[next(iter(model.backbone.state_dict()))].mul_(1.1)
-    assert difference(parity_report(model, path, loaded.nodes)) > 1e-2, "the stem is another"
+    assert difference(measure_parity(model, path, loaded.nodes).sentence) > 1e-2, "the stem is another"
     assert model.training, "the model is left as it was"
 
 
@@ -77,22 +77,22 @@ def test_with_torchvisions_own_model(tmp_path: Path, as_trained: Any) -> None:
     torch.save(source.state_dict(), tmp_path / "v2.pth")
     model = Classifier(mobilenet_v2(out_features=("last",)), ClassifierHead, ("a", "b", "c"), Resize(SIZE))
     load_weights(model, tmp_path / "v2.pth")
-    report = parity_report(model, tmp_path / "v2.pth", {})
+    report = measure_parity(model, tmp_path / "v2.pth", {}).sentence
     assert "torchvision's mobilenet_v2" in report and difference(report) < 1e-5
     with torch.no_grad():
         model.head.class_logits.bias += 1
-    assert difference(parity_report(model, tmp_path / "v2.pth", {})) > 1e-2
+    assert difference(measure_parity(model, tmp_path / "v2.pth", {}).sentence) > 1e-2
 
 
 def test_what_can_not_be_compared_says_so(tmp_path: Path) -> None:
     model: VisionModel = classifier()
     save_weights(tmp_path / "ours.safetensors", model, model.passport())
-    assert "not compared" in parity_report(model, tmp_path / "ours.safetensors", {})
-    assert "not compared" in parity_report(model, tmp_path / "model.index", {})
+    assert "not compared" in measure_parity(model, tmp_path / "ours.safetensors", {}).sentence
+    assert "not compared" in measure_parity(model, tmp_path / "model.index", {}).sentence
     narrow: Any = their_mobilenet_v2(width_mult=0.25, num_classes=2)
     torch.save(narrow.state_dict(), tmp_path / "narrow.pth")
     model = Classifier(
         mobilenet_v2(width_mult=0.25, out_features=("last",)), ClassifierHead, ("a", "b"), Resize(SIZE)
     )
     load_weights(model, tmp_path / "narrow.pth")
-    assert "no model of this width" in parity_report(model, tmp_path / "narrow.pth", {})
+    assert "no model of this width" in measure_parity(model, tmp_path / "narrow.pth", {}).sentence

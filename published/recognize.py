@@ -1,0 +1,148 @@
+"""Which of our configs a published file is a model of: family, width, head and preprocessing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from pocketvision.core.errors import InputError
+from pocketvision.core.structures import Size
+from pocketvision.core.weights import read_passport, read_state_dict
+from pocketvision.published.architecture import V2, Family, family_of, family_of_layers
+from pocketvision.published.divergence import file_normalization
+from pocketvision.published.inputs import classifier_library
+from pocketvision.published.load import local_file
+from pocketvision.published.tensorflow.frozen_graph import read_frozen_graph
+from pocketvision.published.tensorflow.graph import FileGraph, constant
+from pocketvision.published.tensorflow.import_file import SUFFIXES, read_layers
+from pocketvision.published.tensorflow.layers import Layer
+from pocketvision.published.tensorflow.names import tensorflow_role
+from pocketvision.published.tensorflow.pairing import is_classifier
+from pocketvision.published.tensorflow.tflite import read_tflite
+
+WIDTHS = (1.0, 0.75, 0.5, 0.25, 0.35, 1.25, 1.3, 1.4)
+"""Width multipliers that were published."""
+_USUAL = 0.5
+_ROUNDING = 0.02
+_ADVICE = "give --into CONFIG"
+
+
+class Recognized(NamedTuple):
+    """What a file says of itself: the ``config`` whose model it is at some width, the shapes of its
+    ``kernels``, the number of its outputs for each box or image (``num_outputs``, a background counts), and
+    ``arguments`` of the config's model."""
+
+    config: str
+    kernels: tuple[tuple[int, ...], ...]
+    num_outputs: int
+    arguments: Mapping[str, Any]
+
+
+def recognize(file: str | Path) -> Recognized:
+    """What ``file`` is: a classifier of torchvision, timm or TensorFlow, or TensorFlow's SSDLite detector
+    of one class with MobileNetV2.
+
+    Raises:
+        InputError: it is none of these; names the tensor or layer that does not fit.
+    """
+    path = local_file(Path(file))
+    if path.suffix in SUFFIXES:
+        return _of_tensorflow(path)
+    state = read_state_dict(path)
+    if path.suffix == ".safetensors" and read_passport(path):
+        raise InputError(f"{path} is one of this project's already: it needs no import.")
+    family, library = family_of(state), classifier_library(state)
+    if family is None or library is None:
+        raise InputError(
+            f"{path} is no MobileNet classifier of torchvision or timm (its first tensor is "
+            f"{next(iter(state), 'none')}): {_ADVICE}."
+        )
+    kernels = [tuple(value.shape) for value in state.values() if value.ndim == 4]
+    last = [value for name, value in state.items() if name.startswith("classifier") and value.ndim > 1]
+    if not last:
+        raise InputError(f"{path} has no tensor of a classifier: {_ADVICE}.")
+    return Recognized(_classifier(family), tuple(kernels), len(last[-1]), {})
+
+
+def _of_tensorflow(path: Path) -> Recognized:
+    layers = read_layers(path)
+    depthwise = [layer.name for layer in layers if layer.is_depthwise]
+    family = family_of_layers(depthwise)
+    if family is None:
+        raise InputError(
+            f"{path} is no MobileNet that is known ({len(depthwise)} depthwise layers, the last is "
+            f"{depthwise[-1] if depthwise else 'none'}): {_ADVICE}."
+        )
+    arguments: dict[str, Any] = {}
+    if path.suffix in (".pb", ".tflite"):
+        graph = read_frozen_graph(path) if path.suffix == ".pb" else read_tflite(path)
+        arguments = _inputs(graph, layers[0])
+    kernels = tuple(layer.kernel.shape for layer in layers)
+    if is_classifier(layers):
+        return Recognized(_classifier(family), kernels, len(layers[-1].kernel), arguments)
+    return Recognized(_detector(layers, family, path), kernels, _outputs_of_detector(layers, path), arguments)
+
+
+def _classifier(family: Family) -> str:
+    return f"classifier_{family.short_name}_imagenet"
+
+
+def _detector(layers: Iterable[Layer], family: Family, path: Path) -> str:
+    """The config of TensorFlow's SSDLite for one class; other heads are refused by their first layer."""
+    known = ("stem", "block", "last", "extra", "class", "box")
+    roles = {layer.name: tensorflow_role(layer.name) for layer in layers}
+    foreign = next((name for name, role in roles.items() if not role.startswith(known)), None)
+    if foreign is not None or family is not V2:
+        raise InputError(
+            f"{path} is neither a classifier nor an SSDLite detector with MobileNetV2 (it has "
+            f"{foreign or 'the backbone of a ' + family.title}): {_ADVICE}."
+        )
+    return "ssdlite_v2_person"
+
+
+def _outputs_of_detector(layers: Iterable[Layer], path: Path) -> int:
+    sizes = {tensorflow_role(layer.name): len(layer.kernel) for layer in layers}
+    classes, boxes = sizes.get("class 0", 0), sizes.get("box 0", 0)
+    if boxes < 4 or classes % (boxes // 4) or classes // (boxes // 4) != 2:
+        raise InputError(
+            f"{path} has {classes} class and {boxes} box outputs in its first predictor, which are not "
+            f"those of one class and a background: {_ADVICE}."
+        )
+    return classes // (boxes // 4)
+
+
+def _inputs(graph: FileGraph, stem: Layer) -> dict[str, Any]:
+    """Size, mean and std of the images, as far as the graph says it and they are not the usual ones."""
+    source = graph[stem.node].inputs[0]
+    arguments: dict[str, Any] = {}
+    if (size := _image_size(graph)) is not None:
+        arguments["image_size"] = size
+    stated = file_normalization(graph, source)
+    for name, value in zip(("mean", "std"), stated or (), strict=False):
+        if abs(value - _USUAL) > _ROUNDING:
+            arguments[name] = (value,) * 3
+    return arguments
+
+
+def _image_size(graph: FileGraph) -> Size | None:
+    """Of a placeholder of one size, else that to which the images are resized first."""
+    for node in graph.values():
+        shape: Any = node.attributes.get("shape", ()) if node.op == "Placeholder" else ()
+        shape = [side.size for side in shape.dim] if hasattr(shape, "dim") else shape
+        if len(shape) == 4 and min(shape[1:3]) > 1:
+            return int(shape[1]), int(shape[2])
+    for node in graph.values():
+        if node.op == "ResizeBilinear" and len(node.inputs) > 1:
+            size = constant(graph, node.inputs[1])
+            return (int(size[0]), int(size[1])) if size is not None and size.shape == (2,) else None
+    return None
+
+
+def has_kernels(backbone: nn.Module, kernels: Iterable[tuple[int, ...]]) -> bool:
+    """Whether all kernels of a backbone are among a file's: at any other width they are not."""
+    own = Counter(tuple(value.shape) for value in backbone.state_dict().values() if value.ndim == 4)
+    return not own - Counter(kernels)
