@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pocketvision.core.resize import Image, Resize
 from pocketvision.core.structures import AnyTarget
-from pocketvision.datasets.images.read import read_image
+from pocketvision.datasets.images.bands import read_pixels
 from pocketvision.datasets.records.annotations import AnyRecords
 
 
@@ -28,14 +28,15 @@ class Samples(Protocol):
 
 
 def original_image(samples: Samples, index: int) -> Image:
-    """(H, W, 3) in the file's size; where there is no file, as with generated images, enlarged again."""
+    """(H, W, C) in the file's size; where there is no file, as with generated images, enlarged again."""
     path = samples.records.image_paths[index]
     if Path(path).is_file():
-        return read_image(path)
+        return read_pixels(path, samples.resize.pixels).pixels
     image, target = samples[index]
     pixels = image.permute(1, 2, 0).numpy()
     if samples.resize.mode == "crop":
         return pixels
     height, width = samples.resize.content_size(target.original_size)
     content = np.ascontiguousarray(pixels[:height, :width])
-    return np.asarray(cv2.resize(content, target.original_size[::-1]), dtype=np.uint8)
+    enlarged = cv2.resize(content, target.original_size[::-1])
+    return np.asarray(enlarged, dtype=np.uint8).reshape(*target.original_size, -1)

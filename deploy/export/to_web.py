@@ -15,7 +15,7 @@ from pocketvision.core.drawing import palette_for
 from pocketvision.core.errors import InputError
 from pocketvision.deploy.export.onnxruntime_web import onnxruntime_web_files
 from pocketvision.deploy.export.to_file import export_model, plan_artifact
-from pocketvision.deploy.formats import ExportOptions
+from pocketvision.deploy.formats import ExportOptions, check_pixels
 from pocketvision.deploy.runtimes.artifact import Artifact
 from pocketvision.models import Detector, Segmenter, VisionModel
 
@@ -41,6 +41,7 @@ def write_web_page(
         InputError: ``folder`` exists, onnxruntime-web can't be downloaded, or the model can't be exported.
     """
     check_folder(folder)
+    check_pixels("--web", model.resize.pixels)
     runtime = onnxruntime_web_files(ort_folder)
     options = replace(web_options(model), source=source, licence=licence)
     folder.parent.mkdir(parents=True, exist_ok=True)
