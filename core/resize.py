@@ -225,8 +225,10 @@ def bordered(image: npt.NDArray[Any], pads: tuple[int, int, int, int], color: Se
         color = (round(sum(color) / len(color)),) * channels
     top, bottom, left, right = pads
     if channels <= _MAX_BORDER_CHANNELS:
-        framed = cv2.copyMakeBorder(image, *pads, cv2.BORDER_CONSTANT, value=tuple(color))
-        return np.asarray(framed, dtype=np.uint8).reshape(*framed.shape[:2], *image.shape[2:])
+        framed: Image = np.asarray(
+            cv2.copyMakeBorder(image, *pads, cv2.BORDER_CONSTANT, value=tuple(color)), dtype=np.uint8
+        )
+        return framed.reshape(*framed.shape[:2], *image.shape[2:])
     height, width = image.shape[:2]
     whole: Image = np.empty((height + top + bottom, width + left + right, channels), dtype=np.uint8)
     whole[:] = np.array(color, dtype=np.uint8)
