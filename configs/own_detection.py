@@ -63,14 +63,8 @@ def model(
     The backbone's last blocks are whole, not halved as in the paper: published ImageNet weights fit. Of
     crowded pictures more than ``max_detections`` candidates of a class must enter NMS.
     """
-    body = build_with(
-        find_builder(backbone),
-        TAPS,
-        PLAIN_TAPS,
-        weights=weights,
-        norm_momentum=norm_momentum,
-        in_channels=in_channels,
-    )
+    options = {"weights": weights, "norm_momentum": norm_momentum, "in_channels": in_channels}
+    body = build_with(find_builder(backbone), TAPS, PLAIN_TAPS, **options)
     if pyramid_channels is None:
         pyramid: Backbone = WithExtraBlocks(body, channels=(256,), norm_momentum=norm_momentum)
     else:

@@ -3,7 +3,7 @@
 - A file of the channels that the model takes is read as it is, RGBA with its alpha.
 - A TIFF of several gray pages of one size has a channel a page.
 - A gray file is repeated for RGB; RGB of three equal channels is gray. Anything else is refused.
-- ``value_range`` becomes 0 to 255, rounded to the nearest. Values outside are refused, never clipped.
+- ``value_range`` becomes 0 to 255, rounded to the nearest. FileValues outside are refused, never clipped.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pocketvision.datasets.images.header import MAX_PIXELS, opened, read_header
 from pocketvision.datasets.images.orientation import orientation_of, turn_values
 from pocketvision.datasets.images.read import Reading, decode_image, read_bytes, read_reduced
 
-Values = npt.NDArray[Any]
+FileValues = npt.NDArray[Any]
 """(H, W, C) of a file's own type."""
 
 _PNG, _COLOR_TYPES = b"\x89PNG", (2, 6)
@@ -54,7 +54,7 @@ def decode_pixels(data: bytes, name: str, pixels: PixelFormat = RGB) -> Array:
     return as_pixels(read_values(data, name), pixels, name)
 
 
-def as_pixels(values: Values, pixels: PixelFormat, name: str = "The image") -> Array:
+def as_pixels(values: FileValues, pixels: PixelFormat, name: str = "The image") -> Array:
     """Numbers (H, W) or (H, W, C) of any type -> (H, W, C) uint8 of the channels of ``pixels``.
 
     Raises:
@@ -79,7 +79,7 @@ def as_pixels(values: Values, pixels: PixelFormat, name: str = "The image") -> A
     return np.ascontiguousarray(np.rint(shares).astype(np.uint8))
 
 
-def read_values(data: bytes, name: str) -> Values:
+def read_values(data: bytes, name: str) -> FileValues:
     """The numbers of a picture file (H, W, C), upright, with the file's own channels and type.
 
     Raises:
@@ -103,7 +103,7 @@ def read_values(data: bytes, name: str) -> Values:
     return np.ascontiguousarray(turn_values(values, header.orientation))
 
 
-def values_of(image: Image.Image) -> Values:
+def values_of(image: Image.Image) -> FileValues:
     """The numbers (H, W, C) of a picture that Pillow opened, upright; of gray TIFF pages of one size all."""
     orientation = orientation_of(image)
     frames = [_frame(image)]
@@ -118,7 +118,7 @@ def values_of(image: Image.Image) -> Values:
     return np.ascontiguousarray(turn_values(np.concatenate(frames, axis=2), orientation))
 
 
-def _frame(image: Image.Image) -> Values:
+def _frame(image: Image.Image) -> FileValues:
     mode = image.mode
     if mode in _PLAIN_MODES or mode.startswith("I;16"):
         values = np.asarray(image)
@@ -131,7 +131,7 @@ def _frame(image: Image.Image) -> Values:
     return values.reshape(*values.shape[:2], -1)
 
 
-def _with_channels(values: Values, channels: int, name: str) -> Values:
+def _with_channels(values: FileValues, channels: int, name: str) -> FileValues:
     found = values.shape[2]
     if found == channels:
         return values
@@ -158,7 +158,7 @@ def _is_deep_color(data: bytes) -> bool:
     return tiff is not None and tiff.bits == 16 and tiff.channels in (3, 4)
 
 
-def _by_opencv(data: bytes, name: str) -> Values:
+def _by_opencv(data: bytes, name: str) -> FileValues:
     with opened(data, name) as image:  # whose end is missing, if it is: OpenCV would fill it
         image.load()
     try:
@@ -172,14 +172,14 @@ def _by_opencv(data: bytes, name: str) -> Values:
     return values[..., [2, 1, 0, *range(3, values.shape[2])]]
 
 
-def _of_npy(data: bytes, name: str) -> Values:
+def _of_npy(data: bytes, name: str) -> FileValues:
     try:
         return np.asarray(np.load(io.BytesIO(data), allow_pickle=False))
     except (ValueError, EOFError, OSError):
         raise InputError(f"{name} is truncated or broken: replace the file, or remove it.") from None
 
 
-def _by_tifffile(data: bytes, name: str) -> Values:
+def _by_tifffile(data: bytes, name: str) -> FileValues:
     try:
         import tifffile
     except ImportError:
