@@ -22,8 +22,9 @@ from pocketvision.backbones import WithExtraBlocks, WithPAN
 from pocketvision.backbones.by_name import build_with, find_builder
 from pocketvision.core.anchors import TorchvisionAnchors
 from pocketvision.core.config import Experiment
+from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD
 from pocketvision.core.protocols import Anchors, Backbone
-from pocketvision.core.resize import Resize
+from pocketvision.core.resize import PixelFormat, Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets import CocoDataModule, DetectionAugmentation
 from pocketvision.heads import SSDLiteHead
@@ -48,6 +49,10 @@ def model(
     anchors: Anchors = ANCHORS,
     norm_momentum: float = 0.03,
     weights: str | Path | None = "imagenet",
+    in_channels: int = 3,
+    value_range: tuple[float, float] | None = None,
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
     max_detections: int = 100,
     pyramid_channels: int | None = None,
 ) -> Detector:
@@ -58,7 +63,8 @@ def model(
     The backbone's last blocks are whole, not halved as in the paper: published ImageNet weights fit. Of
     crowded pictures more than ``max_detections`` candidates of a class must enter NMS.
     """
-    body = build_with(find_builder(backbone), TAPS, PLAIN_TAPS, weights=weights, norm_momentum=norm_momentum)
+    options = {"weights": weights, "norm_momentum": norm_momentum, "in_channels": in_channels}
+    body = build_with(find_builder(backbone), TAPS, PLAIN_TAPS, **options)
     if pyramid_channels is None:
         pyramid: Backbone = WithExtraBlocks(body, channels=(256,), norm_momentum=norm_momentum)
     else:
@@ -67,7 +73,9 @@ def model(
         backbone=pyramid,
         head=partial(FAMILIES["ssdlite"], norm_momentum=norm_momentum),
         class_names=class_names,
-        resize=Resize(image_size),
+        mean=mean,
+        std=std,
+        resize=Resize(image_size, pixels=PixelFormat(in_channels, value_range)),
         anchors=anchors,
         postprocess=SSDPostprocess(iou_threshold=0.5, max_detections=100).giving(max_detections),
     )

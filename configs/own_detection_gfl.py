@@ -25,8 +25,9 @@ from pocketvision.backbones.by_name import build_with, find_builder
 from pocketvision.configs import own_detection as base
 from pocketvision.core.anchors import CellAnchors
 from pocketvision.core.distances import DistanceBoxCoder
+from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD
 from pocketvision.core.protocols import Anchors
-from pocketvision.core.resize import Resize
+from pocketvision.core.resize import PixelFormat, Resize
 from pocketvision.core.structures import Size
 from pocketvision.heads import GFLHead
 from pocketvision.losses import GFLLoss, TaskAlignedAssigner
@@ -47,6 +48,10 @@ def model(
     reg_max: int = 7,
     norm_momentum: float = 0.03,
     weights: str | Path | None = "imagenet",
+    in_channels: int = 3,
+    value_range: tuple[float, float] | None = None,
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
     max_detections: int = 100,
 ) -> Detector:
     """Maps of stride 8, 16, 32 and 64; ``reg_max=0`` has no distributions of distances.
@@ -55,13 +60,19 @@ def model(
     """
     channels = channels or _CHANNELS.get(backbone, 96)
     body = build_with(
-        find_builder(backbone), ("c3", "c4", "c5"), weights=weights, norm_momentum=norm_momentum
+        find_builder(backbone),
+        ("c3", "c4", "c5"),
+        weights=weights,
+        norm_momentum=norm_momentum,
+        in_channels=in_channels,
     )
     return Detector(
         backbone=WithPAN(body, channels, norm_momentum=norm_momentum),
         head=partial(FAMILIES["gfl"], reg_max=reg_max, norm_momentum=norm_momentum),
         class_names=class_names,
-        resize=Resize(image_size),
+        mean=mean,
+        std=std,
+        resize=Resize(image_size, pixels=PixelFormat(in_channels, value_range)),
         anchors=anchors,
         postprocess=SSDPostprocess(iou_threshold=0.5, max_detections=100, coder=DistanceBoxCoder()).giving(
             max_detections

@@ -21,7 +21,8 @@ from torch.optim import AdamW
 
 from pocketvision.backbones.by_name import build_with, find_builder, hidden_channels
 from pocketvision.core.config import Experiment
-from pocketvision.core.resize import Resize
+from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD
+from pocketvision.core.resize import PixelFormat, Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets import SegmentationAugmentation, VocSegmentationDataModule
 from pocketvision.heads import DeepLabV3Head, LRASPPHead
@@ -43,6 +44,10 @@ def model(
     mode: Literal["stretch", "letterbox"] = "letterbox",
     norm_momentum: float = 0.03,
     weights: str | Path | None = "imagenet",
+    in_channels: int = 3,
+    value_range: tuple[float, float] | None = None,
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
 ) -> Segmenter:
     """Two low features instead of the paper's one for LR-ASPP: thin objects need stride 4.
 
@@ -54,7 +59,7 @@ def model(
     low, plain_low = (LOW, PLAIN_LOW) if head == "lraspp" else ((), ())
     body = build_with(
         builder, (*low, deepest), (*plain_low, "c5"),
-        output_stride=16, weights=weights, norm_momentum=norm_momentum,
+        output_stride=16, weights=weights, norm_momentum=norm_momentum, in_channels=in_channels,
     )  # fmt: skip
     *finer, high = body.feature_info
     options = {"low": finer[::-1], "high": high} if head == "lraspp" else {"form": "raspp", "feature": high}
@@ -62,7 +67,9 @@ def model(
         backbone=body,
         head=partial(FAMILIES[head], **options),
         class_names=class_names,
-        resize=Resize(image_size, mode=mode),
+        mean=mean,
+        std=std,
+        resize=Resize(image_size, mode=mode, pixels=PixelFormat(in_channels, value_range)),
     )
 
 

@@ -203,6 +203,16 @@ def overlay_mask(image: Image, mask: Image, palette: Sequence[Color] = PALETTE, 
     return np.asarray(cv2.addWeighted(color_mask(mask, palette), alpha, image, 1 - alpha, 0), dtype=np.uint8)
 
 
+def false_color(image: Image) -> Image:
+    """A picture of any channels (H, W, C) for a person: (H, W, 3).
+
+    Gray is gray, of two channels the first is red and the second green and blue, of more than three the first
+    three are red, green and blue.
+    """
+    chosen = {1: [0, 0, 0], 2: [0, 1, 1], 3: [0, 1, 2]}.get(image.shape[2], [0, 1, 2])
+    return image if image.shape[2] == 3 else np.ascontiguousarray(image[..., chosen])
+
+
 def contact_sheet(tiles: Sequence[Image], columns: int, captions: Sequence[str] | None = None) -> Image:
     """Tiles of any sizes in rows of ``columns`` on white, each with its caption below."""
     if captions is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -149,7 +149,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class Normalize(nn.Module):
-    """uint8 or 0..255 float RGB images -> normalized float32: ``(x / 255 - mean) / std``.
+    """uint8 or 0..255 float images -> normalized float32: ``(x / 255 - mean) / std``, channel by channel.
 
     What comes out has the type of the model's weights, where the whole model was made half precision.
     """
@@ -157,10 +157,10 @@ class Normalize(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1) * 255, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         # One copy in all; fresh memory costs more than the arithmetic.
@@ -170,6 +170,24 @@ class Normalize(nn.Module):
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def normalize_channels(num_channels: int, mean: Sequence[float], std: Sequence[float]) -> Normalize:
+    """:class:`Normalize` for so many channels; ImageNet's numbers, which are of RGB, give others their mean.
+
+    Raises:
+        ValueError: the numbers are of another number of channels.
+    """
+    values = []
+    for name, stated, published in (("mean", mean, IMAGENET_MEAN), ("std", std, IMAGENET_STD)):
+        if tuple(stated) == published and num_channels != len(published):
+            stated = (sum(published) / len(published),) * num_channels
+        if len(stated) != num_channels:
+            raise ValueError(
+                f"{name} has {len(stated)} numbers: give one for each of {num_channels} channels."
+            )
+        values.append(stated)
+    return Normalize(*values)
 
 
 def initialize(module: nn.Module, mode: Literal["kaiming", "normal"], std: float = 0.03) -> None:

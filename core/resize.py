@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pocketvision.core.structures import Detections
 
 Image = npt.NDArray[np.uint8]
-"""(H, W, 3) RGB."""
+"""(H, W, 3) RGB, or (H, W, C) where a model takes other channels."""
 
 _INTERPOLATION = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC, "nearest": cv2.INTER_NEAREST}
 _ANTIALIAS = {
@@ -27,6 +28,35 @@ _ANTIALIAS = {
     "nearest": PillowImage.Resampling.NEAREST,
 }
 _MODES = ("stretch", "letterbox", "crop")
+MAX_CHANNELS = 16
+_MAX_BORDER_CHANNELS = 4
+"""That OpenCV has colors of."""
+
+
+@dataclass(frozen=True)
+class PixelFormat:
+    """What of a picture file becomes the model's pixels, 8 bits a channel.
+
+    ``channels`` 3 is RGB, 1 gray; other numbers are a file's own channels in their order. ``value_range``
+    (low, high) are the values that become 0 and 255, evenly in between; without it 8 bits stay as they are
+    and 16 bits give their upper 8.
+
+    Raises:
+        ValueError: no number of channels from 1 to 16, or a range that does not rise.
+    """
+
+    channels: int = 3
+    value_range: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.channels, int) or not 1 <= self.channels <= MAX_CHANNELS:
+            raise ValueError(f"channels is {self.channels!r}: give a whole number from 1 to {MAX_CHANNELS}.")
+        limits = self.value_range
+        if limits is not None and not (len(limits) == 2 and 0 < limits[1] - limits[0] < np.inf):
+            raise ValueError(f"value_range is {limits!r}: give (LOW, HIGH), such as (0, 4095).")
+
+
+RGB = PixelFormat()
 
 
 @dataclass(frozen=True)
@@ -42,6 +72,8 @@ class Resize:
     With ``antialias`` shrinking filters over the area that a pixel covers, as Pillow does; without,
     it is the plain interpolation that TensorFlow and torchvision's detectors use.
 
+    ``pixels`` says which channels an image has and how they are read from its file.
+
     Raises:
         ValueError: a value is not one of those above, or a mask, boxes or results meet ``crop``.
     """
@@ -52,6 +84,7 @@ class Resize:
     antialias: bool = False
     fill: int = 114
     crop_share: float = 0.875
+    pixels: PixelFormat = RGB
 
     def __post_init__(self) -> None:
         size = self.image_size
@@ -64,6 +97,20 @@ class Resize:
         if not 0 < self.crop_share <= 1:
             raise ValueError(f"crop_share is {self.crop_share!r}: give a number above 0, up to 1.")
 
+    def facts(self) -> dict[str, Any]:
+        """The fields as JSON has them; files without ``pixels``, of RGB, are read by earlier versions too."""
+        values = asdict(self)
+        if self.pixels == RGB:
+            del values["pixels"]
+        return values
+
+    @classmethod
+    def from_facts(cls, values: Mapping[str, Any]) -> Resize:
+        """What :meth:`facts` gave, with tuples for lists."""
+        fields = dict(values)
+        pixels = fields.pop("pixels", None)
+        return cls(**fields, pixels=RGB if pixels is None else PixelFormat(**pixels))
+
     def content_size(self, original_size: Size) -> Size:
         """Size of the part of the input that shows the image."""
         if self.mode != "letterbox":
@@ -73,7 +120,7 @@ class Resize:
         return min(height, self.image_size[0]), min(width, self.image_size[1])
 
     def apply(self, image: Image) -> Image:
-        """Resize an image (H, W, 3) uint8 to ``image_size``."""
+        """Resize an image (H, W, C) uint8 to ``image_size``."""
         if self.mode == "crop":
             return self._cut(self._interpolate(image, self._size_before_crop(image.shape[:2])))
         return self._pad(self._interpolate(image, self.content_size(image.shape[:2])), self.fill)
@@ -134,10 +181,18 @@ class Resize:
         return target[1] * height // width, target[1]
 
     def _interpolate(self, image: Image, size: Size) -> Image:
+        if self.antialias and image.shape[2] != RGB.channels:  # Pillow has no pictures of other channels
+            return np.concatenate(
+                [self._filter(image[..., i], size)[..., None] for i in range(image.shape[2])], 2
+            )
         if self.antialias:
-            picture = PillowImage.fromarray(image)
-            return np.array(picture.resize(size[::-1], _ANTIALIAS[self.interpolation]))
-        return np.asarray(cv2.resize(image, size[::-1], interpolation=_INTERPOLATION[self.interpolation]))
+            return self._filter(image, size)
+        resized = cv2.resize(image, size[::-1], interpolation=_INTERPOLATION[self.interpolation])
+        return np.asarray(resized, dtype=np.uint8).reshape(*size, image.shape[2])
+
+    def _filter(self, image: Image, size: Size) -> Image:
+        picture = PillowImage.fromarray(image)
+        return np.array(picture.resize(size[::-1], _ANTIALIAS[self.interpolation]))
 
     def _cut(self, image: Image) -> Image:
         height, width = self.image_size
@@ -157,5 +212,25 @@ class Resize:
         bottom, right = self.image_size[0] - image.shape[0], self.image_size[1] - image.shape[1]
         if not bottom and not right:
             return image
-        color = (value,) * 3
-        return np.asarray(cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=color))
+        return bordered(image, (0, bottom, 0, right), (value,) * 3)
+
+
+def bordered(image: npt.NDArray[Any], pads: tuple[int, int, int, int], color: Sequence[int]) -> Image:
+    """Pixels of ``color`` added at the top, bottom, left and right of (H, W) or (H, W, C).
+
+    Of a color of another number of channels than the image has, each channel gets the mean.
+    """
+    channels = image.shape[2] if image.ndim == 3 else 1
+    if len(color) != channels:
+        color = (round(sum(color) / len(color)),) * channels
+    top, bottom, left, right = pads
+    if channels <= _MAX_BORDER_CHANNELS:
+        framed: Image = np.asarray(
+            cv2.copyMakeBorder(image, *pads, cv2.BORDER_CONSTANT, value=tuple(color)), dtype=np.uint8
+        )
+        return framed.reshape(*framed.shape[:2], *image.shape[2:])
+    height, width = image.shape[:2]
+    whole: Image = np.empty((height + top + bottom, width + left + right, channels), dtype=np.uint8)
+    whole[:] = np.array(color, dtype=np.uint8)
+    whole[top : top + height, left : left + width] = image
+    return whole

@@ -9,7 +9,6 @@ from pocketvision.core.resize import Resize
 from pocketvision.core.structures import ClassificationSamples, ClassTarget
 from pocketvision.datasets.augment.recipes import ClassificationAugmentation
 from pocketvision.datasets.detection import to_tensor
-from pocketvision.datasets.images.picture import PictureFile
 from pocketvision.datasets.records.annotations import ClassificationRecords
 from pocketvision.datasets.samples import SampleDataset
 from pocketvision.datasets.sampling import sample_rng
@@ -32,7 +31,7 @@ class ClassificationDataset(SampleDataset[ClassificationRecords, ClassificationA
         super().__init__(records, resize, augmentation, seed=seed)
 
     def sample(self, epoch: int, index: int, time: int = 0) -> tuple[Tensor, ClassTarget]:
-        picture = PictureFile(self.records.image_paths[index], None, self.cache, self.kept_size)
+        picture = self.picture_file(self.records.image_paths[index])
         if self.augmentation is None:
             image = self.resize.apply(picture.read().pixels)
         else:

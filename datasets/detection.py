@@ -12,7 +12,7 @@ from pocketvision.core.structures import BoxTarget, DetectionSamples, Size
 from pocketvision.datasets.augment.mixing import Annotated, Partners
 from pocketvision.datasets.augment.recipes import DetectionAugmentation
 from pocketvision.datasets.augment.ssd_crop import clean_boxes
-from pocketvision.datasets.images.picture import Picture, PictureFile, as_picture
+from pocketvision.datasets.images.picture import Picture, as_picture
 from pocketvision.datasets.images.read import Array
 from pocketvision.datasets.records.annotations import Boxes, DetectionRecords, Labels
 from pocketvision.datasets.samples import NamedPicture, SampleDataset
@@ -62,7 +62,7 @@ class DetectionDataset(SampleDataset[DetectionRecords, DetectionAugmentation, Bo
     def _read(self, index: int) -> Array | Picture:
         height, width = self.records.sizes[index].tolist()
         size: Size = (height, width)
-        return PictureFile(self.records.image_paths[index], size, self.cache, self.kept_size)
+        return self.picture_file(self.records.image_paths[index], size)
 
     def _trained(self, index: int) -> tuple[Boxes, Labels]:
         """Boxes (G, 4) and labels (G,) without those of crowds."""
@@ -84,8 +84,8 @@ class DetectionDataset(SampleDataset[DetectionRecords, DetectionAugmentation, Bo
 
 
 def to_tensor(image: Array) -> Tensor:
-    """(H, W, 3) uint8 array -> (3, H, W) uint8 tensor."""
-    planes = np.empty((3, *image.shape[:2]), dtype=np.uint8)
+    """(H, W, C) uint8 array -> (C, H, W) uint8 tensor."""
+    planes = np.empty((image.shape[2], *image.shape[:2]), dtype=np.uint8)
     cv2.split(image, [*planes])
     return torch.from_numpy(planes)
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from pocketvision.core.errors import InputError
+from pocketvision.core.resize import RGB
 from pocketvision.datasets.failures import FailedSamples
 from pocketvision.datasets.images.cache_setup import CacheKind, open_cache
 from pocketvision.datasets.images.decoded_cache import ImageCache
@@ -37,6 +39,8 @@ class Loading:
         dataset.failures = FailedSamples(len(dataset), strict=self.strict)
         if self.cache is None:
             return
+        if dataset.resize.pixels != RGB:
+            raise InputError("data.cache keeps 8-bit RGB pictures only: leave it out for other channels.")
         if self._opened is None:
             self._opened = open_cache(self.cache, self.cache_gib, dataset.cached_files(), owner)
         dataset.cache = self._opened

@@ -16,7 +16,7 @@ from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets.failures import FailedSampleError, FailedSamples
 from pocketvision.datasets.images.decoded_cache import ImageCache
-from pocketvision.datasets.images.picture import Picture
+from pocketvision.datasets.images.picture import Picture, PictureFile
 from pocketvision.datasets.images.read import Reading
 from pocketvision.datasets.sampling import EpochIndex
 
@@ -84,6 +84,10 @@ class SampleDataset(Dataset[tuple[Tensor, _Target]], Generic[_Records, Augmentat
     def kept_size(self) -> Size | None:
         """What a cache keeps of an image; None is all of it."""
         return None if self.augmentation is None else self.augmentation.kept_size(self.resize)
+
+    def picture_file(self, path: str, stated_size: Size | None = None) -> PictureFile:
+        """A picture with the channels that the model takes."""
+        return PictureFile(path, stated_size, self.cache, self.kept_size, self.resize.pixels)
 
     def cached_files(self) -> list[tuple[str, Size | None]]:
         """Every file that a cache may keep, with the size that is enough."""

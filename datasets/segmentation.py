@@ -17,7 +17,7 @@ from pocketvision.core.structures import (
 )
 from pocketvision.datasets.augment.recipes import SegmentationAugmentation
 from pocketvision.datasets.detection import to_tensor
-from pocketvision.datasets.images.picture import Picture, PictureFile, as_picture
+from pocketvision.datasets.images.picture import Picture, as_picture
 from pocketvision.datasets.images.read import Array, Reading, match_mask, read_mask
 from pocketvision.datasets.records.annotations import SegmentationRecords
 from pocketvision.datasets.samples import SampleDataset
@@ -65,7 +65,7 @@ class SegmentationDataset(SampleDataset[SegmentationRecords, SegmentationAugment
 
     def _read(self, index: int) -> tuple[Array | Picture, Array]:
         image_path, mask_path = self.records.image_paths[index], self.records.mask_paths[index]
-        picture, mask = PictureFile(image_path, None, self.cache, self.kept_size), self._read_mask(mask_path)
+        picture, mask = self.picture_file(image_path), self._read_mask(mask_path)
         if picture.size != mask.shape:
             mask = match_mask(mask, image_path)
         if picture.size != mask.shape:

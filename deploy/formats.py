@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.files import check_new
+
+if TYPE_CHECKING:
+    from pocketvision.core.resize import PixelFormat
 
 InputType = Literal["uint8", "float"]
 
@@ -44,6 +47,8 @@ FORMATS = {
 
 OWN_PYTHON = tuple(name for name, format in FORMATS.items() if format.own_python)
 """What is written in the converters' environment, whose PyTorch is another one."""
+OTHER_CHANNELS = ("onnx", "openvino", "pt2")
+"""Formats for models of other pictures than 8-bit RGB."""
 BESIDE = {".xml": (".bin",), ".param": (".bin", ".json")}
 """Suffixes of files that belong beside one of the suffix in front."""
 
@@ -108,6 +113,20 @@ def check_format(format: str, output: Path, options: ExportOptions) -> None:
         raise InputError(f"The batch size is {options.batch}: give a number from 1, or 'dynamic'.")
     if options.nms and options.label_map:
         raise InputError("--nms is for detectors and --labels for segmenters: leave one out.")
+
+
+def check_pixels(what: str, pixels: PixelFormat) -> None:
+    """Refuse what reads 8-bit RGB only; ``what`` is a format, or words such as ``--int8``.
+
+    Raises:
+        InputError: the model takes other pictures, and it is none of :data:`OTHER_CHANNELS`.
+    """
+    from pocketvision.core.resize import RGB  # which takes OpenCV along
+
+    if pixels != RGB and what not in OTHER_CHANNELS:
+        raise InputError(
+            f"{what} is for models of 8-bit RGB pictures, and this one takes others: choose --format onnx."
+        )
 
 
 def client_folder(output: Path) -> Path:

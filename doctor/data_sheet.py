@@ -15,6 +15,7 @@ from pocketvision.core.drawing import (
     PALETTE,
     contact_sheet,
     draw_boxes,
+    false_color,
     legend,
     overlay_mask,
     palette_for,
@@ -114,8 +115,8 @@ def _caption(target: _Target, class_names: tuple[str | None, ...], path: str) ->
 
 
 def _enlarge(image: Tensor, width: int) -> tuple[Image, float]:
-    """(3, H, W) uint8 -> (h, ``width``, 3) and the factor."""
-    array, scale = np.ascontiguousarray(image.permute(1, 2, 0).numpy()), width / image.shape[2]
+    """(C, H, W) uint8 -> (h, ``width``, 3) and the factor."""
+    array, scale = false_color(np.ascontiguousarray(image.permute(1, 2, 0).numpy())), width / image.shape[2]
     size = width, max(1, round(image.shape[1] * scale))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(array, size, interpolation=method), np.uint8), scale

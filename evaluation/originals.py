@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 from torch import Tensor
 
+from pocketvision.core.drawing import false_color
 from pocketvision.core.resize import Image, Resize
 from pocketvision.core.structures import AnyTarget
-from pocketvision.datasets.images.read import read_image
+from pocketvision.datasets.images.bands import read_pixels
 from pocketvision.datasets.records.annotations import AnyRecords
 
 
@@ -28,12 +29,15 @@ class Samples(Protocol):
 
 
 def original_image(samples: Samples, index: int) -> Image:
-    """(H, W, 3) in the file's size; where there is no file, as with generated images, enlarged again."""
+    """(H, W, 3) in the file's size, in false colors unless it is RGB.
+
+    Where there is no file, as with generated images, the input is enlarged again.
+    """
     path = samples.records.image_paths[index]
     if Path(path).is_file():
-        return read_image(path)
+        return false_color(read_pixels(path, samples.resize.pixels).pixels)
     image, target = samples[index]
-    pixels = image.permute(1, 2, 0).numpy()
+    pixels = false_color(image.permute(1, 2, 0).numpy())
     if samples.resize.mode == "crop":
         return pixels
     height, width = samples.resize.content_size(target.original_size)

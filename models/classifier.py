@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Normalize
+from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, normalize_channels
 from pocketvision.core.protocols import Backbone
 from pocketvision.core.resize import Resize
 from pocketvision.models.input_facts import describe_inputs
@@ -17,7 +17,8 @@ from pocketvision.models.input_facts import describe_inputs
 class Classifier(nn.Module):
     """An image classifier for the classes ``class_names``.
 
-    ``forward`` maps images (N, 3, H, W), uint8 or float 0..255 RGB, to class_logits (N, K). ``head``
+    ``forward`` maps images (N, 3, H, W), uint8 or float 0..255 RGB, or of the channels of ``resize``,
+    to class_logits (N, K). ``head``
     is called with ``feature_info`` and ``num_classes``. A name that is None keeps its slot but is
     never predicted, as for the background of TensorFlow's 1001 classes.
     """
@@ -28,13 +29,13 @@ class Classifier(nn.Module):
         head: Callable[..., nn.Module],
         class_names: Sequence[str | None],
         resize: Resize,
-        mean: tuple[float, float, float] = IMAGENET_MEAN,
-        std: tuple[float, float, float] = IMAGENET_STD,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
     ) -> None:
         super().__init__()
         self.class_names = tuple(class_names)
         self.resize = resize
-        self.normalize = Normalize(mean, std)
+        self.normalize = normalize_channels(resize.pixels.channels, mean, std)
         self.backbone = backbone
         self.head = head(feature_info=backbone.feature_info, num_classes=len(self.class_names))
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree
 
 from pocketvision.core.anchors import TorchvisionAnchors
-from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Normalize
+from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, normalize_channels
 from pocketvision.core.protocols import Anchors, Backbone
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import DetectionBatch, DetectionOutput, Detections, Features, Size
@@ -22,7 +22,8 @@ from pocketvision.models.postprocess import SSDPostprocess
 class Detector(nn.Module):
     """A single-shot detector for the classes ``class_names``.
 
-    ``forward`` maps images (N, 3, H, W), uint8 or float 0..255 RGB, to a :class:`DetectionOutput`, in
+    ``forward`` maps images (N, 3, H, W), uint8 or float 0..255 RGB, or of the channels of ``resize``,
+    to a :class:`DetectionOutput`, in
     training and in inference alike; ``predict`` goes on to final detections.
 
     ``head`` is called with ``feature_info``, ``num_anchors`` (a cell, for each map) and
@@ -42,8 +43,8 @@ class Detector(nn.Module):
         anchors: Anchors | None = None,
         postprocess: SSDPostprocess | None = None,
         score_function: Literal["softmax", "sigmoid"] = "softmax",
-        mean: tuple[float, float, float] = IMAGENET_MEAN,
-        std: tuple[float, float, float] = IMAGENET_STD,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
     ) -> None:
         super().__init__()
         if score_function not in ("softmax", "sigmoid"):
@@ -59,7 +60,7 @@ class Detector(nn.Module):
         )
         self.best_threshold: float | None = None
         """The score with the best F1 on validation images, once it is known."""
-        self.normalize = Normalize(mean, std)
+        self.normalize = normalize_channels(resize.pixels.channels, mean, std)
         self.backbone = backbone
         self.num_outputs = len(self.class_names) + (score_function == "softmax")
         self.head = head(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from torch import nn
@@ -20,7 +19,7 @@ def describe_inputs(
         "class_names": list(class_names),
         "mean": (normalize.mean.flatten() / 255).tolist(),
         "std": (normalize.std.flatten() / 255).tolist(),
-        "resize": asdict(resize),
+        "resize": resize.facts(),
         "padding": "same" if any(isinstance(m, SameConv2d) for m in model.modules()) else "torch",
         "norm_eps": norm_eps(model),
     }

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Normalize
+from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, normalize_channels
 from pocketvision.core.protocols import Backbone
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Features, Size
@@ -18,7 +18,8 @@ from pocketvision.models.input_facts import describe_inputs
 class Segmenter(nn.Module):
     """A semantic segmenter for the classes ``class_names``; the background is a class like others.
 
-    ``forward`` maps images (N, 3, H, W), uint8 or float 0..255 RGB, to logits (N, K, h, w) at the
+    ``forward`` maps images (N, 3, H, W), uint8 or float 0..255 RGB, or of the channels of ``resize``,
+    to logits (N, K, h, w) at the
     head's resolution. ``head`` is called with ``feature_info`` and ``num_classes``, and so is
     ``auxiliary_head``, which only training uses: ``forward_all`` gives its logits too.
     """
@@ -29,14 +30,14 @@ class Segmenter(nn.Module):
         head: Callable[..., nn.Module],
         class_names: Sequence[str | None],
         resize: Resize,
-        mean: tuple[float, float, float] = IMAGENET_MEAN,
-        std: tuple[float, float, float] = IMAGENET_STD,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
         auxiliary_head: Callable[..., nn.Module] | None = None,
     ) -> None:
         super().__init__()
         self.class_names = tuple(class_names)
         self.resize = resize
-        self.normalize = Normalize(mean, std)
+        self.normalize = normalize_channels(resize.pixels.channels, mean, std)
         self.backbone = backbone
         sizes = {"feature_info": backbone.feature_info, "num_classes": len(self.class_names)}
         self.head = head(**sizes)

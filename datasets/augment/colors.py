@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pocketvision.core.resize import RGB
 from pocketvision.datasets.images.read import Array
 
 _GRAY = np.array([0.299, 0.587, 0.114])
@@ -21,10 +22,13 @@ def change_colors(
     """torchvision's ColorJitter for given factors, in this order, on (H, W, 3) uint8 RGB.
 
     Brightness and contrast are one table look-up, saturation is one 3x3 matrix. Hue is a fraction of the
-    circle, rounded to OpenCV's 2 degrees; a table on the hue between two conversions.
+    circle, rounded to OpenCV's 2 degrees; a table on the hue between two conversions. Images of other
+    channels (H, W, C) have no colors: brightness and contrast change, around the mean of all channels.
     """
     if brightness != 1 or contrast != 1:
         image = _look_up(image, _table(image, brightness, contrast))
+    if image.shape[2] != RGB.channels:
+        return image
     if saturation != 1:
         matrix = saturation * np.eye(3) + (1 - saturation) * _GRAY
         image = np.asarray(cv2.transform(image, matrix), dtype=np.uint8)
@@ -36,8 +40,10 @@ def _table(image: Array, brightness: float, contrast: float) -> Array:
     """Level -> new level (256,). Contrast spreads around the mean gray of the brightened image."""
     levels: npt.NDArray[np.float64] = np.clip(np.rint(_LEVELS * brightness), 0, 255)
     if contrast != 1:
-        counts = cv2.calcHist([cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)], [0], None, [256], [0, 256])
-        mean = float(levels @ counts.ravel().astype(np.float64)) / (image.shape[0] * image.shape[1])
+        is_rgb = image.shape[2] == RGB.channels
+        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if is_rgb else image.reshape(len(image), -1)
+        counts = cv2.calcHist([gray], [0], None, [256], [0, 256])
+        mean = float(levels @ counts.ravel().astype(np.float64)) / gray.size
         levels = np.clip(np.rint(levels * contrast + mean * (1 - contrast)), 0, 255)
     return levels.astype(np.uint8)
 
@@ -50,4 +56,4 @@ def _turn_hue(image: Array, steps: int) -> Array:
 
 
 def _look_up(image: npt.NDArray[np.integer[Any]], table: Array) -> Array:
-    return np.asarray(cv2.LUT(image, table), dtype=np.uint8)
+    return np.asarray(cv2.LUT(image, table), dtype=np.uint8).reshape(image.shape)

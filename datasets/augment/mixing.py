@@ -53,7 +53,7 @@ def mosaic(
     height, width = resize.image_size
     x, y = round(width * rng.uniform(*_CENTER)), round(height * rng.uniform(*_CENTER))
     x, y = min(max(x, 1), width - 1), min(max(y, 1), height - 1)
-    image = np.empty((height, width, 3), dtype=np.uint8)
+    image = np.empty((height, width, resize.pixels.channels), dtype=np.uint8)
     corners = (0, 0, x, y), (x, 0, width, y), (0, y, x, height), (x, y, width, height)
     boxes, labels = [], []
     for number, (annotated, (left, top, right, bottom)) in enumerate(zip(images, corners, strict=True)):
@@ -68,7 +68,8 @@ def mosaic(
 
 def mixup(first: MixedSample, second: MixedSample) -> MixedSample:
     """The mean of two images with the boxes of both (arXiv:2107.08430, sec. 2.1)."""
-    image = np.asarray(cv2.addWeighted(first.image, 0.5, second.image, 0.5, 0), dtype=np.uint8)
+    mean = cv2.addWeighted(first.image, 0.5, second.image, 0.5, 0)
+    image = np.asarray(mean, dtype=np.uint8).reshape(first.image.shape)
     boxes = np.concatenate((first.boxes, second.boxes))
     return MixedSample(image, boxes, np.concatenate((first.labels, second.labels)))
 

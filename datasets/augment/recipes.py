@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pocketvision.core.resize import Resize
+from pocketvision.core.resize import Resize, bordered
 from pocketvision.core.structures import IGNORE_INDEX, Size
 from pocketvision.datasets.augment.flips_and_colors import flip_and_color
 from pocketvision.datasets.augment.inception_crop import inception_window
@@ -47,7 +46,7 @@ class DetectionAugmentation:
         photometric: change colors at all; each change has ``photometric_probability``.
         brightness, contrast, saturation: largest relative change.
         hue: largest change, as a fraction of the color circle.
-        fill: RGB around a zoomed-out image.
+        fill: RGB around a zoomed-out image, or a value for each of its channels.
         scale_jitter: range of a factor on the image's size, with which it is shrunk (below 1) or enlarged
             instead of the zoom out; (1, 1) leaves it out.
         mosaic, mixup, copy_paste: probabilities of mixing in other images, for small data sets; see
@@ -72,7 +71,7 @@ class DetectionAugmentation:
     contrast: float = 0.5
     saturation: float = 0.5
     hue: float = 0.05
-    fill: tuple[int, int, int] = MEAN_COLOR
+    fill: tuple[int, ...] = MEAN_COLOR
     scale_jitter: tuple[float, float] = (1.0, 1.0)
     mosaic: float = 0.0
     mixup: float = 0.0
@@ -173,7 +172,7 @@ class SegmentationAugmentation:
     contrast: float = 0.5
     saturation: float = 0.5
     hue: float = 0.05
-    fill: tuple[int, int, int] = MEAN_COLOR
+    fill: tuple[int, ...] = MEAN_COLOR
 
     def kept_size(self, resize: Resize) -> Size:
         """Size (height, width) of an image beyond which nothing that is drawn gains from more pixels."""
@@ -261,5 +260,4 @@ def _pad(image: Array, size: Size, fill: tuple[int, ...]) -> Array:
     bottom, right = size[0] - image.shape[0], size[1] - image.shape[1]
     if not bottom and not right:
         return image
-    padded = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=fill)
-    return np.asarray(padded, dtype=np.uint8)
+    return bordered(image, (0, bottom, 0, right), fill)

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pocketvision.core.resize import Resize
+from pocketvision.core.resize import Resize, bordered
 from pocketvision.core.structures import Size
 from pocketvision.datasets.images.read import Array
 from pocketvision.datasets.records.annotations import Boxes
 
-FillColor = tuple[int, int, int]
+FillColor = tuple[int, ...]
+"""A value a channel; images of another number of channels get the mean of them."""
 _Floats = TypeVar("_Floats", npt.NDArray[np.float32], npt.NDArray[np.float64])
 _SLACK = 1e-6
 """Of a pixel: rounding errors must not add a row."""
@@ -96,7 +96,7 @@ def _frame(image: Array, pads: tuple[int, int, int, int], color: FillColor) -> A
     """Pixels of ``color`` added at the top, bottom, left and right."""
     if not any(pads):
         return image
-    return np.asarray(cv2.copyMakeBorder(image, *pads, cv2.BORDER_CONSTANT, value=color), dtype=np.uint8)
+    return bordered(image, pads, color)
 
 
 def turn(boxes: _Floats, size: Size, quarters: int) -> tuple[Size, _Floats]:

@@ -15,6 +15,7 @@ from PIL import Image, features
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.structures import Size
+from pocketvision.datasets.images.array_files import beyond_pillow
 from pocketvision.datasets.images.orientation import orientation_of, turned_size
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
@@ -209,9 +210,7 @@ def why_unreadable(data: bytes, name: str, error: Exception | None = None) -> st
 def _available() -> tuple[str, ...]:
     """Of FORMATS what this Pillow knows: older ones have no AVIF."""
     Image.init()
-    return tuple(
-        name for name in FORMATS if name in Image.OPEN and (name != "AVIF" or features.check("avif"))
-    )
+    return tuple(n for n in FORMATS if n in Image.OPEN and (n != "AVIF" or features.check("avif")))
 
 
 _lock = threading.Lock()
@@ -235,11 +234,12 @@ def _without_pillows_limit() -> Iterator[None]:
 
 
 def _by_pillow(data: bytes, name: str) -> Header:
+    if stated := beyond_pillow(data, name):
+        return Header(stated.format, stated.size, stated.orientation)
     with opened(data, name) as image:
         size = image.height, image.width
-        tags = getattr(image, "tag_v2", None)
-        if image.format == "TIFF" and tags:  # some versions of Pillow give the upright size
-            size = int(tags[257]), int(tags[256])
+        if image.format == "TIFF" and (tags := getattr(image, "tag_v2", None)):
+            size = int(tags[257]), int(tags[256])  # some versions of Pillow give the upright size
         return Header(str(image.format), size, orientation_of(image))
 
 

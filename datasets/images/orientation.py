@@ -45,6 +45,16 @@ def turn_pixels(pixels: _Pixels, orientation: int) -> _Pixels:
     return np.asarray(cv2.flip(pixels, -1 if across and down else int(across)), dtype=np.uint8)
 
 
+def turn_values(values: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
+    """As :func:`turn_pixels`, of numbers of any type and channels (H, W, C)."""
+    if orientation in _SIDEWAYS:
+        values = values.swapaxes(0, 1)
+    across, down = orientation in _MIRRORED_ACROSS, orientation in _MIRRORED_DOWN
+    if orientation in _SIDEWAYS:
+        across, down = down, across
+    return values[:: -1 if down else 1, :: -1 if across else 1]
+
+
 def turn_boxes(boxes: _Floats, stored_size: Size, orientation: int) -> _Floats:
     """Boxes (G, 4) xyxy in a stored picture of (height, width) -> in the upright one."""
     height, width = stored_size

@@ -10,9 +10,11 @@ import cv2
 import numpy as np
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.resize import RGB, PixelFormat
 from pocketvision.core.structures import Size
+from pocketvision.datasets.images.bands import read_pixels
 from pocketvision.datasets.images.decoded_cache import ImageCache
-from pocketvision.datasets.images.read import Array, Reading, read_reduced, read_size
+from pocketvision.datasets.images.read import Array, Reading, read_size
 
 
 class Picture(Protocol):
@@ -56,12 +58,14 @@ class PictureFile:
 
     Attributes:
         stated_size: (height, width) as the annotations say.
+        pixels: which channels it is read with.
     """
 
     path: str
     stated_size: Size | None = None
     cache: ImageCache | None = None
     kept_size: Size | None = None
+    pixels: PixelFormat = RGB
     _found_size: Size | None = None
 
     @property
@@ -85,7 +89,7 @@ class PictureFile:
         Raises:
             InputError: the file cannot be read, or has another size than stated.
         """
-        reading = read_reduced(self.path, scale) if self.cache is None else self._kept
+        reading = read_pixels(self.path, self.pixels, scale) if self.cache is None else self._kept
         self._found_size = reading.size
         if self.stated_size not in (None, reading.size):
             height, width = self.stated_size
@@ -103,9 +107,9 @@ class PictureFile:
     def _decode(self) -> Reading:
         """What to keep."""
         if self.kept_size is None:
-            return read_reduced(self.path)
+            return read_pixels(self.path, self.pixels)
         scale = _scale(read_size(self.path), self.kept_size)
-        reading = read_reduced(self.path, scale)
+        reading = read_pixels(self.path, self.pixels, scale)
         if scale >= 1:
             return reading
         # Of what the pixels cover: sides of the image itself would stretch a reduced one.

@@ -11,6 +11,7 @@ from PIL import Image
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.structures import Size
+from pocketvision.datasets.images.array_files import beyond_pillow
 from pocketvision.datasets.images.colors import Array as Array
 from pocketvision.datasets.images.colors import rgb_of
 from pocketvision.datasets.images.header import (
@@ -158,6 +159,11 @@ def _factor(header: Header, scale: float) -> int:
 def _decode(data: bytes, name: str, header: Header, factor: int) -> Array:
     if header.is_plain:
         return turn_pixels(_decode_plain(data, name, factor), header.orientation)
+    if (stated := beyond_pillow(data, name)) is not None:
+        raise InputError(
+            f"{name} has {stated.channels} channels of {stated.bits} bits, and the model takes 8-bit RGB: "
+            f"train with model.in_channels={stated.channels}, which train --data finds by itself."
+        )
     with opened(data, name) as image:
         if factor > 1:
             image.draft(None, (max(1, image.width // factor), max(1, image.height // factor)))

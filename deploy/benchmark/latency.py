@@ -140,7 +140,7 @@ def _prepare(subject: Subject, backend: str, path: Path | None, threads: int, ba
     else:
         runtime = open_runtime(path, threads)
     image_size = subject.image_size or runtime.artifact.image_size
-    images = _images(batch_size, image_size)
+    images = _images(batch_size, runtime.artifact.num_channels, image_size)
     runtime(images)
     cold_start = time.perf_counter() - start
     num_bytes = None if path is None else sum(file.stat().st_size for file in written_files(path))
@@ -150,10 +150,10 @@ def _prepare(subject: Subject, backend: str, path: Path | None, threads: int, ba
     )  # fmt: skip
 
 
-def _images(batch_size: int, size: Size) -> Tensor:
+def _images(batch_size: int, channels: int, size: Size) -> Tensor:
     """Noise: the time does not depend on what is in an image."""
     generator = torch.Generator().manual_seed(0)
-    return torch.randint(0, 256, (batch_size, 3, *size), dtype=torch.uint8, generator=generator)
+    return torch.randint(0, 256, (batch_size, channels, *size), dtype=torch.uint8, generator=generator)
 
 
 def _memory(candidate: _Candidate) -> int | None:

@@ -11,12 +11,13 @@ from typing import NamedTuple
 from torch import Tensor
 
 from pocketvision.core.errors import InputError
-from pocketvision.core.resize import Image
+from pocketvision.core.resize import RGB, Image, PixelFormat
 from pocketvision.core.structures import Detections
 from pocketvision.datasets.coco.ground_truth import coco_dataset
 from pocketvision.datasets.even_choice import spread_at_random
 from pocketvision.datasets.formats.detect import detect_format
-from pocketvision.datasets.images.read import match_mask, read_image, read_mask
+from pocketvision.datasets.images.bands import read_pixels
+from pocketvision.datasets.images.read import match_mask, read_mask
 from pocketvision.datasets.records.annotations import (
     AnyRecords,
     ClassificationRecords,
@@ -48,13 +49,13 @@ class ImageSet(NamedTuple):
     place: str
     records: AnyRecords | None = None
 
-    def read(self, index: int) -> Image:
-        """Image ``index``.
+    def read(self, index: int, pixels: PixelFormat = RGB) -> Image:
+        """Image ``index``, as a model of ``pixels`` takes it.
 
         Raises:
             InputError: it is missing or broken.
         """
-        return read_image(self.paths[index])
+        return read_pixels(self.paths[index], pixels).pixels
 
 
 class TruthScore:

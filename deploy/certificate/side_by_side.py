@@ -84,7 +84,7 @@ def compare(
     size = artifact.batch or _BATCH
     for start in range(0, len(images.paths), size):
         indices = range(start, min(start + size, len(images.paths)))
-        originals = [images.read(index) for index in indices]
+        originals = [images.read(index, artifact.resize.pixels) for index in indices]
         ours = _inputs(reference.artifact.resize, originals)
         theirs = _inputs(artifact.resize, originals)
         expected, found = reference(ours), runtime(theirs)

@@ -11,7 +11,7 @@ from torch import Tensor
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.datasets.even_choice import spread
-from pocketvision.datasets.images.read import read_image
+from pocketvision.datasets.images.bands import read_pixels
 from pocketvision.deploy.predict.sources import find_sources
 from pocketvision.deploy.runtimes.artifact import Artifact
 
@@ -26,7 +26,7 @@ def read_calibration_images(folder: Path, resize: Resize, num_images: int) -> Te
     if not paths:
         raise InputError(f"{folder} holds no images: give a folder that does with --calibration.")
     chosen = [paths[i] for i in spread(len(paths), num_images)]
-    images = [torch.from_numpy(resize.apply(read_image(path))) for path in chosen]
+    images = [torch.from_numpy(resize.apply(read_pixels(path, resize.pixels).pixels)) for path in chosen]
     return torch.stack(images).permute(0, 3, 1, 2).contiguous()
 
 

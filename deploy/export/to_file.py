@@ -13,7 +13,7 @@ from torch import nn
 
 from pocketvision.core.errors import InputError
 from pocketvision.deploy.converters.environment import Converters
-from pocketvision.deploy.formats import BESIDE, ExportOptions, check_format
+from pocketvision.deploy.formats import BESIDE, ExportOptions, check_format, check_pixels
 from pocketvision.deploy.runtimes.artifact import DETECTIONS, LABEL_MAP, Artifact
 from pocketvision.deploy.runtimes.described import describe
 from pocketvision.deploy.runtimes.graphs import make_graph
@@ -44,6 +44,7 @@ def export_model(
     """
     options = options or ExportOptions()
     check_format(format, output, options)
+    check_pixels("--int8" if options.int8 else format, model.resize.pixels)
     artifact = plan_artifact(model, options)
     start = time.perf_counter()
     logger.info("exporting to %s: this takes a few seconds up to a minute or two", output)

@@ -22,7 +22,7 @@ from pocketvision.deploy.export.sensitivity import block_errors, errors_table
 from pocketvision.deploy.export.to_executorch import ExecuTorchQuantizer
 from pocketvision.deploy.export.to_file import plan_artifact, written_files
 from pocketvision.deploy.export.to_onnx import complete, make_onnx
-from pocketvision.deploy.formats import OWN_PYTHON, ExportOptions, check_format
+from pocketvision.deploy.formats import OWN_PYTHON, ExportOptions, check_format, check_pixels
 from pocketvision.deploy.runtimes.artifact import LABEL_MAP, OUTPUTS, Artifact, Quantization
 from pocketvision.deploy.runtimes.graphs import make_graph
 from pocketvision.models import VisionModel
@@ -65,6 +65,7 @@ def export_int8(
         InputError: as :func:`export_model`, or ``limit`` can't be kept.
     """
     check_format(format, output, replace(options, int8=True))
+    check_pixels("--int8", model.resize.pixels)
     artifact = plan_artifact(model, options)
     if format in OWN_PYTHON:
         artifact = replace(artifact, batch=artifact.batch or 1)

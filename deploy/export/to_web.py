@@ -6,7 +6,7 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from pocketvision.core.errors import InputError
 from pocketvision.deploy.export.onnxruntime_web import DEVICES, onnxruntime_web_files
 from pocketvision.deploy.export.to_file import export_model, plan_artifact
 from pocketvision.deploy.export.web_files import fill_service_worker, write_static_files
-from pocketvision.deploy.formats import ExportOptions
+from pocketvision.deploy.formats import ExportOptions, check_pixels
 from pocketvision.deploy.runtimes.artifact import Artifact
 from pocketvision.models import Detector, VisionModel
 
@@ -47,6 +47,7 @@ def write_web_page(
         InputError: ``folder`` exists, onnxruntime-web can't be downloaded, or the model can't be exported.
     """
     check_folder(folder)
+    check_pixels("--web", model.resize.pixels)
     devices = ("wasm",) if write_int8 else ("webgpu", "wasm")
     wanted = [name for device in devices for name in DEVICES[device]]
     runtime = [path for path in onnxruntime_web_files(ort_folder) if path.name in wanted]
@@ -58,17 +59,27 @@ def write_web_page(
         write_static_files(part)
         for path in runtime:
             shutil.copyfile(path, part / path.name)
-        facts = {**page_facts(plan_artifact(model, options)), "int8": bool(write_int8), "devices": devices}
-        (part / "model.json").write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
-        if write_int8:
-            write_int8(part / "model.onnx", options)
-        else:
-            export_model(model, "onnx", part / "model.onnx", options)
+        _write_model(part, model, options, devices, write_int8)
         fill_service_worker(part, wanted)
         part.rename(folder)
     size = sum(file.stat().st_size for file in folder.iterdir()) / _MEGABYTE
     logger.info("%s: %.1f MB; to see it: python -m http.server --directory %s", folder, size, folder)
     return folder
+
+
+def _write_model(
+    part: Path,
+    model: VisionModel,
+    options: ExportOptions,
+    devices: Sequence[str],
+    write_int8: Int8Writer | None,
+) -> None:
+    facts = {**page_facts(plan_artifact(model, options)), "int8": bool(write_int8), "devices": devices}
+    (part / "model.json").write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
+    if write_int8:
+        write_int8(part / "model.onnx", options)
+    else:
+        export_model(model, "onnx", part / "model.onnx", options)
 
 
 def check_folder(folder: Path) -> None:

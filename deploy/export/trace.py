@@ -20,7 +20,7 @@ def trace(graph: nn.Module, artifact: Artifact) -> torch.export.ExportedProgram:
     """
     dtype = torch.uint8 if artifact.input_type == "uint8" else torch.float32
     # Sizes 0 and 1 would be taken for constants.
-    images = torch.zeros(artifact.batch or 2, 3, *artifact.image_size, dtype=dtype)
+    images = torch.zeros(artifact.batch or 2, artifact.num_channels, *artifact.image_size, dtype=dtype)
     dynamic: dict[int, torch.export.Dim] = {}
     if artifact.batch is None:
         dynamic[0] = torch.export.Dim("batch")

@@ -8,8 +8,8 @@ from itertools import islice
 from typing import NamedTuple
 
 from pocketvision.core.errors import InputError
-from pocketvision.core.resize import Image
-from pocketvision.datasets.images.read import decode_image, read_image
+from pocketvision.core.resize import RGB, Image, PixelFormat
+from pocketvision.datasets.images.bands import decode_pixels, read_pixels
 from pocketvision.deploy.predict.remote import fetch
 from pocketvision.deploy.predict.sources import Source
 from pocketvision.deploy.predict.video import num_video_frames, read_video
@@ -25,17 +25,25 @@ class SourceFrame(NamedTuple):
 
 
 def read_frames(
-    sources: Sequence[Source], failed: Callable[[str], None], max_frames: int | None = None
+    sources: Sequence[Source],
+    failed: Callable[[str], None],
+    max_frames: int | None = None,
+    pixels: PixelFormat = RGB,
 ) -> Iterator[SourceFrame]:
     """All pictures, at most ``max_frames`` of each video or stream.
 
-    ``failed`` gets a sentence for each source that can't be read to its end.
+    ``failed`` gets a sentence for each source that can't be read to its end, and for videos where a model
+    takes other ``pixels`` than they have.
     """
     for source in sources:
         try:
             if source.kind == "image":
-                yield SourceFrame(source, _read_source(source))
+                yield SourceFrame(source, _read_source(source, pixels))
                 continue
+            if pixels != RGB:
+                raise InputError(
+                    f"{source.public_name} is a video of 8-bit RGB, which this model does not take."
+                )
             for number, (image, rate) in enumerate(islice(read_video(source), max_frames)):
                 yield SourceFrame(source, image, number, rate)
         except InputError as error:
@@ -55,14 +63,14 @@ def count_frames(sources: Sequence[Source], max_frames: int | None = None) -> in
     return total
 
 
-def _read_source(source: Source) -> Image:
+def _read_source(source: Source, pixels: PixelFormat) -> Image:
     if source.data is not None:
-        return decode_image(source.data, source.name)
+        return decode_pixels(source.data, source.name, pixels)
     if not source.is_remote:
         try:
-            return read_image(source.name)
+            return read_pixels(source.name, pixels).pixels
         except InputError as error:
             raise InputError(str(error).replace(source.name, source.public_name)) from None
     data = io.BytesIO()
     fetch(source, data)
-    return decode_image(data.getvalue(), source.public_name)
+    return decode_pixels(data.getvalue(), source.public_name, pixels)

@@ -48,9 +48,10 @@ def predict_sources(
         summary.failures.append(sentence)
         progress.say(f"skipped: {sentence}")
 
+    frames = read_frames(sources, failed, max_frames, predictor.artifact.resize.pixels)
     with writers, progress:
         try:
-            for batch in _batches(read_frames(sources, failed, max_frames), predictor.batch_size):
+            for batch in _batches(frames, predictor.batch_size):
                 for frame, prediction in zip(batch, _predict(predictor, batch), strict=True):
                     writers.add(frame, prediction)
                     summary.num_images += 1

@@ -15,6 +15,7 @@ from PIL import Image as PillowImage
 from pocketvision.core.drawing import (
     draw_boxes,
     drawing_sizes,
+    false_color,
     name_regions,
     overlay_mask,
     palette_for,
@@ -33,7 +34,7 @@ _PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """The result for ``image`` (H, W, 3) uint8 RGB, in its pixels.
+    """The result for ``image`` (H, W, 3) uint8 RGB, or of the channels that the model takes, in its pixels.
 
     Detection has ``boxes`` (M, 4) float32 xyxy, ``scores`` (M,) and ``labels`` (M,), best first.
     Segmentation has ``label_map`` (H, W) uint8 of class indices. Classification has the ``scores`` and
@@ -89,21 +90,22 @@ class Prediction:
         line_width, font_size = drawing_sizes(self.size)
         if self.boxes is not None and self.labels is not None:
             return draw_boxes(
-                self.image, self.boxes, self.labels, self.class_names, self.scores,
+                false_color(self.image), self.boxes, self.labels, self.class_names, self.scores,
                 line_width=line_width, font_size=font_size,
             )  # fmt: skip
         if self.label_map is not None:
             return self._draw_masks(font_size)
         scores = [] if self.scores is None else self.scores.tolist()
         lines = [f"{name} {score:.2f}" for name, score in zip(self.names, scores, strict=True)]
-        return write_lines(self.image, lines, font_size)
+        return write_lines(false_color(self.image), lines, font_size)
 
     def _draw_masks(self, font_size: int) -> Image:
         assert self.label_map is not None
         palette = palette_for(self.class_names)
         is_background = np.array([name == "background" for name in self.class_names])
-        drawn = overlay_mask(self.image, self.label_map, palette, _MASK_ALPHA)
-        drawn = np.where(is_background[self.label_map][..., None], self.image, drawn)
+        picture = false_color(self.image)
+        drawn = overlay_mask(picture, self.label_map, palette, _MASK_ALPHA)
+        drawn = np.where(is_background[self.label_map][..., None], picture, drawn)
         names = [None if name == "background" else name for name in self.class_names]
         return name_regions(drawn, self.label_map, names, palette, font_size)
 

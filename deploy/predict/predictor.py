@@ -13,9 +13,10 @@ import numpy.typing as npt
 from PIL import Image as PillowImage
 
 from pocketvision.core.errors import InputError
-from pocketvision.core.resize import Image
+from pocketvision.core.resize import RGB, Image, PixelFormat
 from pocketvision.core.structures import ArrayDetections, Size
-from pocketvision.datasets.images.read import decode_image, from_pillow, read_image
+from pocketvision.datasets.images.bands import as_pixels, decode_pixels, read_pixels, values_of
+from pocketvision.datasets.images.read import from_pillow
 from pocketvision.datasets.tiles.grid import Tiling, Window
 from pocketvision.datasets.tiles.merging import merge_detections, merge_label_maps
 from pocketvision.deploy.predict.prediction import Prediction
@@ -115,7 +116,7 @@ class Predictor:
 
     def predict(self, images: Sequence[ImageLike]) -> list[Prediction]:
         """The predictions for several images, in their order; raises as for one."""
-        arrays = [_to_array(image) for image in images]
+        arrays = [_to_array(image, self.artifact.resize.pixels) for image in images]
         paths = [str(image) if isinstance(image, str | Path) else None for image in images]
         return [
             replace(prediction, path=path)
@@ -231,25 +232,30 @@ def _open(path: Path, threads: int | None, device: str) -> Runtime:
     return open_runtime(path, threads, device)
 
 
-def _to_array(image: ImageLike) -> Image:
+def _to_array(image: ImageLike, pixels: PixelFormat) -> Image:
     if isinstance(image, str | Path):
-        return read_image(str(image))
+        return read_pixels(str(image), pixels).pixels
     if isinstance(image, bytes | bytearray | memoryview):
-        return decode_image(bytes(image), "The image")
+        return decode_pixels(bytes(image), "The image", pixels)
     if hasattr(image, "read"):
         data, name = image.read(), str(getattr(image, "name", "The image"))
         if not isinstance(data, bytes):
             raise ValueError(f"{name} is opened as text: open it as bytes, with mode 'rb'.")
-        return decode_image(data, name)
+        return decode_pixels(data, name, pixels)
     if isinstance(image, PillowImage.Image):
-        return from_pillow(image)
+        return from_pillow(image) if pixels == RGB else as_pixels(values_of(image), pixels)
     if not hasattr(image, "dtype"):
         raise ValueError(
             f"The image is a {type(image).__name__}: give a path, bytes, a Pillow image or an array uint8 "
             "(H, W, 3); predict takes a list of them."
         )
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise ValueError(f"The image is {image.dtype} {image.shape}: give uint8 (H, W, 3), RGB.")
+    if pixels != RGB and image.ndim in (2, 3) and image.size and image.dtype != np.uint8:
+        return as_pixels(image, pixels)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != pixels.channels or not image.size:
+        kind = "RGB" if pixels.channels == RGB.channels else "the channels that the model takes"
+        raise ValueError(
+            f"The image is {image.dtype} {image.shape}: give uint8 (H, W, {pixels.channels}), {kind}."
+        )
     return np.ascontiguousarray(image)
 
 

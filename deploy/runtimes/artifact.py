@@ -51,10 +51,10 @@ class Quantization:
 class Artifact:
     """The metadata of an exported model, as JSON inside the file under the key ``pocketvision``.
 
-    The graph takes ``images`` (N, 3, H, W) RGB, ``input_type`` uint8 or float32 in 0..255, and
-    normalizes them itself: ``mean`` and ``std``, relative to 0..1, are for the reader. ``outputs`` are
-    its outputs in order. ``batch`` is the number of images that it takes, None for any. With
-    ``has_dynamic_size`` it takes other sizes than ``resize.image_size`` too.
+    The graph takes ``images`` (N, C, H, W) of the channels of ``resize.pixels``, RGB unless it says others,
+    ``input_type`` uint8 or float32 in 0..255, and normalizes them itself: ``mean`` and ``std``, relative to
+    0..1, are for the reader. ``outputs`` are its outputs in order. ``batch`` is the number of images that it
+    takes, None for any. With ``has_dynamic_size`` it takes other sizes than ``resize.image_size`` too.
 
     ``quantization`` is None in float32; ``has_float16`` says that weights are rounded to it.
 
@@ -67,8 +67,8 @@ class Artifact:
     task: Literal["detection", "segmentation", "classification"]
     class_names: tuple[str | None, ...]
     resize: Resize
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     outputs: tuple[str, ...]
     weights_sha256: str
     input_type: InputType = "uint8"
@@ -88,6 +88,11 @@ class Artifact:
     def image_size(self) -> Size:
         """(height, width) of the input."""
         return self.resize.image_size
+
+    @property
+    def num_channels(self) -> int:
+        """Channels of the input."""
+        return self.resize.pixels.channels
 
     @cached_property
     def anchor_array(self) -> npt.NDArray[np.float32]:
@@ -109,7 +114,7 @@ class Artifact:
     def to_json(self) -> str:
         """The metadata as text."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        values["resize"] = asdict(self.resize)
+        values["resize"] = self.resize.facts()
         if self.has_nms:
             values["anchors"] = None
         if not self.has_float16:
@@ -152,7 +157,7 @@ class Artifact:
 
 def _parse(values: dict[str, Any]) -> Artifact:
     values = {name: _tuples(value) for name, value in values.items()}
-    values["resize"] = Resize(**values["resize"])
+    values["resize"] = Resize.from_facts(values["resize"])
     if values["postprocess"] is not None:
         postprocess = dict(values["postprocess"])
         postprocess["coder"] = _read_coder(postprocess["coder"])

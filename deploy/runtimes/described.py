@@ -38,7 +38,9 @@ def placed_anchors(model: Detector) -> tuple[Box, ...]:
     """The anchors of a detector for images of its own size."""
     weight = next(model.parameters())
     with torch.inference_mode():
-        images = torch.zeros(1, 3, *model.resize.image_size, dtype=torch.uint8, device=weight.device)
+        images = torch.zeros(
+            1, model.resize.pixels.channels, *model.resize.image_size, dtype=torch.uint8, device=weight.device
+        )
         anchors: Tensor = model(images).anchors
     # The shortest text that reads as the same float32: half as long.
     numbers = ([float(str(value)) for value in box] for box in anchors.cpu().numpy())
@@ -54,7 +56,6 @@ def hash_weights(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _rounded(values: list[float]) -> tuple[float, float, float]:
+def _rounded(values: list[float]) -> tuple[float, ...]:
     """Without the noise of float32: 0.485 rather than 0.48500001430511475."""
-    red, green, blue = (round(value, 6) for value in values)
-    return red, green, blue
+    return tuple(round(value, 6) for value in values)

@@ -8,7 +8,7 @@ from typing import Any
 
 MAX_SIDE = 16384
 """Pixels of an input's side."""
-_MAX_BATCH = 65536
+_MAX_BATCH, _MAX_CHANNELS = 65536, 16
 _OUTPUTS: dict[str, tuple[list[str], ...]] = {
     "detection": (["class_logits", "box_deltas"], ["boxes", "scores", "labels", "num_detections"]),
     "segmentation": (["logits"], ["label_map"]),
@@ -56,16 +56,33 @@ def _check_input(values: Mapping[str, Any]) -> None:
     fill, share = resize.get("fill", 0), resize.get("crop_share", 1.0)
     _need(fill == 0 or _is_count(fill, 255), "fill is no byte")
     _need(_is_number(share) and 0 < share <= 1, "crop_share is no share")
+    channels = _num_channels(resize.get("pixels"))
     for name in ("mean", "std"):
         _need(
-            isinstance(values[name], list) and len(values[name]) == 3 and all(map(_is_number, values[name])),
-            f"{name} is not three numbers",
+            isinstance(values[name], list)
+            and len(values[name]) == channels
+            and all(map(_is_number, values[name])),
+            f"{name} is not {'three numbers' if channels == 3 else 'a number a channel'}",
         )
     _need(all(value > 0 for value in values["std"]), "std is not above 0")
     _need(values.get("input_type", "uint8") in ("uint8", "float"), "input_type is neither uint8 nor float")
     _need(values.get("layout", "NCHW") == "NCHW", "layout is not NCHW")
     _need(batch is None or _is_count(batch, _MAX_BATCH), "batch is no number from 1")
     _need(isinstance(values.get("has_dynamic_size", False), bool), "has_dynamic_size is no truth value")
+
+
+def _num_channels(pixels: Any) -> int:
+    """What ``resize.pixels`` says, which RGB leaves out."""
+    if pixels is None:
+        return 3
+    _need(
+        isinstance(pixels, Mapping) and _is_count(pixels["channels"], _MAX_CHANNELS), "channels is no count"
+    )
+    limits = pixels.get("value_range")
+    is_range = isinstance(limits, list) and len(limits) == 2 and all(map(_is_number, limits))
+    _need(limits is None or is_range, "value_range is not two numbers")
+    count: int = pixels["channels"]
+    return count
 
 
 def _check_detector(values: Mapping[str, Any], num_classes: int) -> None:

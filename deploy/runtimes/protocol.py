@@ -89,10 +89,10 @@ class Runtime(ABC):
 
     def _checked(self, images: Any) -> Any:
         """Images of a shape that the graph takes, as arrays or tensors of its type."""
-        height, width = self.artifact.image_size
-        if images.ndim != 4 or images.shape[1] != 3 or not len(images):
+        (height, width), channels = self.artifact.image_size, self.artifact.num_channels
+        if images.ndim != 4 or images.shape[1] != channels or not len(images):
             raise ValueError(
-                f"images are {tuple(images.shape)}: give (N, 3, {height}, {width}), N at least 1."
+                f"images are {tuple(images.shape)}: give (N, {channels}, {height}, {width}), N at least 1."
             )
         if not self.artifact.has_dynamic_size and tuple(images.shape[2:]) != (height, width):
             raise ValueError(

@@ -38,7 +38,10 @@ def check_content(facts: ImageFacts, findings: Findings) -> None:
         sentence = f"{path} is CMYK, whose colors differ from program to program: convert it to RGB."
         findings.notes.add(kinds.IMAGE_CMYK, path, sentence, "", path)
     if facts.bits > 8:
-        sentence = f"{path} has {facts.bits} bits a channel, of which training uses the upper 8: convert it."
+        sentence = (
+            f"{path} has {facts.bits} bits a channel: train --data takes their range where all pictures have "
+            "such, else the upper 8 are used."
+        )
         findings.notes.add(kinds.IMAGE_16BIT, path, sentence, "", path)
     elif facts.mode in ("L", "LA", "1"):
         findings.notes.add(

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.structures import Size
+from pocketvision.datasets.images.array_files import beyond_pillow
+from pocketvision.datasets.images.bands import read_values
 from pocketvision.datasets.images.header import file_header, has_end, open_file, opened, read_header
 from pocketvision.datasets.images.likeness import Thumbnail, shrink
 from pocketvision.datasets.images.read import read_bytes, read_image
@@ -17,6 +19,7 @@ from pocketvision.datasets.images.read import read_bytes, read_image
 SUFFIX_OF = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp", "GIF": ".gif", "TIFF": ".tif"}
 _FORMAT_OF = {".jpeg": "JPEG", ".jpe": "JPEG", ".tiff": "TIFF", **{s: name for name, s in SUFFIX_OF.items()}}
 _HEAD, _TAIL = 1 << 16, 64
+_CHANNELS = " channels"
 _BEGINNINGS = (
     (b"\xff\xd8\xff", "a JPEG"),
     (b"\x89PNG", "a PNG"),
@@ -46,6 +49,11 @@ class ImageFacts(NamedTuple):
     problem: str = ""
     detail: str = ""
     thumbnail: Thumbnail | None = None
+
+    @property
+    def is_array(self) -> bool:
+        """Whether only models of other channels than RGB can read it."""
+        return self.mode.endswith(_CHANNELS)
 
     @property
     def upright_size(self) -> Size | None:
@@ -78,6 +86,8 @@ def inspect_image(path: str, *, pixels: bool, thumbnail: bool) -> ImageFacts:
     facts = _header(path, status.st_size, data)
     if facts.problem:
         return facts
+    if facts.is_array:
+        return _decode_as_training(facts) if pixels else facts
     if not _is_whole(path) or thumbnail:
         facts = _decode(facts, data if thumbnail or pixels else Path(path).read_bytes(), thumbnail)
     return _decode_as_training(facts) if pixels and not facts.problem else facts
@@ -110,6 +120,11 @@ def _read(path: str, *, whole: bool) -> bytes:
 def _header(path: str, num_bytes: int, data: bytes) -> ImageFacts:
     try:
         header = file_header(path)
+        if header.format in ("TIFF", "NPY") and (stated := beyond_pillow(read_bytes(path), path)) is not None:
+            mode = f"{stated.channels}{_CHANNELS}"
+            return ImageFacts(
+                path, num_bytes, header.size, stated.format, mode, stated.bits, stated.orientation
+            )
         with opened(data if len(data) == num_bytes else read_bytes(path), path) as image:
             bits = _bits(data, image.mode)
             return ImageFacts(
@@ -160,7 +175,10 @@ def _decode(facts: ImageFacts, data: bytes, thumbnail: bool) -> ImageFacts:
 
 def _decode_as_training(facts: ImageFacts) -> ImageFacts:
     try:
-        read_image(facts.path)
+        if facts.is_array:
+            read_values(read_bytes(facts.path), facts.path)
+        else:
+            read_image(facts.path)
     except InputError as error:
         return _broken(facts, error)
     return facts

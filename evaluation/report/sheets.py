@@ -16,6 +16,7 @@ from pocketvision.core.drawing import (
     contact_sheet,
     draw_boxes,
     draw_names,
+    false_color,
     legend,
     name_texts,
     overlay_mask,
@@ -38,7 +39,7 @@ _BORDER = 8
 _COLUMNS = 4
 
 _Images = Tensor | Sequence[Image]
-"""(N, 3, H, W) uint8, or N images (H, W, 3) uint8 of any sizes."""
+"""(N, C, H, W) uint8, or N images (H, W, C) uint8 of any sizes; drawn in false colors unless they are RGB."""
 
 
 def detection_sheet(
@@ -132,8 +133,8 @@ def segmentation_sheet(
 
 def _to_arrays(images: _Images) -> list[Image]:
     if isinstance(images, Tensor):
-        return list(images.permute(0, 2, 3, 1).cpu().numpy())
-    return list(images)
+        images = list(images.permute(0, 2, 3, 1).cpu().numpy())
+    return [false_color(image) for image in images]
 
 
 def fit_tile(image: Image) -> tuple[Image, float]:

@@ -21,8 +21,9 @@ def config_text(own: OwnData, recipe: TrainingRecipe, weights: str | None, comma
     task = own.found.task
     base, _ = own_config(own.model.partition("_")[0])
     settings = own_settings(own, recipe, weights)
-    crop = own.fitted.crop_size
-    augmentation = "base.AUGMENTATION" if crop is None else f"replace(base.AUGMENTATION, crop_size={crop!r})"
+    changed = {"crop_size": own.fitted.crop_size, "fill": own.pixels.fill}
+    words = "".join(f", {name}={value!r}" for name, value in changed.items() if value is not None)
+    augmentation = f"replace(base.AUGMENTATION{words})" if words else "base.AUGMENTATION"
     return "\n".join(
         [
             _docstring(own, recipe, command),

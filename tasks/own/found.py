@@ -10,6 +10,7 @@ from pocketvision.core.structures import Size
 from pocketvision.core.terminal import printable
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.datasets.formats.detect import FoundData
+from pocketvision.datasets.images.survey import EIGHT_BIT_RGB, FoundPixels
 from pocketvision.tasks.own.rare_classes import Repeats
 
 _GOOD_CEILING = 0.9
@@ -52,6 +53,7 @@ class OwnData:
         image_size: (height, width) of the model's input.
         data: the data module that has read the splits.
         fitted: what else is taken from the training images.
+        pixels: which channels they have.
     """
 
     found: FoundData
@@ -62,6 +64,7 @@ class OwnData:
     image_size: Size
     data: AnyData
     fitted: Fitted = Fitted()
+    pixels: FoundPixels = EIGHT_BIT_RGB
 
     @property
     def num_drawn(self) -> int | None:
@@ -81,6 +84,8 @@ class OwnData:
             f"{len(names)} classes: {shown}",
             f"model: {self.model}, input {height}x{width}, batches of {self.batch_size}",
         ]
+        if self.pixels.line is not None:
+            lines.append(f"pictures: {self.pixels.line}")
         ceiling = self.fitted.ceiling
         if ceiling is not None:
             hint = "" if ceiling >= _GOOD_CEILING else "; a larger model.image_size would reach more"

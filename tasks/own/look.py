@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pocketvision.backbones.pretrained import imagenet_file
 from pocketvision.core.anchors import CellAnchors
@@ -20,7 +21,13 @@ from pocketvision.datasets import detect_format
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.datasets.format_modules import data_module_of, training_records
 from pocketvision.datasets.formats.detect import FoundData
-from pocketvision.datasets.records.annotations import AnyRecords, DetectionRecords, SegmentationRecords
+from pocketvision.datasets.images.survey import EIGHT_BIT_RGB, FoundPixels, look_at_pixels
+from pocketvision.datasets.records.annotations import (
+    AnyRecords,
+    ClassificationRecords,
+    DetectionRecords,
+    SegmentationRecords,
+)
 from pocketvision.runs.build import build, build_model, look_at_start, refusing_bad_values
 from pocketvision.runs.folder import load_experiment, override
 from pocketvision.tasks.accumulation import num_parts
@@ -75,7 +82,8 @@ def look_at(path: str | Path, task: str | None, model: str | None, overrides: Se
             fitted = replace(fitted, repeats=fit_repeats(train))
         elif (threshold := given["data.repeat_threshold"]) is not None:
             fitted = replace(fitted, repeats=stated_repeats(train, threshold))
-    return OwnData(found, chosen, train.class_names, counts, batch_size, size, data, fitted)
+        pixels = _pixels(train, given)
+    return OwnData(found, chosen, train.class_names, counts, batch_size, size, data, fitted, pixels)
 
 
 def write_config(
@@ -183,6 +191,16 @@ def _is_dense(model: str) -> bool:
     config, _ = own_config(model.partition("_")[0])
     experiment, _ = load_experiment(shipped_configs()[config], ())
     return isinstance(parameters(experiment.model).get("anchors"), CellAnchors)
+
+
+def _pixels(train: AnyRecords, given: Mapping[str, Any]) -> FoundPixels:
+    """What the pictures are read as; classifiers take 8-bit RGB."""
+    if isinstance(train, ClassificationRecords):
+        return EIGHT_BIT_RGB
+    stated = given.get("model.value_range")
+    return look_at_pixels(
+        train.image_paths, given.get("model.in_channels"), None if stated is None else tuple(stated)
+    )
 
 
 def _fit(train: AnyRecords, image_size: Size | None, *, is_dense: bool) -> tuple[Size, Fitted]:

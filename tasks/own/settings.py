@@ -11,7 +11,9 @@ from torch.optim import AdamW
 from pocketvision.core.command import shipped_configs
 from pocketvision.core.config import Experiment, parameters
 from pocketvision.core.registered import own_config
+from pocketvision.core.resize import RGB
 from pocketvision.datasets import format_modules
+from pocketvision.datasets.images.survey import FoundPixels
 from pocketvision.losses import SegmentationCrossEntropy
 from pocketvision.runs.folder import load_experiment
 from pocketvision.tasks.own.found import OwnData
@@ -45,6 +47,7 @@ def own_settings(own: OwnData, recipe: TrainingRecipe, weights: str | None) -> O
         model["max_detections"] = own.fitted.max_detections
     if own.fitted.anchors is not None:
         model["anchors"] = own.fitted.anchors
+    model |= _pixels(own.pixels)
     decay = _WEIGHT_DECAY[own.found.task]
     task: dict[str, Any] = {"optimizer": partial(AdamW, lr=recipe.lr, weight_decay=decay, fused=True)}
     if own.fitted.class_weights is not None:
@@ -64,6 +67,14 @@ def own_settings(own: OwnData, recipe: TrainingRecipe, weights: str | None) -> O
     return OwnSettings(model, task, data, {"max_steps": recipe.num_steps, **scoring_options(recipe)})
 
 
+def _pixels(found: FoundPixels) -> dict[str, Any]:
+    """Arguments of a model for other pictures than 8-bit RGB."""
+    if found.pixels == RGB:
+        return {}
+    channels, value_range = found.pixels.channels, found.pixels.value_range
+    return {"in_channels": channels, "value_range": value_range, "mean": found.mean, "std": found.std}
+
+
 def own_experiment(own: OwnData, recipe: TrainingRecipe, weights: str | None) -> Experiment:
     """The experiment that the written config defines."""
     base, _ = load_experiment(shipped_configs()[own_config(own.model.partition("_")[0])[0]], ())
@@ -71,6 +82,8 @@ def own_experiment(own: OwnData, recipe: TrainingRecipe, weights: str | None) ->
     augmentation = parameters(base.data)["augmentation"]
     if own.fitted.crop_size is not None:
         augmentation = replace(augmentation, crop_size=own.fitted.crop_size)
+    if own.pixels.fill is not None:
+        augmentation = replace(augmentation, fill=own.pixels.fill)
     module = getattr(format_modules, own.found.data_module)
     return replace(
         base,
