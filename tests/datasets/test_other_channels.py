@@ -1,4 +1,4 @@
-"""Pictures of other channels than RGB on their way into a batch, in every kind of augmentation."""
+"""Covers datasets/detection.py, datasets/segmentation.py: pictures of other channels than RGB, augmented and not."""
 
 from __future__ import annotations
 

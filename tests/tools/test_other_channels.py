@@ -1,4 +1,4 @@
-"""Pictures of five channels, and of 16 bits: from a folder to an exported file, as typed."""
+"""Covers tools/train.py, tools/export.py: pictures of five channels and of 16 bits, from a folder to a file."""
 
 from __future__ import annotations
 
