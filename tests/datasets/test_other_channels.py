@@ -1,4 +1,4 @@
-"""Covers datasets/detection.py, datasets/segmentation.py: pictures of other channels than RGB, augmented and not."""
+"""Covers datasets/detection.py, datasets/segmentation.py: pictures of other channels than RGB."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Covers tools/train.py, tools/export.py: pictures of five channels and of 16 bits, from a folder to a file."""
+"""Covers tools/train.py, tools/export.py: pictures of five channels and of 16 bits, from a folder on."""
 
 from __future__ import annotations
 
