@@ -34,10 +34,14 @@ def build_with(builder: Builder, *choices: Sequence[str], **options: Any) -> Bac
     Options that the builder does not know are left out, but for weights.
 
     Raises:
-        ValueError: it has none of the lists, or refuses an option.
+        ValueError: it has none of the lists, refuses an option, or takes three channels only.
         TypeError: ``weights`` are given to one that takes none.
     """
     known = inspect.signature(builder).parameters
+    if "in_channels" not in known and options.get("in_channels", 3) != 3:
+        raise ValueError(
+            f"This backbone takes three channels, not {options['in_channels']}: choose one of pocketvision's own."
+        )
     kept = {
         key: value
         for key, value in options.items()

@@ -46,6 +46,12 @@ def test_nothing_is_hidden() -> None:
         build_with(One, ("c5",), weights="imagenet")
 
 
+def test_a_backbone_of_three_channels_takes_no_others() -> None:
+    assert list(build_with(One, ("c5",), in_channels=3).feature_info) == ["c5"]
+    with pytest.raises(ValueError, match="takes three channels, not 5"):
+        build_with(One, ("c5",), in_channels=5)
+
+
 def test_hidden_layers_are_the_papers() -> None:
     """Tables 1 and 2 of arXiv:1905.02244."""
     builders: Any = (mobilenet_v1, mobilenet_v2, mobilenet_v3_large, mobilenet_v3_small)
