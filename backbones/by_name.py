@@ -40,7 +40,7 @@ def build_with(builder: Builder, *choices: Sequence[str], **options: Any) -> Bac
     known = inspect.signature(builder).parameters
     if "in_channels" not in known and options.get("in_channels", 3) != 3:
         raise ValueError(
-            f"This backbone takes three channels, not {options['in_channels']}: choose one of pocketvision's own."
+            f"This backbone takes three channels, not {options['in_channels']}: choose one of ours."
         )
     kept = {
         key: value
