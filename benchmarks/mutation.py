@@ -29,7 +29,9 @@ METRIC = ("tests/metrics/test_coco.py", "tests/metrics/test_coco_engine.py")
 TESTS: dict[str, Sequence[str]] = {
     "core/boxes.py": ("tests/core/test_boxes.py", DEFAULTS),
     "core/anchors.py": ("tests/core/test_anchors.py",),
-    "core/resize.py": ("tests/core/test_resize.py", "tests/core/test_label_map.py"),
+    "core/resize.py": (
+        "tests/core/test_resize.py", "tests/core/test_label_map.py", "tests/datasets/tiles/test_tiling.py",
+    ),
     "core/label_map.py": ("tests/core/test_label_map.py",),
     "core/distributed.py": ("tests/core/test_distributed.py", "tests/tasks/test_accumulation.py"),
     "losses/matcher.py": ("tests/losses/test_matcher.py", DEFAULTS),
@@ -71,7 +73,6 @@ TESTS: dict[str, Sequence[str]] = {
     ),
     "datasets/augment/ssd_crop.py": ("tests/datasets/augment/test_ssd_crop.py", DETECTION),
     "datasets/augment/view.py": ("tests/datasets/augment/test_view.py", DETECTION),
-    "datasets/tiles/grid.py": ("tests/datasets/tiles/test_tiling.py",),
 }  # fmt: skip
 
 _COMPARISONS = {

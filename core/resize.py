@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
 
-from pocketvision.core.structures import IGNORE_INDEX, Size
+from pocketvision.core.structures import IGNORE_INDEX, Size, Window
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +30,7 @@ _ANTIALIAS = {
 }
 _MODES = ("stretch", "letterbox", "crop")
 MAX_CHANNELS = 16
+_MIN_TILE = 16
 _MAX_BORDER_CHANNELS = 4
 """That OpenCV has colors of."""
 
@@ -60,6 +62,42 @@ RGB = PixelFormat()
 
 
 @dataclass(frozen=True)
+class Tiling:
+    """Tiles of ``tile`` (height, width) that share at least ``overlap`` of their sides with the next.
+
+    They are spread evenly; an image that is smaller in a direction has one tile there, of its own size.
+    With ``adds_whole`` a detector sees the image as a whole as well, for what is larger than a tile.
+
+    Raises:
+        ValueError: a value makes no tiles.
+    """
+
+    tile: Size
+    overlap: float = 0.2
+    adds_whole: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.tile) != 2 or min(self.tile) < _MIN_TILE:
+            raise ValueError(
+                f"The tile is {self.tile}: give its height and width, at least {_MIN_TILE} pixels each."
+            )
+        if not 0 <= self.overlap < 0.9:
+            raise ValueError(f"The overlap of tiles is {self.overlap}: give a share from 0, below 0.9.")
+
+    def windows(self, image_size: Size) -> list[Window]:
+        """The tiles of an image of (height, width), row by row."""
+        tops, lefts = (self._starts(*sides) for sides in zip(image_size, self.tile, strict=True))
+        height, width = (min(sides) for sides in zip(image_size, self.tile, strict=True))
+        return [Window(top, left, height, width) for top in tops for left in lefts]
+
+    def _starts(self, length: int, tile: int) -> list[int]:
+        if length <= tile:
+            return [0]
+        steps = math.ceil((length - tile) / (tile * (1 - self.overlap)))
+        return [round(i * (length - tile) / steps) for i in range(steps + 1)]
+
+
+@dataclass(frozen=True)
 class Resize:
     """Resize to ``image_size`` (height, width) by stretching, letterboxing or cropping.
 
@@ -72,7 +110,8 @@ class Resize:
     With ``antialias`` shrinking filters over the area that a pixel covers, as Pillow does; without,
     it is the plain interpolation that TensorFlow and torchvision's detectors use.
 
-    ``pixels`` says which channels an image has and how they are read from its file.
+    ``pixels`` says which channels an image has and how they are read from its file. With ``tiling`` an image
+    is seen tile by tile, and each tile becomes an input of its own.
 
     Raises:
         ValueError: a value is not one of those above, or a mask, boxes or results meet ``crop``.
@@ -85,6 +124,7 @@ class Resize:
     fill: int = 114
     crop_share: float = 0.875
     pixels: PixelFormat = RGB
+    tiling: Tiling | None = None
 
     def __post_init__(self) -> None:
         size = self.image_size
@@ -98,18 +138,20 @@ class Resize:
             raise ValueError(f"crop_share is {self.crop_share!r}: give a number above 0, up to 1.")
 
     def facts(self) -> dict[str, Any]:
-        """The fields as JSON has them; files without ``pixels``, of RGB, are read by earlier versions too."""
+        """The fields as JSON has them; those that earlier versions don't know only if they say something."""
         values = asdict(self)
         if self.pixels == RGB:
             del values["pixels"]
+        if self.tiling is None:
+            del values["tiling"]
         return values
 
     @classmethod
     def from_facts(cls, values: Mapping[str, Any]) -> Resize:
         """What :meth:`facts` gave, with tuples for lists."""
         fields = dict(values)
-        pixels = fields.pop("pixels", None)
-        return cls(**fields, pixels=RGB if pixels is None else PixelFormat(**pixels))
+        pixels, tiling = fields.pop("pixels", None), tiling_of(fields.pop("tiling", None))
+        return cls(**fields, pixels=RGB if pixels is None else PixelFormat(**pixels), tiling=tiling)
 
     def content_size(self, original_size: Size) -> Size:
         """Size of the part of the input that shows the image."""
@@ -213,6 +255,11 @@ class Resize:
         if not bottom and not right:
             return image
         return bordered(image, (0, bottom, 0, right), (value,) * 3)
+
+
+def tiling_of(facts: Mapping[str, Any] | None) -> Tiling | None:
+    """The tiling of ``Resize.facts()["tiling"]``."""
+    return None if facts is None else Tiling(**{**facts, "tile": tuple(facts["tile"])})
 
 
 def bordered(image: npt.NDArray[Any], pads: tuple[int, int, int, int], color: Sequence[int]) -> Image:

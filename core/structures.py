@@ -91,27 +91,48 @@ class DetectionBatch(NamedTuple):
         ]
 
 
+class Window(NamedTuple):
+    """A part of an image: its upper left corner and its size, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+class TilePlace(NamedTuple):
+    """Where a tile lies in its picture of (height, width); the tiles of a picture follow one another."""
+
+    window: Window
+    picture_size: Size
+    is_last: bool
+
+
 class BoxTarget(NamedTuple):
     """Truth of one image: boxes (G, 4) xyxy pixels, labels (G,) in [0, K); G may be 0.
 
-    ``image_id`` is the data file's id; ``original_size`` is the (height, width) of the image file.
+    ``image_id`` is the data file's id; ``original_size`` is the (height, width) of the image file, or of
+    the ``tile`` of it that is to be scored.
     """
 
     boxes: Tensor
     labels: Tensor
     image_id: int
     original_size: Size
+    tile: TilePlace | None = None
 
 
 class MaskTarget(NamedTuple):
     """Truth of one image: mask (H, W) uint8 of class indices, 255 = ignored.
 
-    While training, the mask has the size of the model's input; for evaluation, the original size.
+    While training, the mask has the size of the model's input; for evaluation, the original size, which is
+    that of the ``tile`` where it is one.
     """
 
     mask: Tensor
     image_id: int
     original_size: Size
+    tile: TilePlace | None = None
 
 
 class ClassTarget(NamedTuple):

@@ -11,11 +11,6 @@ if TYPE_CHECKING:
         DetectionAugmentation,
         SegmentationAugmentation,
     )
-    from pocketvision.datasets.base_modules import (
-        ClassificationDataModule,
-        DetectionDataModule,
-        SegmentationDataModule,
-    )
     from pocketvision.datasets.classification import ClassificationDataset, collate_classification
     from pocketvision.datasets.detection import DetectionDataset, collate_detection
     from pocketvision.datasets.format_modules import (
@@ -51,6 +46,11 @@ if TYPE_CHECKING:
     from pocketvision.datasets.sampling import EpochSampler
     from pocketvision.datasets.segmentation import SegmentationDataset, collate_segmentation
     from pocketvision.datasets.shapes_data import ShapesDetectionDataModule, ShapesSegmentationDataModule
+    from pocketvision.datasets.task_modules import (
+        ClassificationDataModule,
+        DetectionDataModule,
+        SegmentationDataModule,
+    )
 
 __all__ = [
     "CITYSCAPES_NAMES",
@@ -105,7 +105,7 @@ _PLACES = {
         "DetectionAugmentation",
         "SegmentationAugmentation",
     ),
-    "base_modules": (
+    "task_modules": (
         "ClassificationDataModule",
         "DetectionDataModule",
         "SegmentationDataModule",

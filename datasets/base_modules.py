@@ -1,56 +1,42 @@
-"""The bases of data modules: records of a split -> loaders. A format adds its reader."""
+"""The base of all data modules: records of a split -> loaders."""
 
 from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 from torch.utils.data import DataLoader
 
-from pocketvision.core.resize import Resize
-from pocketvision.core.structures import ClassificationSamples, DetectionSamples, SegmentationSamples
+from pocketvision.core.resize import Resize, Tiling
+from pocketvision.core.structures import Size
 from pocketvision.datasets.augment.flips_and_colors import import_albumentations
-from pocketvision.datasets.augment.recipes import (
-    ClassificationAugmentation,
-    DetectionAugmentation,
-    SegmentationAugmentation,
-)
-from pocketvision.datasets.classification import ClassificationDataset, collate_classification
 from pocketvision.datasets.cores import default_num_workers
-from pocketvision.datasets.detection import DetectionDataset, collate_detection
 from pocketvision.datasets.dividing import divide_by
 from pocketvision.datasets.images.cache_setup import CacheKind, temporary_folder
 from pocketvision.datasets.images.clips import Grouping
 from pocketvision.datasets.loading import Loading, loader_options
-from pocketvision.datasets.records.annotations import (
-    ClassificationRecords,
-    DetectionRecords,
-    MissingSplitError,
-    SegmentationRecords,
-)
+from pocketvision.datasets.records.annotations import MissingSplitError
 from pocketvision.datasets.records.splits import SplitRecords
 from pocketvision.datasets.records.stored import is_large, store
-from pocketvision.datasets.repeats import check_threshold, repeats_of
+from pocketvision.datasets.repeats import check_threshold, drawing_factors
 from pocketvision.datasets.samples import SampleDataset
 from pocketvision.datasets.sampling import EpochSampler, ProcessShare, num_epochs
-from pocketvision.datasets.segmentation import SegmentationDataset, collate_segmentation
+from pocketvision.datasets.tiles.table import TileTable
 
 ClassNames = Sequence[str | None]
 _Samples = TypeVar("_Samples")
 _log = logging.getLogger("pocketvision")
-_CLASSIFICATION = ClassificationAugmentation()
-_DETECTION = DetectionAugmentation()
-_SEGMENTATION = SegmentationAugmentation()
-_UNCHANGED = SegmentationAugmentation(scale=(1.0, 1.0), horizontal_flip=0.0, photometric=False)
 
 _LOADING = {
     "batch_size", "eval_batch_size", "num_workers", "augmentation", "seed", "strict", "cache", "cache_gib",
-    "loading", "repeat_threshold", "model_class_names", "resize", "_position", "_read", "_reader",
-    "_selected", "_parts",
+    "loading", "repeat_threshold", "tile_size", "tile_overlap", "empty_tiles", "tiling", "model_class_names",
+    "resize", "_position", "_read", "_reader", "_selected", "_tables", "_parts",
 }  # fmt: skip
 """Attributes of a data module that change no record."""
 
@@ -77,9 +63,13 @@ class BaseDataModule(Generic[SplitRecords, _Samples]):
         val_fraction, split_seed, divide_by: see :func:`pocketvision.datasets.dividing.divide_by`.
         repeat_threshold: training images with a class that is in a smaller share of them are drawn more often
             (:mod:`pocketvision.datasets.repeats`); None draws each once an epoch.
+        tile_size: pixels of a side, or (height, width), of the tiles of pictures that a model is trained and
+            scored on; None shows it the pictures as a whole, or in tiles where it was trained on them.
+        tile_overlap: share of its sides that a tile has in common with the next.
+        empty_tiles: share of the training tiles of an epoch that show no box.
 
     Raises:
-        ValueError: a batch size that is no whole number from 1 up.
+        ValueError: a batch size that is no whole number from 1 up, a tile or a share out of range.
     """
 
     collate: ClassVar[Callable[..., Any]]
@@ -101,6 +91,9 @@ class BaseDataModule(Generic[SplitRecords, _Samples]):
     split_seed: int = 0
     divide_by: Grouping = "likeness"
     repeat_threshold: float | None = None
+    tile_size: int | Size | None = None
+    tile_overlap: float = 0.2
+    empty_tiles: float = 0.2
 
     def __post_init__(self) -> None:
         self.root = str(self.root)
@@ -111,12 +104,16 @@ class BaseDataModule(Generic[SplitRecords, _Samples]):
             if not isinstance(value := getattr(self, name), int) or value < least:
                 raise ValueError(f"data.{name} is {value!r}: give a whole number from {least} up.")
         check_threshold(self.repeat_threshold)
+        if not 0 <= self.empty_tiles < 1:
+            raise ValueError(f"data.empty_tiles is {self.empty_tiles!r}: give a share from 0, below 1.")
+        self.tiling = tiling_of_options(vars(self))
         self.loading = Loading(self.strict, self.cache, self.cache_gib)
         self.model_class_names: tuple[str | None, ...] | None = None
         self.resize: Resize | None = None
         self._position = 0, 0
         self._read: dict[str, SplitRecords] = {}
         self._selected: dict[str, SplitRecords] = {}
+        self._tables: dict[str, TileTable] = {}
         self._parts: tuple[SplitRecords, SplitRecords] | None = None
 
     @abstractmethod
@@ -174,7 +171,9 @@ class BaseDataModule(Generic[SplitRecords, _Samples]):
     def connect(self, class_names: ClassNames, resize: Resize) -> None:
         """Say which classes the model knows and how it resizes images."""
         self.model_class_names, self.resize = tuple(class_names), resize
+        self.tiling = tiling_of_options(vars(self)) or resize.tiling
         self._selected.clear()
+        self._tables.clear()
 
     def records(self, split: str) -> SplitRecords:
         """The records of a split with labels of the connected model; read once, notes logged once."""
@@ -188,6 +187,18 @@ class BaseDataModule(Generic[SplitRecords, _Samples]):
             self._selected[split] = selected
         return self._selected[split]
 
+    def picture_sizes(self, records: SplitRecords) -> npt.NDArray[np.integer]:
+        """(N, 2) height and width of the pictures of ``records``, for tasks that have tiles."""
+        raise ValueError("data.tile_size is for boxes and masks: leave it out.")
+
+    def tiles(self, split: str) -> TileTable | None:
+        """The tiles of the pictures of a split; None where they are shown as a whole."""
+        if self.tiling is None:
+            return None
+        if split not in self._tables:
+            self._tables[split] = TileTable.of(self.picture_sizes(self.records(split)), self.tiling)
+        return self._tables[split]
+
     def train_dataloader(
         self, accumulated: int = 1, *, max_epochs: int | None = None, max_steps: int | None = None
     ) -> DataLoader[Any]:
@@ -200,7 +211,8 @@ class BaseDataModule(Generic[SplitRecords, _Samples]):
         if self.num_workers:
             # Forked workers inherit the import; each of them would pay the seconds otherwise.
             import_albumentations()
-        sampler = EpochSampler(dataset, self.seed, repeats_of(dataset.records, self.repeat_threshold))
+        factors = drawing_factors(dataset.records, self.repeat_threshold, self.empty_share())
+        sampler = EpochSampler(dataset, self.seed, factors, dataset.groups)
         # The loader is asked for before the epoch of a run that goes on is known.
         sampler.epoch, sampler.start = self._position
         size = self.batch_size * accumulated
@@ -212,12 +224,16 @@ class BaseDataModule(Generic[SplitRecords, _Samples]):
     def val_dataloader(self) -> DataLoader[Any]:
         """This process's share of the validation split, in order."""
         dataset = self.dataset(self.val_split, train=False)
-        own = ProcessShare(len(self.records(self.val_split)))
+        own = ProcessShare(len(dataset), None if dataset.tiles is None else dataset.tiles.pictures)
         return DataLoader(dataset, self.eval_batch_size, sampler=own, **self._loader_options())
 
     def eval_dataloader(self, split: str) -> DataLoader[Any]:
         """All of a split in order, not augmented."""
         return DataLoader(self.dataset(split, train=False), self.eval_batch_size, **self._loader_options())
+
+    def empty_share(self) -> float | None:
+        """``empty_tiles`` where there are tiles."""
+        return None if self.tiling is None else self.empty_tiles
 
     def limit(self, dataset: SampleDataset[Any, Any, Any], num_epochs: int | None) -> None:
         """Tell training samples how many epochs the run begins; for augmentation that ends before it."""
@@ -236,65 +252,14 @@ class BaseDataModule(Generic[SplitRecords, _Samples]):
         return loader_options(self.num_workers or 0, type(self).collate)
 
 
-@dataclass(eq=False)
-class DetectionDataModule(BaseDataModule[DetectionRecords, DetectionSamples]):
-    """Boxes."""
+def tiling_of_options(options: Mapping[str, Any]) -> Tiling | None:
+    """The tiling that ``data.tile_size`` and ``data.tile_overlap`` state; None without them.
 
-    collate = staticmethod(collate_detection)
-    unknown_in_training: ClassVar[Literal["drop", "error"]] = "drop"
-    """What to do with training boxes of classes that the model does not know."""
-
-    augmentation: DetectionAugmentation | None = _DETECTION
-
-    def select(self, records: DetectionRecords, split: str) -> DetectionRecords:
-        unknown = self.unknown_in_training if split == self.train_split else "drop"
-        return records.select(self.model_class_names or (), unknown=unknown)
-
-    def dataset(self, split: str, *, train: bool) -> DetectionDataset:
-        augmentation = self.augmentation if train else None
-        return DetectionDataset(self.records(split), self.connected_resize(), augmentation, seed=self.seed)
-
-    def limit(self, dataset: SampleDataset[Any, Any, Any], num_epochs: int | None) -> None:
-        if self.augmentation is None or not self.augmentation.mixes or num_epochs is None:
-            return
-        if isinstance(dataset, DetectionDataset):
-            dataset.close_from = num_epochs - self.augmentation.num_closed(num_epochs)
-            _log.info(
-                "mosaic, mixup and copy-paste are used in %d of %d epochs", dataset.close_from, num_epochs
-            )
-
-
-@dataclass(eq=False)
-class SegmentationDataModule(BaseDataModule[SegmentationRecords, SegmentationSamples]):
-    """Masks."""
-
-    collate = staticmethod(collate_segmentation)
-
-    batch_size: int = 16
-    augmentation: SegmentationAugmentation | None = _SEGMENTATION
-
-    def select(self, records: SegmentationRecords, split: str) -> SegmentationRecords:
-        return records.select(self.model_class_names or (), unknown="other")
-
-    def dataset(self, split: str, *, train: bool) -> SegmentationDataset:
-        augmentation = (self.augmentation or _UNCHANGED) if train else None
-        return SegmentationDataset(self.records(split), self.connected_resize(), augmentation, seed=self.seed)
-
-
-@dataclass(eq=False)
-class ClassificationDataModule(BaseDataModule[ClassificationRecords, ClassificationSamples]):
-    """Classes of whole images."""
-
-    collate = staticmethod(collate_classification)
-
-    batch_size: int = 64
-    augmentation: ClassificationAugmentation | None = _CLASSIFICATION
-
-    def select(self, records: ClassificationRecords, split: str) -> ClassificationRecords:
-        return records.select(self.model_class_names or ())
-
-    def dataset(self, split: str, *, train: bool) -> ClassificationDataset:
-        augmentation = self.augmentation if train else None
-        return ClassificationDataset(
-            self.records(split), self.connected_resize(), augmentation, seed=self.seed
-        )
+    Raises:
+        ValueError: a value makes no tiles.
+    """
+    size = options.get("tile_size")
+    if size is None:
+        return None
+    height, width = (size, size) if isinstance(size, int) else size
+    return Tiling((height, width), options.get("tile_overlap", 0.2))

@@ -17,6 +17,8 @@ from pocketvision.datasets.images.read import Array
 from pocketvision.datasets.records.annotations import Boxes, DetectionRecords, Labels
 from pocketvision.datasets.samples import NamedPicture, SampleDataset
 from pocketvision.datasets.sampling import sample_rng
+from pocketvision.datasets.tiles.picture import TilePicture
+from pocketvision.datasets.tiles.table import TileTable
 
 
 class DetectionDataset(SampleDataset[DetectionRecords, DetectionAugmentation, BoxTarget]):
@@ -38,8 +40,12 @@ class DetectionDataset(SampleDataset[DetectionRecords, DetectionAugmentation, Bo
         augmentation: DetectionAugmentation | None = None,
         *,
         seed: int = 0,
+        tiles: TileTable | None = None,
     ) -> None:
-        super().__init__(records, resize, augmentation, seed=seed)
+        super().__init__(records, resize, augmentation, seed=seed, tiles=tiles)
+
+    def records_of(self, tiles: TileTable) -> DetectionRecords:
+        return tiles.boxes(self.pictures)
 
     def sample(self, epoch: int, index: int, time: int = 0) -> tuple[Tensor, BoxTarget]:
         picture = as_picture(self._read(index))
@@ -49,20 +55,33 @@ class DetectionDataset(SampleDataset[DetectionRecords, DetectionAugmentation, Bo
             boxes = self.resize.apply_to_boxes(boxes, size)
         else:
             rng = sample_rng(self.seed, epoch, index, time)
-            partners = self._partners(epoch)
+            partners = self._partners(epoch, index)
             image, boxes, labels = self.augmentation(picture, boxes, labels, self.resize, rng, partners)
         target = BoxTarget(
             boxes=torch.from_numpy(np.ascontiguousarray(boxes, dtype=np.float32)),
             labels=torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64)),
-            image_id=int(self.records.image_ids[index]),
+            image_id=self.image_id(index),
             original_size=picture.size,
+            tile=None if self.tiles is None else self.tiles.place(index),
         )
         return to_tensor(image), target
 
     def _read(self, index: int) -> Array | Picture:
+        if self.tiles is not None:
+            return self._read_tile(index, self.tiles)
         height, width = self.records.sizes[index].tolist()
         size: Size = (height, width)
         return self.picture_file(self.records.image_paths[index], size)
+
+    def _read_tile(self, index: int, tiles: TileTable) -> TilePicture:
+        """A tile; in training without what is neither learned nor background."""
+        path, place = self.records.image_paths[index], tiles.place(index)
+        whole = self.read_tiled(path, self.picture_file(path, place.picture_size).read)
+        if self.augmentation is None:
+            return TilePicture(whole, place.window)
+        owned = self.records.boxes_of(index)
+        boxes, is_ignored = self.records.boxes[owned], self.records.crowd[owned]
+        return TilePicture(whole, place.window, boxes[is_ignored], boxes[~is_ignored], self.augmentation.fill)
 
     def _trained(self, index: int) -> tuple[Boxes, Labels]:
         """Boxes (G, 4) and labels (G,) without those of crowds."""
@@ -70,15 +89,19 @@ class DetectionDataset(SampleDataset[DetectionRecords, DetectionAugmentation, Bo
         trained = ~np.asarray(self.records.crowd[owned])
         return np.asarray(self.records.boxes[owned])[trained], np.asarray(self.records.labels[owned])[trained]
 
-    def _partners(self, epoch: int) -> Partners | None:
+    def _partners(self, epoch: int, index: int) -> Partners | None:
+        """Draws from all samples, or from the tiles whose pictures are decoded with that of ``index``."""
         is_closed = self.close_from is not None and epoch >= self.close_from
         if self.augmentation is None or not self.augmentation.mixes or is_closed:
             return None
+        groups = self.groups(epoch)
+        others = None if groups is None else np.flatnonzero(groups == groups[index])
 
         def draw(rng: np.random.Generator) -> Annotated:
-            index = int(rng.integers(len(self)))
-            picture = NamedPicture(as_picture(self._read(index)), index)
-            return Annotated(picture, *clean_boxes(*self._trained(index), picture.size))
+            number = int(rng.integers(len(self) if others is None else len(others)))
+            other = number if others is None else int(others[number])
+            picture = NamedPicture(as_picture(self._read(other)), other)
+            return Annotated(picture, *clean_boxes(*self._trained(other), picture.size))
 
         return draw
 

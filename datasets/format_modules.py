@@ -9,12 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict
 
 from pocketvision.core.errors import InputError
-from pocketvision.datasets.base_modules import (
-    BaseDataModule,
-    ClassificationDataModule,
-    DetectionDataModule,
-    SegmentationDataModule,
-)
+from pocketvision.datasets.base_modules import BaseDataModule
 from pocketvision.datasets.data_module import DataModule
 from pocketvision.datasets.formats import format_named
 from pocketvision.datasets.formats.cityscapes import read_cityscapes
@@ -28,6 +23,11 @@ from pocketvision.datasets.records.annotations import (
     ClassificationRecords,
     DetectionRecords,
     SegmentationRecords,
+)
+from pocketvision.datasets.task_modules import (
+    ClassificationDataModule,
+    DetectionDataModule,
+    SegmentationDataModule,
 )
 
 if TYPE_CHECKING:

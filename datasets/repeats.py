@@ -67,15 +67,37 @@ def repeat_factors(presence: Presence, threshold: float) -> Factors:
     return factors
 
 
-def repeats_of(records: AnyRecords, threshold: float | None) -> Factors | None:
-    """The factors of the images of ``records``, and a line about the epoch in the log; None for None."""
-    if threshold is None or not len(records):
+def drawing_factors(
+    records: AnyRecords, threshold: float | None, empty_share: float | None = None
+) -> Factors | None:
+    """How often an epoch draws each sample of ``records``, with a line in the log; None for each once.
+
+    Of tiles, for which ``empty_share`` is stated, those without boxes make up at most that share of an epoch,
+    drawn anew for each, and the others are those among which a class is rare or not.
+    """
+    if not len(records) or (threshold is None and empty_share is None):
         return None
-    factors = repeat_factors(class_presence(records), threshold)
+    is_full: npt.NDArray[np.bool_] = np.ones(len(records), dtype=np.bool_)
+    if empty_share is not None and isinstance(records, DetectionRecords):
+        is_full = np.asarray(class_presence(records).any(axis=1))
+    factors = np.ones(len(records))
+    if threshold is not None:
+        factors[is_full] = repeat_factors(class_presence(records)[is_full], threshold)
+        _log.info(
+            "rare classes: an epoch draws %d samples of %d images, one of them up to %.1f times",
+            num_drawn(factors[is_full]), is_full.sum(), factors.max(),
+        )  # fmt: skip
+    num_empty = len(records) - int(is_full.sum())
+    if empty_share is None:
+        return factors
+    if num_empty and is_full.any():
+        factors[~is_full] = min(1.0, empty_share / (1 - empty_share) * factors[is_full].sum() / num_empty)
     _log.info(
-        "rare classes: an epoch draws %d samples of %d images, one of them up to %.1f times",
-        num_drawn(factors), len(factors), factors.max(),
-    )  # fmt: skip
+        "tiles: %d, of them %d without objects; an epoch draws %d",
+        len(records),
+        num_empty,
+        num_drawn(factors),
+    )
     return factors
 
 

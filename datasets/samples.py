@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -19,6 +22,11 @@ from pocketvision.datasets.images.decoded_cache import ImageCache
 from pocketvision.datasets.images.picture import Picture, PictureFile
 from pocketvision.datasets.images.read import Reading
 from pocketvision.datasets.sampling import EpochIndex
+from pocketvision.datasets.tiles.decoded import DecodedPictures
+from pocketvision.datasets.tiles.table import Places, TileTable
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class HasImages(Protocol):
@@ -26,6 +34,9 @@ class HasImages(Protocol):
 
     @property
     def image_paths(self) -> Sequence[str]: ...
+
+    @property
+    def image_ids(self) -> npt.NDArray[np.int64]: ...
 
     def __len__(self) -> int: ...
 
@@ -43,7 +54,10 @@ _Value = TypeVar("_Value")
 class SampleDataset(Dataset[tuple[Tensor, _Target]], Generic[_Records, Augmentation, _Target]):
     """Index it with i, or with (epoch, i) or (epoch, i, times before) as an ``EpochSampler`` does.
 
+    With ``tiles`` of the pictures of ``records`` the samples are those tiles.
+
     Attributes:
+        records: of the samples; ``pictures`` are those of the whole pictures.
         cache: where decoded images are kept.
         failures: counts samples that can't be loaded, and another one takes their place. Without it, as in
             evaluation, they raise.
@@ -53,13 +67,32 @@ class SampleDataset(Dataset[tuple[Tensor, _Target]], Generic[_Records, Augmentat
     failures: FailedSamples | None = None
 
     def __init__(
-        self, records: _Records, resize: Resize, augmentation: Augmentation | None, *, seed: int = 0
+        self,
+        records: _Records,
+        resize: Resize,
+        augmentation: Augmentation | None,
+        *,
+        seed: int = 0,
+        tiles: TileTable | None = None,
     ) -> None:
-        self.records = records
+        self.pictures, self.tiles = records, tiles
+        self.records = records if tiles is None else self.records_of(tiles)
         self.resize = resize
         self.augmentation = augmentation
         self.seed = seed
         self.epoch = 0
+        self._decoded = DecodedPictures()
+        self._groups: tuple[int, Places] | None = None
+
+    def records_of(self, tiles: TileTable) -> _Records:
+        """The records of tiles of ``pictures``, for tasks that have them."""
+        raise NotImplementedError
+
+    def whole(self) -> Self:
+        """The samples of whole pictures."""
+        whole = copy.copy(self)
+        whole.records, whole.tiles = self.pictures, None
+        return whole
 
     def __len__(self) -> int:
         return len(self.records)
@@ -83,15 +116,33 @@ class SampleDataset(Dataset[tuple[Tensor, _Target]], Generic[_Records, Augmentat
     @property
     def kept_size(self) -> Size | None:
         """What a cache keeps of an image; None is all of it."""
-        return None if self.augmentation is None else self.augmentation.kept_size(self.resize)
+        if self.augmentation is None or self.tiles is not None:
+            return None
+        return self.augmentation.kept_size(self.resize)
 
     def picture_file(self, path: str, stated_size: Size | None = None) -> PictureFile:
         """A picture with the channels that the model takes."""
         return PictureFile(path, stated_size, self.cache, self.kept_size, self.resize.pixels)
 
+    def image_id(self, index: int) -> int:
+        """The data's id of the picture of a sample."""
+        return int(self.pictures.image_ids[index if self.tiles is None else self.tiles.pictures[index]])
+
+    def read_tiled(self, path: str, decode: Callable[[], Reading]) -> Callable[[], Reading]:
+        """Reads a whole file once for the tiles that follow one another."""
+        return partial(self._decoded.load, path, decode) if self.cache is None else decode
+
+    def groups(self, epoch: int) -> Places | None:
+        """Numbers of the groups (N,) in whose order an epoch's samples are drawn; None for any order."""
+        if self.tiles is None:
+            return None
+        if self._groups is None or self._groups[0] != epoch:
+            self._groups = epoch, self.tiles.groups(self.seed, epoch, self.resize.pixels.channels)
+        return self._groups[1]
+
     def cached_files(self) -> list[tuple[str, Size | None]]:
         """Every file that a cache may keep, with the size that is enough."""
-        return [(path, self.kept_size) for path in self.records.image_paths]
+        return [(path, self.kept_size) for path in self.pictures.image_paths]
 
 
 def substitutes(seed: int, epoch: int, index: int, num_samples: int) -> Iterator[int]:

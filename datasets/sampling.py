@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -18,13 +18,14 @@ from pocketvision.core.processes import end_without_shared_memory, leave_signals
 EpochIndex = tuple[int, int] | tuple[int, int, int]
 """(epoch, index of the sample), and how often it was drawn in the epoch before, where that is not 0."""
 Factors = npt.NDArray[np.float64]
-"""(N,): how often an epoch draws each sample, in the mean of many epochs; none less than once."""
+"""(N,): how often an epoch draws each sample, in the mean of many epochs."""
 
 
 class EpochSampler(DistributedSampler[Any]):
     """Shuffles with (seed, epoch) and yields (epoch, index), so that workers that persist know the epoch.
 
     With ``repeats`` an epoch is :func:`num_drawn` samples, some of them several times: see :func:`drawn`.
+    ``groups`` gives the numbers (N,) of the samples' groups in an epoch: shuffled, one group after the other.
 
     Every ``iter()`` begins the next epoch unless ``set_epoch`` said which one. Each of several
     processes gets its share: Lightning leaves a DistributedSampler as it is.
@@ -34,19 +35,28 @@ class EpochSampler(DistributedSampler[Any]):
 
     start = 0
 
-    def __init__(self, dataset: Dataset[Any], seed: int = 0, repeats: Factors | None = None) -> None:
-        self.repeats = repeats
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        seed: int = 0,
+        repeats: Factors | None = None,
+        groups: Callable[[int], npt.NDArray[np.int64] | None] = lambda epoch: None,
+    ) -> None:
+        self.repeats, self.groups = repeats, groups
         places: Any = dataset if repeats is None else range(num_drawn(repeats))
         super().__init__(places, num_replicas=num_processes(), rank=process_index(), seed=seed)
 
     def __iter__(self) -> Iterator[EpochIndex]:
-        epoch, places = self.epoch, list(super().__iter__())[self.start :]
+        epoch, places = self.epoch, list(super().__iter__())
+        of_place = None if self.repeats is None else drawn(self.repeats, self.seed, epoch)
+        samples = [(place,) if of_place is None else of_place[place] for place in places]
+        groups = self.groups(epoch)
+        if groups is not None:
+            samples.sort(key=lambda sample: int(groups[sample[0]]))  # stable: the rest stays shuffled
+        samples = samples[self.start :]
         self.epoch += 1
         self.start = 0
-        if self.repeats is None:
-            return ((epoch, index) for index in places)
-        samples = drawn(self.repeats, self.seed, epoch)
-        return ((epoch, *samples[place]) for place in places)
+        return ((epoch, *sample) for sample in samples)
 
 
 def num_drawn(repeats: Factors) -> int:
@@ -81,10 +91,15 @@ def num_epochs(steps_per_epoch: int, max_epochs: int | None, max_steps: int | No
 
 
 class ProcessShare(Sampler[int]):
-    """The samples of this process in order: every one in exactly one process, none twice."""
+    """The samples of this process in order: every one in exactly one process, none twice.
 
-    def __init__(self, num_samples: int) -> None:
-        self.indices = range(process_index(), num_samples, num_processes())
+    Those of one picture, by its number in ``pictures`` (N,), are in the same process.
+    """
+
+    def __init__(self, num_samples: int, pictures: npt.NDArray[np.int64] | None = None) -> None:
+        self.indices: Sequence[int] = range(process_index(), num_samples, num_processes())
+        if pictures is not None:
+            self.indices = np.flatnonzero(pictures % num_processes() == process_index()).tolist()
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.indices)

@@ -22,6 +22,8 @@ from pocketvision.datasets.images.read import Array, Reading, match_mask, read_m
 from pocketvision.datasets.records.annotations import SegmentationRecords
 from pocketvision.datasets.samples import SampleDataset
 from pocketvision.datasets.sampling import sample_rng
+from pocketvision.datasets.tiles.picture import TilePicture, cut_out
+from pocketvision.datasets.tiles.table import TileTable
 
 
 class SegmentationDataset(SampleDataset[SegmentationRecords, SegmentationAugmentation, MaskTarget]):
@@ -39,9 +41,13 @@ class SegmentationDataset(SampleDataset[SegmentationRecords, SegmentationAugment
         augmentation: SegmentationAugmentation | None = None,
         *,
         seed: int = 0,
+        tiles: TileTable | None = None,
     ) -> None:
-        super().__init__(records, resize, augmentation, seed=seed)
+        super().__init__(records, resize, augmentation, seed=seed, tiles=tiles)
         self.has_others = bool((records.lookup == OTHER_INDEX).any())
+
+    def records_of(self, tiles: TileTable) -> SegmentationRecords:
+        return tiles.masks(self.pictures)
 
     def sample(self, epoch: int, index: int, time: int = 0) -> tuple[Tensor, MaskTarget]:
         read, mask = self._read(index)
@@ -55,13 +61,14 @@ class SegmentationDataset(SampleDataset[SegmentationRecords, SegmentationAugment
             image, mask = self.augmentation(picture, mask, self.resize, rng)
         target = MaskTarget(
             mask=torch.from_numpy(np.ascontiguousarray(mask)),
-            image_id=int(self.records.image_ids[index]),
+            image_id=self.image_id(index),
             original_size=size,
+            tile=None if self.tiles is None else self.tiles.place(index),
         )
         return to_tensor(image), target
 
     def cached_files(self) -> list[tuple[str, Size | None]]:
-        return [*super().cached_files(), *((path, None) for path in self.records.mask_paths)]
+        return [*super().cached_files(), *((path, None) for path in self.pictures.mask_paths)]
 
     def _read(self, index: int) -> tuple[Array | Picture, Array]:
         image_path, mask_path = self.records.image_paths[index], self.records.mask_paths[index]
@@ -73,7 +80,12 @@ class SegmentationDataset(SampleDataset[SegmentationRecords, SegmentationAugment
                 f"{mask_path} is {mask.shape[1]}x{mask.shape[0]} pixels, but its image {image_path} is "
                 f"{picture.size[1]}x{picture.size[0]}: bring both to one size."
             )
-        return picture, self.records.to_classes(mask, self.records.source(index))
+        source = self.records.source(index)
+        if self.tiles is None:
+            return picture, self.records.to_classes(mask, source)
+        window = self.tiles.window(index)
+        part = self.records.to_classes(np.ascontiguousarray(cut_out(mask, window)), source)
+        return TilePicture(self.read_tiled(image_path, picture.read), window), part
 
     def _read_mask(self, path: str) -> Array:
         def decode() -> Reading:
@@ -81,7 +93,9 @@ class SegmentationDataset(SampleDataset[SegmentationRecords, SegmentationAugment
             size = mask.shape[0], mask.shape[1]
             return Reading(mask, size, size)
 
-        return (decode() if self.cache is None else self.cache.load(path, None, decode)).pixels
+        if self.cache is not None:
+            return self.cache.load(path, None, decode).pixels
+        return (decode if self.tiles is None else self.read_tiled(path, decode))().pixels
 
 
 def collate_segmentation(samples: list[tuple[Tensor, MaskTarget]]) -> SegmentationSamples:

@@ -9,7 +9,6 @@ import numpy as np
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import IGNORE_INDEX
 from pocketvision.datasets.augment.recipes import DetectionAugmentation, SegmentationAugmentation
-from pocketvision.datasets.base_modules import DetectionDataModule, SegmentationDataModule
 from pocketvision.datasets.detection import DetectionDataset
 from pocketvision.datasets.images.read import Array
 from pocketvision.datasets.records.annotations import (
@@ -27,6 +26,7 @@ from pocketvision.datasets.shapes import (
     ShapeImage,
     generate,
 )
+from pocketvision.datasets.task_modules import DetectionDataModule, SegmentationDataModule
 
 Series = tuple[int, int, int]
 """num_images, seed and image_size: the arguments of :func:`draw_series`."""

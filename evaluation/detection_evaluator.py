@@ -24,6 +24,7 @@ from pocketvision.evaluation.per_image_results import DetectionImages, ordered_b
 from pocketvision.evaluation.report.detection import detection_sections
 from pocketvision.evaluation.report.document import Section
 from pocketvision.evaluation.report.sheets import DEFAULT_THRESHOLD, NUM_PICTURES, detection_sheet
+from pocketvision.evaluation.tile_parts import TileDetections
 from pocketvision.metrics import CocoMetric
 from pocketvision.metrics.bootstrap import Interval, intervals
 from pocketvision.metrics.coco_arrays import MAX_DETECTIONS
@@ -40,6 +41,8 @@ from pocketvision.metrics.detection_analysis import (
 from pocketvision.metrics.detection_errors import detection_errors
 
 logger = logging.getLogger("pocketvision")
+_IOU_THRESHOLD = 0.5
+"""From which the boxes of two tiles are one, for a model that doesn't say."""
 
 
 class DetectionPredictor(Protocol):
@@ -63,18 +66,29 @@ class DetectionEvaluator:
         self.metric = CocoMetric(coco_dataset(records), ids, model.class_names)
         # The first ones of a video would show one scene.
         self.picked = set(records.image_ids[first_to_last(len(records), NUM_PICTURES)].tolist())
-        self.shown: list[tuple[Tensor, BoxTarget, Detections]] = []
+        self.shown: dict[int, tuple[Tensor, BoxTarget, Detections]] = {}
+        self.is_tiled = False
+        threshold = getattr(getattr(model, "postprocess", None), "iou_threshold", _IOU_THRESHOLD)
+        self._tiles = TileDetections(threshold)
 
     def update(self, samples: DetectionSamples) -> None:
-        """Predict a batch and add it."""
+        """Predict a batch and add it; of tiles a picture counts with its last one."""
         batch = self.model.predict(samples.images.to(memory_format=torch.channels_last))
         restored = self.model.restore(batch, [target.original_size for target in samples.targets])
         for target, detections in zip(samples.targets, restored, strict=True):
-            self.metric.update(target.image_id, detections)
-        seen = zip(samples.images, samples.targets, batch.unpad(), strict=True)
-        self.shown += [
-            (image.cpu(), target, found) for image, target, found in seen if target.image_id in self.picked
-        ]
+            place, of_picture = target.tile, detections
+            if place is not None:
+                self.is_tiled, merged = True, self._tiles.add(place, detections)
+                if merged is None:
+                    continue
+                of_picture = merged
+            self.metric.update(target.image_id, of_picture)
+        for image, target, found in zip(samples.images, samples.targets, batch.unpad(), strict=True):
+            before = self.shown.get(target.image_id)
+            if target.image_id in self.picked and (
+                before is None or len(target.boxes) > len(before[1].boxes)  # of tiles the fullest one
+            ):
+                self.shown[target.image_id] = image.cpu(), target, found
 
     def compute(self) -> dict[str, Any]:
         """COCO's numbers; with a folder also the best threshold of each class and its F1."""
@@ -95,6 +109,7 @@ class DetectionEvaluator:
         of_images = np.bincount(images, minlength=1)
         of_classes = np.unique(np.stack((images, classes)), axis=1, return_counts=True)[1]
         limit = getattr(getattr(self.model, "postprocess", None), "max_detections", of_images.max())
+        limit = of_images.max() if self.is_tiled else limit  # which holds for a tile
         sentences = []
         if num := int((of_images > limit).sum()):
             sentences.append(
@@ -160,7 +175,7 @@ class DetectionEvaluator:
 
     def sheet(self) -> Image:
         """What is found at the best threshold of all classes together."""
-        images, targets, detections = zip(*self.shown, strict=True)
+        images, targets, detections = zip(*self.shown.values(), strict=True)
         threshold = self.analysis["threshold"]
         return detection_sheet(
             torch.stack(images), targets, detections, self.model.class_names,

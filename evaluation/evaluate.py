@@ -101,7 +101,7 @@ def evaluate(
     write_json(folder / "metrics.json", metrics)
     evaluator.write()
     save_image(folder / "predictions.png", evaluator.sheet())
-    sections = evaluator.sections(metrics, data.dataset(split, train=False))
+    sections = evaluator.sections(metrics, data.dataset(split, train=False).whole())
     write_report(folder / "report.html", subject, metrics, sections, about)
     return metrics
 

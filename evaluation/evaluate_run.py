@@ -134,7 +134,8 @@ def new_folder(output: Path | None, parent: Path, split: str) -> Iterator[Path]:
 def check_passport(model: VisionModel, weights: Path, overrides: Sequence[str] = ()) -> None:
     """Compare the passport of a weights file, if it has one, with the model that it goes into.
 
-    What is done with a detector's output is not of the weights: ``overrides`` may change it.
+    What is done with a detector's output, and in which tiles a picture is seen, is not of the weights:
+    ``overrides`` may change it.
 
     Raises:
         InputError: the weights were trained with, say, another image size; names the difference.
@@ -143,6 +144,9 @@ def check_passport(model: VisionModel, weights: Path, overrides: Sequence[str] =
     own = json.loads(json.dumps(model.passport()))
     given = {word.partition("=")[0].rpartition(".")[2] for word in overrides if word.startswith("model.")}
     stated = {"postprocess"} if given & {field.name for field in fields(SSDPostprocess)} else set()
+    if any(word.startswith("data.tile_") for word in overrides) and "resize" in passport:
+        for facts in (passport["resize"], own["resize"]):
+            facts.pop("tiling", None)
     for key in (passport.keys() & own.keys()) - stated:
         if passport[key] != own[key]:
             raise InputError(

@@ -23,6 +23,7 @@ from pocketvision.evaluation.per_image_results import SegmentationImages
 from pocketvision.evaluation.report.document import Section
 from pocketvision.evaluation.report.segmentation import segmentation_sections
 from pocketvision.evaluation.report.sheets import NUM_PICTURES, segmentation_sheet
+from pocketvision.evaluation.tile_parts import TileLabelMaps
 from pocketvision.metrics import BoundaryIoUMetric, IoUMetric
 from pocketvision.metrics.bootstrap import Interval, intervals
 from pocketvision.metrics.iou import ResampledIoU
@@ -55,7 +56,8 @@ class SegmentationEvaluator:
         self.masks = dict(zip(ids, mask_names(records.image_paths), strict=True))
         # The first ones of a video would show one scene.
         self.picked = set(records.image_ids[first_to_last(len(records), NUM_PICTURES)].tolist())
-        self.shown: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.shown: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+        self._maps, self._truths = TileLabelMaps(), TileLabelMaps()
         self.boundary: BoundaryIoUMetric | None = None
         self.cityscapes: CityscapesResults | None = None
         if folder is not None:
@@ -66,16 +68,24 @@ class SegmentationEvaluator:
                 self.boundary = BoundaryIoUMetric(model.class_names)
 
     def update(self, samples: SegmentationSamples) -> None:
-        """Predict a batch, add it, and write its masks where a folder is set."""
+        """Predict a batch, add it, and write its masks where a folder is set.
+
+        Of tiles a picture counts with its last one, which the picture of predictions shows.
+        """
         images = samples.images.to(memory_format=torch.channels_last)
         label_maps = self.model.predict(images, [target.original_size for target in samples.targets])
         for target, image, label_map in zip(samples.targets, samples.images, label_maps, strict=True):
             prediction, truth = label_map.cpu(), target.mask.cpu()
+            if target.image_id in self.picked:
+                self.shown[target.image_id] = image.cpu(), truth, prediction
+            if target.tile is not None:
+                merged, true = self._maps.add(target.tile, prediction), self._truths.add(target.tile, truth)
+                if merged is None or true is None:
+                    continue
+                prediction, truth = merged, true
             self.metric.update(prediction, truth, target.image_id)
             if self.folder is not None:
                 self._look_deeper(target.image_id, prediction, truth)
-            if target.image_id in self.picked:
-                self.shown.append((image.cpu(), truth, prediction))
 
     def compute(self) -> dict[str, Any]:
         """mIoU and, with a folder, boundary_mIoU; on Cityscapes also the means of categories and instances.
@@ -116,7 +126,7 @@ class SegmentationEvaluator:
         )
 
     def sheet(self) -> Image:
-        images, masks, predictions = zip(*self.shown, strict=True)
+        images, masks, predictions = zip(*self.shown.values(), strict=True)
         return segmentation_sheet(torch.stack(images), masks, predictions, self.model.class_names)
 
     def sections(self, metrics: dict[str, Any], samples: Samples) -> list[Section]:

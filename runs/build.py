@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ import torch
 
 from pocketvision.core.config import Experiment, parameters
 from pocketvision.core.errors import InputError
+from pocketvision.datasets.base_modules import tiling_of_options
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.models import VisionModel
 from pocketvision.published.load import is_published_name, load_weights, look_at_weights
@@ -80,9 +82,15 @@ def look_at_start(experiment: Experiment) -> None:
 
 
 def build_model(experiment: Experiment, class_names: tuple[str | None, ...]) -> VisionModel:
-    """The model of an experiment without weights: :func:`load_weights` takes more than a backbone's."""
+    """The model of an experiment without weights: :func:`load_weights` takes more than a backbone's.
+
+    It knows the tiles that its data are shown in, as whoever predicts with it needs them.
+    """
     without = {"weights": None} if "weights" in parameters(experiment.model) else {}
     model: VisionModel = experiment.model(class_names, **without)
+    tiling = tiling_of_options(parameters(experiment.data))
+    if tiling is not None:
+        model.resize = replace(model.resize, tiling=tiling)
     return model
 
 

@@ -15,6 +15,7 @@ from pocketvision.core.command import CONFIGS, load_config, shipped_configs
 from pocketvision.core.config import Experiment, parameters
 from pocketvision.core.errors import InputError
 from pocketvision.core.layers import BatchNorm
+from pocketvision.core.resize import tiling_of
 from pocketvision.core.weights import count_numbers, read_passport
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.models import VisionModel
@@ -110,6 +111,8 @@ def build_from_passport(passport: Mapping[str, Any], path: Path) -> VisionModel:
         if num_values != count_numbers(path):
             raise ValueError(f"its model has {num_values} numbers, its tensors {count_numbers(path)}")
         model: VisionModel = build()
+        tiling = tiling_of(passport.get("resize", {}).get("tiling"))
+        model.resize = replace(model.resize, tiling=tiling)
     except InputError:
         raise
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError) as error:

@@ -1,1 +1,1 @@
-"""Large images in overlapping tiles: where they lie, and how their results become the image's."""
+"""Large images in overlapping tiles: what each shows, and how their results become the image's."""

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvision.core.structures import ArrayDetections, Size
-from pocketvision.datasets.tiles.grid import Window
+from pocketvision.core.structures import ArrayDetections, Size, Window
 
 _EDGE = 0.01
 """A box that ends within this share of a tile from its edge may be cut off there."""

@@ -13,12 +13,12 @@ import numpy.typing as npt
 from PIL import Image as PillowImage
 
 from pocketvision.core.errors import InputError
-from pocketvision.core.resize import RGB, Image, PixelFormat
-from pocketvision.core.structures import ArrayDetections, Size
+from pocketvision.core.resize import RGB, Image, PixelFormat, Tiling
+from pocketvision.core.structures import ArrayDetections, Size, Window
 from pocketvision.datasets.images.bands import as_pixels, decode_pixels, read_pixels, values_of
 from pocketvision.datasets.images.read import from_pillow
-from pocketvision.datasets.tiles.grid import Tiling, Window
 from pocketvision.datasets.tiles.merging import merge_detections, merge_label_maps
+from pocketvision.datasets.tiles.picture import cut_out
 from pocketvision.deploy.predict.prediction import Prediction
 from pocketvision.deploy.runtimes.array_results import find_boxes, find_labels, find_scores
 from pocketvision.deploy.runtimes.devices import AUTO, check_device, torch_device
@@ -43,8 +43,8 @@ class Predictor:
 
     Detections score more than ``threshold``, None for the one with the best F1 on the model's validation
     images, or 0.5 where that is not known; a classifier gives its five best classes whatever they score.
-    ``batch_size`` images go through the model at a time. With ``tiling`` a larger image is seen tile by
-    tile, and by detectors as a whole as well, for what is larger than a tile. Threads may share a predictor.
+    ``batch_size`` images go through the model at a time. With ``tiling``, None for the one that the model was
+    trained with, a larger image is seen tile by tile. Threads may share a predictor.
 
     Raises:
         ValueError: a value is out of range, or a classifier is to see tiles.
@@ -71,7 +71,8 @@ class Predictor:
             least = max(threshold, artifact.postprocess.score_threshold)
             artifact = replace(artifact, postprocess=replace(artifact.postprocess, score_threshold=least))
         self.runtime, self.artifact = runtime, artifact
-        self.threshold, self.batch_size, self.tiling = threshold, batch_size, tiling
+        self.threshold, self.batch_size = threshold, batch_size
+        self.tiling = artifact.resize.tiling if tiling is None else tiling
         self._told: set[Size] = set()
 
     @classmethod
@@ -89,16 +90,20 @@ class Predictor:
         """The predictor of a run folder, a checkpoint in one, our .safetensors, or an exported .onnx, .xml
         (OpenVINO), .pt2, .tflite (LiteRT), .pte (ExecuTorch) or .param (ncnn).
 
-        ``tile`` (height, width) is for images with objects that are small in them; ``threads`` are those of
-        the CPU, None the runtime's choice; ``device`` is "auto", "cpu", "cuda", "cuda:1", "mps" or "gpu".
+        ``tile`` (height, width) is for images with objects that are small in them; without it a model has the
+        tiles that it was trained in. A detector that had none sees the image as a whole as well.
+        ``threads`` are those of the CPU, None the runtime's choice; ``device`` is "auto", "cpu", "cuda",
+        "cuda:1", "mps" or "gpu".
         Opening a run folder runs the config in it.
 
         Raises:
             InputError: nothing is there, it is broken or not ours, or a package is missing.
             ValueError: a value is out of range.
         """
-        tiling = None if tile is None else Tiling(tile, overlap)
-        return cls(_open(Path(source), threads, str(device)), threshold, batch_size, tiling)
+        runtime = _open(Path(source), threads, str(device))
+        trained = runtime.artifact.resize.tiling
+        tiling = None if tile is None else Tiling(tile, overlap, adds_whole=trained is None)
+        return cls(runtime, threshold, batch_size, tiling)
 
     @property
     def class_names(self) -> tuple[str | None, ...]:
@@ -156,9 +161,9 @@ class Predictor:
         assert self.tiling is not None and self.artifact.postprocess is not None
         size = _size(image)
         windows = self._windows(size)
-        if len(windows) > 1:
+        if len(windows) > 1 and self.tiling.adds_whole:
             windows.append(Window(0, 0, *size))
-        parts = self._detect([_cut(image, window) for window in windows])
+        parts = self._detect([cut_out(image, window) for window in windows])
         return merge_detections(parts, windows, size, self.artifact.postprocess.iou_threshold)
 
     def _windows(self, size: Size) -> list[Window]:
@@ -188,7 +193,7 @@ class Predictor:
         assert self.tiling is not None
         windows = self._windows(_size(image))
         return merge_label_maps(
-            self._segment([_cut(image, window) for window in windows]), windows, _size(image)
+            self._segment([cut_out(image, window) for window in windows]), windows, _size(image)
         )
 
     def _classify(self, images: Sequence[Image]) -> list[npt.NDArray[np.float32]]:
@@ -257,11 +262,6 @@ def _to_array(image: ImageLike, pixels: PixelFormat) -> Image:
             f"The image is {image.dtype} {image.shape}: give uint8 (H, W, {pixels.channels}), {kind}."
         )
     return np.ascontiguousarray(image)
-
-
-def _cut(image: Image, window: Window) -> Image:
-    top, left, height, width = window
-    return image[top : top + height, left : left + width]
 
 
 def _size(image: Image) -> Size:

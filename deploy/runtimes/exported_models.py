@@ -9,6 +9,7 @@ from torch import Tensor
 from pocketvision.core.structures import DetectionBatch, Detections, Size
 from pocketvision.deploy.runtimes.protocol import Runtime
 from pocketvision.deploy.runtimes.results import classify, detect, restore_detections, segment
+from pocketvision.models import SSDPostprocess
 
 
 class _Predictor:
@@ -21,6 +22,11 @@ class _Predictor:
 
 class DetectionRuntime(_Predictor):
     """A detector: as ``Detector``."""
+
+    @property
+    def postprocess(self) -> SSDPostprocess | None:
+        """What is done with its raw outputs."""
+        return self.runtime.artifact.postprocess
 
     def predict(self, images: Tensor) -> DetectionBatch:
         """Detections in pixels of images (N, 3, H, W)."""

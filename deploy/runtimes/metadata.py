@@ -56,6 +56,8 @@ def _check_input(values: Mapping[str, Any]) -> None:
     fill, share = resize.get("fill", 0), resize.get("crop_share", 1.0)
     _need(fill == 0 or _is_count(fill, 255), "fill is no byte")
     _need(_is_number(share) and 0 < share <= 1, "crop_share is no share")
+    tiling = resize.get("tiling")
+    _need(tiling is None or (isinstance(tiling, Mapping) and _is_share(tiling["overlap"])), "tiling is none")
     channels = _num_channels(resize.get("pixels"))
     for name in ("mean", "std"):
         _need(

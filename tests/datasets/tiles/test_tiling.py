@@ -1,4 +1,4 @@
-"""Covers datasets/tiles/grid.py, datasets/tiles/merging.py.
+"""Covers core/resize.py, datasets/tiles/merging.py.
 
 Tiles cover the image, and their results put together are the image's.
 """
@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from pocketvision.core.structures import ArrayDetections, Detections
+from pocketvision.core.resize import Tiling
+from pocketvision.core.structures import ArrayDetections, Detections, Window
 from pocketvision.datasets.tiles import merging
-from pocketvision.datasets.tiles.grid import Tiling, Window
 
 
 @pytest.mark.parametrize("overlap", [0.0, 0.2, 0.5])

@@ -18,7 +18,7 @@ from PIL import Image as PillowImage
 from torch import Tensor
 
 from pocketvision.core.errors import InputError
-from pocketvision.datasets.tiles.grid import Tiling
+from pocketvision.core.resize import Tiling
 from pocketvision.deploy.predict import predictor as module
 from pocketvision.deploy.predict.prediction import Prediction
 from pocketvision.deploy.predict.predictor import Predictor
