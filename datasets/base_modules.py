@@ -211,8 +211,15 @@ class BaseDataModule(Generic[SplitRecords, _Samples]):
         if self.num_workers:
             # Forked workers inherit the import; each of them would pay the seconds otherwise.
             import_albumentations()
-        factors = drawing_factors(dataset.records, self.repeat_threshold, self.empty_share())
+        empty_share = None if dataset.tiles is None else self.empty_tiles
+        factors = drawing_factors(dataset.records, self.repeat_threshold, empty_share)
         sampler = EpochSampler(dataset, self.seed, factors, dataset.groups)
+        if factors is not None:
+            kind = "images" if dataset.tiles is None else f"tiles of {len(dataset.pictures)} images"
+            _log.info(
+                "an epoch draws %d samples of %d %s, one of them up to %.1f times",
+                len(sampler), len(dataset), kind, factors.max(),
+            )  # fmt: skip
         # The loader is asked for before the epoch of a run that goes on is known.
         sampler.epoch, sampler.start = self._position
         size = self.batch_size * accumulated
@@ -230,10 +237,6 @@ class BaseDataModule(Generic[SplitRecords, _Samples]):
     def eval_dataloader(self, split: str) -> DataLoader[Any]:
         """All of a split in order, not augmented."""
         return DataLoader(self.dataset(split, train=False), self.eval_batch_size, **self._loader_options())
-
-    def empty_share(self) -> float | None:
-        """``empty_tiles`` where there are tiles."""
-        return None if self.tiling is None else self.empty_tiles
 
     def limit(self, dataset: SampleDataset[Any, Any, Any], num_epochs: int | None) -> None:
         """Tell training samples how many epochs the run begins; for augmentation that ends before it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,12 +14,11 @@ from pocketvision.core.files import replacing
 from pocketvision.datasets.images.cache_folder import cache_folder
 from pocketvision.datasets.images.read import read_mask
 from pocketvision.datasets.records.annotations import AnyRecords, DetectionRecords, SegmentationRecords
-from pocketvision.datasets.sampling import Factors, num_drawn
+from pocketvision.datasets.sampling import Factors
 
 Presence = npt.NDArray[np.bool_]
 _THREADS = 8
 _VERSION = 1
-_log = logging.getLogger("pocketvision")
 
 
 def check_threshold(threshold: float | None) -> None:
@@ -70,7 +68,7 @@ def repeat_factors(presence: Presence, threshold: float) -> Factors:
 def drawing_factors(
     records: AnyRecords, threshold: float | None, empty_share: float | None = None
 ) -> Factors | None:
-    """How often an epoch draws each sample of ``records``, with a line in the log; None for each once.
+    """How often an epoch draws each sample of ``records``; None for each once.
 
     Of tiles, for which ``empty_share`` is stated, those without boxes make up at most that share of an epoch,
     drawn anew for each, and the others are those among which a class is rare or not.
@@ -83,21 +81,9 @@ def drawing_factors(
     factors = np.ones(len(records))
     if threshold is not None:
         factors[is_full] = repeat_factors(class_presence(records)[is_full], threshold)
-        _log.info(
-            "rare classes: an epoch draws %d samples of %d images, one of them up to %.1f times",
-            num_drawn(factors[is_full]), is_full.sum(), factors.max(),
-        )  # fmt: skip
     num_empty = len(records) - int(is_full.sum())
-    if empty_share is None:
-        return factors
-    if num_empty and is_full.any():
+    if empty_share is not None and num_empty and is_full.any():
         factors[~is_full] = min(1.0, empty_share / (1 - empty_share) * factors[is_full].sum() / num_empty)
-    _log.info(
-        "tiles: %d, of them %d without objects; an epoch draws %d",
-        len(records),
-        num_empty,
-        num_drawn(factors),
-    )
     return factors
 
 

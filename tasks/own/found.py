@@ -12,6 +12,7 @@ from pocketvision.datasets.data_module import AnyData
 from pocketvision.datasets.formats.detect import FoundData
 from pocketvision.datasets.images.survey import EIGHT_BIT_RGB, FoundPixels
 from pocketvision.tasks.own.rare_classes import Repeats
+from pocketvision.tasks.own.tiles import Tiles
 
 _GOOD_CEILING = 0.9
 
@@ -29,6 +30,7 @@ class Fitted:
         max_detections: boxes that a picture may get.
         crop_size: (height, width) of training crops of images with masks.
         repeats: of images with rare classes.
+        tiles: of pictures with small boxes.
     """
 
     anchors: ExplicitAnchors | None = None
@@ -39,6 +41,7 @@ class Fitted:
     max_detections: int | None = None
     crop_size: Size | None = None
     repeats: Repeats | None = None
+    tiles: Tiles | None = None
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,19 @@ class OwnData:
     pixels: FoundPixels = EIGHT_BIT_RGB
 
     @property
+    def num_learned(self) -> int:
+        """Training images, or tiles of them with boxes."""
+        tiles = self.fitted.tiles
+        return next(iter(self.num_images.values())) if tiles is None else len(tiles.learned)
+
+    @property
     def num_drawn(self) -> int | None:
-        """Images that an epoch draws, None for each once."""
-        return None if self.fitted.repeats is None else self.fitted.repeats.num_drawn
+        """Images, or tiles, that an epoch draws, None for each once."""
+        repeats, tiles = self.fitted.repeats, self.fitted.tiles
+        if tiles is not None:
+            threshold = None if repeats is None else repeats.threshold
+            return tiles.num_drawn(threshold)
+        return None if repeats is None else repeats.num_drawn
 
     def lines(self) -> list[str]:
         """What a person should know of it."""
@@ -94,6 +107,8 @@ class OwnData:
                 said = f"one a map; {ceiling:.1%} of them hold the center of a cell"
             lines.append(f"anchors: fitted to the boxes; {said}{hint}")
             lines.append(f"at most {self.fitted.max_detections} boxes a picture: model.max_detections")
+        if self.fitted.tiles is not None:
+            lines.append(self.fitted.tiles.line())
         if self.fitted.repeats is not None:
             lines.append(self.fitted.repeats.line())
         return [printable(line) for line in lines]

@@ -18,6 +18,7 @@ from pocketvision.core.protocols import body_of
 from pocketvision.core.registered import default_model, own_config, task_of
 from pocketvision.core.structures import Size
 from pocketvision.datasets import detect_format
+from pocketvision.datasets.base_modules import tiling_of_options
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.datasets.format_modules import data_module_of, training_records
 from pocketvision.datasets.formats.detect import FoundData
@@ -45,9 +46,12 @@ from pocketvision.tasks.own.found import Fitted, OwnData
 from pocketvision.tasks.own.rare_classes import fit_repeats, stated_repeats
 from pocketvision.tasks.own.recipe import TrainingRecipe, choose_batch_size, derive_recipe
 from pocketvision.tasks.own.settings import own_experiment
+from pocketvision.tasks.own.tiles import Tiles, cut_tiles, fit_tiles, learned_records
 from pocketvision.tasks.own.timing import auto_recipe
 
 logger = logging.getLogger("pocketvision")
+BOXES_SIZE = 320, 320
+"""(height, width) of the input for boxes."""
 
 
 def look_at(path: str | Path, task: str | None, model: str | None, overrides: Sequence[str]) -> OwnData:
@@ -72,17 +76,20 @@ def look_at(path: str | Path, task: str | None, model: str | None, overrides: Se
         data: AnyData = experiment.data()
         train, val = training_records(data)
     counts = {data.train_split: len(train), data.val_split: len(val)} | _others(found, data)
-    batch_size = given.get("data.batch_size") or choose_batch_size(len(train), found.task)
     image_size = given.get("model.image_size")
     chosen = model or default_model(found.task)
     given_size = None if image_size is None else tuple(image_size)
     with refusing_bad_values():
-        size, fitted = _fit(train, given_size, is_dense=_is_dense(chosen))
+        tiles = _tiles(train, data, given, given_size)
+        learned = train if tiles is None else tiles.learned
+        size, fitted = _fit(learned, given_size, is_dense=_is_dense(chosen))
+        fitted = replace(fitted, tiles=tiles)
         if "data.repeat_threshold" not in given:
-            fitted = replace(fitted, repeats=fit_repeats(train))
+            fitted = replace(fitted, repeats=fit_repeats(learned))
         elif (threshold := given["data.repeat_threshold"]) is not None:
-            fitted = replace(fitted, repeats=stated_repeats(train, threshold))
+            fitted = replace(fitted, repeats=stated_repeats(learned, threshold))
         pixels = _pixels(train, given)
+    batch_size = given.get("data.batch_size") or choose_batch_size(len(learned), found.task)
     return OwnData(found, chosen, train.class_names, counts, batch_size, size, data, fitted, pixels)
 
 
@@ -115,11 +122,10 @@ def write_config(
 
 
 def _derive(own: OwnData, weights: str | None, overrides: Sequence[str]) -> tuple[TrainingRecipe, Experiment]:
-    num_images, num_classes = next(iter(own.num_images.values())), len(own.class_names)
     given = parse_overrides(overrides)
     trainer = {k.removeprefix("trainer."): v for k, v in given.items() if k.startswith("trainer.")}
     recipe = derive_recipe(
-        num_images, num_classes, own.batch_size, own.found.task,
+        own.num_learned, len(own.class_names), own.batch_size, own.found.task,
         pretrained=weights is not None, dense=own.model.startswith("gfl_"), parts=num_parts(trainer),
         num_drawn=own.num_drawn,
     )  # fmt: skip
@@ -154,7 +160,7 @@ def raised_cap(experiment: Experiment, read: AnyData | None = None) -> list[str]
     if not isinstance(cap, int):
         return []
     _, data = build(experiment, pretrained=False, read=read)
-    train = data.records(data.train_split)
+    train = learned_records(data)
     most = fit_max_detections(train) if isinstance(train, DetectionRecords) else cap
     return [f"model.max_detections={most}"] if most > cap else []
 
@@ -193,6 +199,19 @@ def _is_dense(model: str) -> bool:
     return isinstance(parameters(experiment.model).get("anchors"), CellAnchors)
 
 
+def _tiles(
+    train: AnyRecords, data: AnyData, given: Mapping[str, Any], image_size: Size | None
+) -> Tiles | None:
+    """Tiles of pictures with boxes: as the user wants them, else where the boxes need them."""
+    if not isinstance(train, DetectionRecords):
+        return None
+    options = vars(data)
+    tiling, empty_share = tiling_of_options(options), options["empty_tiles"]
+    if tiling is not None:
+        return cut_tiles(train, tiling, empty_share)
+    return None if "data.tile_size" in given else fit_tiles(train, image_size or BOXES_SIZE, empty_share)
+
+
 def _pixels(train: AnyRecords, given: Mapping[str, Any]) -> FoundPixels:
     """What the pictures are read as; classifiers take 8-bit RGB."""
     if isinstance(train, ClassificationRecords):
@@ -206,7 +225,7 @@ def _pixels(train: AnyRecords, given: Mapping[str, Any]) -> FoundPixels:
 def _fit(train: AnyRecords, image_size: Size | None, *, is_dense: bool) -> tuple[Size, Fitted]:
     """Input size, and what else is taken from the training images."""
     if isinstance(train, DetectionRecords):
-        size = image_size or (320, 320)
+        size = image_size or BOXES_SIZE
         anchors, ceiling = (fit_cells if is_dense else fit_anchors)(train, size)
         most = fit_max_detections(train)
         return size, Fitted(anchors=anchors, ceiling=ceiling, is_dense=is_dense, max_detections=most)

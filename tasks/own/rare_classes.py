@@ -11,6 +11,7 @@ from pocketvision.datasets.records.annotations import AnyRecords, Classification
 from pocketvision.datasets.repeats import check_threshold, class_presence, repeat_factors
 from pocketvision.datasets.sampling import num_drawn
 from pocketvision.runs.build import build
+from pocketvision.tasks.own.tiles import learned_records
 
 RARE, IMBALANCE, MOST_DRAWS = 0.1, 10, 10
 """Share of the images below which a class is rare, how many times as many have the most frequent one where
@@ -81,7 +82,7 @@ def settled_repeats(
     if "repeat_threshold" not in options or is_off:
         return None, []
     _, data = build(experiment, pretrained=False, read=read)
-    train = data.records(data.train_split)
+    train = learned_records(data)
     if threshold is not None:
         return stated_repeats(train, threshold), []
     found = fit_repeats(train)

@@ -26,6 +26,7 @@ from pocketvision.tasks.accumulation import losses_in_parts, num_accumulated, nu
 from pocketvision.tasks.base import AnyTask
 from pocketvision.tasks.learning_rates import can_freeze
 from pocketvision.tasks.own.recipe import FREEZE_FEATURES, SPARE_TIME, TrainingRecipe, derive_recipe
+from pocketvision.tasks.own.tiles import learned_records
 
 MAX_SCORINGS, SCORING_SHARE = 5, 0.15
 """While training, and the share of the time that they may take."""
@@ -56,7 +57,7 @@ def auto_recipe(
     """
     model, data = build(experiment, pretrained=False, read=read)
     weights = parameters(experiment.model).get("weights")
-    num_images = len(data.records(data.train_split))
+    num_images = len(learned_records(data))
     derive = partial(
         derive_recipe,
         num_images,
