@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.structures import Size
 from pocketvision.datasets.base_modules import BaseDataModule
 from pocketvision.datasets.data_module import DataModule
 from pocketvision.datasets.formats import format_named
@@ -168,6 +169,9 @@ class SegmentationOptions(TypedDict, total=False):
     split_seed: int
     divide_by: Grouping
     repeat_threshold: float | None
+    tile_size: int | Size | None
+    tile_overlap: float
+    empty_tiles: float
 
 
 class MaskFolderDataModule(SegmentationDataModule):

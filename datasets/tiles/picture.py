@@ -48,7 +48,7 @@ class TilePicture:
                 is_painted[int(top) : math.ceil(bottom), int(left) : math.ceil(right)] = value
         channels = pixels.shape[2]
         color = self.fill if len(self.fill) == channels else (round(sum(self.fill) / len(self.fill)),)
-        painted = pixels.copy()
+        painted: Array = pixels.copy()
         painted[is_painted] = np.array(color, dtype=np.uint8)
         return painted
 

@@ -18,8 +18,8 @@ from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets import SegmentationDataset, SegmentationRecords
 from pocketvision.datasets.augment.recipes import SegmentationAugmentation
-from pocketvision.datasets.base_modules import SegmentationDataModule
 from pocketvision.datasets.images.read import read_mask
+from pocketvision.datasets.task_modules import SegmentationDataModule
 from pocketvision.evaluation.evaluate import evaluate
 from pocketvision.evaluation.segmentation_evaluator import mask_names
 
