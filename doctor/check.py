@@ -33,6 +33,7 @@ from pocketvision.doctor import kinds
 from pocketvision.doctor.anchors.points import report_points
 from pocketvision.doctor.anchors.reach import AnchorLayout, ImageBoxes, areas_of
 from pocketvision.doctor.anchors.summary import report_anchors
+from pocketvision.doctor.anchors.tiles import suggest_tiles
 from pocketvision.doctor.checks.classes import check_classes, training_splits
 from pocketvision.doctor.checks.files import check_content, check_names, check_stated_sizes
 from pocketvision.doctor.checks.images import ImageFacts, inspect_image
@@ -232,6 +233,7 @@ def _check_boxes(examination: Examination, plan: Plan) -> None:
     report.anchors = report_anchors(own, plan.resize, plan.anchors)
     if len(own.boxes):
         report.points = report_points(own, plan.resize)
+        report.tiles = suggest_tiles(own, plan.resize.image_size)
 
 
 def _check_masks(examination: Examination, plan: Plan) -> None:

@@ -39,8 +39,9 @@ def data_sheet(data: Any, num_images: int) -> Image:
     ``data`` is a connected data module. With fewer images than asked for they come again, as a later epoch
     augments them.
     """
-    dataset, records = data.dataset(data.train_split, train=True), data.records(data.train_split)
-    names, count = records.class_names, len(dataset)
+    dataset = data.dataset(data.train_split, train=True)
+    records, count = dataset.records, len(dataset)
+    names = records.class_names
     chosen = spread(count, num_images)
     tiles, captions = [], []
     for i in range(num_images):

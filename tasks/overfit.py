@@ -6,7 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from lightning.fabric.utilities import move_data_to_device
@@ -16,7 +16,7 @@ from torch.optim import AdamW
 from pocketvision.core.config import Experiment, apply_overrides
 from pocketvision.core.errors import InputError
 from pocketvision.core.progress import Progress
-from pocketvision.core.structures import AnySamples
+from pocketvision.core.structures import AnySamples, ClassTarget
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.datasets.even_choice import spread
 from pocketvision.datasets.records.annotations import AnyRecords, DetectionRecords
@@ -104,7 +104,7 @@ def overfit(experiment: Experiment, num_images: int, read: AnyData | None = None
     with refusing_bad_values():
         task: AnyTask = plain.task(model=model)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    records = data.records(data.train_split)
+    records: AnyRecords = data.dataset(data.train_split, train=False).records
     indices = choose(records, num_images)
     split, parts = data.train_split, _parts(indices)
     batches = [move_data_to_device(data.batch(split, part, train=True), device) for part in parts]
@@ -112,7 +112,7 @@ def overfit(experiment: Experiment, num_images: int, read: AnyData | None = None
     losses = learn(task.to(device), batches, wanted if wanted > 0 else NUM_STEPS)
 
     model.eval()
-    samples = [move_data_to_device(data.batch(split, part), device) for part in parts]
+    samples = [move_data_to_device(_alone(data.batch(split, part), records, part), device) for part in parts]
     own = take(records, indices)
     evaluator = make_evaluator(model, own)
     for batch in samples:
@@ -121,6 +121,14 @@ def overfit(experiment: Experiment, num_images: int, read: AnyData | None = None
     ceiling = best_possible_score(model, task.loss, own, samples, task.metric)
     seconds = time.perf_counter() - start
     return Overfit(len(indices), len(losses), seconds, losses[0], losses[-1], task.metric, score, ceiling)
+
+
+def _alone(samples: AnySamples, records: AnyRecords, indices: Sequence[int]) -> AnySamples:
+    """Samples of which those that are tiles are images of their own."""
+    whole = [t if isinstance(t, ClassTarget) else t._replace(tile=None) for t in samples.targets]
+    ids = [int(records.image_ids[index]) for index in indices]
+    targets: Any = [target._replace(image_id=own) for target, own in zip(whole, ids, strict=True)]
+    return samples._replace(targets=targets)
 
 
 def choose(records: AnyRecords, num_images: int) -> list[int]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pocketvision.datasets.records.notes import NotedBox
 from pocketvision.doctor.anchors.points import PointReport
 from pocketvision.doctor.anchors.summary import AnchorReport
+from pocketvision.doctor.anchors.tiles import TileAdvice
 from pocketvision.doctor.findings import Findings
 from pocketvision.doctor.kinds import KINDS
 
@@ -48,6 +49,7 @@ class Report:
         sides: (B,) square roots of the areas of the boxes, in pixels.
         anchors: for detection.
         points: for detection, what the finest map of a dense head can hold.
+        tiles: for detection, those that the boxes need.
         samples: some images, for people to look at.
         seconds: how long it took.
     """
@@ -64,6 +66,7 @@ class Report:
     sides: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     anchors: AnchorReport | None = None
     points: PointReport | None = None
+    tiles: TileAdvice | None = None
     samples: list[SampleImage] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -111,5 +114,6 @@ class Report:
             "box_sides": dict(self.histogram()) if self.task == "detection" else {},
             "anchors": None if self.anchors is None else self.anchors.as_row(),
             "points": None if self.points is None else self.points.as_row(),
+            "tiles": None if self.tiles is None else self.tiles.as_row(),
             "seconds": round(self.seconds, 1),
         }

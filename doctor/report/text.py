@@ -6,6 +6,7 @@ from pocketvision.core.terminal import printable
 from pocketvision.doctor.anchors.points import PointReport
 from pocketvision.doctor.anchors.reach import Ceiling
 from pocketvision.doctor.anchors.summary import AnchorReport
+from pocketvision.doctor.anchors.tiles import TileAdvice
 from pocketvision.doctor.kinds import KINDS
 from pocketvision.doctor.report.examination import Report
 
@@ -24,6 +25,7 @@ def report_text(report: Report) -> str:
         *_findings(report),
         *([] if report.anchors is None else _anchors(report.anchors)),
         *([] if report.points is None else _points(report.points)),
+        *([] if report.tiles is None else _tiles(report.tiles)),
         "",
         f"{report.summary()}.",
     ]
@@ -80,6 +82,14 @@ def _points(report: PointReport) -> list[str]:
         f"Cells of stride {report.stride} at {_size(report.image_size)}, for a dense head: "
         f"{report.num_empty} of {report.num_boxes} boxes hold no cell's center, {report.num_crowded} are "
         "nearest to the same one as another box",
+    ]
+
+
+def _tiles(advice: TileAdvice) -> list[str]:
+    return [
+        "",
+        f"Small boxes: {advice.reason()}. Train in tiles, as 'train --data' does, with "
+        f"data.tile_size={advice.side}.",
     ]
 
 

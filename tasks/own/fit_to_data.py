@@ -34,7 +34,7 @@ _MOST = 0.9
 _WEIGHT_POWER, _WEIGHT_LIMITS = -0.4, (0.1, 10.0)
 
 
-def _boxes_of(train: DetectionRecords) -> ImageBoxes:
+def boxes_of(train: DetectionRecords) -> ImageBoxes:
     """All boxes but crowds.
 
     Raises:
@@ -54,7 +54,7 @@ def fit_anchors(train: DetectionRecords, image_size: Size) -> tuple[ExplicitAnch
     Raises:
         InputError: there are no boxes to train on.
     """
-    looked_at, resize = evenly(_boxes_of(train), _MAX_BOXES), Resize(image_size)
+    looked_at, resize = evenly(boxes_of(train), _MAX_BOXES), Resize(image_size)
     layout = fit_layout(looked_at, resize)
     assert isinstance(layout.anchors, ExplicitAnchors)
     reached = best_iou(resize_boxes(looked_at, resize), layout, image_size) >= IOU_THRESHOLD
@@ -71,7 +71,7 @@ def fit_cells(train: DetectionRecords, image_size: Size) -> tuple[ExplicitAnchor
     Raises:
         InputError: there are no boxes to train on.
     """
-    looked_at, resize = evenly(_boxes_of(train), _MAX_BOXES), Resize(image_size)
+    looked_at, resize = evenly(boxes_of(train), _MAX_BOXES), Resize(image_size)
     shapes = shapes_of(resize_boxes(looked_at, resize), image_size)
     levels = np.array(map_levels(shapes, image_size, STRIDES))
     present = np.unique(levels)
@@ -134,7 +134,7 @@ def box_class_weights(train: DetectionRecords) -> tuple[float, ...]:
     Raises:
         InputError: there are no boxes to train on.
     """
-    _boxes_of(train)
+    boxes_of(train)
     labels = np.asarray(train.labels)[~np.asarray(train.crowd)]
     shares = np.bincount(labels, minlength=len(train.class_names)) / len(labels)
     present = shares > 0

@@ -14,12 +14,8 @@ from pocketvision.datasets.records.splits import take
 from pocketvision.datasets.repeats import class_presence, drawing_factors
 from pocketvision.datasets.sampling import num_drawn
 from pocketvision.datasets.tiles.table import TileTable
-
-SMALL, GOOD = 12, 24
-"""Pixels of the input: where a tenth of the boxes is smaller than the first, as the root of their area,
-pictures are shown in tiles in which all but a tenth have the second."""
-_SMALLEST, _STEP, _LARGE, _MAX_SHARE = 0.1, 32, 1.5, 0.5
-"""A tile is 1.5 times as long as all but a twentieth of the boxes, and half of the usual picture at most."""
+from pocketvision.doctor.anchors.tiles import suggest_tiles
+from pocketvision.tasks.own.fit_to_data import boxes_of
 
 
 class Tiles(NamedTuple):
@@ -58,31 +54,11 @@ def tile_option(tiling: Tiling) -> int | Size:
 
 
 def fit_tiles(train: DetectionRecords, image_size: Size, empty_share: float) -> Tiles | None:
-    """Tiles where whole pictures would leave a tenth of the boxes with less than :data:`SMALL` pixels.
-
-    They are square, and show all but a tenth of the boxes with :data:`GOOD` pixels, if that takes no pixels
-    that the picture does not have. There are none where a twentieth of the boxes is too long for tiles of
-    half of the usual picture.
-    """
-    boxes = np.asarray(train.boxes)[~np.asarray(train.crowd)].astype(np.float64)
-    if not len(boxes):
+    """Tiles where :func:`suggest_tiles` finds that the boxes need some."""
+    advice = suggest_tiles(boxes_of(train), image_size)
+    if advice is None:
         return None
-    sides = boxes[:, 2:] - boxes[:, :2]
-    owners = train.owners()[~np.asarray(train.crowd)]
-    sizes = train.sizes.astype(np.float64)
-    shrunk = np.sqrt((np.array(image_size) / sizes).prod(axis=1))
-    roots = np.sqrt(sides.prod(axis=1))
-    as_seen = float(np.quantile(roots * shrunk[owners], _SMALLEST))
-    if as_seen >= SMALL:
-        return None
-    side = max(image_size)
-    wanted = side * float(np.quantile(roots, _SMALLEST)) / GOOD
-    least = max(side, _LARGE * float(np.quantile(sides.max(axis=1), 0.95)))
-    tile = round(max(wanted, least) / _STEP) * _STEP
-    if tile**2 > _MAX_SHARE * float(np.median(sizes.prod(axis=1))):
-        return None
-    reason = f"a tenth of the boxes would have less than {as_seen:.0f} pixels of the input a side"
-    return cut_tiles(train, Tiling((tile, tile)), empty_share, reason)
+    return cut_tiles(train, Tiling((advice.side, advice.side)), empty_share, advice.reason())
 
 
 def cut_tiles(
