@@ -66,9 +66,14 @@ def sections(format: str, artifact: Artifact) -> set[str]:
     """The names of the program's sections that the model needs.
 
     Raises:
-        InputError: the model resizes in a way that only OpenCV does.
+        InputError: the model resizes in a way that only OpenCV does, or sees pictures in tiles.
     """
     resize, post = artifact.resize, artifact.postprocess
+    if resize.tiling is not None:
+        raise InputError(
+            "This model was trained in tiles of its pictures, which no client cuts: leave --client out; "
+            "Predictor and the web page do."
+        )
     wanted = {format, artifact.task, resize.mode}
     if resize.antialias:
         wanted.add("pillow")

@@ -101,4 +101,7 @@ def page_facts(artifact: Artifact) -> dict[str, Any]:
     """The part of the metadata that the page reads, and the colors of the classes."""
     known: dict[str, Any] = json.loads(artifact.to_json())
     wanted = ("task", "class_names", "resize", "outputs", "licence", "weights_sha256", "threshold")
-    return {**{name: known[name] for name in wanted}, "colors": palette_for(artifact.class_names)}
+    facts = {**{name: known[name] for name in wanted}, "colors": palette_for(artifact.class_names)}
+    if artifact.postprocess is not None:  # the model has its NMS inside: this one is for tiles
+        facts["iou_threshold"] = artifact.postprocess.iou_threshold
+    return facts

@@ -11,7 +11,10 @@ from pathlib import Path
 
 MODULE = "pocketvision.js"
 """The page's own code for a model, and what other pages import."""
-_PARTS = ("orientation.js", "pictures.js", "taps.js", "resize.js", "labels.js", "results.js", "model.js")
+_PARTS = (
+    "orientation.js", "pictures.js", "taps.js", "resize.js", "labels.js", "results.js", "tiles.js",
+    "model.js",
+)  # fmt: skip
 """It is these, one after the other: what they import from each other lies above."""
 _SERVICE_WORKER = "service_worker.js"
 _IMPORT = re.compile(r'import \{[^}]*\} from "\./\w+\.js";\n')

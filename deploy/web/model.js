@@ -3,6 +3,7 @@
 import { readPicture } from "./pictures.js";
 import { makeInput } from "./resize.js";
 import { finish } from "./results.js";
+import { cutOut, mergeBoxes, mergeLabels, windowsOf } from "./tiles.js";
 
 const MOST_THREADS = 4;
 const RUNTIMES = {
@@ -110,12 +111,30 @@ class Model {
   async #run(image) {
     const begin = performance.now();
     const picture = { data: image.data, width: image.width, height: image.height, channels: 4 };
+    const result = this.facts.resize.tiling ? await this.#runTiles(picture) : await this.#runWhole(picture);
+    return { ...result, milliseconds: performance.now() - begin };
+  }
+
+  async #runWhole(picture) {
     const input = makeInput(this.facts.resize, picture);
     const images = new this.#ort.Tensor("uint8", input, [1, 3, ...this.facts.resize.image_size]);
     const outputs = await this.#session.run({ images });
-    const result = finish(this.facts, outputs, [image.height, image.width]);
+    const result = finish(this.facts, outputs, [picture.height, picture.width]);
     for (const tensor of [images, ...Object.values(outputs)]) tensor.dispose();
-    return { ...result, milliseconds: performance.now() - begin };
+    return result;
+  }
+
+  /** A picture as the model was trained to see it: tile by tile. */
+  async #runTiles(picture) {
+    const size = [picture.height, picture.width];
+    const windows = windowsOf(this.facts.resize.tiling, size);
+    const parts = [];
+    for (const window of windows) parts.push(await this.#runWhole(cutOut(picture, window)));
+    if (this.facts.task === "segmentation") {
+      return { labels: mergeLabels(parts.map(({ labels }) => labels), windows, size) };
+    }
+    const found = parts.map(({ boxes }) => boxes);
+    return { boxes: mergeBoxes(found, windows, size, this.facts.iou_threshold) };
   }
 
   #named(found) {

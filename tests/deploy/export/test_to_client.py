@@ -23,7 +23,7 @@ from torch import nn
 
 from pocketvision.core.distances import DistanceBoxCoder
 from pocketvision.core.errors import InputError
-from pocketvision.core.resize import Resize
+from pocketvision.core.resize import Resize, Tiling
 from pocketvision.deploy.client.pictures import bilinear
 from pocketvision.deploy.client.results import best_classes, resize_labels
 from pocketvision.deploy.converters.environment import Converters
@@ -251,6 +251,13 @@ def test_bad_input_is_one_sentence(exported: Exported, tmp_path: Path) -> None:
         write_client(path)
     with pytest.raises(InputError, match=r"There is no client for \.pt2: choose from onnx, openvino, litert"):
         write_client(exported("detection", "pt2"))
+
+
+def test_tiles_are_for_predictor_and_the_page(models: dict[str, VisionModel]) -> None:
+    artifact = facts("detection", models)
+    tiled = replace(artifact, resize=replace(artifact.resize, tiling=Tiling((64, 64))))
+    with pytest.raises(InputError, match="trained in tiles of its pictures, which no client cuts"):
+        sections("onnx", tiled)
 
 
 def test_a_missing_picture_is_one_sentence(exported: Exported, tmp_path: Path) -> None:

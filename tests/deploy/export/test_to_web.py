@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from torchvision.ops import box_iou
 
 from pocketvision.core.drawing import PALETTE
 from pocketvision.core.errors import InputError
-from pocketvision.core.resize import Resize
+from pocketvision.core.resize import Resize, Tiling
 from pocketvision.deploy.export.to_web import write_web_page
 from pocketvision.deploy.predict.prediction import Prediction
 from pocketvision.deploy.predict.predictor import Predictor
@@ -34,6 +34,8 @@ from pocketvision.tools.export import main
 HERE = Path(__file__).parent
 REAL = HERE.parents[3] / "shared" / "data" / "coco_mini" / "val"
 TASKS = ("detection", "segmentation", "classification")
+TILED = {"detection_in_tiles": "detection", "segmentation_in_tiles": "segmentation"}
+TILING = Tiling((60, 64), 0.3)
 BEST_THRESHOLD = 0.37
 SIZES = ((90, 70), (40, 200), (64, 80), (133, 151))
 CASES = [
@@ -63,6 +65,10 @@ def site(
         if isinstance(model, Detector):
             model.best_threshold = BEST_THRESHOLD
         write_web_page(model, root / task, source="test", licence="Apache-2.0")
+    for name, task in TILED.items():
+        model = copy.deepcopy(models[task])
+        model.resize = replace(model.resize, tiling=TILING)
+        write_web_page(model, root / name)
     (root / "pictures").mkdir()
     arrays = [
         cv2.resize(array, size[::-1])
@@ -73,9 +79,9 @@ def site(
         assert cv2.imwrite(str(root / "pictures" / f"{i}.png"), array)
     names = [f"{i}.png" for i in range(len(arrays))]
     cases = [{"picture": names[3], "resize": asdict(resize)} for resize in CASES]
-    plan = {"tasks": TASKS, "pictures": names, "cases": cases, "shown": names[-1]}
+    plan = {"tasks": TASKS, "tiled": [*TILED], "pictures": names, "cases": cases, "shown": names[-1]}
     (root / "plan.json").write_text(json.dumps(plan))
-    short = {**plan, "tasks": TASKS[:1], "cases": []}
+    short = {**plan, "tasks": TASKS[:1], "tiled": [], "cases": []}
     (root / "short_plan.json").write_text(json.dumps(short))
     shutil.copy(HERE / "web_probe.html", root)
     return root
@@ -107,6 +113,17 @@ def test_boxes_are_pythons(site: Path, answer: Any) -> None:
     found = answer["results"]["detection"]
     rates = [match_rate(one, found[name]["boxes"]) for name, one in expected(site, "detection").items()]
     assert np.mean(rates) >= 0.99, rates
+
+
+def test_tiles_are_pythons(site: Path, answer: Any) -> None:
+    found = answer["results"]
+    pairs = expected(site, "detection_in_tiles").items()
+    rates = [match_rate(one, found["detection_in_tiles"][name]["boxes"]) for name, one in pairs]
+    assert np.mean(rates) >= 0.99, rates
+    for name, prediction in expected(site, "segmentation_in_tiles").items():
+        labels = found["segmentation_in_tiles"][name]["labels"]
+        label_map = np.reshape(labels["data"], (labels["height"], labels["width"]))
+        assert (label_map == prediction.label_map).mean() >= 0.9999, name
 
 
 def test_the_slider_begins_at_the_models_best_threshold(answer: Any) -> None:
