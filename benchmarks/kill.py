@@ -27,9 +27,10 @@ from pathlib import Path
 from safetensors.numpy import load_file
 
 TRAIN = [sys.executable, str(Path(__file__).resolve().parent.parent / "tools" / "train.py")]
+QUICKSTART = ["quickstart", "data.num_train=24", "data.num_val=6"]
 CONFIG = [
-    "quickstart", "data.num_train=24", "data.num_val=6", "data.batch_size=2", "data.num_workers=1",
-    "model.image_size=(64,64)", "task.ema_decay=0.9", "checkpoint_minutes=0",
+    "data.batch_size=2", "data.num_workers=1", "model.image_size=(64,64)", "task.ema_decay=0.9",
+    "checkpoint_minutes=0",
     "trainer.max_epochs=3", "trainer.limit_val_batches=1.0", "trainer.check_val_every_n_epoch=1",
 ]  # fmt: skip
 PATIENCE = 300.0
@@ -167,9 +168,9 @@ def differences(one: Path, other: Path) -> list[str]:
 
 
 def undisturbed(output: Path, processes: int, words: list[str]) -> tuple[Path, list[str]]:
-    """The run to compare with, and its config with the overrides ``words``."""
+    """The run to compare with, and its config: ``words``, and what several processes need."""
     parallel = [f"trainer.devices={processes}", "trainer.accelerator=cpu"]
-    config = [*CONFIG, *words, *(parallel if processes > 1 else [])]
+    config = [*words, *(parallel if processes > 1 else [])]
     run = output / f"undisturbed{processes}"
     if not (run / "metrics.json").is_file():
         shutil.rmtree(run, ignore_errors=True)
@@ -184,6 +185,7 @@ def main() -> int:
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--signals", nargs="+", choices=SIGNALS, default=list(SIGNALS))
     parser.add_argument("--targets", nargs="+", choices=("one", "group"), default=["one", "group"])
+    parser.add_argument("--data", type=Path, help="boxes of one's own (default: the quickstart's pictures)")
     parser.add_argument("--words", nargs="+", default=[], help="more overrides of the config")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
@@ -192,6 +194,8 @@ def main() -> int:
     parser.add_argument("--output", type=Path, required=True, help="a folder; what is done there counts")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
+    own = ["--data", str(arguments.data), "--model", "ssdlite_v3_small", "model.weights=None"]
+    words = [*(QUICKSTART if arguments.data is None else own), *CONFIG, *arguments.words]
     file = arguments.output / "results.json"
     results: dict[str, str] = json.loads(file.read_text()) if file.is_file() else {}
     for cell in itertools.product(arguments.processes, arguments.signals, arguments.targets):
@@ -201,7 +205,7 @@ def main() -> int:
         folder = arguments.output / "-".join(map(str, cell))
         shutil.rmtree(folder, ignore_errors=True)
         try:
-            whole, config = undisturbed(arguments.output, cell[0], arguments.words)
+            whole, config = undisturbed(arguments.output, cell[0], words)
             trial = Cell(folder, *cell, arguments.seed, arguments.end_seconds)
             count = trial.train(config, len(rows(whole)), arguments.kills)
             found = differences(whole, trial.run) or (["nothing was hit"] if count == 0 else [])
