@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Sequence
 
 from pocketvision.core.errors import InputError
+from pocketvision.deploy.predict.sources import Source
 
 PREDICTION_FORMATS: dict[str, tuple[str, ...]] = {
     "images": ("detection", "segmentation", "classification"),
@@ -13,8 +14,14 @@ PREDICTION_FORMATS: dict[str, tuple[str, ...]] = {
     "coco": ("detection",),
     "yolo": ("detection",),
     "masks": ("segmentation",),
+    "cvat": ("detection", "segmentation"),
+    "labelstudio": ("detection", "segmentation"),
+    "labelme": ("detection", "segmentation"),
 }
 """Name -> the tasks that have something to write in it."""
+
+LABEL_FORMATS = ("cvat", "labelstudio", "labelme")
+"""Those that labeling tools import: they are about picture files."""
 
 
 def parse_formats(text: str) -> tuple[str, ...]:
@@ -45,3 +52,18 @@ def check_task(names: Sequence[str], task: str) -> None:
         if task not in PREDICTION_FORMATS[name]:
             fit = [other for other, tasks in PREDICTION_FORMATS.items() if task in tasks]
             raise InputError(f"{name} can't hold what a model for {task} says: choose from {', '.join(fit)}.")
+
+
+def check_pictures(names: Sequence[str], sources: Sequence[Source]) -> None:
+    """Refuse to make labels for what a labeling tool can't open beside them.
+
+    Raises:
+        InputError: a source is a video, a stream, an address or bytes; names it.
+    """
+    wanted = [name for name in names if name in LABEL_FORMATS]
+    for source in sources if wanted else ():
+        if source.kind != "image" or source.path is None:
+            raise InputError(
+                f"{source.public_name} is no picture file, and {wanted[0]} needs those: save its frames as "
+                "pictures first, or leave it out."
+            )

@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pocketvision.deploy.predict.predictor import Predictor
     from pocketvision.deploy.predict.sources import find_sources
     from pocketvision.deploy.predict.writers import Writers
-    from pocketvision.deploy.prediction_formats import check_task, parse_formats
+    from pocketvision.deploy.prediction_formats import check_pictures, check_task, parse_formats
 
     keep_freed_memory()
     arguments = _parser().parse_args(argv)
@@ -31,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     output = _output(arguments)
     formats = parse_formats(arguments.format) if output is not None else ()
     sources = find_sources(arguments.media, output)
+    check_pictures(formats, sources)
 
     predictor = Predictor.load(
         arguments.model,
@@ -95,7 +96,10 @@ def _parser() -> argparse.ArgumentParser:
         "--device", default="auto", help="auto, cpu, cuda, cuda:1, mps or gpu (default: auto, the best here)"
     )
     parser.add_argument(
-        "--format", default="images", metavar="F,F", help="images,csv,coco,yolo,masks (default: images)"
+        "--format",
+        default="images",
+        metavar="F,F",
+        help="images,csv,coco,yolo,masks; labels to correct: cvat,labelstudio,labelme (default: images)",
     )
     parser.add_argument("--tile", type=_size, metavar="H,W", help="see large images in tiles of this size")
     parser.add_argument("--overlap", type=float, default=0.2, help="of tiles, as a share (default: 0.2)")

@@ -19,6 +19,7 @@ from pocketvision.datasets.readers.one_file import files_of_splits
 from pocketvision.datasets.readers.outlines import add_object, ellipse, numbers, pairs
 from pocketvision.datasets.readers.stated import Polygon, StatedBox, StatedImage
 from pocketvision.datasets.readers.tree import FileTree
+from pocketvision.datasets.records.kinds import PREDICTION_OPEN
 from pocketvision.datasets.records.notes import Notes
 
 _LABELS = ("rectanglelabels", "polygonlabels", "ellipselabels", "brushlabels", "keypointlabels", "labels")
@@ -33,7 +34,7 @@ def find(tree: FileTree) -> Layout | None:
 
 
 def _is_own(start: bytes) -> bool:
-    is_full = b'"annotations"' in start and b'"from_name"' in start
+    is_full = (b'"annotations"' in start or b'"predictions"' in start) and b'"from_name"' in start
     is_short = re.search(rb'"(rectangle|polygon|ellipse)labels"\s*:\s*\[', start) is not None
     return start.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"[") and (is_full or is_short)
 
@@ -43,22 +44,39 @@ def _objects(layout: Layout, split: str, notes: Notes) -> Objects:
 
 
 def _images(file: Path, tree: FileTree, notes: Notes) -> list[StatedImage]:
-    """Cancelled annotations are left out."""
+    """Cancelled annotations are left out, and so are tasks of which there are only predictions."""
     tasks = load_json(file)
     present = {path.name for path in tree.images_below(tree.root)}
     images = []
+    num_open = 0
     for number, task in enumerate(tasks if isinstance(tasks, list) else [], start=1):
         source = _source(task) if isinstance(task, dict) else None
         if source is None:
+            continue
+        if _is_open(task):
+            num_open += 1
+            where = f"task {task.get('id', number)}"
+            sentence = f"{file}, {where} has predictions that nobody has confirmed, and is left out."
+            notes.add(PREDICTION_OPEN, file, sentence, where)
             continue
         image = StatedImage(_name(source, present), file, f"task {task.get('id', number)}", is_relative=True)
         for i, (shape, label) in enumerate(_results(task), start=1):
             where = f"task {task.get('id', number)}, region {i}"
             add_object(image, where, label, _shape(shape), notes, kind="brush, point or other shape")
         images.append(image)
+    if num_open and not images:
+        raise InputError(
+            f"{file} has predictions that nobody has confirmed: import it into Label Studio, submit the "
+            "tasks, and export the project as JSON."
+        )
     if not images:
         raise InputError(f"{file} names no image: export the project again as JSON.")
     return images
+
+
+def _is_open(task: dict[str, Any]) -> bool:
+    """Whether a model has said something of a task, and no person has."""
+    return bool(task.get("predictions")) and not task.get("annotations")
 
 
 def _source(task: dict[str, Any]) -> str | None:

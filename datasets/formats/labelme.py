@@ -24,7 +24,7 @@ from pocketvision.datasets.readers.tree import FileTree
 from pocketvision.datasets.records.kinds import ANNOTATION_BROKEN
 from pocketvision.datasets.records.notes import Notes
 
-_AREAS = ("polygon", "rotation", "", "None")
+_AREAS = ("polygon", "rotation", "oriented_rectangle", "", "None")
 
 
 def find(tree: FileTree) -> Layout | None:

@@ -76,6 +76,10 @@ ANNOTATION_UNUSED = Kind(
     "annotation_unused", "warning", "Annotation file belongs to no image",
     "label files belong to no image and are left out", _LEFT_OUT,
 )  # fmt: skip
+PREDICTION_OPEN = Kind(
+    "prediction_open", "warning", "Prediction that nobody has confirmed",
+    "tasks have predictions that nobody has confirmed, and are left out", _LEFT_OUT,
+)  # fmt: skip
 TEXT_ENCODING = Kind(
     "text_encoding", "info", "Text in another encoding than UTF-8", "files are no UTF-8 and were decoded as "
     "their bytes suggest", "written as UTF-8",

@@ -1,4 +1,4 @@
-"""Predictions -> files: pictures and videos, COCO JSON, YOLO text, CSV, masks, plain JSON."""
+"""Predictions -> files: pictures and videos, COCO JSON, YOLO text, CSV, masks, JSON, labels for tools."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pocketvision.core.drawing import palette_for, save_image
 from pocketvision.core.files import replacing, write_json
 from pocketvision.core.structures import IGNORE_INDEX
 from pocketvision.deploy.predict.frames import SourceFrame
+from pocketvision.deploy.predict.label_files import CvatWriter, LabelMeWriter, LabelStudioWriter
 from pocketvision.deploy.predict.output_names import OutputNames
 from pocketvision.deploy.predict.prediction import Prediction
 from pocketvision.deploy.predict.sources import Source
@@ -213,6 +214,9 @@ class Writers:
             "coco": lambda: CocoWriter(names, class_names),
             "yolo": lambda: YoloWriter(names, class_names),
             "masks": lambda: MaskWriter(names, class_names),
+            "cvat": lambda: CvatWriter(names, class_names, task),
+            "labelstudio": lambda: LabelStudioWriter(names, class_names, task),
+            "labelme": lambda: LabelMeWriter(names),
         }
         self.writers: list[PredictionWriter] = [makers[name]() for name in formats]
         if json_file is not None:

@@ -6,6 +6,7 @@ The command ``predict`` and ``pocketvision.Predictor``: from a model and picture
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 from functools import partial
@@ -20,7 +21,7 @@ import pocketvision
 from pocketvision.configs.quickstart import config, model
 from pocketvision.core.errors import InputError
 from pocketvision.core.weights import read_passport, save_weights
-from pocketvision.datasets import read_image
+from pocketvision.datasets import detect_format, read_image
 from pocketvision.deploy.export.to_file import export_model
 from pocketvision.deploy.predict.frames import SourceFrame
 from pocketvision.deploy.predict.video import VideoFile
@@ -82,6 +83,18 @@ def test_a_folder_becomes_files(
     assert predictor(media / "a.png").to_dict() == rows[0]
 
 
+def test_labels_to_correct_are_read_back(weights: Path, media: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes((media / "a.png").read_bytes())
+    for form in ("cvat", "labelme"):
+        output, file = tmp_path / form, tmp_path.with_name(f"{tmp_path.name}_{form}.json")
+        arguments = ["--threshold", THRESHOLD, "--format", form, "--output", str(output), "--json", str(file)]
+        assert main([str(weights), str(tmp_path / "a.png"), *arguments]) == 0
+        (row,) = json.loads(file.read_text())
+        records = detect_format(tmp_path, "detection").read("all")
+        np.testing.assert_allclose(records.boxes, [found["box"] for found in row["detections"]], atol=0.006)
+        shutil.rmtree(output)
+
+
 def test_tiles(weights: Path, media: Path, tmp_path: Path) -> None:
     file = tmp_path / "t.json"
     arguments = ["--tile", "48,64", "--overlap", "0.3", "--json", str(file), "--threshold", "0"]
@@ -139,6 +152,10 @@ def test_ctrl_c_keeps_what_was_seen(
         (["{weights}", "{media}/a.png", "--output", "o", "--batch", "0"], "--batch is 0"),
         (["{weights}", "{media}/a.png", "--output", "o", "--tile", "4,4"], "--tile is too small"),
         (["{weights}", "{media}", "--output", "{media}"], "is the folder of the images"),
+        (
+            ["{weights}", "{media}", "--output", "o", "--format", "cvat"],
+            "clip.mp4 is no picture file, and cvat",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence(

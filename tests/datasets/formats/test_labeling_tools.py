@@ -243,6 +243,10 @@ def test_circles_and_turned_boxes(tmp_path: Path, write_image: Any) -> None:
     (tmp_path / "a.json").write_text(json.dumps({"imagePath": "a.jpg", "shapes": shapes}))
     records = detect_format(tmp_path).read("all")
     assert np.allclose(records.boxes, [[12, 12, 28, 28]], atol=1e-4)
+    turned = [{"label": "cat", "points": corners((35, 10, 45, 30)), "shape_type": "oriented_rectangle"}]
+    (tmp_path / "a.json").write_text(json.dumps({"imagePath": "a.jpg", "shapes": turned}))
+    records = detect_format(tmp_path).read("all")
+    assert np.allclose(records.boxes, [[35, 10, 45, 30]], atol=1e-4)
 
 
 def test_mask_files_go_before_polygons(tmp_path: Path, write_image: Any, write_mask: Any) -> None:
