@@ -10,6 +10,7 @@ COMMANDS = {
     "train": "train a config, or a data set without one, into a run folder",
     "eval": "score a run or a weights file",
     "predict": "find objects or masks in images, videos and streams",
+    "rank": "say which pictures to label next",
     "compare": "test whether one run is better than another on the same images",
     "check-data": "find what is wrong with a data set",
     "show-data": "show what a model is trained on",

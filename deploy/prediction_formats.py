@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pocketvision.core.errors import InputError
-from pocketvision.deploy.predict.sources import Source
+
+if TYPE_CHECKING:
+    from pocketvision.deploy.predict.sources import Source
 
 PREDICTION_FORMATS: dict[str, tuple[str, ...]] = {
     "images": ("detection", "segmentation", "classification"),
@@ -61,9 +64,15 @@ def check_pictures(names: Sequence[str], sources: Sequence[Source]) -> None:
         InputError: a source is a video, a stream, an address or bytes; names it.
     """
     wanted = [name for name in names if name in LABEL_FORMATS]
-    for source in sources if wanted else ():
+    if wanted:
+        check_picture_files(sources, wanted[0])
+
+
+def check_picture_files(sources: Sequence[Source], purpose: str) -> None:
+    """Raise :class:`InputError` for the first source that is no picture file."""
+    for source in sources:
         if source.kind != "image" or source.path is None:
             raise InputError(
-                f"{source.public_name} is no picture file, and {wanted[0]} needs those: save its frames as "
+                f"{source.public_name} is no picture file, and {purpose} needs those: save its frames as "
                 "pictures first, or leave it out."
             )

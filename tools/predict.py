@@ -67,6 +67,8 @@ def _output(arguments: argparse.Namespace) -> Path | None:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from pocketvision.deploy.prediction_formats import PREDICTION_FORMATS
+
     parser = argparse.ArgumentParser(
         prog="pocketvision predict",
         description="Find objects, classes of pixels or of images, and draw or write them.",
@@ -96,10 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         "--device", default="auto", help="auto, cpu, cuda, cuda:1, mps or gpu (default: auto, the best here)"
     )
     parser.add_argument(
-        "--format",
-        default="images",
-        metavar="F,F",
-        help="images,csv,coco,yolo,masks; labels to correct: cvat,labelstudio,labelme (default: images)",
+        "--format", default="images", metavar="F,F", help=f"{','.join(PREDICTION_FORMATS)} (default: images)"
     )
     parser.add_argument("--tile", type=_size, metavar="H,W", help="see large images in tiles of this size")
     parser.add_argument("--overlap", type=float, default=0.2, help="of tiles, as a share (default: 0.2)")

@@ -11,30 +11,30 @@ import numpy.typing as npt
 
 from pocketvision.datasets.coco.run_lengths import decode, draw
 
-Pixels = npt.NDArray[np.bool_]
-Corners = npt.NDArray[np.float64]
+PartPixels = npt.NDArray[np.bool_]
+PolygonCorners = npt.NDArray[np.float64]
 """(K, 2) of x and y, in pixels of the image."""
 
 _TOLERANCES = (0.8, 0.6, 0.5, 0.4, 0.3, 0.2)
-"""Pixels that a simpler outline may stray, the coarsest first: what draws other pixels is not taken."""
+"""PartPixels that a simpler outline may stray, the coarsest first: what draws other pixels is not taken."""
 _LEFT_OF = {(1, 0): (0, -1), (0, 1): (1, 0), (-1, 0): (0, 1), (0, -1): (-1, 0)}
 """Direction (x, y) of a step -> the one to its left."""
 
 
 class MaskPart(NamedTuple):
-    """Pixels (h, w) of one class that hang together, at (left, top) of the image."""
+    """PartPixels (h, w) of one class that hang together, at (left, top) of the image."""
 
     label: int
     left: int
     top: int
-    pixels: Pixels
+    pixels: PartPixels
 
 
 class DrawnOutline(NamedTuple):
     """A polygon of one class; ``area`` is in pixels, with what lies inside."""
 
     label: int
-    corners: Corners
+    corners: PolygonCorners
     area: int
 
 
@@ -69,20 +69,20 @@ def outlines_of(label_map: npt.NDArray[np.uint8], background: int | None = None)
     return sorted(outlines, key=lambda outline: -outline.area)
 
 
-def _filled(pixels: Pixels) -> Pixels:
+def _filled(pixels: PartPixels) -> PartPixels:
     """A part with its holes, in which a part that touches it at a corner is inside as well."""
     outside = np.pad(~pixels, 1, constant_values=True).astype(np.uint8)
     _, numbers = cv2.connectedComponents(outside, connectivity=8)
     return np.asarray(numbers != numbers[0, 0], np.bool_)[1:-1, 1:-1]
 
 
-def _outline(part: MaskPart, filled: Pixels) -> DrawnOutline:
+def _outline(part: MaskPart, filled: PartPixels) -> DrawnOutline:
     exact = _around(filled)
     corners = next((simple for simple in _simpler(exact) if _draws(simple, filled)), exact)
     return DrawnOutline(part.label, corners + np.array([part.left, part.top]), int(filled.sum()))
 
 
-def _around(pixels: Pixels) -> Corners:
+def _around(pixels: PartPixels) -> PolygonCorners:
     """The edges of pixels that hang together and have no holes, clockwise from the top left."""
     inside = np.pad(pixels, 1).tolist()
     x, y = int(pixels[0].argmax()), 0
@@ -102,7 +102,7 @@ def _around(pixels: Pixels) -> Corners:
         corners.append((x, y))
 
 
-def _simpler(exact: Corners) -> Iterator[Corners]:
+def _simpler(exact: PolygonCorners) -> Iterator[PolygonCorners]:
     """Polygons of fewer corners, through the middles of the edges of pixels.
 
     Their corners lie on fifths of a pixel, as pycocotools takes them: else rounding would move pixels.
@@ -119,7 +119,7 @@ def _simpler(exact: Corners) -> Iterator[Corners]:
             yield np.floor(simple.astype(np.float64) * 5 + 0.5) / 5
 
 
-def _draws(corners: Corners, pixels: Pixels) -> bool:
+def _draws(corners: PolygonCorners, pixels: PartPixels) -> bool:
     """Whether the polygon gives these pixels where it is read."""
     size = pixels.shape[0], pixels.shape[1]
     return np.array_equal(decode(draw([corners.ravel().tolist()], size), size), pixels)

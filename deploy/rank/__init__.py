@@ -1,0 +1,1 @@
+"""Unlabeled pictures in the order in which labeling them should teach most."""

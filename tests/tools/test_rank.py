@@ -1,0 +1,118 @@
+"""Covers deploy/rank/looks.py, deploy/rank/results.py.
+
+The command ``rank``: from a model and pictures to a list of those to label first.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as PillowImage
+
+from pocketvision.configs.quickstart import config, model
+from pocketvision.core.weights import save_weights
+from pocketvision.datasets import read_image
+from pocketvision.deploy.predict.sources import Source
+from pocketvision.deploy.rank.doubt import doubts, relative
+from pocketvision.deploy.rank.looks import look_at_pictures
+from pocketvision.models import Detector
+from pocketvision.runs.passport import make_passport
+from pocketvision.runs.ready_model import load_model
+from pocketvision.tools.rank import main
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights file whose scores differ."""
+    torch.manual_seed(0)
+    experiment = replace(config, model=partial(model, image_size=(64, 64), width_mult=0.35))
+    detector = experiment.model(("disc", "star"))
+    for block in detector.head.class_blocks:
+        block[1].weight.data *= 20_000
+    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
+    save_weights(path, detector, make_passport(detector, experiment))
+    return path
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six pictures, of which two show nearly the same, and a broken one."""
+    root = tmp_path_factory.mktemp("photos")
+    generator = np.random.default_rng(0)
+    for number in range(5):
+        cells = generator.integers(20, 236, (7, 9, 3), dtype=np.uint8)
+        picture = PillowImage.fromarray(cells).resize((90, 70), PillowImage.Resampling.NEAREST)
+        picture.save(root / f"{number}.png")
+    picture.save(root / "4 again.jpg", quality=95)
+    (root / "broken.jpg").write_bytes(b"\xff\xd8 no picture")
+    return root
+
+
+def test_the_list_is_in_order_without_near_duplicates(
+    weights: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "next"
+    assert main([str(weights), str(photos), "--output", str(output), "--batch", "4"]) == 0
+    said = capsys.readouterr()
+    assert "6 pictures, 1 failed: the 5 to label first are in order" in said.out
+    assert "left out, as they show nearly what one of these does: 1" in said.out
+    assert f"skipped: {photos / 'broken.jpg'}" in said.err
+    with (output / "ranked.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["image"] for row in rows] == (output / "ranked.txt").read_text().splitlines()
+    names = {Path(row["image"]).name for row in rows}
+    assert len(names) == len(rows) == 5 and {"0.png", "1.png", "2.png", "3.png"} < names
+    assert float(rows[0]["doubt"]) == max(float(row["doubt"]) for row in rows if row["newness"] == "1.0000")
+    with PillowImage.open(output / "ranked.jpg") as sheet:
+        assert sheet.width > 4 * 90 and sheet.height > 2 * 70
+    assert main([str(weights), str(photos), "--output", str(output), "--count", "2"]) == 0
+    assert len((output / "ranked_2.txt").read_text().splitlines()) == 2
+    assert len((output / "ranked.txt").read_text().splitlines()) == 5, "nothing is written over"
+
+
+def test_looks_do_not_depend_on_the_batch(weights: Path, photos: Path) -> None:
+    detector = load_model(weights)
+    assert isinstance(detector, Detector)
+    sources = [Source("image", str(photos / f"{number}.png")) for number in range(5)]
+    device = torch.device("cpu")
+    (one, failures), (many, _) = (look_at_pictures(detector, sources, device, size) for size in (1, 3))
+    assert one.sources == sources and not failures
+    np.testing.assert_allclose(one.doubt, many.doubt, rtol=1e-3)
+    np.testing.assert_allclose(one.features, many.features, rtol=1e-3, atol=1e-4)
+    pixels = np.stack([detector.resize.apply(read_image(source.name)) for source in sources])
+    images = torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy())
+    with torch.no_grad():
+        features = [values.mean(dim=(2, 3)) for values in detector.features(images).values()]
+        expected = relative(doubts(detector, detector(images), images).double().numpy())
+    np.testing.assert_allclose(many.features, torch.cat(features, dim=1).numpy(), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(many.doubt, expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["{weights}", "nowhere"], "There is no image, video or folder nowhere"),
+        (["{weights}", "{photos}", "--count", "0"], "--count is 0: give a number from 1"),
+        (["{weights}", "{photos}/broken.jpg"], "None of 1 pictures could be read"),
+        (["{weights}", "{clip}"], "clip.mp4 is no picture file, and rank needs those"),
+        (["{weights}", "{photos}", "--output", "{weights}"], "is a file: give a folder as --output"),
+        (["no/run", "{photos}"], "no/run"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    arguments: list[str], sentence: str, weights: Path, photos: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    clip = weights.with_name("clip.mp4")
+    clip.write_bytes(b"no video")
+    assert main([argument.format(weights=weights, photos=photos, clip=clip) for argument in arguments]) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert sentence in error and error.startswith("error: ")
+    assert not Path("out").exists()
