@@ -19,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pocketvision.deploy.predict.predictor import Predictor
     from pocketvision.deploy.predict.sources import find_sources
     from pocketvision.deploy.prediction_formats import check_picture_files
+    from pocketvision.deploy.rank.doubt import relative
     from pocketvision.deploy.rank.looks import look_at_pictures
     from pocketvision.deploy.rank.order import order
     from pocketvision.deploy.rank.results import write_results
@@ -28,16 +29,25 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     output = arguments.output or free_path(Path("out", "rank", Path(arguments.model).resolve().stem))
     sources = find_sources(arguments.images, output)
-    check_picture_files(sources, "rank")
+    labeled = [] if arguments.labeled is None else find_sources([str(arguments.labeled)])
+    check_picture_files([*sources, *labeled], "rank")
+    places = {Path(source.name).resolve() for source in labeled}
+    unlabeled = [source for source in sources if Path(source.name).resolve() not in places]
     device = torch_device(arguments.device)
     model = load_model(arguments.model)
-    looks, failures = look_at_pictures(model, sources, device, arguments.batch)
-    ranking = order(looks.doubt, looks.features, looks.thumbnails, arguments.count)
+    looks, failures = look_at_pictures(model, [*unlabeled, *labeled], device, arguments.batch)
+    num_unlabeled = len(set(looks.sources) - set(labeled))
+    if not num_unlabeled:
+        raise InputError(f"None of the {len(sources)} pictures is unlabeled and can be read: give others.")
+    doubt = relative(looks.doubts[:num_unlabeled])
+    ranking = order(doubt, looks.features, looks.thumbnails, arguments.count)
     files = write_results(output, looks.sources, ranking.places, Predictor(TorchRuntime(model, device)))
     failed = f", {len(failures)} failed" if failures else ""
-    print(f"{len(looks.sources)} pictures{failed}: the {len(ranking.places)} to label first are in order")
+    print(
+        f"{num_unlabeled} unlabeled pictures{failed}: the {len(ranking.places)} to label first are in order"
+    )
     if ranking.num_like:
-        print(f"left out, as they show nearly what one of these does: {ranking.num_like}")
+        print(f"left out, as one of these or a labeled one shows nearly the same: {ranking.num_like}")
     print(f"results: {', '.join(map(str, files))}")
 
 
@@ -49,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("model", metavar="RUN|FILE", help="run folder or checkpoint, or our .safetensors")
     parser.add_argument("images", metavar="IMAGE|FOLDER|GLOB|-", nargs="+", help="pictures without labels")
+    parser.add_argument(
+        "--labeled", type=Path, metavar="DIR", help="pictures that have labels: what is like them is not new"
+    )
     parser.add_argument("--count", type=int, default=50, metavar="N", help="how many to choose (default: 50)")
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="folder for the results (default: out/rank/MODEL)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,13 +50,13 @@ def _of_classes(logits: Tensor, class_names: tuple[str | None, ...]) -> Tensor:
     return empty.scatter_add(1, shares.argmax(dim=1), entropy / entropy.shape[1])
 
 
-def relative(doubt: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def relative(doubt: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
     """Doubts (N, K) -> the doubt of each picture (N,), as a multiple of the average picture's.
 
     Classes count alike however often they are seen, but one that is hardly seen at all counts less: its
     doubts are few, and chance.
     """
-    means = doubt.mean(axis=0)
+    means = doubt.mean(axis=0, dtype=np.float64)
     if not means.any():
         return np.ones(len(doubt))
     weighted = (doubt / (means + means.mean())).sum(axis=1)

@@ -18,15 +18,15 @@ from pocketvision.core.progress import Progress
 from pocketvision.datasets.images.likeness import Thumbnail, shrink
 from pocketvision.deploy.predict.frames import SourceFrame, read_frames
 from pocketvision.deploy.predict.sources import Source
-from pocketvision.deploy.rank.doubt import doubts, relative
+from pocketvision.deploy.rank.doubt import doubts
 from pocketvision.models import VisionModel
 
 
 class Looks(NamedTuple):
-    """N pictures: their files, doubts (N,) and features (N, D) float32, and thumbnails (N, 16, 18)."""
+    """N pictures: their files, doubts (N, K) and features (N, D) float32, and thumbnails (N, 16, 18)."""
 
     sources: list[Source]
-    doubt: npt.NDArray[np.float64]
+    doubts: npt.NDArray[np.float32]
     features: npt.NDArray[np.float32]
     thumbnails: npt.NDArray[np.uint8]
 
@@ -58,8 +58,8 @@ def look_at_pictures(
             progress.advance(len(seen) + len(failures) - progress.done)
     if not seen:
         raise InputError(f"None of {len(sources)} pictures could be read: give a folder of pictures.")
-    doubt, features = (torch.cat(parts).numpy() for parts in zip(*rows, strict=True))
-    return Looks(seen, relative(doubt.astype(np.float64)), features, np.stack(thumbnails)), failures
+    by_class, features = (torch.cat(parts).numpy() for parts in zip(*rows, strict=True))
+    return Looks(seen, by_class, features, np.stack(thumbnails)), failures
 
 
 class BatchLook:

@@ -22,7 +22,8 @@ class RankedPlace(NamedTuple):
 
 
 class Ranking(NamedTuple):
-    """The chosen pictures in order, and how many were left out as they show nearly what a chosen one does."""
+    """The chosen pictures in order, and how many are left out since a chosen or labeled one shows nearly
+    the same."""
 
     places: list[RankedPlace]
     num_like: int
@@ -36,13 +37,20 @@ def order(
 ) -> Ranking:
     """Choose ``count`` of N pictures, one by one: the one whose doubt times newness is largest.
 
-    Newness is the cosine distance to the nearest of the chosen, in features (N, D) that are standardized over
-    all pictures. Of pictures that show nearly the same one is chosen.
+    ``features`` (N + M, D) and ``thumbnails`` (N + M, 16, 18) have M rows more, of pictures that are labeled.
+    Newness is half the cosine distance to the nearest of the chosen and the labeled, in features that are
+    standardized over all pictures. Of pictures that show nearly the same one is chosen, and none that shows
+    what a labeled one does.
     """
     directions = _directions(features)
-    groups = groups_of(thumbnails)[: len(doubt)]
+    known, directions = directions[len(doubt) :], directions[: len(doubt)]
+    every = groups_of(thumbnails)[: len(features)]
+    groups, known_groups = every[: len(doubt)], every[len(doubt) :]
     newness = np.ones(len(doubt))
-    is_open = np.ones(len(doubt), np.bool_)
+    for direction in known:
+        newness = np.minimum(newness, (1 - directions @ direction) / 2).clip(0)
+    is_open = ~np.isin(groups, known_groups)
+    num_open = int(is_open.sum())
     places: list[RankedPlace] = []
     while len(places) < count and is_open.any():
         # An epsilon each: of pictures without doubt the newest is next, and of equal ones the doubtful.
@@ -51,8 +59,8 @@ def order(
         places.append(RankedPlace(best, float(doubt[best]), float(newness[best])))
         is_open[groups == groups[best]] = False
         newness = np.minimum(newness, (1 - directions @ directions[best]) / 2).clip(0)
-    is_like = np.isin(groups, groups[[place.picture for place in places]])
-    return Ranking(places, int(is_like.sum()) - len(places))
+    is_taken = np.isin(groups, [groups[place.picture] for place in places])
+    return Ranking(places, len(doubt) - num_open + int(is_taken.sum()) - len(places))
 
 
 def _directions(features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

@@ -19,7 +19,7 @@ from pocketvision.configs.quickstart import config, model
 from pocketvision.core.weights import save_weights
 from pocketvision.datasets import read_image
 from pocketvision.deploy.predict.sources import Source
-from pocketvision.deploy.rank.doubt import doubts, relative
+from pocketvision.deploy.rank.doubt import doubts
 from pocketvision.deploy.rank.looks import look_at_pictures
 from pocketvision.models import Detector
 from pocketvision.runs.passport import make_passport
@@ -60,8 +60,8 @@ def test_the_list_is_in_order_without_near_duplicates(
     output = tmp_path / "next"
     assert main([str(weights), str(photos), "--output", str(output), "--batch", "4"]) == 0
     said = capsys.readouterr()
-    assert "6 pictures, 1 failed: the 5 to label first are in order" in said.out
-    assert "left out, as they show nearly what one of these does: 1" in said.out
+    assert "6 unlabeled pictures, 1 failed: the 5 to label first are in order" in said.out
+    assert "left out, as one of these or a labeled one shows nearly the same: 1" in said.out
     assert f"skipped: {photos / 'broken.jpg'}" in said.err
     with (output / "ranked.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -83,15 +83,36 @@ def test_looks_do_not_depend_on_the_batch(weights: Path, photos: Path) -> None:
     device = torch.device("cpu")
     (one, failures), (many, _) = (look_at_pictures(detector, sources, device, size) for size in (1, 3))
     assert one.sources == sources and not failures
-    np.testing.assert_allclose(one.doubt, many.doubt, rtol=1e-3)
+    np.testing.assert_allclose(one.doubts, many.doubts, rtol=1e-3)
     np.testing.assert_allclose(one.features, many.features, rtol=1e-3, atol=1e-4)
     pixels = np.stack([detector.resize.apply(read_image(source.name)) for source in sources])
     images = torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy())
     with torch.no_grad():
         features = [values.mean(dim=(2, 3)) for values in detector.features(images).values()]
-        expected = relative(doubts(detector, detector(images), images).double().numpy())
+        expected = doubts(detector, detector(images), images).numpy()
     np.testing.assert_allclose(many.features, torch.cat(features, dim=1).numpy(), rtol=1e-3, atol=1e-4)
-    np.testing.assert_allclose(many.doubt, expected, rtol=1e-3)
+    np.testing.assert_allclose(many.doubts, expected, rtol=1e-3)
+
+
+def test_labeled_pictures_and_what_is_like_them_are_left_out(
+    weights: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labeled = tmp_path / "labeled"
+    labeled.mkdir()
+    (labeled / "a.jpg").write_bytes((photos / "4 again.jpg").read_bytes())
+    (labeled / "b.png").hardlink_to(photos / "0.png")
+    output = tmp_path / "next"
+    assert main([str(weights), str(photos), "--labeled", str(labeled), "--output", str(output)]) == 0
+    said = capsys.readouterr().out
+    assert "6 unlabeled pictures, 1 failed: the 3 to label first are in order" in said
+    assert "left out, as one of these or a labeled one shows nearly the same: 3" in said
+    with (output / "ranked.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert sorted(Path(row["image"]).name for row in rows) == ["1.png", "2.png", "3.png"]
+    assert all(float(row["newness"]) < 1 for row in rows)
+    same = [str(photos / "1.png"), "--labeled", str(photos), "--output", str(output)]
+    assert main([str(weights), *same]) == 1
+    assert "None of the 1 pictures is unlabeled and can be read: give others." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,17 @@ def test_near_duplicates_of_a_chosen_picture_are_left_out() -> None:
     assert sorted(place.picture for place in ranking.places) == [1, 2, 3, 4] and ranking.num_like == 1
 
 
+def test_labeled_pictures_count_as_chosen() -> None:
+    features = np.eye(4, dtype=np.float32)[[0, 1, 2, 2, 3, 3]]
+    thumbnails = thumbnails_of(6)
+    thumbnails[5] = thumbnails[1]
+    doubt = np.array([1.0, 9.0, 2.0, 1.1])
+    ranking = order(doubt, features, thumbnails, 9)
+    assert [place.picture for place in ranking.places] == [2, 0, 3] and ranking.num_like == 1
+    near = order(doubt[:3], features[[0, 1, 2, 2]], thumbnails[[0, 1, 2, 4]], 9)
+    assert [place.picture for place in near.places] == [1, 0, 2], "what looks as a labeled one comes last"
+
+
 def test_pictures_that_are_all_alike_to_the_model_are_ordered_by_doubt() -> None:
     doubt = np.array([0.1, 0.0, 3.0])
     ranking = order(doubt, np.ones((3, 4), np.float32), thumbnails_of(3), 3)
