@@ -1,4 +1,4 @@
-"""Label Studio's own JSON (and JSON-MIN): one file, boxes and polygons in percent of the image's sides.
+"""Label Studio's own JSON (and JSON-MIN): one file, shapes in percent of the sides, brushed pixels.
 
 Format: https://labelstud.io/guide/export; for COCO, VOC and YOLO exports see these formats.
 """
@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import numpy as np
+
 from pocketvision.core.errors import InputError
+from pocketvision.datasets.coco.entries import stated_size
 from pocketvision.datasets.coco.json_file import load_json
 from pocketvision.datasets.formats.contract import DataFormat, Layout
 from pocketvision.datasets.formats.objects import Objects, objects_of_file, readers
+from pocketvision.datasets.readers.brush import decode_brush
 from pocketvision.datasets.readers.one_file import files_of_splits
-from pocketvision.datasets.readers.outlines import add_object, ellipse, numbers, pairs
-from pocketvision.datasets.readers.stated import Polygon, StatedBox, StatedImage
+from pocketvision.datasets.readers.outlines import add_object, ellipse, mask_at, numbers, pairs
+from pocketvision.datasets.readers.stated import Polygon, StatedBox, StatedImage, StatedMask
 from pocketvision.datasets.readers.tree import FileTree
 from pocketvision.datasets.records.kinds import PREDICTION_OPEN
 from pocketvision.datasets.records.notes import Notes
@@ -34,8 +38,9 @@ def find(tree: FileTree) -> Layout | None:
 
 
 def _is_own(start: bytes) -> bool:
-    is_full = (b'"annotations"' in start or b'"predictions"' in start) and b'"from_name"' in start
-    is_short = re.search(rb'"(rectangle|polygon|ellipse)labels"\s*:\s*\[', start) is not None
+    has_lists = b'"annotations"' in start or b'"predictions"' in start
+    is_full = has_lists and (b'"from_name"' in start or b'"completed_by"' in start)
+    is_short = re.search(rb'"(rectangle|polygon|ellipse|brush)labels"\s*:\s*\[', start) is not None
     return start.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"[") and (is_full or is_short)
 
 
@@ -62,7 +67,10 @@ def _images(file: Path, tree: FileTree, notes: Notes) -> list[StatedImage]:
         image = StatedImage(_name(source, present), file, f"task {task.get('id', number)}", is_relative=True)
         for i, (shape, label) in enumerate(_results(task), start=1):
             where = f"task {task.get('id', number)}, region {i}"
-            add_object(image, where, label, _shape(shape), notes, kind="brush, point or other shape")
+            add_object(image, where, label, _shape(shape), notes, kind="point or other shape")
+        for item in image.objects:
+            if item.mask is not None:
+                item.box = _shares(item.mask)
         images.append(image)
     if num_open and not images:
         raise InputError(
@@ -107,7 +115,7 @@ def _results(task: dict[str, Any]) -> list[tuple[dict[str, Any], Any]]:
         kept = [row for row in annotations if isinstance(row, dict) and not row.get("was_cancelled")]
         lists = [row.get("result") for row in kept]
         results = [r for own in lists if isinstance(own, list) for r in own if isinstance(r, dict)]
-        values = [result.get("value") for result in results]
+        values = [{**_size_of(r), **r["value"]} for r in results if isinstance(r.get("value"), dict)]
     else:
         values = [r for own in task.values() if isinstance(own, list) for r in own]
     for value in values:
@@ -119,8 +127,16 @@ def _results(task: dict[str, Any]) -> list[tuple[dict[str, Any], Any]]:
     return found
 
 
-def _shape(value: dict[str, Any]) -> StatedBox | Polygon | None:
-    """In shares of the image's sides."""
+def _size_of(result: dict[str, Any]) -> dict[str, Any]:
+    return {key: result.get(key) for key in ("original_width", "original_height")}
+
+
+def _shape(value: dict[str, Any]) -> StatedBox | StatedMask | Polygon | None:
+    """In shares of the image's sides, but for what was brushed."""
+    if "rle" in value:
+        size = stated_size({"height": value.get("original_height"), "width": value.get("original_width")})
+        pixels = None if size is None else decode_brush(value["rle"], size)
+        return None if pixels is None else mask_at(0, 0, pixels) if pixels.any() else []
     if "points" in value:
         points = pairs(value["points"])
         return None if points is None else [(x / 100, y / 100) for x, y in points]
@@ -137,6 +153,14 @@ def _shape(value: dict[str, Any]) -> StatedBox | Polygon | None:
         return _turned(sides, math.radians(turned[0]), value)
     x, y, width, height = (side / 100 for side in sides)
     return x, y, x + width, y + height
+
+
+def _shares(mask: StatedMask) -> StatedBox:
+    """The box around pixels of a whole picture."""
+    height, width = mask.pixels.shape
+    rows, columns = np.flatnonzero(mask.pixels.any(axis=1)), np.flatnonzero(mask.pixels.any(axis=0))
+    box = columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height
+    return float(box[0]), float(box[1]), float(box[2]), float(box[3])
 
 
 def _turned(sides: list[float], angle: float, value: dict[str, Any]) -> Polygon | None:
