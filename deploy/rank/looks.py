@@ -15,11 +15,13 @@ from torch import Tensor, nn
 from pocketvision.core.drawing import false_color
 from pocketvision.core.errors import InputError
 from pocketvision.core.progress import Progress
+from pocketvision.core.resize import Image
 from pocketvision.datasets.images.likeness import Thumbnail, shrink
+from pocketvision.datasets.tiles.picture import cut_out
 from pocketvision.deploy.predict.frames import SourceFrame, read_frames
 from pocketvision.deploy.predict.sources import Source
 from pocketvision.deploy.rank.doubt import doubts
-from pocketvision.models import VisionModel
+from pocketvision.models import Detector, VisionModel
 
 
 class Looks(NamedTuple):
@@ -46,7 +48,7 @@ def look_at_pictures(
         failures.append(sentence)
         progress.say(f"skipped: {sentence}")
 
-    look = BatchLook(model.to(device).eval(), device)
+    look = BatchLook(model.to(device).eval(), device, batch_size)
     seen: list[Source] = []
     rows: list[tuple[Tensor, Tensor]] = []
     thumbnails: list[Thumbnail] = []
@@ -63,14 +65,33 @@ def look_at_pictures(
 
 
 class BatchLook:
-    """Frames -> doubts (N, K) and features (N, D), the means of all maps that the head reads."""
+    """Frames -> doubts (N, K) and features (N, D), the means of all maps that the head reads.
 
-    def __init__(self, model: VisionModel, device: torch.device) -> None:
-        self.model, self.device = model, device
+    A model that was trained in tiles sees ``batch_size`` tiles at a time; features of a frame are then the
+    means of its tiles, and so are doubts about pixels, while those about boxes add up.
+    """
+
+    def __init__(self, model: VisionModel, device: torch.device, batch_size: int) -> None:
+        self.model, self.device, self.batch_size = model, device, batch_size
+
+    def __call__(self, frames: Sequence[SourceFrame]) -> tuple[Tensor, Tensor]:
+        tiling = self.model.resize.tiling
+        if tiling is None:
+            return self._look([frame.image for frame in frames])
+        rows = []
+        for image in (frame.image for frame in frames):
+            tiles = [cut_out(image, window) for window in tiling.windows(image.shape[:2])]
+            starts = range(0, len(tiles), self.batch_size)
+            parts = [self._look(tiles[start : start + self.batch_size]) for start in starts]
+            doubt, features = (torch.cat(some) for some in zip(*parts, strict=True))
+            total = doubt.sum(dim=0) if isinstance(self.model, Detector) else doubt.mean(dim=0)
+            rows.append((total, features.mean(dim=0)))
+        doubt, features = (torch.stack(some) for some in zip(*rows, strict=True))
+        return doubt, features
 
     @torch.inference_mode()
-    def __call__(self, frames: Sequence[SourceFrame]) -> tuple[Tensor, Tensor]:
-        resized = np.stack([self.model.resize.apply(frame.image) for frame in frames])
+    def _look(self, pictures: Sequence[Image]) -> tuple[Tensor, Tensor]:
+        resized = np.stack([self.model.resize.apply(picture) for picture in pictures])
         images = torch.from_numpy(resized.transpose(0, 3, 1, 2).copy()).to(self.device)
         maps: list[Tensor] = []
         keep: Callable[..., None] = lambda module, inputs, features: maps.extend(features.values())  # noqa: E731

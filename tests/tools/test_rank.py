@@ -16,6 +16,7 @@ import torch
 from PIL import Image as PillowImage
 
 from pocketvision.configs.quickstart import config, model
+from pocketvision.core.resize import Tiling
 from pocketvision.core.weights import save_weights
 from pocketvision.datasets import read_image
 from pocketvision.deploy.predict.sources import Source
@@ -92,6 +93,23 @@ def test_looks_do_not_depend_on_the_batch(weights: Path, photos: Path) -> None:
         expected = doubts(detector, detector(images), images).numpy()
     np.testing.assert_allclose(many.features, torch.cat(features, dim=1).numpy(), rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(many.doubts, expected, rtol=1e-3)
+
+
+def test_a_model_of_tiles_sees_tiles(weights: Path, photos: Path) -> None:
+    detector = load_model(weights)
+    assert isinstance(detector, Detector)
+    whole, picture = detector.resize, read_image(str(photos / "0.png"))
+    tiles = [picture[:64, :64], picture[:64, 26:], picture[6:, :64], picture[6:, 26:]]
+    images = torch.from_numpy(np.stack([whole.apply(tile) for tile in tiles]).transpose(0, 3, 1, 2).copy())
+    with torch.no_grad():
+        expected = doubts(detector, detector(images), images).sum(dim=0).numpy()
+        maps = detector.features(images).values()
+    features = torch.cat([values.mean(dim=(0, 2, 3)) for values in maps]).numpy()
+    detector.resize = replace(whole, tiling=Tiling((64, 64)))
+    source = Source("image", str(photos / "0.png"))
+    looks, _ = look_at_pictures(detector, [source, source], torch.device("cpu"), 3)
+    np.testing.assert_allclose(looks.doubts, [expected] * 2, rtol=1e-3)
+    np.testing.assert_allclose(looks.features, [features] * 2, rtol=1e-3, atol=1e-4)
 
 
 def test_labeled_pictures_and_what_is_like_them_are_left_out(
