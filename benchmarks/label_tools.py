@@ -1,8 +1,8 @@
 """Whether the labeling tools' own packages take what predict writes for them.
 
     pocketvision predict RUN PHOTOS --format cvat,labelstudio,labelme --output FOUND
-    uv venv tools && uv pip install --python tools/bin/python labelme label-studio-sdk cvat-sdk datumaro
-    tools/bin/python benchmarks/label_tools.py FOUND PHOTOS
+    uv venv labelers && uv pip install --python labelers/bin/python labelme label-studio-sdk cvat-sdk datumaro
+    labelers/bin/python benchmarks/label_tools.py FOUND PHOTOS
 
 LabelMe's reader loads every JSON; Label Studio's SDK checks labels, tasks and predictions, and its converter
 makes COCO of the predictions as if they were confirmed; Datumaro reads CVAT's XML, and CVAT's SDK codes its
