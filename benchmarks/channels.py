@@ -153,7 +153,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=PAIRS, default=list(PAIRS))
     parser.add_argument("--more", nargs="+", default=[], help="part.key=value for every run")
     arguments = parser.parse_args()
-    results = {}
+    file: Path = arguments.output / "results.json"
+    results = json.loads(file.read_text()) if file.is_file() else {}
     for task in arguments.only:
         rgb, other = (train(task, way, arguments) for way in ("rgb", "other"))
         comparison = compare(rgb, other)
@@ -165,7 +166,7 @@ def main() -> None:
         verdict = f"{'within' if abs(a - b) <= BAR else 'NOT within'} {BAR}"
         exported = ", ".join(f"{name} {'passed' if ok else 'FAILED'}" for name, ok in passed.items())
         print(f"{task}: {metric} {a:.4f} of RGB, {b:.4f} of the others, {interval}, {verdict}; {exported}")
-        (arguments.output / "results.json").write_text(json.dumps(results, indent=2))
+        file.write_text(json.dumps(results, indent=2))
 
 
 if __name__ == "__main__":

@@ -126,7 +126,7 @@ def stated_values(data: bytes, name: str, stated: StatedArray) -> npt.NDArray[An
     Raises:
         InputError: the file is broken, or a package is missing.
     """
-    values = _npy_values(data, name) if stated.format == "NPY" else _by_tifffile(data, name)
+    values = _npy_values(data, name) if stated.format == "NPY" else _by_tifffile(data, name, stated)
     return values.reshape(*values.shape[:2], -1)
 
 
@@ -161,7 +161,7 @@ def _npy_values(data: bytes, name: str) -> npt.NDArray[Any]:
     return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
-def _by_tifffile(data: bytes, name: str) -> npt.NDArray[Any]:
+def _by_tifffile(data: bytes, name: str, stated: StatedArray) -> npt.NDArray[Any]:
     try:
         import tifffile
     except ImportError:
@@ -169,10 +169,11 @@ def _by_tifffile(data: bytes, name: str) -> npt.NDArray[Any]:
             f"{name} is a TIFF of many channels, which needs tifffile: pip install 'pocketvision[tiff]'."
         ) from None
     try:
-        page = tifffile.TiffFile(io.BytesIO(data)).pages[0]
-        values = np.asarray(page.asarray())
+        values = np.asarray(tifffile.TiffFile(io.BytesIO(data)).pages[0].asarray())
+        if values.ndim not in (2, 3) or not values.size:
+            raise ValueError(f"its shape is {values.shape}")
     except Exception as error:  # whatever a broken file leads it to
         reason = " ".join(str(error).split())[:120]
         raise InputError(f"{name} cannot be read as TIFF ({reason}): write it again.") from None
-    is_planar = page.planarconfig is not None and int(page.planarconfig) == _SEPARATE and values.ndim == 3
+    is_planar = stated.is_planar and values.ndim == 3
     return np.moveaxis(values, 0, -1) if is_planar else values

@@ -45,6 +45,8 @@ class FoundPixels(NamedTuple):
         said = "1 channel" if channels == 1 else f"{channels} channels"
         if limits is not None:
             said += f", values {limits[0]:g} to {limits[1]:g} taken as 0 to 255"
+        if self.mean is None:
+            return said
         return f"{said}; their mean and deviation measured on {self.num_images} training pictures"
 
 

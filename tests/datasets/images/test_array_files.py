@@ -98,7 +98,10 @@ def test_an_array_is_read_in_its_own_type(tmp_path: Path, kind: str) -> None:
         (np.zeros((2, 3, 4, 5)), r"is no picture: it holds float64 of the shape"),
         (np.zeros((2, 3), dtype=bool), r"is no picture: it holds bool"),
         (np.zeros((0, 3)), r"is no picture"),
-        (np.zeros((5, 40, 60)), r"is \(5, 40, 60\), which looks like channels first: write it as \(H, W, C\), with np.moveaxis"),
+        (
+            np.zeros((5, 40, 60)),
+            r"is \(5, 40, 60\), which looks like channels first: write it as \(H, W, C\)",
+        ),
         (np.zeros((40, 60, 17)), r"has 17 channels, and at most 16 are read: leave some out"),
     ],
 )
