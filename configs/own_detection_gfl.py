@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from torch import nn
 from torch.optim import AdamW
@@ -53,6 +54,7 @@ def model(
     mean: tuple[float, ...] = IMAGENET_MEAN,
     std: tuple[float, ...] = IMAGENET_STD,
     max_detections: int = 100,
+    mode: Literal["stretch", "letterbox"] = "stretch",
 ) -> Detector:
     """Maps of stride 8, 16, 32 and 64; ``reg_max=0`` has no distributions of distances.
 
@@ -72,7 +74,7 @@ def model(
         class_names=class_names,
         mean=mean,
         std=std,
-        resize=Resize(image_size, pixels=PixelFormat(in_channels, value_range)),
+        resize=Resize(image_size, mode=mode, pixels=PixelFormat(in_channels, value_range)),
         anchors=anchors,
         postprocess=SSDPostprocess(iou_threshold=0.5, max_detections=100, coder=DistanceBoxCoder()).giving(
             max_detections

@@ -52,6 +52,7 @@ from pocketvision.doctor.checks.near_duplicates import (
     split_pairs,
 )
 from pocketvision.doctor.checks.pixels import pixels_of
+from pocketvision.doctor.checks.shapes import advise
 from pocketvision.doctor.findings import Findings
 from pocketvision.doctor.report.examination import Report
 from pocketvision.doctor.report.samples import detection_samples, mask_samples
@@ -112,13 +113,17 @@ def examine(found: FoundData, plan: Plan) -> Examination:
         paths = list(dict.fromkeys(path for own in members.values() for path in own))
         root = found.layout.tree.root
         pixels = pixels_of(readings, plan.pixels, root, findings)
+        is_config = plan.pixels is not None
         plan = replace(plan, pixels=None if pixels is None else pixels.pixels)
         facts = _inspect(paths, members, found.arguments.get("divide"), plan, findings)
+        advice = advise(readings, {path: own.upright_size for path, own in facts.items()})
+        if advice is not None and not is_config:
+            plan = replace(plan, resize=replace(plan.resize, mode=advice.mode))
         check_names(paths, root, findings)
         sizes = {split: len(records) for split, records in readings.items()}
         unit = UNITS[found.task]
         report = Report(root, found.format, found.task, sizes, len(paths), unit, findings=findings)
-        report.pixels = pixels or EIGHT_BIT_RGB
+        report.pixels, report.resize = pixels or EIGHT_BIT_RGB, advice
         examination = Examination(found, report, readings, facts)
         checks = {
             "detection": _check_boxes,

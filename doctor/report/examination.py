@@ -16,6 +16,7 @@ from pocketvision.datasets.records.notes import NotedBox
 from pocketvision.doctor.anchors.points import PointReport
 from pocketvision.doctor.anchors.summary import AnchorReport
 from pocketvision.doctor.anchors.tiles import TileAdvice
+from pocketvision.doctor.checks.shapes import ResizeAdvice
 from pocketvision.doctor.findings import Findings
 from pocketvision.doctor.kinds import KINDS
 
@@ -54,6 +55,7 @@ class Report:
         samples: some images, for people to look at.
         seconds: how long it took.
         pixels: what training reads the pictures as.
+        resize: how they are best brought to the input's size.
     """
 
     root: Path
@@ -72,6 +74,7 @@ class Report:
     samples: list[SampleImage] = field(default_factory=list)
     seconds: float = 0.0
     pixels: FoundPixels = EIGHT_BIT_RGB
+    resize: ResizeAdvice | None = None
 
     @property
     def total_counts(self) -> Counter[str]:
@@ -116,6 +119,7 @@ class Report:
             "class_counts": {"unit": self.unit, **self.class_counts},
             "box_sides": dict(self.histogram()) if self.task == "detection" else {},
             "anchors": None if self.anchors is None else self.anchors.as_row(),
+            "resize": None if self.resize is None else {"mode": self.resize.mode, **self.resize._asdict()},
             "pixels": {**asdict(self.pixels.pixels), "mean": self.pixels.mean, "std": self.pixels.std},
             "points": None if self.points is None else self.points.as_row(),
             "tiles": None if self.tiles is None else self.tiles.as_row(),
