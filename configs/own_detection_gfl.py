@@ -61,13 +61,8 @@ def model(
     They are ``channels`` wide, or as wide as leaves the detector about as fast as SSDLite on that backbone.
     """
     channels = channels or _CHANNELS.get(backbone, 96)
-    body = build_with(
-        find_builder(backbone),
-        ("c3", "c4", "c5"),
-        weights=weights,
-        norm_momentum=norm_momentum,
-        in_channels=in_channels,
-    )
+    options = {"weights": weights, "norm_momentum": norm_momentum, "in_channels": in_channels}
+    body = build_with(find_builder(backbone), ("c3", "c4", "c5"), **options)
     return Detector(
         backbone=WithPAN(body, channels, norm_momentum=norm_momentum),
         head=partial(FAMILIES["gfl"], reg_max=reg_max, norm_momentum=norm_momentum),

@@ -42,9 +42,7 @@ def own_settings(own: OwnData, recipe: TrainingRecipe, weights: str | None) -> O
     if has_siblings:
         model["head"] = family
     resize, is_for_masks = own.fitted.resize, own.found.task == "segmentation"
-    if resize is not None and (
-        is_for_masks or resize.mode == "letterbox"
-    ):  # for boxes else as the config says
+    if resize is not None and (is_for_masks or resize.mode == "letterbox"):
         model["mode"] = resize.mode
     model |= {"norm_momentum": recipe.norm_momentum, "weights": weights}
     if own.fitted.max_detections is not None:
