@@ -246,6 +246,8 @@ def _check_boxes(examination: Examination, plan: Plan) -> None:
     if len(own.boxes):
         report.points = report_points(own, plan.resize)
         report.tiles = suggest_tiles(own, plan.resize.image_size)
+        if report.tiles is not None:
+            report.resize = None  # of tiles, which have one shape
 
 
 def _check_masks(examination: Examination, plan: Plan) -> None:
