@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from torch import nn
 from torch.optim import AdamW
@@ -54,6 +55,7 @@ def model(
     mean: tuple[float, ...] = IMAGENET_MEAN,
     std: tuple[float, ...] = IMAGENET_STD,
     max_detections: int = 100,
+    mode: Literal["stretch", "letterbox"] = "stretch",
     pyramid_channels: int | None = None,
 ) -> Detector:
     """Taps at stride 8 (for small objects), 16 and 32, and one extra block at 64.
@@ -75,7 +77,7 @@ def model(
         class_names=class_names,
         mean=mean,
         std=std,
-        resize=Resize(image_size, pixels=PixelFormat(in_channels, value_range)),
+        resize=Resize(image_size, mode=mode, pixels=PixelFormat(in_channels, value_range)),
         anchors=anchors,
         postprocess=SSDPostprocess(iou_threshold=0.5, max_detections=100).giving(max_detections),
     )

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from torch import nn
 from torch.optim import AdamW
@@ -53,26 +54,22 @@ def model(
     mean: tuple[float, ...] = IMAGENET_MEAN,
     std: tuple[float, ...] = IMAGENET_STD,
     max_detections: int = 100,
+    mode: Literal["stretch", "letterbox"] = "stretch",
 ) -> Detector:
     """Maps of stride 8, 16, 32 and 64; ``reg_max=0`` has no distributions of distances.
 
     They are ``channels`` wide, or as wide as leaves the detector about as fast as SSDLite on that backbone.
     """
     channels = channels or _CHANNELS.get(backbone, 96)
-    body = build_with(
-        find_builder(backbone),
-        ("c3", "c4", "c5"),
-        weights=weights,
-        norm_momentum=norm_momentum,
-        in_channels=in_channels,
-    )
+    options = {"weights": weights, "norm_momentum": norm_momentum, "in_channels": in_channels}
+    body = build_with(find_builder(backbone), ("c3", "c4", "c5"), **options)
     return Detector(
         backbone=WithPAN(body, channels, norm_momentum=norm_momentum),
         head=partial(FAMILIES["gfl"], reg_max=reg_max, norm_momentum=norm_momentum),
         class_names=class_names,
         mean=mean,
         std=std,
-        resize=Resize(image_size, pixels=PixelFormat(in_channels, value_range)),
+        resize=Resize(image_size, mode=mode, pixels=PixelFormat(in_channels, value_range)),
         anchors=anchors,
         postprocess=SSDPostprocess(iou_threshold=0.5, max_detections=100, coder=DistanceBoxCoder()).giving(
             max_detections

@@ -47,7 +47,7 @@ FORMATS = {
 
 OWN_PYTHON = tuple(name for name, format in FORMATS.items() if format.own_python)
 """What is written in the converters' environment, whose PyTorch is another one."""
-OTHER_CHANNELS = ("onnx", "openvino", "pt2")
+OTHER_CHANNELS = ("onnx", "openvino", "pt2", "litert", "executorch", "ncnn")
 """Formats for models of other pictures than 8-bit RGB."""
 BESIDE = {".xml": (".bin",), ".param": (".bin", ".json")}
 """Suffixes of files that belong beside one of the suffix in front."""
@@ -116,7 +116,7 @@ def check_format(format: str, output: Path, options: ExportOptions) -> None:
 
 
 def check_pixels(what: str, pixels: PixelFormat) -> None:
-    """Refuse what reads 8-bit RGB only; ``what`` is a format, or words such as ``--int8``.
+    """Refuse what reads 8-bit RGB only; ``what`` is a format, or ``--web``.
 
     Raises:
         InputError: the model takes other pictures, and it is none of :data:`OTHER_CHANNELS`.

@@ -14,13 +14,14 @@ import numpy as np
 from PIL import Image
 
 from pocketvision.core.errors import InputError
-from pocketvision.core.resize import Resize
+from pocketvision.core.resize import PixelFormat, Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets.format_modules import data_module_of, training_records
 from pocketvision.datasets.formats import format_named
 from pocketvision.datasets.formats.detect import FoundData
 from pocketvision.datasets.formats.leftover import tell_leftover
 from pocketvision.datasets.images.likeness import MAX_GROUPED
+from pocketvision.datasets.images.survey import EIGHT_BIT_RGB
 from pocketvision.datasets.records.annotations import (
     AnyRecords,
     ClassificationRecords,
@@ -31,7 +32,7 @@ from pocketvision.datasets.records.kinds import ANNOTATION_BROKEN
 from pocketvision.datasets.records.notes import Notes
 from pocketvision.doctor import kinds
 from pocketvision.doctor.anchors.points import report_points
-from pocketvision.doctor.anchors.reach import AnchorLayout, ImageBoxes, areas_of
+from pocketvision.doctor.anchors.reach import AnchorLayout, areas_of, training_boxes
 from pocketvision.doctor.anchors.summary import report_anchors
 from pocketvision.doctor.anchors.tiles import suggest_tiles
 from pocketvision.doctor.checks.classes import check_classes, training_splits
@@ -50,6 +51,8 @@ from pocketvision.doctor.checks.near_duplicates import (
     check_division,
     split_pairs,
 )
+from pocketvision.doctor.checks.pixels import pixels_of
+from pocketvision.doctor.checks.shapes import advise
 from pocketvision.doctor.findings import Findings
 from pocketvision.doctor.report.examination import Report
 from pocketvision.doctor.report.samples import detection_samples, mask_samples
@@ -65,7 +68,8 @@ class Plan:
     """What is known of the training beside the data.
 
     ``anchors`` are a config's; ``crop_size`` is that of segmentation's training crops, half of each image
-    if None; ``class_names`` are the model's, None if they are the data's.
+    if None; ``class_names`` are the model's, None if they are the data's. ``pixels`` are what it reads
+    pictures as, None for what is found.
     """
 
     class_names: tuple[str | None, ...] | None = None
@@ -74,6 +78,7 @@ class Plan:
     anchors: AnchorLayout | None = None
     crop_size: Size | None = None
     full: bool = False
+    pixels: PixelFormat | None = None
 
 
 @dataclass
@@ -106,12 +111,19 @@ def examine(found: FoundData, plan: Plan) -> Examination:
         readings = _read(found, plan, findings)
         members = {split: list(records.image_paths) for split, records in readings.items()}
         paths = list(dict.fromkeys(path for own in members.values() for path in own))
-        facts = _inspect(paths, members, found.arguments.get("divide"), plan, findings)
         root = found.layout.tree.root
+        pixels = pixels_of(readings, plan.pixels, root, findings)
+        is_config = plan.pixels is not None
+        plan = replace(plan, pixels=None if pixels is None else pixels.pixels)
+        facts = _inspect(paths, members, found.arguments.get("divide"), plan, findings)
+        advice = advise(readings, {path: own.upright_size for path, own in facts.items()})
+        if advice is not None and not is_config:
+            plan = replace(plan, resize=replace(plan.resize, mode=advice.mode))
         check_names(paths, root, findings)
         sizes = {split: len(records) for split, records in readings.items()}
         unit = UNITS[found.task]
         report = Report(root, found.format, found.task, sizes, len(paths), unit, findings=findings)
+        report.pixels, report.resize = pixels or EIGHT_BIT_RGB, advice
         examination = Examination(found, report, readings, facts)
         checks = {
             "detection": _check_boxes,
@@ -198,10 +210,10 @@ def _inspect(
     whole = members.get(divided or "", [])
     is_divided = 0 < len(whole) <= MAX_GROUPED
     is_compared = is_divided or bool(split_pairs(list(members)))
-    look = partial(inspect_image, pixels=plan.full, thumbnail=is_compared)
+    look = partial(inspect_image, pixels=plan.full, thumbnail=is_compared, read_as=plan.pixels)
     found = map_in_threads(look, paths, "images")
     for facts in found:
-        check_content(facts, findings)
+        check_content(facts, findings, plan.pixels)
     facts_of = {facts.path: facts for facts in found}
     check_copies(members, facts_of, findings)
     if is_divided:
@@ -229,11 +241,13 @@ def _check_boxes(examination: Examination, plan: Plan) -> None:
     if trained and not any(len(records.boxes) for records in trained):
         sentence = f"{report.root} has images for training, but no box on any of them: annotate some."
         findings.notes.add(kinds.NO_BOX, report.root, sentence)
-    own = _training_boxes(trained)
+    own = training_boxes(trained)
     report.anchors = report_anchors(own, plan.resize, plan.anchors)
     if len(own.boxes):
         report.points = report_points(own, plan.resize)
         report.tiles = suggest_tiles(own, plan.resize.image_size)
+        if report.tiles is not None:
+            report.resize = None  # of tiles, which have one shape
 
 
 def _check_masks(examination: Examination, plan: Plan) -> None:
@@ -283,15 +297,3 @@ def _count(records: DetectionRecords | ClassificationRecords, labels: np.ndarray
     return Counter(
         {name: count for name, count in zip(records.class_names, counts, strict=True) if name and count}
     )
-
-
-def _training_boxes(trained: Sequence[DetectionRecords]) -> ImageBoxes:
-    """The boxes to train on; crowds are never trained on."""
-    boxes, owners, sizes, first = [np.zeros((0, 4))], [np.zeros(0, np.int64)], [np.zeros((0, 2), np.int64)], 0
-    for records in trained:
-        keep = ~np.asarray(records.crowd)
-        boxes.append(records.boxes[keep].astype(np.float64))
-        owners.append(records.owners()[keep] + first)
-        sizes.append(records.sizes.astype(np.int64))
-        first += len(records)
-    return ImageBoxes(np.concatenate(boxes), np.concatenate(owners), np.concatenate(sizes))

@@ -34,6 +34,7 @@ IMAGE_ROTATED = Kind(
 )
 IMAGE_CMYK = Kind("image_cmyk", "warning", "Image is CMYK", fix="rewritten as 8-bit RGB")
 IMAGE_16BIT = Kind("image_16bit", "warning", "Image has 16 bits a channel", fix="rewritten with 8 bits")
+IMAGE_CHANNELS = Kind("image_channels", "error", "Image has another number of channels", fix=_DROPPED)
 IMAGE_GRAY = Kind("image_grey", "info", "Image is gray")
 IMAGE_FORMAT = Kind(
     "image_format", "warning", "Another format than the suffix says", fix="given the suffix of its format"

@@ -34,6 +34,7 @@ def plan_of(experiment: Experiment) -> tuple[FoundData, Plan]:
         class_names=tuple(settings["class_names"]) if settings.get("class_names") else known,
         ignore_ids=tuple(settings.get("ignore_ids") or ()),
         resize=model.resize,
+        pixels=model.resize.pixels,
         anchors=_anchors(model),
         crop_size=getattr(settings.get("augmentation"), "crop_size", None),
     )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     from pocketvision.deploy.converters.environment import Converters, converter_python
-    from pocketvision.deploy.formats import OWN_PYTHON, check_client, check_format, check_pixels
+    from pocketvision.deploy.formats import OWN_PYTHON, check_client, check_format
 
     arguments = _parser().parse_intermixed_args(argv)
     _check_source(arguments.source, arguments.weights)
@@ -47,8 +47,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pocketvision.runs.ready_model import load_model
 
     model = load_model(arguments.source, arguments.weights, overrides=arguments.overrides)
-    if arguments.client:
-        check_pixels("--client", model.resize.pixels)
     if options.licence is None:
         options = replace(options, licence=_licence(arguments.source, arguments.weights))
     images = None if arguments.verify is None else _images(arguments, model, options)

@@ -9,7 +9,7 @@ import numpy as np
 
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.formats.contract import DataFormat, Layout
-from pocketvision.datasets.readers.tree import FileTree, is_folder, is_image
+from pocketvision.datasets.readers.tree import FileTree, is_folder, is_image, picture_names
 from pocketvision.datasets.records.annotations import ClassificationRecords
 from pocketvision.datasets.records.kinds import FILE_UNUSED, SPLIT_WHOLE
 from pocketvision.datasets.records.notes import Notes
@@ -42,8 +42,9 @@ def read(layout: Layout, split: str, notes: Notes) -> ClassificationRecords:
     for name in names:
         before = len(image_paths)
         for place, listing in tree.walk(folder / name):
+            pictures = set(picture_names(listing.files))
             for file in listing.files:
-                if is_image(file):
+                if file in pictures:
                     image_paths.append(f"{place}/{file}")
                 else:
                     _tell_other(place / file, notes)

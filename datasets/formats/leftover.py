@@ -6,7 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pocketvision.datasets.formats.contract import Layout
-from pocketvision.datasets.readers.tree import IMAGE_SUFFIXES, UNREAD_SUFFIXES, FileTree
+from pocketvision.datasets.readers.tree import (
+    ARRAY_SUFFIX,
+    IMAGE_SUFFIXES,
+    UNREAD_SUFFIXES,
+    FileTree,
+    picture_names,
+)
 from pocketvision.datasets.readers.yolo_layouts import NO_LABELS
 from pocketvision.datasets.records.annotations import AnyRecords, SegmentationRecords
 from pocketvision.datasets.records.kinds import ANNOTATION_UNUSED, FILE_HIDDEN, IMAGE_UNUSED, PICTURE_UNREAD
@@ -44,7 +50,10 @@ def tell_leftover(
     tree = layout.tree
     if tree.given is None:
         for folder, listing in tree.walk():
+            pictures = set(picture_names(listing.files))
             for name in listing.files:
+                if name.lower().endswith(ARRAY_SUFFIX) and name not in pictures:
+                    continue  # what a program keeps of a picture
                 _tell_file(folder, name, used, told, kinds, notes)
             for name in listing.hidden:
                 _tell_hidden(tree, folder, name, notes)

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import cv2
@@ -18,9 +17,9 @@ from PIL import Image
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import MAX_CHANNELS, RGB, PixelFormat
-from pocketvision.datasets.images.array_files import NPY, beyond_pillow, stated_tiff
+from pocketvision.datasets.images.array_files import StatedArray, beyond_pillow, stated_tiff, stated_values
 from pocketvision.datasets.images.colors import Array, eight_bits
-from pocketvision.datasets.images.header import MAX_PIXELS, opened, read_header
+from pocketvision.datasets.images.header import opened, read_header
 from pocketvision.datasets.images.orientation import orientation_of, turn_values
 from pocketvision.datasets.images.read import Reading, decode_image, read_bytes, read_reduced
 
@@ -70,7 +69,9 @@ def as_pixels(values: FileValues, pixels: PixelFormat, name: str = "The image") 
             "pictures of the depth that it was trained with."
         )
     least, most = fitting.min(), fitting.max()
-    if not (least >= low and most <= high):  # a NaN is in no range either
+    if np.isnan(least):
+        raise InputError(f"{name} has values that are no number (NaN): write a number in their place.")
+    if not (least >= low and most <= high):
         raise InputError(
             f"{name} has values from {least:g} to {most:g}, and the model takes {low:g} to {high:g}: train "
             "with a model.value_range that holds them all."
@@ -86,20 +87,14 @@ def read_values(data: bytes, name: str) -> FileValues:
         InputError: it can't be read, or has more than 16 channels.
     """
     header = read_header(data, name)
-    if data.startswith(NPY):
-        values = _of_npy(data, name)
-    elif beyond_pillow(data, name) is not None:
-        values = _by_tifffile(data, name)
+    stated = beyond_pillow(data, name) or _of_four(data)
+    if stated is not None:
+        values = stated_values(data, name, stated)
     elif _is_deep_color(data):
         values = _by_opencv(data, name)
     else:
         with opened(data, name) as image:
             return values_of(image)
-    values = values.reshape(*values.shape[:2], -1)
-    if values.shape[2] > MAX_CHANNELS:
-        raise InputError(
-            f"{name} has {values.shape[2]} channels, and at most {MAX_CHANNELS} are read: leave some out."
-        )
     return np.ascontiguousarray(turn_values(values, header.orientation))
 
 
@@ -150,6 +145,12 @@ def _count(channels: int) -> str:
     return "1 channel" if channels == 1 else f"{channels} channels"
 
 
+def _of_four(data: bytes) -> StatedArray | None:
+    """What a TIFF says whose fourth channel is no alpha, which Pillow leaves out."""
+    stated = stated_tiff(data)
+    return stated if stated is not None and stated.has_more else None
+
+
 def _is_deep_color(data: bytes) -> bool:
     """Whether a PNG or TIFF has colors of 16 bits, of which Pillow gives 8."""
     if data.startswith(_PNG):
@@ -170,29 +171,3 @@ def _by_opencv(data: bytes, name: str) -> FileValues:
             f"{name} cannot be read with its 16 bits: convert it to another kind of PNG or TIFF."
         )
     return values[..., [2, 1, 0, *range(3, values.shape[2])]]
-
-
-def _of_npy(data: bytes, name: str) -> FileValues:
-    try:
-        return np.asarray(np.load(io.BytesIO(data), allow_pickle=False))
-    except (ValueError, EOFError, OSError):
-        raise InputError(f"{name} is truncated or broken: replace the file, or remove it.") from None
-
-
-def _by_tifffile(data: bytes, name: str) -> FileValues:
-    try:
-        import tifffile
-    except ImportError:
-        raise InputError(
-            f"{name} is a TIFF of many channels, which needs tifffile: pip install 'pocketvision[tiff]'."
-        ) from None
-    try:
-        page = tifffile.TiffFile(io.BytesIO(data)).pages[0]
-        if page.shape[0] * page.shape[1] > MAX_PIXELS or page.samplesperpixel > MAX_CHANNELS:
-            raise ValueError("it is too large, or has too many channels")
-        values = np.asarray(page.asarray())
-    except Exception as error:  # whatever a broken file leads it to
-        reason = " ".join(str(error).split())[:120]
-        raise InputError(f"{name} cannot be read as TIFF ({reason}): write it again.") from None
-    is_planar = page.planarconfig is not None and int(page.planarconfig) == 2 and values.ndim == 3
-    return np.moveaxis(values, 0, -1) if is_planar else values

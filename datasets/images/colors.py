@@ -74,6 +74,8 @@ def eight_bits(values: npt.NDArray[Any], name: str) -> Array:
         return np.asarray(np.rint(values * 255.0), dtype=np.uint8)
     if low >= 0 and high <= 255:
         return np.asarray(np.rint(values), dtype=np.uint8)
+    if values.dtype.kind == "f" and np.isnan(low):
+        raise InputError(f"{name} has values that are no number (NaN): write a number in their place.")
     kind = "floating-point" if values.dtype.kind == "f" else f"{8 * values.dtype.itemsize}-bit"
     raise InputError(
         f"{name} has {kind} values from {low:g} to {high:g}, whose range no rule gives: {_REMEDY}."

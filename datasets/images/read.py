@@ -11,9 +11,9 @@ from PIL import Image
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.structures import Size
-from pocketvision.datasets.images.array_files import beyond_pillow
+from pocketvision.datasets.images.array_files import beyond_pillow, stated_values
 from pocketvision.datasets.images.colors import Array as Array
-from pocketvision.datasets.images.colors import rgb_of
+from pocketvision.datasets.images.colors import eight_bits, rgb_of
 from pocketvision.datasets.images.header import (
     Header,
     cannot_open,
@@ -160,6 +160,10 @@ def _decode(data: bytes, name: str, header: Header, factor: int) -> Array:
     if header.is_plain:
         return turn_pixels(_decode_plain(data, name, factor), header.orientation)
     if (stated := beyond_pillow(data, name)) is not None:
+        if stated.channels in (1, 3):
+            gray_or_rgb = eight_bits(stated_values(data, name, stated), name)
+            whole = np.repeat(gray_or_rgb, 3 // stated.channels, axis=2)
+            return turn_pixels(np.ascontiguousarray(whole), header.orientation)
         raise InputError(
             f"{name} has {stated.channels} channels of {stated.bits} bits, and the model takes 8-bit RGB: "
             f"train with model.in_channels={stated.channels}, which train --data finds by itself."

@@ -10,13 +10,13 @@ import numpy as np
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import RGB, PixelFormat
 from pocketvision.datasets.even_choice import first_to_last
+from pocketvision.datasets.images.array_files import beyond_pillow, stated_tiff
 from pocketvision.datasets.images.bands import as_pixels, read_values
 from pocketvision.datasets.images.header import file_header
 from pocketvision.datasets.images.read import read_bytes
 
 MAX_LOOKED_AT = 64
 """Pictures, at even distances."""
-_PILLOWS = (1, 3, 4)
 _MIN_STD = 0.01
 
 
@@ -45,6 +45,8 @@ class FoundPixels(NamedTuple):
         said = "1 channel" if channels == 1 else f"{channels} channels"
         if limits is not None:
             said += f", values {limits[0]:g} to {limits[1]:g} taken as 0 to 255"
+        if self.mean is None:
+            return said
         return f"{said}; their mean and deviation measured on {self.num_images} training pictures"
 
 
@@ -52,8 +54,12 @@ EIGHT_BIT_RGB = FoundPixels()
 
 
 class _Seen(NamedTuple):
+    """``is_rgb``: it can be read as RGB; ``has_more``: a fourth channel is no alpha."""
+
     path: str
     channels: int
+    is_rgb: bool
+    has_more: bool
     is_deep: bool
     is_float: bool
     least: float
@@ -66,9 +72,10 @@ def look_at_pixels(
     """What the pictures are, by up to 64 of them; pictures that can't be read are passed over.
 
     8-bit gray, RGB and RGBA are read as RGB, also among others of more bits. Pictures of 2 or more than 4
-    channels, or which all have more than 8 bits, keep their own channels, of which a TIFF of gray pages has
-    one a page. Whole numbers of more than 8 bits get the range from 0 to the least power of two above all
-    values, less 1. ``channels`` and ``value_range`` are kept to where they are given.
+    channels, those whose fourth is no alpha, and such as all have more than 8 bits keep their own channels,
+    of which a TIFF of gray pages has one a page. Whole numbers of more than 8 bits get the range from 0 to
+    the least power of two above all values, less 1. ``channels`` and ``value_range`` are kept to where they
+    are given.
 
     Raises:
         InputError: the pictures have several numbers of channels, or values whose range no rule gives.
@@ -85,24 +92,33 @@ def _look(path: str) -> _Seen | None:
     """None for a file that is broken, which other parts of the program say."""
     try:
         if file_header(path).is_plain:
-            return _Seen(path, RGB.channels, False, False, 0, 255)
-        values = read_values(read_bytes(path), path)
+            return _Seen(path, RGB.channels, True, False, False, False, 0, 255)
+        data = read_bytes(path)
+        values = read_values(data, path)
+        beyond, stated = beyond_pillow(data, path), stated_tiff(data)
     except InputError as error:
         if "tifffile" in str(error):
             raise
         return None
-    is_deep = values.dtype != np.uint8
-    is_float = values.dtype.kind == "f"
-    return _Seen(path, values.shape[2], is_deep, is_float, float(values.min()), float(values.max()))
+    channels, is_float = values.shape[2], values.dtype.kind == "f"
+    known = values[np.isfinite(values)] if is_float else values
+    if not known.size:
+        raise InputError(f"{path} has no value that is a number: replace the file, or remove it.")
+    is_rgb, has_more = channels in (1, 3) or beyond is None, False
+    if stated is not None:
+        is_rgb = is_rgb and (channels == 1 or stated.channels > 1)  # else they are its pages
+        has_more = stated.has_more
+    least, most = float(known.min()), float(known.max())
+    return _Seen(path, channels, is_rgb, has_more, values.dtype != np.uint8, is_float, least, most)
 
 
 def _format_of(
     pictures: Sequence[_Seen], channels: int | None, value_range: tuple[float, float] | None
 ) -> PixelFormat:
     is_deep, is_asked = all(seen.is_deep for seen in pictures), (channels, value_range) != (None, None)
-    if not is_asked and all(seen.channels in _PILLOWS for seen in pictures):
+    if not is_asked and all(seen.is_rgb for seen in pictures):
         counts = {seen.channels for seen in pictures}
-        if not is_deep or len(counts) > 1:
+        if len(counts) > 1 or not (is_deep or all(seen.has_more for seen in pictures)):
             return RGB
     first = pictures[0]
     other = next((seen for seen in pictures if seen.channels != first.channels), None)
@@ -113,6 +129,8 @@ def _format_of(
         )
     if value_range is None and is_deep:
         value_range = _range_of(pictures)
+    if value_range is None and not is_asked and first.channels == RGB.channels:
+        value_range = 0, 255  # pages, of which RGB would be the first
     return PixelFormat(channels or first.channels, value_range)
 
 

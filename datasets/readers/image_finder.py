@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
-from pocketvision.datasets.readers.tree import IMAGE_SUFFIXES, UNREAD_SUFFIXES, FileTree
+from pocketvision.datasets.readers.tree import IMAGE_SUFFIXES, UNREAD_SUFFIXES, FileTree, picture_names
 from pocketvision.datasets.readers.values import short_text
 from pocketvision.datasets.records.kinds import IMAGE_ELSEWHERE, IMAGE_UNREADABLE
 from pocketvision.datasets.records.notes import Notes
@@ -102,15 +102,13 @@ class ImageFinder:
         """Lower-case name -> paths of all pictures below the root and the folders."""
         if self._tails is None:
             self._tails = {}
-            suffixes = (*IMAGE_SUFFIXES, *UNREAD_SUFFIXES)
             for base in dict.fromkeys((self.tree.root, *self.folders)):
                 for folder, listing in self.tree.walk(base):
                     if is_of_another_split(folder, self.tree.root, self.split):
                         continue
-                    for name in listing.files:
-                        lower = name.lower()
-                        if lower.endswith(suffixes):
-                            self._add(f"{folder}/{name}", lower)
+                    unread = (name for name in listing.files if name.lower().endswith(UNREAD_SUFFIXES))
+                    for name in (*picture_names(listing.files), *unread):
+                        self._add(f"{folder}/{name}", name.lower())
         return self._tails
 
     def _add(self, path: str, lower: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,11 +14,13 @@ from pocketvision.core.errors import InputError
 logger = logging.getLogger("pocketvision")
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".jpe", ".jfif", ".tif", ".tiff", ".gif", ".ppm",
-                  ".pgm", ".jp2", ".avif")  # fmt: skip
+                  ".pgm", ".jp2", ".avif", ".npy")  # fmt: skip
 """Pictures that are read."""
 
+ARRAY_SUFFIX = ".npy"
+
 UNREAD_SUFFIXES = (".heic", ".heif", ".svg", ".psd", ".dng", ".cr2", ".nef", ".arw", ".raw", ".exr", ".hdr",
-                   ".jxl", ".tga", ".ico", ".dcm", ".npy")  # fmt: skip
+                   ".jxl", ".tga", ".ico", ".dcm")  # fmt: skip
 """Pictures that are not read, and said to be so."""
 
 _MAX_OTHERS, _OTHERS_AN_IMAGE = 200_000, 20
@@ -68,7 +70,7 @@ class FileTree:
 
     def images(self, folder: Path) -> list[Path]:
         """Pictures directly in ``folder``, sorted."""
-        return self.files(folder, IMAGE_SUFFIXES)
+        return [folder / name for name in picture_names(self.listing(folder).files)]
 
     def folders(self, folder: Path) -> list[Path]:
         """Folders in ``folder``, sorted."""
@@ -122,7 +124,7 @@ class FileTree:
         key = str(folder)
         if key not in self._num_images:
             names = self.listing(key).files
-            self._num_images[key] = sum(name.lower().endswith(IMAGE_SUFFIXES) for name in names)
+            self._num_images[key] = len(picture_names(names))
         return self._num_images[key]
 
     def images_below(self, folder: Path) -> list[Path]:
@@ -132,8 +134,7 @@ class FileTree:
             self._below[key] = [
                 f"{place}/{name}"
                 for place, listing in self.walk(folder)
-                for name in listing.files
-                if name.lower().endswith(IMAGE_SUFFIXES)
+                for name in picture_names(listing.files)
             ]
         return [Path(path) for path in self._below[key]]
 
@@ -181,6 +182,27 @@ def _is_device(entry: os.DirEntry[str]) -> bool:
         return False
     logger.warning("skipped: %s is no file but a pipe, a socket or a device.", entry.path)
     return True
+
+
+def picture_names(names: Sequence[str]) -> list[str]:
+    """Those of the files of a folder that are pictures.
+
+    An array of NumPy beside a picture of its name is what a program keeps of that picture, and no other one.
+    """
+    found = [name for name in names if name.lower().endswith(IMAGE_SUFFIXES)]
+    others = {name.rpartition(".")[0] for name in found if not name.lower().endswith(ARRAY_SUFFIX)}
+    if not others or len(others) == len(found):
+        return found
+    return [
+        name
+        for name in found
+        if not (name.lower().endswith(ARRAY_SUFFIX) and name[: -len(ARRAY_SUFFIX)] in others)
+    ]
+
+
+def picture_files(paths: Sequence[Path]) -> list[Path]:
+    """Those of ``paths``, of any folders, that are pictures, as :func:`picture_names` says."""
+    return [Path(name) for name in picture_names([str(path) for path in paths])]
 
 
 def is_image(name: str) -> bool:

@@ -18,6 +18,7 @@ from pocketvision.datasets.even_choice import spread_at_random
 from pocketvision.datasets.formats.detect import detect_format
 from pocketvision.datasets.images.bands import read_pixels
 from pocketvision.datasets.images.read import match_mask, read_mask
+from pocketvision.datasets.readers.tree import picture_files
 from pocketvision.datasets.records.annotations import (
     AnyRecords,
     ClassificationRecords,
@@ -25,7 +26,6 @@ from pocketvision.datasets.records.annotations import (
     SegmentationRecords,
 )
 from pocketvision.datasets.records.splits import take
-from pocketvision.deploy.predict.sources import IMAGE_SUFFIXES
 from pocketvision.deploy.runtimes.artifact import Artifact
 from pocketvision.metrics import AccuracyMetric, CocoMetric, IoUMetric
 
@@ -146,7 +146,7 @@ def _without_truth(data: Path, limit: int, reason: str) -> ImageSet:
     if not data.exists():
         raise InputError(f"There is no folder or data set {data}: check the path.")
     files = [data] if data.is_file() else sorted(data.rglob("*"))
-    paths = [str(file) for file in files if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()]
+    paths = [str(file) for file in picture_files(files) if file.is_file()]
     if not paths:
         raise InputError(f"{data} holds no images: give a folder of images or a data set.")
     logger.info("%s is compared without truth: %s", data, reason)

@@ -13,6 +13,7 @@ from pocketvision.deploy.client.opening import Facts
 
 
 # <part>
+# <rgb>
 def read_image(source: str | Path | Image.Image | np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 RGB as a person sees it: upright by EXIF, transparency over white."""
     if isinstance(source, np.ndarray):
@@ -29,6 +30,56 @@ def read_image(source: str | Path | Image.Image | np.ndarray) -> np.ndarray:
     return np.asarray(image.convert("RGB"))
 
 
+# </rgb>
+# <bands>
+def read_bands(source: str | Path | Image.Image | np.ndarray, pixels: Facts) -> np.ndarray:
+    """(H, W, C) uint8 of the channels and values that the model takes."""
+    values = source if isinstance(source, np.ndarray) else file_values(source)
+    values = values.reshape(*values.shape[:2], -1)
+    channels, limits = pixels["channels"], pixels["value_range"]
+    if values.shape[2] == 1 and channels == 3:
+        values = np.repeat(values, 3, axis=2)
+    elif values.shape[2] == 3 and channels == 1 and (values == values[..., :1]).all():
+        values = values[..., :1]
+    if values.shape[2] != channels:
+        raise ValueError(f"{source} has {values.shape[2]} channels, and the model takes {channels}")
+    if limits is None:
+        if values.dtype not in (np.uint8, np.uint16):
+            raise ValueError(f"{source} has values of the type {values.dtype}, and the model takes uint8")
+        return values if values.dtype == np.uint8 else (values >> 8).astype(np.uint8)
+    low, high = limits
+    if (values.dtype == np.uint8 and high > 255) or not (values.min() >= low and values.max() <= high):
+        raise ValueError(f"{source} is no {values.dtype} picture of values from {low} to {high}")
+    shares = (values.astype(np.float32) - np.float32(low)) * np.float32(255 / (high - low))
+    return np.rint(shares).astype(np.uint8)
+
+
+def file_values(source: str | Path | Image.Image) -> np.ndarray:
+    """The numbers of a .npy, TIFF or other file: of TIFF's gray pages of one size all."""
+    if not isinstance(source, Image.Image):
+        suffix = Path(source).suffix.lower()
+        if suffix == ".npy":
+            return np.load(source)
+        if suffix in (".tif", ".tiff"):
+            import tifffile
+
+            with tifffile.TiffFile(source) as file:
+                pages = [page.asarray() for page in file.pages]
+                if len(pages) > 1 and pages[0].ndim == 2 and len({(p.shape, p.dtype) for p in pages}) == 1:
+                    return np.stack(pages, axis=2)
+                is_planar = pages[0].ndim == 3 and file.pages.first.planarconfig == 2
+                return np.moveaxis(pages[0], 0, 2) if is_planar else pages[0]
+        head = Path(source).read_bytes()[:26]
+        if head.startswith(b"\x89PNG") and head[24] == 16 and head[25] in (2, 6):
+            raise ValueError(f"{source} is a PNG of 16-bit colors: save it as TIFF or .npy")
+        source = Image.open(source)
+    image = ImageOps.exif_transpose(source)
+    if image.mode.startswith("I;16") or image.mode in ("L", "LA", "RGB", "RGBA", "F", "I"):
+        return np.asarray(image)
+    return np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
+
+
+# </bands>
 # <opencv|logits>
 def taps(
     length: int, size: int, kind: type[np.floating[Any]] = np.float64

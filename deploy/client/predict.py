@@ -22,7 +22,7 @@ from pocketvision.deploy.client.opening import (
     open_onnx,
     open_openvino,
 )
-from pocketvision.deploy.client.pictures import content_size, make_input, read_image
+from pocketvision.deploy.client.pictures import content_size, make_input, read_bands, read_image
 from pocketvision.deploy.client.results import (
     best_boxes,
     best_classes,
@@ -142,7 +142,12 @@ class Model:
     # </classification>
     def __call__(self, source: str | Path | Image.Image | np.ndarray) -> dict[str, Any]:
         """What is found in a file, a Pillow image or an array (H, W, 3) uint8 RGB, as plain values."""
+        # <rgb>
         image = read_image(source)
+        # </rgb>
+        # <bands>
+        image = read_bands(source, self.facts["resize"]["pixels"])
+        # </bands>
         names = self.class_names
         found: dict[str, Any] = {"size": list(image.shape[:2])}
         # <detection>
@@ -189,12 +194,18 @@ def main() -> None:
     model = Model(**options)
     try:
         found = [{"image": str(path), **model(path)} for path in arguments.images]
-    except OSError as error:  # no such file, or no picture
+    except (OSError, ValueError) as error:  # no such file, no picture, or another kind of one
         raise SystemExit(f"error: {error}") from None
     # <segmentation>
     for path in arguments.images if arguments.masks else ():
         arguments.masks.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(model.segment(read_image(path))).save(arguments.masks / f"{path.stem}.png")
+        # <rgb>
+        image = read_image(path)
+        # </rgb>
+        # <bands>
+        image = read_bands(path, model.facts["resize"]["pixels"])
+        # </bands>
+        Image.fromarray(model.segment(image)).save(arguments.masks / f"{path.stem}.png")
     # </segmentation>
     text = json.dumps(found, indent=2, ensure_ascii=False)
     if arguments.json:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pocketvision.core.boxes import SSDBoxCoder
 from pocketvision.core.errors import InputError
+from pocketvision.core.resize import RGB
 from pocketvision.deploy.export.to_file import written_files
 from pocketvision.deploy.formats import CLIENT_FORMATS, check_client, client_folder
 from pocketvision.deploy.runtimes.artifact import Artifact
@@ -50,7 +51,8 @@ def write_client(model: Path) -> Path:
         part = Path(work) / folder.name
         part.mkdir()
         (part / "predict.py").write_text(program(wanted, model.name), encoding="utf-8")
-        packages = ("numpy>=1.26", "pillow>=10.1", _PACKAGES[format])
+        packages = ["numpy>=1.26", "pillow>=10.1", _PACKAGES[format]]
+        packages += ["tifffile>=2024.1"] if "bands" in wanted else []
         (part / "requirements.txt").write_text("\n".join(packages) + "\n", encoding="utf-8")
         lines = (" ".join((name or _NO_NAME).splitlines()) + "\n" for name in artifact.class_names)
         (part / "classes.txt").write_text("".join(lines), encoding="utf-8")
@@ -74,7 +76,12 @@ def sections(format: str, artifact: Artifact) -> set[str]:
             "This model was trained in tiles of its pictures, which no client cuts: leave --client out; "
             "Predictor and the web page do."
         )
-    wanted = {format, artifact.task, resize.mode}
+    wanted = {format, artifact.task, resize.mode, "rgb" if resize.pixels == RGB else "bands"}
+    if resize.antialias and resize.pixels != RGB:
+        raise InputError(
+            "This model resizes other channels than RGB with antialiasing, which no client does: leave "
+            "--client out."
+        )
     if resize.antialias:
         wanted.add("pillow")
     elif resize.interpolation == "bicubic":

@@ -44,7 +44,7 @@ def export_model(
     """
     options = options or ExportOptions()
     check_format(format, output, options)
-    check_pixels("--int8" if options.int8 else format, model.resize.pixels)
+    check_pixels(format, model.resize.pixels)
     artifact = plan_artifact(model, options)
     start = time.perf_counter()
     logger.info("exporting to %s: this takes a few seconds up to a minute or two", output)

@@ -65,7 +65,7 @@ def export_int8(
         InputError: as :func:`export_model`, or ``limit`` can't be kept.
     """
     check_format(format, output, replace(options, int8=True))
-    check_pixels("--int8", model.resize.pixels)
+    check_pixels(format, model.resize.pixels)
     artifact = plan_artifact(model, options)
     if format in OWN_PYTHON:
         artifact = replace(artifact, batch=artifact.batch or 1)

@@ -43,7 +43,8 @@ def write_ncnn(graph: nn.Module, artifact: Artifact, path: Path) -> str:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as folder:
         made = Path(folder) / f"model{path.suffix}"
         generator = torch.Generator().manual_seed(0)
-        images = torch.rand(1, 3, *artifact.image_size, generator=generator) * 255
+        shape = 1, artifact.resize.pixels.channels, *artifact.image_size
+        images = torch.rand(shape, generator=generator) * 255
         outputs = _convert(graph, images, artifact, pnnx.EXEC_PATH, made)
         hashes = {file.suffix: hash_file(file) for file in (made, made.with_suffix(".bin"))}
         values = {METADATA_KEY: json.loads(artifact.to_json()), FILES: hashes}

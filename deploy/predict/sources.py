@@ -14,11 +14,8 @@ from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
 from pocketvision.core.errors import InputError
+from pocketvision.datasets.readers.tree import IMAGE_SUFFIXES, picture_files
 
-IMAGE_SUFFIXES = (
-    ".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff",
-    ".gif", ".jp2", ".ppm", ".pgm", ".avif",
-)  # fmt: skip
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".mjpeg")
 _URL_SCHEMES = ("rtsp", "rtsps", "rtmp", "http", "https", "udp")
 _HEIC = (".heic", ".heif", ".hif")
@@ -127,9 +124,9 @@ def _expand(argument: str, output: Path | None) -> list[Source]:
     if glob.has_magic(argument):
         found = sorted(Path(name) for name in glob.glob(argument, recursive=True))  # noqa: PTH207
         files = [file for file in found if file.is_file()]
-        media = [file for file in files if _is_medium(file)]
+        media, others = _media(files)
         if media:
-            _tell_left_out(argument, [file for file in files if not _is_medium(file)])
+            _tell_left_out(argument, others)
             return [_of_file(file) for file in media]
         raise InputError(f"No image or video matches {argument}: check the pattern.")
     raise InputError(f"There is no image, video or folder {argument}: check the path.")
@@ -139,8 +136,12 @@ def _of_file(path: Path) -> Source:
     return Source("video" if path.suffix.lower() in VIDEO_SUFFIXES else "image", str(path))
 
 
-def _is_medium(path: Path) -> bool:
-    return path.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
+def _media(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """The images and videos of ``files``, and the others."""
+    images = set(picture_files(files))
+    is_medium = [file in images or file.suffix.lower() in VIDEO_SUFFIXES for file in files]
+    parts = ([f for f, own in zip(files, is_medium, strict=True) if own is part] for part in (True, False))
+    return next(parts), next(parts)
 
 
 def _from_folder(folder: Path, output: Path | None) -> list[Source]:
@@ -154,8 +155,7 @@ def _from_folder(folder: Path, output: Path | None) -> list[Source]:
     ]
     if own is not None and own.is_relative_to(folder.resolve()):
         files = [file for file in files if not file.resolve().is_relative_to(own)]
-    media = [file for file in files if _is_medium(file)]
-    others = [file for file in files if not _is_medium(file)]
+    media, others = _media(files)
     if not media:
         found = f" ({_by_suffix(others)} files)" if others else ""
         raise InputError(f"{folder} holds no images or videos{found}: give a folder that does.")

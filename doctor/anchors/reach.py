@@ -14,6 +14,7 @@ import torch
 from pocketvision.core.protocols import Anchors
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
+from pocketvision.datasets.records.annotations import DetectionRecords
 from pocketvision.losses.matcher import IoUMatcher
 
 FloatArray = npt.NDArray[np.float64]
@@ -183,3 +184,15 @@ def shapes_of(boxes: FloatArray, image_size: Size) -> FloatArray:
     """(width, height) (B, 2) relative to the input, of boxes in its pixels."""
     height, width = image_size
     return np.asarray((boxes[:, 2:] - boxes[:, :2]) / np.array([width, height]))
+
+
+def training_boxes(trained: Sequence[DetectionRecords]) -> ImageBoxes:
+    """The boxes to train on; crowds are never trained on."""
+    boxes, owners, sizes, first = [np.zeros((0, 4))], [np.zeros(0, np.int64)], [np.zeros((0, 2), np.int64)], 0
+    for records in trained:
+        keep = ~np.asarray(records.crowd)
+        boxes.append(records.boxes[keep].astype(np.float64))
+        owners.append(records.owners()[keep] + first)
+        sizes.append(records.sizes.astype(np.int64))
+        first += len(records)
+    return ImageBoxes(np.concatenate(boxes), np.concatenate(owners), np.concatenate(sizes))

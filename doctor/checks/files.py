@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from pocketvision.core.resize import RGB, PixelFormat
 from pocketvision.core.structures import Size
 from pocketvision.datasets.records.annotations import DetectionRecords
 from pocketvision.doctor import kinds
@@ -24,11 +25,12 @@ _PROBLEMS = {
         kinds.IMAGE_TRUNCATED,
         "{path} is truncated: its end is missing; fetch it again, or remove it.",
     ),
+    "image_channels": (kinds.IMAGE_CHANNELS, "{path} has {detail}: convert it, or remove it."),
 }
 
 
-def check_content(facts: ImageFacts, findings: Findings) -> None:
-    """Findings about an image file alone."""
+def check_content(facts: ImageFacts, findings: Findings, read_as: PixelFormat | None = RGB) -> None:
+    """Findings about an image file alone; that training reads it ``read_as`` its own channels is none."""
     path = facts.path
     if facts.problem:
         kind, sentence = _PROBLEMS[facts.problem]
@@ -37,7 +39,9 @@ def check_content(facts: ImageFacts, findings: Findings) -> None:
     if facts.mode == "CMYK":
         sentence = f"{path} is CMYK, whose colors differ from program to program: convert it to RGB."
         findings.notes.add(kinds.IMAGE_CMYK, path, sentence, "", path)
-    if facts.bits > 8:
+    if read_as not in (None, RGB):
+        pass
+    elif facts.bits > 8:
         sentence = (
             f"{path} has {facts.bits} bits a channel: train --data takes their range where all pictures have "
             "such, else the upper 8 are used."

@@ -9,17 +9,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.resize import RGB, PixelFormat
 from pocketvision.core.structures import Size
 from pocketvision.datasets.images.array_files import beyond_pillow
-from pocketvision.datasets.images.bands import read_values
+from pocketvision.datasets.images.bands import read_pixels, read_values
 from pocketvision.datasets.images.header import file_header, has_end, open_file, opened, read_header
 from pocketvision.datasets.images.likeness import Thumbnail, shrink
-from pocketvision.datasets.images.read import read_bytes, read_image
+from pocketvision.datasets.images.read import read_bytes
+from pocketvision.doctor.checks.pixels import takes
 
-SUFFIX_OF = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp", "GIF": ".gif", "TIFF": ".tif"}
+SUFFIX_OF = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp", "GIF": ".gif", "TIFF": ".tif",
+             "NPY": ".npy"}  # fmt: skip
 _FORMAT_OF = {".jpeg": "JPEG", ".jpe": "JPEG", ".tiff": "TIFF", **{s: name for name, s in SUFFIX_OF.items()}}
 _HEAD, _TAIL = 1 << 16, 64
 _CHANNELS = " channels"
+_MODES = {"1": 1, "L": 1, "I;16": 1, "I": 1, "F": 1, "LA": 2, "RGB": 3, "CMYK": 3, "YCbCr": 3, "RGBA": 4}
+"""Pillow's modes -> channels as training reads them."""
 _BEGINNINGS = (
     (b"\xff\xd8\xff", "a JPEG"),
     (b"\x89PNG", "a PNG"),
@@ -56,6 +61,13 @@ class ImageFacts(NamedTuple):
         return self.mode.endswith(_CHANNELS)
 
     @property
+    def channels(self) -> int | None:
+        """How many it has; None where the header does not tell, as of a TIFF with pages."""
+        if self.is_array:
+            return int(self.mode.removesuffix(_CHANNELS))
+        return None if self.format == "TIFF" else _MODES.get(self.mode)
+
+    @property
     def upright_size(self) -> Size | None:
         """(height, width) after EXIF's rotation."""
         return self.size[::-1] if self.size is not None and self.orientation >= 5 else self.size
@@ -66,12 +78,24 @@ class ImageFacts(NamedTuple):
         return _FORMAT_OF.get(Path(self.path).suffix.lower(), "")
 
 
-def inspect_image(path: str, *, pixels: bool, thumbnail: bool) -> ImageFacts:
+def inspect_image(
+    path: str, *, pixels: bool, thumbnail: bool, read_as: PixelFormat | None = RGB
+) -> ImageFacts:
     """Facts of an image file; never raises.
 
     The header is always read, and the end where the format marks it. ``thumbnail`` decodes at a
-    reduced scale, ``pixels`` decodes everything as training does.
+    reduced scale, ``pixels`` decodes everything as training does, which is ``read_as``, if that is known.
     """
+    facts = _inspect(path, read_as, pixels=pixels, thumbnail=thumbnail)
+    if facts.problem or read_as is None or takes(read_as, facts.channels):
+        return facts
+    channels = f"{facts.channels}{_CHANNELS}".replace("1 channels", "1 channel")
+    return facts._replace(
+        problem="image_channels", detail=f"{channels}, and training takes {read_as.channels}"
+    )
+
+
+def _inspect(path: str, read_as: PixelFormat | None, *, pixels: bool, thumbnail: bool) -> ImageFacts:
     if not (pixels or thumbnail) and (facts := _of_plain(path)) is not None:
         return facts
     try:
@@ -87,10 +111,10 @@ def inspect_image(path: str, *, pixels: bool, thumbnail: bool) -> ImageFacts:
     if facts.problem:
         return facts
     if facts.is_array:
-        return _decode_as_training(facts) if pixels else facts
+        return _decode_as_training(facts, read_as) if pixels else facts
     if not _is_whole(path) or thumbnail:
         facts = _decode(facts, data if thumbnail or pixels else Path(path).read_bytes(), thumbnail)
-    return _decode_as_training(facts) if pixels and not facts.problem else facts
+    return _decode_as_training(facts, read_as) if pixels and not facts.problem else facts
 
 
 def _of_plain(path: str) -> ImageFacts | None:
@@ -173,12 +197,14 @@ def _decode(facts: ImageFacts, data: bytes, thumbnail: bool) -> ImageFacts:
         return _broken(facts, error)
 
 
-def _decode_as_training(facts: ImageFacts) -> ImageFacts:
+def _decode_as_training(facts: ImageFacts, read_as: PixelFormat | None) -> ImageFacts:
+    if read_as is not None and not takes(read_as, facts.channels):
+        return facts  # which is told by itself
     try:
-        if facts.is_array:
+        if read_as is None and facts.is_array:
             read_values(read_bytes(facts.path), facts.path)
         else:
-            read_image(facts.path)
+            read_pixels(facts.path, read_as or RGB)
     except InputError as error:
         return _broken(facts, error)
     return facts

@@ -65,7 +65,7 @@ def write_fixed(examination: Examination, output: Path) -> list[str]:
     check_split_names(examination.readings)
     images = [path for records in examination.readings.values() for path in records.image_paths]
     with tempfile.TemporaryDirectory(prefix="pocketvision-fix-") as scratch:
-        fixed = fix_images(images, examination.facts, Path(scratch))
+        fixed = fix_images(images, examination.facts, Path(scratch), report.pixels.pixels)
         with new_folder(output) as folder:
             lines, expected = _write(examination, fixed, folder)
             _compare(expected, folder, examination.found)

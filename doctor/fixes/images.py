@@ -10,6 +10,7 @@ from PIL import Image
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.files import replacing
+from pocketvision.core.resize import RGB, PixelFormat
 from pocketvision.core.structures import Size
 from pocketvision.datasets.images.header import opened
 from pocketvision.datasets.images.read import from_pillow, read_bytes
@@ -29,14 +30,16 @@ class FixedImage(NamedTuple):
 class _Job(NamedTuple):
     facts: ImageFacts
     target: Path
+    is_renamed: bool
 
 
 def fix_images(
-    paths: Iterable[str], facts_of: Mapping[str, ImageFacts], scratch: Path
+    paths: Iterable[str], facts_of: Mapping[str, ImageFacts], scratch: Path, pixels: PixelFormat = RGB
 ) -> dict[str, FixedImage]:
     """Source path -> what stands for it; images that can't be read are left out.
 
-    Odd ones are rewritten into ``scratch``, under their names.
+    Odd ones are rewritten into ``scratch``, under their names. Where training reads other ``pixels`` than
+    RGB, all keep what they have.
     """
     fixed: dict[str, FixedImage] = {}
     jobs: list[_Job] = []
@@ -44,11 +47,13 @@ def fix_images(
         facts = facts_of.get(path)
         if facts is None or facts.problem or facts.upright_size is None:
             continue
-        if _is_plain(facts):
+        is_kept = pixels != RGB and facts.expected_format in ("", facts.format)
+        if is_kept or _is_plain(facts):
             fixed[path] = FixedImage(path, facts.upright_size)
         else:
-            name = Path(path).with_suffix(_suffix(facts, path)).name
-            jobs.append(_Job(facts, scratch / str(number) / name))
+            suffix = SUFFIX_OF.get(facts.format, "") if pixels != RGB else _suffix(facts, path)
+            name = Path(path).with_suffix(suffix).name
+            jobs.append(_Job(facts, scratch / str(number) / name, pixels != RGB))
     written = map_in_threads(_rewrite, jobs, "rewriting images")
     fixed |= {job.facts.path: new for job, new in zip(jobs, written, strict=True) if new is not None}
     return fixed
@@ -73,7 +78,7 @@ def _rewrite(job: _Job) -> FixedImage | None:
         or facts.orientation != 1
         or (facts.format not in _KEPT_FORMATS)
     )
-    if not needs_pixels:  # only the suffix was wrong
+    if job.is_renamed or not needs_pixels:  # only the suffix was wrong
         with replacing(job.target) as temporary:
             temporary.write_bytes(read_bytes(facts.path))
         assert facts.upright_size is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pocketvision.datasets.images.survey import EIGHT_BIT_RGB, FoundPixels
 from pocketvision.datasets.records.notes import NotedBox
 from pocketvision.doctor.anchors.points import PointReport
 from pocketvision.doctor.anchors.summary import AnchorReport
 from pocketvision.doctor.anchors.tiles import TileAdvice
+from pocketvision.doctor.checks.shapes import ResizeAdvice
 from pocketvision.doctor.findings import Findings
 from pocketvision.doctor.kinds import KINDS
 
@@ -52,6 +54,8 @@ class Report:
         tiles: for detection, those that the boxes need.
         samples: some images, for people to look at.
         seconds: how long it took.
+        pixels: what training reads the pictures as.
+        resize: how they are best brought to the input's size.
     """
 
     root: Path
@@ -69,6 +73,8 @@ class Report:
     tiles: TileAdvice | None = None
     samples: list[SampleImage] = field(default_factory=list)
     seconds: float = 0.0
+    pixels: FoundPixels = EIGHT_BIT_RGB
+    resize: ResizeAdvice | None = None
 
     @property
     def total_counts(self) -> Counter[str]:
@@ -113,6 +119,8 @@ class Report:
             "class_counts": {"unit": self.unit, **self.class_counts},
             "box_sides": dict(self.histogram()) if self.task == "detection" else {},
             "anchors": None if self.anchors is None else self.anchors.as_row(),
+            "resize": None if self.resize is None else {"mode": self.resize.mode, **self.resize._asdict()},
+            "pixels": {**asdict(self.pixels.pixels), "mean": self.pixels.mean, "std": self.pixels.std},
             "points": None if self.points is None else self.points.as_row(),
             "tiles": None if self.tiles is None else self.tiles.as_row(),
             "seconds": round(self.seconds, 1),

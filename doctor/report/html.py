@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pocketvision.core.page import render
+from pocketvision.core.resize import PixelFormat
 from pocketvision.doctor.anchors.reach import Ceiling
 from pocketvision.doctor.findings import Finding
 from pocketvision.doctor.kinds import KINDS, Severity
@@ -47,7 +48,8 @@ class SeverityOnPage(NamedTuple):
 
 def report_html(report: Report) -> str:
     """The page."""
-    samples = ((picture_of_sample(sample), sample.image) for sample in report.samples)
+    pixels = report.pixels.pixels
+    samples = ((picture_of_sample(sample, pixels), sample.image) for sample in report.samples)
     return render(
         _TEMPLATE,
         title=f"{report.root.name}: {report.summary()}",
@@ -66,7 +68,7 @@ def _groups(report: Report) -> list[SeverityOnPage]:
         kinds = []
         for name in report.findings.by_severity(severity):
             about, found, count = KINDS[name], report.findings.kept[name], report.findings.counts[name]
-            figures = _figures(found, min(PICTURES_A_KIND, left))
+            figures = _figures(found, min(PICTURES_A_KIND, left), report.pixels.pixels)
             left -= len(figures)
             sentences = [finding.sentence for finding in found[:EXAMPLES_A_KIND]]
             kinds.append(KindOnPage(name, about.title, about.fix, count, sentences, figures))
@@ -75,13 +77,13 @@ def _groups(report: Report) -> list[SeverityOnPage]:
     return groups
 
 
-def _figures(found: Iterable[Finding], most: int) -> list[FigureOnPage]:
+def _figures(found: Iterable[Finding], most: int, pixels: PixelFormat) -> list[FigureOnPage]:
     """Pictures of the first findings that have one."""
     figures: list[FigureOnPage] = []
     for finding in found:
         if len(figures) == most:
             break
-        url = picture_of_finding(finding) if finding.images else None
+        url = picture_of_finding(finding, pixels) if finding.images else None
         if url is not None:
             figures.append(FigureOnPage(url, " ".join((_file_name(finding.images[0]), finding.where))))
     return figures

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from pocketvision.core.drawing import PALETTE, draw_boxes, overlay_mask
+from pocketvision.core.drawing import PALETTE, draw_boxes, false_color, overlay_mask
 from pocketvision.core.errors import InputError
 from pocketvision.core.page import jpeg_url
-from pocketvision.datasets.images.read import match_mask, read_mask, read_reduced, read_size
+from pocketvision.core.resize import RGB, PixelFormat
+from pocketvision.datasets.images.bands import read_pixels
+from pocketvision.datasets.images.read import match_mask, read_mask, read_size
 from pocketvision.datasets.records.notes import NotedBox
 from pocketvision.doctor.findings import Finding
 from pocketvision.doctor.report.examination import SampleImage
@@ -21,9 +23,9 @@ _FAR = 10_000.0
 _JPEG_QUALITY = 78
 
 
-def picture_of_finding(finding: Finding) -> str | None:
+def picture_of_finding(finding: Finding, pixels: PixelFormat = RGB) -> str | None:
     """A data URL of what a finding shows, or None where there is nothing to see."""
-    tiles = [tile for path in finding.images[:2] if (tile := _open(path)) is not None]
+    tiles = [tile for path in finding.images[:2] if (tile := _open(path, pixels)) is not None]
     if not tiles:
         return None
     if finding.boxes:
@@ -33,9 +35,9 @@ def picture_of_finding(finding: Finding) -> str | None:
     return _data_url([image for image, _ in tiles])
 
 
-def picture_of_sample(sample: SampleImage) -> str | None:
+def picture_of_sample(sample: SampleImage, pixels: PixelFormat = RGB) -> str | None:
     """A data URL of an image with its boxes or mask."""
-    opened = _open(sample.image)
+    opened = _open(sample.image, pixels)
     if opened is None:
         return None
     image, scale = opened
@@ -46,13 +48,13 @@ def picture_of_sample(sample: SampleImage) -> str | None:
     return _data_url([Image.fromarray(drawn)])
 
 
-def _open(path: str) -> tuple[Image.Image, float] | None:
-    """The image in the report's size, and by how much it was scaled."""
+def _open(path: str, pixels: PixelFormat) -> tuple[Image.Image, float] | None:
+    """The image in the report's size, in false colors where it has others, and by how much it was scaled."""
     try:
-        reading = read_reduced(path, min(1.0, WIDTH / max(read_size(path))))
+        reading = read_pixels(path, pixels, min(1.0, WIDTH / max(read_size(path))))
     except InputError:  # broken images are findings, which have no picture
         return None
-    small = Image.fromarray(reading.pixels)
+    small = Image.fromarray(false_color(reading.pixels))
     small.thumbnail((WIDTH, HEIGHT))
     return small, small.width / reading.covers[1]
 

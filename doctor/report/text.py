@@ -21,6 +21,8 @@ def report_text(report: Report) -> str:
     lines = [
         f"{report.root}: {report.format}, {report.task}",
         f"{report.num_images} images{boxes}; splits: {splits}; looked at in {report.seconds:.1f} s",
+        *([] if report.pixels.line is None else [f"pictures: {report.pixels.line}"]),
+        *([] if report.resize is None else [report.resize.line()]),
         *_classes(report),
         *_findings(report),
         *([] if report.anchors is None else _anchors(report.anchors)),

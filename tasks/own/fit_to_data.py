@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 
@@ -25,10 +26,13 @@ from pocketvision.doctor.anchors.reach import (
     shapes_of,
 )
 from pocketvision.doctor.anchors.suggested import map_levels
+from pocketvision.doctor.checks.shapes import MAX_LOOKED_AT, ResizeAdvice, advise_masks
+
+ResizeMode = Literal["stretch", "letterbox"]
 
 MIN_DETECTIONS, _CROWDED_MARGIN = 100, 1.5
 _MAX_PIXELS, _SIDE_STEP, _CROP_SHARE = 512 * 768, 8, 0.8
-_MAX_LOOKED_AT, _MAX_BOXES = 100, 50_000
+_MAX_BOXES = 50_000
 _MOST = 0.9
 """Share of the boxes on a map that its anchor is not smaller than."""
 _WEIGHT_POWER, _WEIGHT_LIMITS = -0.4, (0.1, 10.0)
@@ -48,20 +52,24 @@ def boxes_of(train: DetectionRecords) -> ImageBoxes:
     return boxes
 
 
-def fit_anchors(train: DetectionRecords, image_size: Size) -> tuple[ExplicitAnchors, float]:
+def fit_anchors(
+    train: DetectionRecords, image_size: Size, mode: ResizeMode = "stretch"
+) -> tuple[ExplicitAnchors, float]:
     """Anchors as :func:`fit_layout` chooses them, and the share of boxes that one overlaps by 0.5.
 
     Raises:
         InputError: there are no boxes to train on.
     """
-    looked_at, resize = evenly(boxes_of(train), _MAX_BOXES), Resize(image_size)
+    looked_at, resize = evenly(boxes_of(train), _MAX_BOXES), Resize(image_size, mode)
     layout = fit_layout(looked_at, resize)
     assert isinstance(layout.anchors, ExplicitAnchors)
     reached = best_iou(resize_boxes(looked_at, resize), layout, image_size) >= IOU_THRESHOLD
     return layout.anchors, float(reached.mean())
 
 
-def fit_cells(train: DetectionRecords, image_size: Size) -> tuple[ExplicitAnchors, float]:
+def fit_cells(
+    train: DetectionRecords, image_size: Size, mode: ResizeMode = "stretch"
+) -> tuple[ExplicitAnchors, float]:
     """One anchor a map of :data:`STRIDES` for a dense head, and the share of boxes that hold a cell's center.
 
     A head that knows nothing predicts its anchors, and distributions reach boxes of twice their size: each is
@@ -71,7 +79,7 @@ def fit_cells(train: DetectionRecords, image_size: Size) -> tuple[ExplicitAnchor
     Raises:
         InputError: there are no boxes to train on.
     """
-    looked_at, resize = evenly(boxes_of(train), _MAX_BOXES), Resize(image_size)
+    looked_at, resize = evenly(boxes_of(train), _MAX_BOXES), Resize(image_size, mode)
     shapes = shapes_of(resize_boxes(looked_at, resize), image_size)
     levels = np.array(map_levels(shapes, image_size, STRIDES))
     present = np.unique(levels)
@@ -91,24 +99,20 @@ def fit_max_detections(train: DetectionRecords) -> int:
     return max(MIN_DETECTIONS, math.ceil(most * _CROWDED_MARGIN / 10) * 10)
 
 
-def fit_size(train: SegmentationRecords) -> tuple[Size, str]:
-    """Input size of the images' own shape, at most as many pixels as 512x768, and the mode of resizing.
-
-    Images of different shapes are letterboxed.
-    """
-    looked_at = first_to_last(len(train), _MAX_LOOKED_AT)
+def fit_size(train: SegmentationRecords) -> tuple[Size, ResizeAdvice]:
+    """Input size of the images' own shape, at most as many pixels as 512x768, and the mode of resizing."""
+    looked_at = first_to_last(len(train), MAX_LOOKED_AT)
     sizes = np.array([read_size(train.image_paths[i]) for i in looked_at], dtype=np.float64)
     shape = np.median(sizes, axis=0)
     factor = min(1.0, np.sqrt(_MAX_PIXELS / shape.prod()))
     height, width = (max(32, round(side * factor / _SIDE_STEP) * _SIDE_STEP) for side in shape.tolist())
-    ratios = sizes[:, 1] / sizes[:, 0]
-    return (height, width), "stretch" if ratios.max() <= 1.1 * ratios.min() else "letterbox"
+    return (height, width), advise_masks(sizes)
 
 
 def class_weights(train: SegmentationRecords) -> tuple[float, ...]:
     """Weights of mean 1: each class's share of the pixels to the power -0.4, as in ``lraspp_v2_camvid``."""
     counts = np.zeros(256, dtype=np.int64)
-    for i in first_to_last(len(train), _MAX_LOOKED_AT):
+    for i in first_to_last(len(train), MAX_LOOKED_AT):
         path = train.mask_paths[i]
         counts += np.bincount(train.to_classes(read_mask(path), path).ravel(), minlength=256)
     own = counts[: len(train.class_names)]

@@ -11,6 +11,7 @@ from pocketvision.core.terminal import printable
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.datasets.formats.detect import FoundData
 from pocketvision.datasets.images.survey import EIGHT_BIT_RGB, FoundPixels
+from pocketvision.doctor.checks.shapes import ResizeAdvice
 from pocketvision.tasks.own.rare_classes import Repeats
 from pocketvision.tasks.own.tiles import Tiles
 
@@ -26,7 +27,7 @@ class Fitted:
         ceiling: share of the boxes that an anchor overlaps by 0.5, or that hold a cell's center.
         is_dense: whether the anchors are one a cell, for a dense head.
         class_weights: for masks, of mean 1.
-        mode: of resizing images with masks.
+        resize: how pictures with boxes or masks are brought to the input's size; None where it is stated.
         max_detections: boxes that a picture may get.
         crop_size: (height, width) of training crops of images with masks.
         repeats: of images with rare classes.
@@ -37,7 +38,7 @@ class Fitted:
     ceiling: float | None = None
     is_dense: bool = False
     class_weights: tuple[float, ...] | None = None
-    mode: str | None = None
+    resize: ResizeAdvice | None = None
     max_detections: int | None = None
     crop_size: Size | None = None
     repeats: Repeats | None = None
@@ -99,6 +100,8 @@ class OwnData:
         ]
         if self.pixels.line is not None:
             lines.append(f"pictures: {self.pixels.line}")
+        if self.fitted.resize is not None:
+            lines.append(self.fitted.resize.line())
         ceiling = self.fitted.ceiling
         if ceiling is not None:
             hint = "" if ceiling >= _GOOD_CEILING else "; a larger model.image_size would reach more"

@@ -29,11 +29,13 @@ from pocketvision.datasets.records.annotations import (
     DetectionRecords,
     SegmentationRecords,
 )
+from pocketvision.doctor.checks.shapes import advise_boxes
 from pocketvision.runs.build import build, build_model, look_at_start, refusing_bad_values
 from pocketvision.runs.folder import load_experiment, override
 from pocketvision.tasks.accumulation import num_parts
 from pocketvision.tasks.own.config_text import config_text
 from pocketvision.tasks.own.fit_to_data import (
+    ResizeMode,
     box_class_weights,
     class_weights,
     crop_size,
@@ -82,7 +84,7 @@ def look_at(path: str | Path, task: str | None, model: str | None, overrides: Se
     with refusing_bad_values():
         tiles = _tiles(train, data, given, given_size)
         learned = train if tiles is None else tiles.learned
-        size, fitted = _fit(learned, given_size, is_dense=_is_dense(chosen))
+        size, fitted = _fit(learned, given_size, given.get("model.mode"), is_dense=_is_dense(chosen))
         fitted = replace(fitted, tiles=tiles)
         if "data.repeat_threshold" not in given:
             fitted = replace(fitted, repeats=fit_repeats(learned))
@@ -222,15 +224,19 @@ def _pixels(train: AnyRecords, given: Mapping[str, Any]) -> FoundPixels:
     )
 
 
-def _fit(train: AnyRecords, image_size: Size | None, *, is_dense: bool) -> tuple[Size, Fitted]:
+def _fit(
+    train: AnyRecords, image_size: Size | None, mode: ResizeMode | None, *, is_dense: bool
+) -> tuple[Size, Fitted]:
     """Input size, and what else is taken from the training images."""
     if isinstance(train, DetectionRecords):
-        size = image_size or BOXES_SIZE
-        anchors, ceiling = (fit_cells if is_dense else fit_anchors)(train, size)
+        size, advice = image_size or BOXES_SIZE, advise_boxes(train)
+        anchors, ceiling = (fit_cells if is_dense else fit_anchors)(train, size, mode or advice.mode)
         most = fit_max_detections(train)
-        return size, Fitted(anchors=anchors, ceiling=ceiling, is_dense=is_dense, max_detections=most)
+        fitted = Fitted(anchors=anchors, ceiling=ceiling, is_dense=is_dense, max_detections=most)
+        return size, fitted if mode else replace(fitted, resize=advice)
     if isinstance(train, SegmentationRecords):
-        size, mode = fit_size(train)
+        size, advice = fit_size(train)
         size = image_size or size
-        return size, Fitted(class_weights=class_weights(train), mode=mode, crop_size=crop_size(size))
+        fitted = Fitted(class_weights=class_weights(train), crop_size=crop_size(size))
+        return size, fitted if mode else replace(fitted, resize=advice)
     return image_size or (224, 224), Fitted()

@@ -41,8 +41,9 @@ def own_settings(own: OwnData, recipe: TrainingRecipe, weights: str | None) -> O
     _, has_siblings = own_config(family)
     if has_siblings:
         model["head"] = family
-    if own.fitted.mode is not None:
-        model["mode"] = own.fitted.mode
+    resize, is_for_masks = own.fitted.resize, own.found.task == "segmentation"
+    if resize is not None and (is_for_masks or resize.mode == "letterbox"):
+        model["mode"] = resize.mode
     model |= {"norm_momentum": recipe.norm_momentum, "weights": weights}
     if own.fitted.max_detections is not None:
         model["max_detections"] = own.fitted.max_detections

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +68,8 @@ def test_masks_on_five_channels_go_from_a_folder_to_a_certificate(
     assert model.resize.pixels == PixelFormat(5) and model.normalize.mean.shape == (1, 5, 1, 1)
     assert model.passport()["resize"]["pixels"] == {"channels": 5, "value_range": None}
     file = tmp_path / "model.onnx"
-    assert export.main([str(run), "--format", "onnx", "--output", str(file), "--verify", str(data)]) == 0
+    words = ["--format", "onnx", "--output", str(file), "--verify", str(data), "--client"]
+    assert export.main([str(run), *words]) == 0
     assert (tmp_path / "model.certificate.html").is_file()
     picture = data / "images" / "val" / "4.tif"
     ours, theirs = (Predictor.load(source)(picture) for source in (run, file))
@@ -76,8 +79,17 @@ def test_masks_on_five_channels_go_from_a_folder_to_a_certificate(
     Image.new("RGB", (9, 9)).save(tmp_path / "rgb.png")
     with pytest.raises(InputError, match=r"rgb\.png has 3 channels, and the model takes 5: "):
         Predictor.load(file)(tmp_path / "rgb.png")
-    assert export.main([str(run), "--format", "ncnn", "--output", str(tmp_path / "model.param")]) == 1
-    assert "ncnn is for models of 8-bit RGB pictures" in capsys.readouterr().err
+    program = [sys.executable, str(tmp_path / "model_client" / "predict.py")]
+    done = subprocess.run(
+        [*program, str(picture), "--masks", str(tmp_path / "masks"), "--json", str(tmp_path / "found.json")],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "masks" / "4.png")), ours.label_map)
+    done = subprocess.run([*program, str(tmp_path / "rgb.png")], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and done.stderr.endswith("rgb.png has 3 channels, and the model takes 5\n")
+    assert export.main([str(run), "--format", "coreml", "--output", str(tmp_path / "model.mlpackage")]) == 1
+    assert "coreml is for models of 8-bit RGB pictures" in capsys.readouterr().err
 
 
 def test_boxes_on_16_bits_keep_the_range_that_was_found(
@@ -109,7 +121,7 @@ def test_gray_weights_are_the_sum_of_published_ones(tmp_path: Path) -> None:
 
 
 def test_what_reads_rgb_only_is_refused() -> None:
-    for what in ("litert", "coreml", "--int8", "--web", "--client"):
+    for what in ("coreml", "--web"):
         with pytest.raises(InputError, match=rf"{what} is for models of 8-bit RGB pictures"):
             check_pixels(what, PixelFormat(1))
         check_pixels(what, PixelFormat())

@@ -1,21 +1,18 @@
-"""Covers datasets/images/array_files.py, datasets/images/bands.py, datasets/images/survey.py."""
+"""Covers datasets/images/bands.py, datasets/images/survey.py."""
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import RGB, PixelFormat
-from pocketvision.datasets import read_image
 from pocketvision.datasets.images.bands import as_pixels, read_pixels
-from pocketvision.datasets.images.picture import PictureFile
-from pocketvision.datasets.images.read import read_size
 from pocketvision.datasets.images.survey import look_at_pixels
 
 
@@ -30,58 +27,12 @@ def write_pages(path: Path, values: np.ndarray) -> str:
     return str(path)
 
 
-def write_bands(path: Path, values: np.ndarray) -> str:
-    """An uncompressed TIFF of any number of 8-bit channels, one strip, as the standard says."""
-    height, width, channels = values.shape
-    pixels = values.tobytes()
-    bits = struct.pack(f"<{channels}H", *[8] * channels)
-    rows = [
-        (256, 4, 1, width), (257, 4, 1, height), (258, 3, channels, 8 + len(pixels)), (259, 3, 1, 1),
-        (262, 3, 1, 1), (273, 4, 1, 8), (277, 3, 1, channels), (278, 4, 1, height), (279, 4, 1, len(pixels)),
-    ]  # fmt: skip
-    tags = b"".join(struct.pack("<HHII", *row) for row in rows)
-    start = 8 + len(pixels) + len(bits)
-    head = struct.pack("<2sHI", b"II", 42, start)
-    path.write_bytes(head + pixels + bits + struct.pack("<H", len(rows)) + tags + bytes(4))
-    return str(path)
-
-
 def test_pages_of_a_tiff_are_channels(tmp_path: Path) -> None:
     values = numbers(5)
     path = write_pages(tmp_path / "x.tif", values)
     reading = read_pixels(path, PixelFormat(5))
     np.testing.assert_array_equal(reading.pixels, values)
     assert reading.size == reading.covers == (20, 30)
-
-
-def test_an_array_file_is_read_as_it_is(tmp_path: Path) -> None:
-    values = numbers(2)
-    np.save(tmp_path / "x.npy", values)
-    path = str(tmp_path / "x.npy")
-    assert read_size(path) == (20, 30)
-    np.testing.assert_array_equal(PictureFile(path, pixels=PixelFormat(2)).read().pixels, values)
-    with pytest.raises(InputError, match=r"x\.npy has 2 channels of 8 bits, and the model takes 8-bit RGB"):
-        read_image(path)
-    np.save(tmp_path / "x.npy", np.zeros((2, 3, 4, 5)))
-    with pytest.raises(InputError, match=r"x\.npy is no picture: it holds float64 of the shape"):
-        read_size(path)
-    (tmp_path / "x.npy").write_bytes(b"\x93NUMPY\x01\x00")
-    with pytest.raises(InputError, match=r"x\.npy is truncated or broken"):
-        read_size(path)
-
-
-def test_the_size_of_a_tiff_of_many_channels_needs_no_library(tmp_path: Path) -> None:
-    path = write_bands(tmp_path / "x.tif", numbers(6))
-    assert read_size(path) == (20, 30)
-    with pytest.raises(InputError, match="6 channels of 8 bits"):
-        read_image(path)
-
-
-def test_a_tiff_of_many_channels_is_read_by_tifffile(tmp_path: Path) -> None:
-    pytest.importorskip("tifffile")
-    values = numbers(6)
-    path = write_bands(tmp_path / "x.tif", values)
-    np.testing.assert_array_equal(read_pixels(path, PixelFormat(6)).pixels, values)
 
 
 def test_a_stated_range_becomes_a_byte_and_nothing_is_clipped(tmp_path: Path) -> None:
@@ -96,7 +47,7 @@ def test_a_stated_range_becomes_a_byte_and_nothing_is_clipped(tmp_path: Path) ->
     Image.fromarray(values.astype(np.uint8)).save(path)
     with pytest.raises(InputError, match=r"x\.png has 8 bits a channel"):
         read_pixels(path, twelve)
-    with pytest.raises(InputError, match="values from nan to nan"):
+    with pytest.raises(InputError, match=r"values that are no number \(NaN\)"):
         as_pixels(np.array([[0.5, np.nan]]), PixelFormat(1, (0, 1)))
 
 
@@ -154,6 +105,8 @@ def test_pictures_of_8_bits_stay_rgb_also_among_others(tmp_path: Path) -> None:
     for mode in ("L", "RGB", "RGBA", "I;16"):
         paths.append(str(tmp_path / f"{len(paths)}.png"))
         Image.new(mode, (4, 4), None if mode != "I;16" else 4000).save(paths[-1])
+    Image.new("LA", (4, 4)).save(tmp_path / "la.png")
+    paths.append(str(tmp_path / "la.png"))
     (tmp_path / "broken.png").write_bytes(b"\x89PNG")
     assert look_at_pixels([*paths, str(tmp_path / "broken.png")]).pixels == RGB
     assert look_at_pixels(paths).line is None
@@ -167,3 +120,37 @@ def test_several_numbers_of_channels_and_unknown_ranges_are_refused(tmp_path: Pa
     Image.fromarray(np.float32([[-4, 7]])).save(tmp_path / "f.tif")
     with pytest.raises(InputError, match=r"f\.tif and others hold -4 to 7"):
         look_at_pixels([str(tmp_path / "f.tif")])
+
+
+def test_a_picture_without_a_number_is_named(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).random((4, 5)).astype(np.float32)
+    Image.fromarray(values).save(tmp_path / "good.tif")
+    values[1, 2] = np.nan
+    Image.fromarray(values).save(tmp_path / "nan.tif")
+    paths = [str(tmp_path / f"{name}.tif") for name in ("good", "nan")]
+    assert look_at_pixels(paths[:1]).pixels == PixelFormat(1, (0, 1))
+    with pytest.raises(InputError, match=r"nan\.tif has values that are no number \(NaN\)"):
+        look_at_pixels(paths)
+    Image.fromarray(np.full((4, 5), np.nan, dtype=np.float32)).save(paths[1])
+    with pytest.raises(InputError, match=r"nan\.tif has no value that is a number"):
+        look_at_pixels(paths)
+
+
+def test_a_fourth_channel_that_is_no_alpha_is_kept_where_all_have_it(tmp_path: Path) -> None:
+    values, paths = numbers(4), [str(tmp_path / f"{i}.tif") for i in range(2)]
+    tifffile.imwrite(paths[0], values, photometric="rgb", extrasamples=["unspecified"])
+    tifffile.imwrite(paths[1], values, photometric="rgb", extrasamples=["unassalpha"])
+    assert look_at_pixels(paths[:1]).pixels == PixelFormat(4)
+    assert look_at_pixels(paths[1:]).pixels == look_at_pixels(paths).pixels == RGB
+    for path in paths:
+        np.testing.assert_array_equal(read_pixels(path, PixelFormat(4)).pixels, values)
+    np.testing.assert_array_equal(read_pixels(paths[0]).pixels, values[..., :3])
+
+
+def test_three_pages_are_three_channels(tmp_path: Path) -> None:
+    """RGB reads the first page of a TIFF alone."""
+    values = numbers(3)
+    path = write_pages(tmp_path / "x.tif", values)
+    found = look_at_pixels([path])
+    assert found.pixels == PixelFormat(3, (0, 255)) and found.line is not None
+    np.testing.assert_array_equal(read_pixels(path, found.pixels).pixels, values)

@@ -16,7 +16,7 @@ import pytest
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.readers import tree as module
 from pocketvision.datasets.readers.text import read_text
-from pocketvision.datasets.readers.tree import FileTree
+from pocketvision.datasets.readers.tree import FileTree, picture_files
 
 READ = """
 import sys
@@ -105,3 +105,16 @@ def test_a_disk_is_not_walked_through(tree: Path, monkeypatch: pytest.MonkeyPatc
         images_below(tree)
     (tree / "b" / "6.jpg").touch()
     assert len(images_below(tree)) == 4
+
+
+def test_arrays_are_pictures_but_for_what_a_program_keeps_of_another(tree: Path) -> None:
+    for name in ("c/1.npy", "c/2.NPY", "b/3.npy", "b/other.npy"):
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).touch()
+    found = FileTree(tree)
+    assert [path.name for path in found.images(tree / "c")] == ["1.npy", "2.NPY"]
+    assert [path.name for path in found.images(tree / "b")] == ["3.jpg", "other.npy"]
+    below = [str(path.relative_to(tree)) for path in found.images_below(tree)]
+    assert below == ["a/1.jpg", "a/deep/2.png", "b/3.jpg", "b/other.npy", "c/1.npy", "c/2.NPY"]
+    files = [tree / name for name in ("b/3.npy", "b/3.jpg", "c/1.npy", "b/notes.txt")]
+    assert picture_files(files) == files[1:3]

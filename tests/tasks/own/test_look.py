@@ -203,8 +203,8 @@ def test_input_size_and_class_weights_follow_the_images(tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / "masks" / f"{i}.png"), mask)
     (tmp_path / "classes.txt").write_text("road\nsky\nbird\n")
     records = detect_format(tmp_path).read("all")
-    size, mode = fit_size(records)
-    assert size == (440, 888) and mode == "letterbox" and crop_size(size) == (352, 352)
+    size, advice = fit_size(records)
+    assert size == (440, 888) and advice.mode == "letterbox" and crop_size(size) == (352, 352)
     road, sky, bird = class_weights(records)
     assert bird == 1.0 and road + sky == pytest.approx(2.0, abs=0.02)
     assert sky / road == pytest.approx(3**0.4, rel=0.03), "a third of the pixels, to the power -0.4"
