@@ -1,5 +1,5 @@
 """Covers datasets/__init__.py, datasets/base_modules.py, datasets/data_module.py,
-datasets/format_modules.py, datasets/loading.py."""
+datasets/format_modules.py, datasets/loading.py, datasets/task_modules.py."""
 
 from __future__ import annotations
 

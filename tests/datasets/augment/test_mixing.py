@@ -166,7 +166,7 @@ def test_mixing_ends_before_the_training_does(coco: Callable[..., Path]) -> None
 
 def test_nothing_is_mixed_by_default(coco: Callable[..., Path]) -> None:
     dataset = DetectionDataset(read_coco(coco(), "train"), RESIZE, DetectionAugmentation())
-    assert not dataset.augmentation.mixes and dataset._partners(0) is None
+    assert not dataset.augmentation.mixes and dataset._partners(0, 0) is None
 
 
 @pytest.mark.parametrize("option", ["mosaic", "mixup", "copy_paste"])

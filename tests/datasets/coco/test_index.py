@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.resize import Resize
 from pocketvision.datasets import CocoDataModule, DetectionRecords, read_coco
 from pocketvision.datasets.coco import index as coco_index
 from pocketvision.datasets.coco.json_file import load_coco
@@ -118,10 +119,10 @@ def many(content: dict[str, Any]) -> None:
 def test_workers_get_the_place_of_the_data(coco: Coco, indexed: Path) -> None:
     root = coco(many)
     data = CocoDataModule(root, num_workers=1)
-    data.connect(("dog", "cat", "owl"), None)  # type: ignore[arg-type]
+    data.connect(("dog", "cat", "owl"), Resize((64, 64)))
     unchanged = data.records("train")
     assert unchanged.labels is data._read["train"].labels
-    data.connect(("owl", "dog"), None)  # type: ignore[arg-type]
+    data.connect(("owl", "dog"), Resize((64, 64)))
     for records in (unchanged, data.records("train")):
         pickled = pickle.dumps(records)
         assert len(pickled) < 4000 < len(records.boxes)
@@ -131,7 +132,7 @@ def test_workers_get_the_place_of_the_data(coco: Coco, indexed: Path) -> None:
 def test_small_records_are_sent_as_they_are(coco: Coco) -> None:
     assert not is_large(read_coco(coco(), "train"))
     data = CocoDataModule(coco(), num_workers=1)
-    data.connect(data.class_names(), None)  # type: ignore[arg-type]
+    data.connect(data.class_names(), Resize((64, 64)))
     assert type(data.records("train").boxes) is np.ndarray
 
 
