@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 __all__ = [
-    "Predictor", "__version__", "check_data", "evaluate", "export", "from_pretrained", "load", "predict",
-    "push_to_hub", "save_pretrained", "train",
+    "Predictor", "TrainedRun", "__version__", "check_data", "evaluate", "export", "from_pretrained", "load",
+    "predict", "push_to_hub", "save_pretrained", "train",
 ]  # fmt: skip
 
 
@@ -200,7 +200,11 @@ def push_to_hub(source: str | Path, name: str, *, licence: str | None = None, is
 
 
 def __getattr__(name: str) -> Any:
-    """``pocketvision.Predictor``, imported when it is first asked for."""
+    """``pocketvision.Predictor`` and ``TrainedRun``, imported when they are first asked for."""
+    if name == "TrainedRun":
+        from pocketvision.training import TrainedRun
+
+        return TrainedRun
     if name == "Predictor":
         from pocketvision.deploy.predict.predictor import Predictor
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import tempfile
 import time
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from pocketvision.deploy.predict.predictor import Predictor
     from pocketvision.models import VisionModel
     from pocketvision.tasks.own.starting import Request, Settled
+
+_SHOWN_SIDE = 900
+"""Pixels of the picture that a notebook shows."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,19 @@ class TrainedRun:
 
         return Predictor.load(self.folder, threshold=threshold, device=device)
 
-    def _repr_png_(self) -> bytes | None:
-        picture = self.folder / "predictions.png"
-        return picture.read_bytes() if picture.is_file() else None
+    def _repr_jpeg_(self) -> bytes | None:
+        """predictions.png as a notebook keeps it: a tenth of the bytes."""
+        from PIL import Image
+
+        file = self.folder / "predictions.png"
+        if not file.is_file():
+            return None
+        content = io.BytesIO()
+        with Image.open(file) as picture:
+            small = picture.convert("RGB")
+        small.thumbnail((_SHOWN_SIDE, _SHOWN_SIDE))
+        small.save(content, format="JPEG", quality=80)
+        return content.getvalue()
 
 
 def train(
@@ -61,6 +75,8 @@ def train(
 ) -> TrainedRun:
     """As :func:`pocketvision.train`."""
     from pocketvision.core.errors import InputError
+    from pocketvision.core.memory import keep_freed_memory
+    from pocketvision.core.processes import end_with_parent, is_started_by_another
     from pocketvision.tasks.fit import fit
     from pocketvision.tasks.own.starting import Request, new_folder
 
@@ -72,6 +88,9 @@ def train(
         raise InputError(f"The overrides are one text: give a list, as [{overrides!r}].")
     if minutes is not None and not minutes > 0:
         raise InputError(f"minutes is {minutes:g}: give a number above 0.")
+    if is_started_by_another():
+        end_with_parent()
+    keep_freed_memory()
     words = [*overrides, *([] if weights is None else [f"model.weights={str(weights)!r}"])]
     request = Request(time.monotonic(), minutes)
     with _settled(config, words, data, task, model, request) as (name, settled):

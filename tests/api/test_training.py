@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import pocketvision
 from pocketvision.configs import quickstart
@@ -33,7 +35,9 @@ def test_an_experiment_of_a_cell_trains_and_its_run_needs_nothing_else(tmp_path:
     assert trained.folder == tmp_path / "run"
     assert trained.scores == json.loads((trained.folder / "metrics.json").read_text())
     assert trained.load().resize.image_size == (64, 64)
-    assert trained._repr_png_() == (trained.folder / "predictions.png").read_bytes()
+    shown = Image.open(io.BytesIO(trained._repr_jpeg_() or b""))
+    assert max(shown.size) <= 900 and shown.size[0] == Image.open(trained.folder / "predictions.png").size[0]
+    assert pocketvision.TrainedRun(tmp_path, {})._repr_jpeg_() is None
     found = trained.predictor(threshold=0.0, device="cpu")(np.zeros((50, 60, 3), np.uint8))
     assert found.class_names == trained.load().class_names
     again = Run.open(trained.folder).load()
