@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pocketvision.core.config import Experiment
     from pocketvision.deploy.formats import ExportOptions
     from pocketvision.deploy.predict.prediction import Prediction
     from pocketvision.deploy.predict.predictor import ImageLike
     from pocketvision.deploy.predict.predictor import Predictor as Predictor
     from pocketvision.doctor.check import Examination
     from pocketvision.models import VisionModel
+    from pocketvision.training import TrainedRun as TrainedRun
 
 __version__ = "0.2.0"
 __all__ = [
-    "Predictor", "__version__", "check_data", "evaluate", "export", "from_pretrained", "load", "predict",
-    "push_to_hub", "save_pretrained",
+    "Predictor", "TrainedRun", "__version__", "check_data", "evaluate", "export", "from_pretrained", "load",
+    "predict", "push_to_hub", "save_pretrained", "train",
 ]  # fmt: skip
 
 
@@ -131,6 +133,42 @@ def check_data(path: str | Path, task: str | None = None, *, is_full: bool = Fal
     return examine(detect_format(path, task), Plan(full=is_full))
 
 
+def train(
+    config: str | Path | Experiment | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    data: str | Path | None = None,
+    task: str | None = None,
+    model: str | None = None,
+    weights: str | Path | None = None,
+    minutes: float | None = None,
+    run_dir: str | Path | None = None,
+) -> TrainedRun:
+    """Train into a new run folder and score it on its validation split.
+
+    What is trained is a config file, the name of a shipped config, or an :class:`Experiment` made in a cell;
+    or ``data``, a data set whose format, split and recipe are found, for which ``task`` and ``model`` may be
+    stated. ``weights`` are the run or file to start from. The folder holds all that defines the run: the code
+    of an experiment that was made in a notebook, too. See :func:`pocketvision.training.train`.
+
+    Raises:
+        InputError: config, data, overrides or the folder are not fit for it.
+        StoppedError: it was interrupted; the sentence says how to go on.
+    """
+    from pocketvision.training import train
+
+    return train(
+        config,
+        overrides,
+        data=data,
+        task=task,
+        model=model,
+        weights=weights,
+        minutes=minutes,
+        run_dir=run_dir,
+    )
+
+
 def save_pretrained(source: str | Path, folder: str | Path, licence: str | None = None) -> Path:
     """Write the weights of a run or of our .safetensors, and a model card, into ``folder``.
 
@@ -162,7 +200,11 @@ def push_to_hub(source: str | Path, name: str, *, licence: str | None = None, is
 
 
 def __getattr__(name: str) -> Any:
-    """``pocketvision.Predictor``, imported when it is first asked for."""
+    """``pocketvision.Predictor`` and ``TrainedRun``, imported when they are first asked for."""
+    if name == "TrainedRun":
+        from pocketvision.training import TrainedRun
+
+        return TrainedRun
     if name == "Predictor":
         from pocketvision.deploy.predict.predictor import Predictor
 

@@ -29,12 +29,15 @@ def main() -> int:
     if name in ("-h", "--help"):
         print("usage: pocketvision COMMAND ...\n\ncommands (each knows --help):")
         print("\n".join(f"  {command:<15} {text}" for command, text in COMMANDS.items()))
+        print("\nother options: --version, --completion bash|zsh")
         return 0
     if name == "--version":
         from pocketvision import __version__
 
         print(__version__)
         return 0
+    if name == "--completion":
+        return print_completion(*sys.argv[2:3])
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f" Did you mean '{near[0]}'?" if near else ""
@@ -47,6 +50,19 @@ def main() -> int:
 
         leave(code)
     return code
+
+
+def print_completion(shell: str = "") -> int:
+    """Print what a shell evaluates to complete commands and options; the exit code."""
+    from pocketvision.completion import completion
+    from pocketvision.core.errors import InputError
+
+    try:
+        print(completion(shell, COMMANDS), end="")
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -169,6 +169,16 @@ def load_config(path: Path) -> tuple[ModuleType, list[Path]]:
 class _OwnLoader(SourceFileLoader):
     """Of a user's files: a run folder is to hold nothing but what a training put there."""
 
+    def exec_module(self, module: ModuleType) -> None:
+        """A dataclass looks up in sys.modules what its annotations name, and a config is no import."""
+        is_config = module.__name__ not in sys.modules
+        sys.modules.setdefault(module.__name__, module)
+        try:
+            super().exec_module(module)
+        finally:
+            if is_config:
+                sys.modules.pop(module.__name__, None)
+
     def _cache_bytecode(self, source_path: str, bytecode_path: str, data: Any) -> None:
         """Keep nothing."""
 

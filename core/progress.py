@@ -1,18 +1,20 @@
-"""How far long work is: a bar in a terminal, a line every ten seconds where output is kept."""
+"""How far long work is: a bar in a terminal, a line in a notebook, one every ten seconds elsewhere."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from pocketvision.core.terminal import printable
+from pocketvision.core.terminal import notebook, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BETWEEN_UPDATES = 0.5
+"""Of the line in a notebook."""
 
 _Item = TypeVar("_Item")
 
@@ -50,18 +52,26 @@ class Progress:
         self.rate_unit, self.digits, self.stream = rate_unit or unit, digits, stream or sys.stderr
         self.done = self.before = done
         self.start = self.last = time.perf_counter()
+        self.note = ""
         self.bar: RichProgress | None = None
+        self.display: Any = None
+        """The output of a notebook that shows the line."""
 
     def open(self) -> Progress:
         """Begin to count the time, with a bar if there is a terminal."""
         self.start = self.last = time.perf_counter()
-        if self.stream.isatty():
+        if (place := notebook()) is not None:
+            self.display = place.display(_plain(self.line()), raw=True, display_id=True)
+        elif self.stream.isatty():
             self.bar = _bar(self.title, self.total, self.stream)
             self.bar.start()
         return self
 
     def close(self) -> None:
-        """Remove the bar."""
+        """Remove the bar; a notebook keeps the last line."""
+        if self.display is not None:
+            self.display.update(_plain(self.line(self.note)), raw=True)
+            self.display = None
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
@@ -75,7 +85,12 @@ class Progress:
     def advance(self, count: float = 1.0, note: str = "") -> None:
         """``count`` more are done; ``note`` stands behind the numbers."""
         self.done += count
-        if self.bar is not None:
+        self.note = note
+        if self.display is not None:
+            if time.perf_counter() - self.last >= SECONDS_BETWEEN_UPDATES:
+                self.last = time.perf_counter()
+                self.display.update(_plain(self.line(note)), raw=True)
+        elif self.bar is not None:
             self.bar.update(self.bar.task_ids[0], completed=self.done, description=printable(self.line(note)))
         elif time.perf_counter() - self.last >= SECONDS_BETWEEN_LINES:
             self.last = time.perf_counter()
@@ -107,6 +122,11 @@ def track(items: Iterable[_Item], total: int, title: str, unit: str) -> Iterator
         for item in items:
             yield item
             progress.advance()
+
+
+def _plain(line: str) -> dict[str, str]:
+    """A line as a notebook takes it."""
+    return {"text/plain": printable(line)}
 
 
 def _bar(title: str, total: float | None, stream: TextIO) -> RichProgress:

@@ -9,6 +9,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -169,6 +171,26 @@ def run_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunPython]:
             return subprocess.CompletedProcess(words, code, output.read_text(), errors.read_text())
 
         yield run
+
+
+@pytest.fixture
+def notebook(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Makes this process one that runs a notebook; the list is what it has shown, texts as text.
+
+    The executed notebooks test the same with the real ones.
+    """
+    shown: list[Any] = []
+
+    def display(content: Any, raw: bool = False, display_id: bool = False) -> SimpleNamespace:
+        shown.append(content["text/plain"] if raw else content)
+        return SimpleNamespace(update=display)
+
+    shell = SimpleNamespace(kernel=None)
+    places: Any = ModuleType("IPython"), ModuleType("IPython.display")
+    places[0].get_ipython, places[0].display, places[1].display = lambda: shell, places[1], display
+    for place in places:
+        monkeypatch.setitem(sys.modules, place.__name__, place)
+    return shown
 
 
 @pytest.fixture(scope="session")

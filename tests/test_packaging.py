@@ -105,3 +105,18 @@ def test_the_citation_and_the_issue_forms_are_of_this_version() -> None:
         fields = [field["id"] for field in form["body"]]
         assert form["name"] and form["description"] and len(set(fields)) == len(fields)
         assert all(field["attributes"]["label"] for field in form["body"])
+
+
+def test_the_image_s_build_copies_what_an_install_needs() -> None:
+    """There may be no Docker to build it with: names and folders are those of this repository."""
+    text = (ROOT / "Dockerfile").read_text()
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    needed = {*mapping().values(), "pyproject.toml", "setup.py", "README.md", "LICENSE"}
+    assert not needed & {*ignored} and all((ROOT / name).exists() for name in needed)
+    extras = re.search(r"^ARG EXTRAS=(.+)$", text, re.MULTILINE)
+    assert extras is not None
+    assert all(re.search(rf"^{extra} = \[", PROJECT, re.MULTILINE) for extra in extras[1].split(","))
+    assert 'ENTRYPOINT ["pocketvision"]' in text and re.search(r"^USER user$", text, re.MULTILINE)
+    oldest = re.findall(r">=3\.(\d+)", PROJECT)[0]
+    python = re.search(r"^ARG PYTHON=3\.(\d+)$", text, re.MULTILINE)
+    assert python is not None and int(python[1]) >= int(oldest)

@@ -18,6 +18,9 @@ STDOUT = Path("-")
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
+    arguments = _parser().parse_args(argv)
+    _check(arguments)
+
     from pocketvision.deploy.predict.output_names import OutputNames
     from pocketvision.deploy.predict.pipeline import predict_sources
     from pocketvision.deploy.predict.predictor import Predictor
@@ -26,8 +29,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pocketvision.deploy.prediction_formats import check_pictures, check_task, parse_formats
 
     keep_freed_memory()
-    arguments = _parser().parse_args(argv)
-    _check(arguments)
     output = _output(arguments)
     formats = parse_formats(arguments.format) if output is not None else ()
     sources = find_sources(arguments.media, output)

@@ -8,7 +8,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
     from pocketvision.core.config import Experiment
     from pocketvision.datasets.data_module import AnyData
     from pocketvision.tasks.fit import TrainingResult
-
-AUTO, DATA_WEIGHTS = "recipe=auto", "task.loss.class_weights=data"
+    from pocketvision.tasks.own.starting import Request
 
 
 def parser() -> argparse.ArgumentParser:
@@ -33,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
         prog="pocketvision train",
         description="Train a config, or a data set without one (--data), and score it on its validation "
         "split; or go on with a stopped run.",
-        epilog=f"{AUTO} derives the recipe of a CONFIG from its data. "
+        epilog="recipe=auto derives the recipe of a CONFIG from its data. "
         f"Shipped configs: {', '.join(shipped_configs())}.",
     )
     add = parser.add_argument
@@ -92,37 +90,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.data is None:
         start(arguments, config, overrides)
         return
-    overrides = [word for word in overrides if word != AUTO]  # the config that is written has its recipe
     with tempfile.TemporaryDirectory(prefix="pocketvision-config-") as folder:  # the run keeps a copy
-        config, minutes, data = configure(arguments, overrides, Path(folder))
-        limits = [] if minutes is None else [f"minutes={minutes!r}"]
-        start(arguments, config, [*limits, *overrides], data)
+        start(arguments, *configure(arguments, overrides, Path(folder)))
 
 
 def configure(
     arguments: argparse.Namespace, overrides: Sequence[str], folder: Path
-) -> tuple[Path, float | None, AnyData]:
-    """Write a config for ``--data`` into ``folder``, and say what was found.
+) -> tuple[Path, list[str], AnyData]:
+    """A config for ``--data`` in ``folder``, its overrides and the data that were read."""
+    from pocketvision.tasks.own import starting
 
-    Returns:
-        The config, the minutes after which training is to end, and the data that were read.
-    """
-    from lightning.pytorch.utilities import rank_zero_only
-
-    from pocketvision.tasks.own.look import look_at, write_config
-    from pocketvision.tasks.own.timing import describe_recipe
-
-    say = rank_zero_only(print)
-    own = look_at(arguments.data, arguments.task, arguments.model, overrides)
-    say("\n".join(own.lines()), flush=True)
     words = shlex.join(["train", *(sys.argv[1:] if sys.argv[1:2] != ["train"] else sys.argv[2:])])
-    is_run = not (arguments.print_config or arguments.overfit)
-    minutes = arguments.minutes if is_run else None
-    file, recipe = write_config(
-        own, folder, overrides, words, minutes, check_weights=is_run, started=arguments.started
+    return starting.configure(
+        arguments.data, arguments.task, arguments.model, overrides, folder, words, request(arguments)
     )
-    say(describe_recipe(recipe.derivation), flush=True)
-    return file, recipe.minutes, own.data
 
 
 def start(
@@ -130,70 +111,29 @@ def start(
 ) -> None:
     """Show, self-test or train a config; what ``read`` has read of its data is not read again."""
     from pocketvision.core.config import describe
-    from pocketvision.runs.build import look_at_start
-    from pocketvision.runs.folder import check_trainer, load_experiment
     from pocketvision.tasks.fit import fit
+    from pocketvision.tasks.own.starting import new_folder, settle
 
-    experiment, files = load_experiment(config, overrides)
-    check_trainer(experiment)
-    minutes = arguments.minutes if arguments.data is None else None  # with --data the config keeps to it
-    is_training = not (arguments.print_config or arguments.overfit)
-    if is_training and arguments.data is None:
-        look_at_start(experiment)
-    is_auto = experiment.recipe == "auto" and (is_training or AUTO in overrides)
-    if is_auto or is_training or arguments.overfit:
-        limit = minutes if is_training else None
-        settled, read = settle(experiment, limit, arguments.started, read, overrides if is_auto else None)
-        if settled:
-            overrides = [*settled, *(word for word in overrides if word != DATA_WEIGHTS)]
-            experiment, files = load_experiment(config, overrides)
+    settled = settle(config, overrides, request(arguments), read, is_own=arguments.data is not None)
     if arguments.print_config:
-        print(describe(experiment))
+        print(describe(settled.experiment))
         return
     if arguments.overfit is not None:
-        self_test(experiment, arguments.overfit, read)
+        self_test(settled.experiment, arguments.overfit, settled.read)
         return
-    folder = arguments.run_dir or Path("out", config.stem, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
-    report(fit(experiment, folder, files, overrides, time.monotonic() - arguments.started, read), folder)
+    folder = arguments.run_dir or new_folder(config)
+    seconds = time.monotonic() - arguments.started
+    trained = fit(settled.experiment, folder, settled.files, settled.overrides, seconds, settled.read)
+    report(trained, folder)
 
 
-def settle(
-    experiment: Experiment, minutes: float | None, started: float, read: AnyData | None,
-    auto: Sequence[str] | None,
-) -> tuple[list[str], AnyData | None]:  # fmt: skip
-    """Overrides for what the data decide, printed: class weights, the automatic recipe, ``--minutes``.
+def request(arguments: argparse.Namespace) -> Request:
+    """What the options ask for."""
+    from pocketvision.tasks.own.starting import Request
 
-    The minutes began when the monotonic clock was at ``started``; ``auto`` are the command line's overrides
-    where the recipe is automatic. The data that were read for it come with them.
-    """
-    from lightning.pytorch.utilities import rank_zero_only
-
-    from pocketvision.runs.build import build
-    from pocketvision.runs.folder import override
-    from pocketvision.tasks.own.look import data_weights, raised_cap
-    from pocketvision.tasks.own.rare_classes import settled_repeats
-    from pocketvision.tasks.own.timing import auto_overrides, auto_recipe, describe_recipe, minutes_overrides
-
-    say = rank_zero_only(print)
-    if read is None and (auto is not None or minutes is not None):
-        _, read = build(experiment, pretrained=False)
-    settled = data_weights(experiment, read)
-    if auto is not None:
-        repeats, rare = settled_repeats(experiment, auto, read)
-        recipe = auto_recipe(
-            override(experiment, rare), minutes, read, started, repeats and repeats.num_drawn
-        )
-        say("".join(f"{repeats.line()}\n" for _ in rare if repeats), end="", flush=True)
-        say(describe_recipe(recipe.derivation), flush=True)
-        limits = [] if recipe.minutes is None else [f"minutes={recipe.minutes!r}"]
-        cap = raised_cap(experiment, read)
-        say("".join(f"crowded pictures: {word}\n" for word in cap), end="", flush=True)
-        settled += [*limits, *auto_overrides(experiment, recipe), *cap, *rare]
-    elif minutes is not None:
-        limits, line = minutes_overrides(experiment, minutes, read, started)
-        say(line, flush=True)
-        settled += limits
-    return settled, read
+    is_shown = arguments.print_config
+    is_run = not (is_shown or arguments.overfit)
+    return Request(arguments.started, arguments.minutes, is_run, is_shown and not arguments.overfit)
 
 
 def self_test(experiment: Experiment, num_images: int, read: AnyData | None) -> None:

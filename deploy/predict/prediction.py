@@ -25,6 +25,7 @@ from pocketvision.core.drawing import (
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Image
 from pocketvision.core.structures import Size
+from pocketvision.core.terminal import notebook
 from pocketvision.deploy.predict import exchange
 
 Task = Literal["detection", "segmentation", "classification"]
@@ -82,8 +83,11 @@ class Prediction:
         return file.getvalue()
 
     def show(self) -> None:
-        """Open :meth:`draw` in the system's viewer."""
-        PillowImage.fromarray(self.draw()).show()
+        """Put :meth:`draw` below the cell of a notebook, elsewhere into the system's viewer."""
+        if (place := notebook()) is not None:
+            place.display(self)
+        else:
+            PillowImage.fromarray(self.draw()).show()
 
     def draw(self) -> Image:
         """The image (H, W, 3) with what was found; lines and letters suit its size."""

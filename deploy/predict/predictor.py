@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,9 @@ from pocketvision.datasets.images.bands import as_pixels, decode_pixels, read_pi
 from pocketvision.datasets.images.read import from_pillow
 from pocketvision.datasets.tiles.merging import merge_detections, merge_label_maps
 from pocketvision.datasets.tiles.picture import cut_out
+from pocketvision.deploy.predict.frames import read_frames
 from pocketvision.deploy.predict.prediction import Prediction
+from pocketvision.deploy.predict.sources import find_video
 from pocketvision.deploy.runtimes.array_results import find_boxes, find_labels, find_scores
 from pocketvision.deploy.runtimes.devices import AUTO, check_device, torch_device
 from pocketvision.deploy.runtimes.opening import open_runtime
@@ -127,6 +130,19 @@ class Predictor:
             replace(prediction, path=path)
             for prediction, path in zip(self._predict(arrays), paths, strict=True)
         ]
+
+    def video(self, source: str | Path | int, max_frames: int | None = None) -> Iterator[Prediction]:
+        """The predictions for the frames of a video, a stream or the camera of a number, as they come.
+
+        ``batch_size`` frames are read at a time; each prediction has its ``frame``.
+
+        Raises:
+            InputError: there is no such video, it ends before it should, or the model takes other channels.
+        """
+        frames = read_frames([find_video(source)], _raise, max_frames, self.artifact.resize.pixels)
+        while batch := list(islice(frames, self.batch_size)):
+            for frame, found in zip(batch, self.predict([part.image for part in batch]), strict=True):
+                yield replace(found, path=frame.source.public_name, frame=frame.number)
 
     def _predict(self, images: Sequence[Image]) -> list[Prediction]:
         task, names = self.artifact.task, self.artifact.class_names
@@ -262,6 +278,10 @@ def _to_array(image: ImageLike, pixels: PixelFormat) -> Image:
             f"The image is {image.dtype} {image.shape}: give uint8 (H, W, {pixels.channels}), {kind}."
         )
     return np.ascontiguousarray(image)
+
+
+def _raise(sentence: str) -> NoReturn:
+    raise InputError(sentence)
 
 
 def _size(image: Image) -> Size:

@@ -105,6 +105,18 @@ def find_sources(arguments: Sequence[str], output: Path | None = None) -> list[S
     return list(unique.values())
 
 
+def find_video(name: str | Path | int) -> Source:
+    """The one video, stream or camera of that name.
+
+    Raises:
+        InputError: it is something else.
+    """
+    sources = [] if str(name) == "-" else find_sources([str(name)])
+    if len(sources) != 1 or sources[0].kind == "image":
+        raise InputError(f"{name} is no video, address or number of a camera: images go to predict().")
+    return sources[0]
+
+
 def _expand(argument: str, output: Path | None) -> list[Source]:
     path = Path(argument)
     if argument == "-":

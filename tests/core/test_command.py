@@ -184,3 +184,16 @@ def test_another_pipe_that_breaks_is_an_error(capsys: pytest.CaptureFixture[str]
 
     assert command(main)([]) == 1
     assert capsys.readouterr().err.startswith("error: Broken pipe")
+
+
+def test_a_config_may_hold_a_dataclass_whose_annotations_are_text(tmp_path: Path) -> None:
+    """They are looked up in sys.modules, where a config was not."""
+    file = tmp_path / "mine.py"
+    lines = [
+        "from __future__ import annotations",
+        "from dataclasses import dataclass",
+        "@dataclass(frozen=True)",
+    ]
+    file.write_text("\n".join([*lines, "class Part:", "    value: int = 1", "config = Part(2)", ""]))
+    module, files = load_config(file)
+    assert module.config.value == 2 and not files and module.__name__ not in sys.modules

@@ -55,3 +55,17 @@ def test_a_terminal_shows_a_bar_and_sentences_above_it(monkeypatch: pytest.Monke
     shown = terminal.getvalue()
     assert "scoring: 2 of 4 batches" in shown and "note [1/2]" in shown
     assert "skipped: [bold]a.jpg[/bold]" in shown
+
+
+def test_a_notebook_shows_one_line_that_changes(
+    notebook: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Progress("scoring", 4, "batches") as progress:
+        progress.advance(1, "quick")
+        progress.last -= 1
+        progress.advance(2, "later")
+        progress.advance(1, "done")
+    assert [line.partition(",")[0] for line in notebook] == [
+        "scoring: 0 of 4 batches", "scoring: 3 of 4 batches", "scoring: 4 of 4 batches",
+    ]  # fmt: skip
+    assert notebook[-1].endswith("done") and capsys.readouterr() == ("", "")

@@ -22,6 +22,7 @@ from pocketvision.core.resize import Tiling
 from pocketvision.deploy.predict import predictor as module
 from pocketvision.deploy.predict.prediction import Prediction
 from pocketvision.deploy.predict.predictor import Predictor
+from pocketvision.deploy.predict.video import VideoFile
 from pocketvision.deploy.runtimes.torch_module import TorchRuntime
 from pocketvision.models import Detector, Segmenter, VisionModel
 
@@ -165,6 +166,37 @@ def test_predictions_draw_save_and_become_plain_values(
     for name, sentence in (("source.png", "is the image itself"), ("a.bmp", "is no name for a picture")):
         with pytest.raises(InputError, match=sentence):
             prediction.save(tmp_path / name)
+
+
+def test_the_frames_of_a_video_come_one_by_one(models: Models, pictures: Pictures, tmp_path: Path) -> None:
+    with VideoFile(tmp_path, "clip", 10.0, (48, 72)) as video:
+        for index in range(5):
+            video.add(np.full((48, 72, 3), 40 * index, np.uint8))
+    predictor = Predictor(TorchRuntime(models["detection"]), 0.0, batch_size=2)
+    frames = predictor.video(video.path)
+    first = next(frames)
+    assert (first.frame, first.path, first.size) == (0, str(video.path), (48, 72))
+    rest = list(frames)
+    assert [found.frame for found in rest] == [1, 2, 3, 4] and abs(int(rest[-1].image.mean()) - 160) < 8
+    alone = predictor(rest[-1].image)
+    assert alone.boxes is not None and rest[-1].boxes is not None
+    np.testing.assert_allclose(alone.boxes, rest[-1].boxes, atol=1e-3)
+    assert len(list(predictor.video(str(video.path), max_frames=3))) == 3
+    PillowImage.fromarray(pictures[3]).save(tmp_path / "a.png")
+    for name in (tmp_path / "a.png", tmp_path, "-"):
+        with pytest.raises(InputError, match=r"is no video, address or number of a camera"):
+            next(predictor.video(name))
+    (tmp_path / "broken.mp4").write_bytes(b"\0" * 400)
+    with pytest.raises(InputError, match="can't be opened"):
+        next(predictor.video(tmp_path / "broken.mp4"))
+
+
+def test_a_notebook_shows_the_picture_below_its_cell(
+    models: Models, pictures: Pictures, notebook: list[object]
+) -> None:
+    found = Predictor(TorchRuntime(models["detection"]), 0.2)(pictures[3])
+    found.show()
+    assert notebook == [found]
 
 
 def test_background_stays_as_it_is() -> None:

@@ -1,0 +1,119 @@
+"""From what somebody asks for to what is trained: a config for a data set, and what its data decide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from lightning.pytorch.utilities import rank_zero_only
+
+from pocketvision.core.config import Experiment
+from pocketvision.datasets.data_module import AnyData
+from pocketvision.runs.build import build, look_at_start
+from pocketvision.runs.folder import check_trainer, load_experiment, override
+from pocketvision.tasks.own.look import data_weights, look_at, raised_cap, write_config
+from pocketvision.tasks.own.rare_classes import settled_repeats
+from pocketvision.tasks.own.timing import auto_overrides, auto_recipe, describe_recipe, minutes_overrides
+
+AUTO, DATA_WEIGHTS = "recipe=auto", "task.loss.class_weights=data"
+say = rank_zero_only(print)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for beside the config.
+
+    ``minutes`` began when the monotonic clock was at ``started``. Without ``is_run`` nothing is trained or
+    measured, and published weights need not be there; ``is_shown`` only shows the experiment.
+    """
+
+    started: float
+    minutes: float | None = None
+    is_run: bool = True
+    is_shown: bool = False
+
+
+class Settled(NamedTuple):
+    """An experiment, its config's files, the overrides that make it, and the data read for it, if any."""
+
+    experiment: Experiment
+    files: list[Path]
+    overrides: list[str]
+    read: AnyData | None
+
+
+def new_folder(config: Path) -> Path:
+    """Where a run goes for which nobody names a folder: out/CONFIG/TIME."""
+    return Path("out", config.stem, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
+
+
+def configure(
+    data: str | Path, task: str | None, model: str | None, overrides: Sequence[str], folder: Path,
+    command: str, request: Request,
+) -> tuple[Path, list[str], AnyData]:  # fmt: skip
+    """Write a config for a data set into ``folder``, and print what was found.
+
+    Returns:
+        The config, the overrides to go on with, and the data that were read.
+    """
+    overrides = [word for word in overrides if word != AUTO]  # the config that is written has its recipe
+    own = look_at(data, task, model, overrides)
+    say("\n".join(own.lines()), flush=True)
+    minutes = request.minutes if request.is_run else None
+    file, recipe = write_config(
+        own, folder, overrides, command, minutes, check_weights=request.is_run, started=request.started
+    )
+    say(describe_recipe(recipe.derivation), flush=True)
+    limits = [] if recipe.minutes is None else [f"minutes={recipe.minutes!r}"]
+    return file, [*limits, *overrides], own.data
+
+
+def settle(
+    config: Path, overrides: Sequence[str], request: Request, read: AnyData | None = None, *, is_own: bool
+) -> Settled:
+    """The experiment of a config, with what its data decide: class weights, the automatic recipe, minutes.
+
+    ``is_own`` configs are those of :func:`configure`, which has kept to the minutes and seen the weights.
+    """
+    experiment, files = load_experiment(config, overrides)
+    check_trainer(experiment)
+    if request.is_run and not is_own:
+        look_at_start(experiment)
+    is_auto = experiment.recipe == "auto" and (request.is_run or AUTO in overrides)
+    if is_auto or not request.is_shown:
+        minutes = request.minutes if request.is_run and not is_own else None
+        auto = overrides if is_auto else None
+        settled, read = _decided_by_data(experiment, minutes, request.started, read, auto)
+        if settled:
+            overrides = [*settled, *(word for word in overrides if word != DATA_WEIGHTS)]
+            experiment, files = load_experiment(config, overrides)
+    return Settled(experiment, files, list(overrides), read)
+
+
+def _decided_by_data(
+    experiment: Experiment, minutes: float | None, started: float, read: AnyData | None,
+    auto: Sequence[str] | None,
+) -> tuple[list[str], AnyData | None]:  # fmt: skip
+    """Overrides, printed; ``auto`` are those given where the recipe is automatic. The data come with them."""
+    if read is None and (auto is not None or minutes is not None):
+        _, read = build(experiment, pretrained=False)
+    settled = data_weights(experiment, read)
+    if auto is not None:
+        repeats, rare = settled_repeats(experiment, auto, read)
+        recipe = auto_recipe(
+            override(experiment, rare), minutes, read, started, repeats and repeats.num_drawn
+        )
+        say("".join(f"{repeats.line()}\n" for _ in rare if repeats), end="", flush=True)
+        say(describe_recipe(recipe.derivation), flush=True)
+        limits = [] if recipe.minutes is None else [f"minutes={recipe.minutes!r}"]
+        cap = raised_cap(experiment, read)
+        say("".join(f"crowded pictures: {word}\n" for word in cap), end="", flush=True)
+        settled += [*limits, *auto_overrides(experiment, recipe), *cap, *rare]
+    elif minutes is not None:
+        limits, line = minutes_overrides(experiment, minutes, read, started)
+        say(line, flush=True)
+        settled += limits
+    return settled, read
