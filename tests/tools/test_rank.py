@@ -6,6 +6,7 @@ The command ``rank``: from a model and pictures to a list of those to label firs
 from __future__ import annotations
 
 import csv
+import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,13 +19,14 @@ from PIL import Image as PillowImage
 from pocketvision.configs.quickstart import config, model
 from pocketvision.core.resize import Tiling
 from pocketvision.core.weights import save_weights
-from pocketvision.datasets import read_image
+from pocketvision.datasets import detect_format, read_image
 from pocketvision.deploy.predict.sources import Source
 from pocketvision.deploy.rank.doubt import doubts
 from pocketvision.deploy.rank.looks import look_at_pictures
 from pocketvision.models import Detector
 from pocketvision.runs.passport import make_passport
 from pocketvision.runs.ready_model import load_model
+from pocketvision.tools.predict import main as predict
 from pocketvision.tools.rank import main
 
 
@@ -131,6 +133,20 @@ def test_labeled_pictures_and_what_is_like_them_are_left_out(
     same = [str(photos / "1.png"), "--labeled", str(photos), "--output", str(output)]
     assert main([str(weights), *same]) == 1
     assert "None of the 1 pictures is unlabeled and can be read: give others." in capsys.readouterr().err
+
+
+def test_what_is_ranked_gets_labels_and_is_a_data_set(weights: Path, photos: Path, tmp_path: Path) -> None:
+    """The commands of docs/guides/label_loop.md."""
+    assert main([str(weights), str(photos), "--count", "3", "--output", str(tmp_path / "next")]) == 0
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in (tmp_path / "next" / "ranked.txt").read_text().splitlines():
+        shutil.copy(name, data)
+    arguments = ["--threshold", "0.6", "--format", "labelme", "--output", str(data / "labels")]
+    assert predict([str(weights), str(data), *arguments]) == 0
+    records = detect_format(data, "detection").read("all")
+    assert sorted(Path(path).name for path in records.image_paths) == sorted(p.name for p in data.glob("*.*"))
+    assert len(records.boxes) and all(note.kind.severity == "info" for note in records.notes)
 
 
 @pytest.mark.parametrize(
