@@ -158,7 +158,9 @@ def test_the_sheet_shows_images_from_the_first_to_the_last(
     dataset = data.dataset("val", train=False)
     expected = [dataset[i][0] for i in (0, len(dataset) - 1)]
     assert len(dataset) > 2 and len(evaluator.shown) == 2
-    assert all(torch.equal(row[0], image) for row, image in zip(evaluator.shown, expected, strict=True))
+    assert all(
+        torch.equal(row[0], image) for row, image in zip(evaluator.shown.values(), expected, strict=True)
+    )
 
 
 def test_other_masks_are_scored_compared_and_reported(tmp_path: Path, tiny: Callable[[str], Path]) -> None:

@@ -211,7 +211,8 @@ def test_tiles_find_what_a_small_input_misses(models: Models, pictures: Pictures
     """A picture of four pictures in tiles of their size: what is found comes from each of them."""
     model = models["detection"]
     predictor = Predictor(TorchRuntime(model), 0.2)
-    tiled = Predictor(TorchRuntime(model), 0.2, batch_size=4, tiling=Tiling((64, 80), overlap=0.0))
+    tiling = Tiling((64, 80), overlap=0.0, adds_whole=True)
+    tiled = Predictor(TorchRuntime(model), 0.2, batch_size=4, tiling=tiling)
     parts = [cv2.resize(picture, (80, 64)) for picture in pictures]
     mosaic = np.vstack([np.hstack(parts[:2]), np.hstack(parts[2:])])
     views = [(predictor(part), corner) for part, corner in zip(parts, CORNERS, strict=True)]
