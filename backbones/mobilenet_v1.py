@@ -48,7 +48,7 @@ def mobilenet_v1(
         InputError: ``weights`` does not fit or can't be loaded.
     """
     backbone = MobileNet(
-        _scale(width_mult),
+        scaled_v1(width_mult),
         out_features=out_features,
         output_stride=output_stride,
         in_channels=in_channels,
@@ -62,7 +62,8 @@ def mobilenet_v1(
     return backbone
 
 
-def _scale(width_mult: float) -> Architecture:
+def scaled_v1(width_mult: float) -> Architecture:
+    """The paper's table at a width."""
     channels = stem = _num_channels(STEM, width_mult)
     blocks: list[BlockSpec] = []
     for out, repeats, stride in ROWS:

@@ -55,7 +55,7 @@ def mobilenet_v2(
         InputError: ``weights`` does not fit or can't be loaded.
     """
     backbone = MobileNet(
-        _scale(width_mult, reduced_tail, scale_last),
+        scaled_v2(width_mult, reduced_tail, scale_last),
         out_features=out_features,
         output_stride=output_stride,
         in_channels=in_channels,
@@ -69,7 +69,8 @@ def mobilenet_v2(
     return backbone
 
 
-def _scale(width_mult: float, reduced_tail: bool, scale_last: bool) -> Architecture:
+def scaled_v2(width_mult: float, reduced_tail: bool, scale_last: bool) -> Architecture:
+    """The paper's table at a width, with its variants."""
     channels = stem = make_divisible(STEM * width_mult)
     blocks: list[BlockSpec] = []
     for row, (expansion, out, repeats, stride) in enumerate(ROWS):

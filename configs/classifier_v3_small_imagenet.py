@@ -15,6 +15,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from torch import nn
+
 from pocketvision.backbones import mobilenet_v3_small
 from pocketvision.configs.classifier_v3_large_imagenet import config as base
 from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
@@ -30,24 +32,29 @@ def model(
     width_mult: float = 1.0,
     weights: str | Path | None = None,
     norm_momentum: float = 0.01,
+    minimalistic: bool = False,
     padding: Padding = "torch",
     mean: tuple[float, float, float] = IMAGENET_MEAN,
     std: tuple[float, float, float] = IMAGENET_STD,
 ) -> Classifier:
     """The layer of 1024 after the pooling is not scaled by width_mult.
 
-    ``padding``, ``mean`` and ``std`` are those of the weights: "same", 0.5 and 0.5 for TensorFlow's.
+    ``minimalistic`` is TensorFlow's variant with ReLU and 3x3 kernels only and without
+    squeeze-and-excitation. ``padding``, ``mean`` and ``std`` are those of the weights: "same", 0.5 and
+    0.5 for TensorFlow's.
     """
     backbone = mobilenet_v3_small(
         width_mult=width_mult,
         out_features=("last",),
         weights=weights,
         norm_momentum=norm_momentum,
+        minimalistic=minimalistic,
         padding=padding,
     )
+    activation = nn.ReLU if minimalistic else nn.Hardswish
     return Classifier(
         backbone=backbone,
-        head=partial(ClassifierHead, hidden_channels=1024),
+        head=partial(ClassifierHead, hidden_channels=1024, hidden_activation=activation),
         class_names=class_names,
         resize=Resize(image_size, mode="crop", crop_share=0.875, antialias=True),
         mean=mean,

@@ -1,8 +1,9 @@
-"""SSD's head: a full 3x3 convolution predicts classes and boxes on every map."""
+"""SSD's head: a full convolution predicts classes and boxes on every map."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +16,10 @@ from pocketvision.core.structures import FeatureInfo, Features
 class SSDHead(nn.Module):
     """Features -> class_logits (N, A, num_outputs) and box_deltas (N, A, 4).
 
-    On each map a 3x3 convolution with bias for classes and one for boxes (arXiv:1512.02325, sec. 2.1;
-    torchvision's ``SSDHead``). It is what the MobileNetV2 paper compares SSDLite with
-    (arXiv:1801.04381, table 5). Anchors run in order map, row, column, anchor.
+    On each map a convolution of ``kernel_size`` with bias for classes and one for boxes
+    (arXiv:1512.02325, sec. 2.1; torchvision's ``SSDHead``): 3x3 there, 1x1 in TensorFlow's SSDs on
+    MobileNets. It is what the MobileNetV2 paper compares SSDLite with (arXiv:1801.04381, table 5).
+    Anchors run in order map, row, column, anchor.
 
     ``num_outputs`` counts class logits an anchor, the background included where there is one.
 
@@ -26,13 +28,18 @@ class SSDHead(nn.Module):
     """
 
     def __init__(
-        self, feature_info: Mapping[str, FeatureInfo], num_anchors: Sequence[int], num_outputs: int
+        self,
+        feature_info: Mapping[str, FeatureInfo],
+        num_anchors: Sequence[int],
+        num_outputs: int,
+        kernel_size: int = 3,
     ) -> None:
         super().__init__()
         self.num_outputs = num_outputs
         sizes = [(info.channels, n) for info, n in zip(feature_info.values(), num_anchors, strict=True)]
-        self.class_blocks = nn.ModuleList(nn.Conv2d(c, n * num_outputs, 3, padding=1) for c, n in sizes)
-        self.box_blocks = nn.ModuleList(nn.Conv2d(c, n * 4, 3, padding=1) for c, n in sizes)
+        conv = partial(nn.Conv2d, kernel_size=kernel_size, padding=kernel_size // 2)
+        self.class_blocks = nn.ModuleList(conv(c, n * num_outputs) for c, n in sizes)
+        self.box_blocks = nn.ModuleList(conv(c, n * 4) for c, n in sizes)
         initialize(self, "normal")
 
     def forward(self, features: Features) -> tuple[Tensor, Tensor]:

@@ -120,7 +120,7 @@ def _with_graph(model: VisionModel, graph: FileGraph, nodes: Mapping[str, str]) 
         differences[name] = _difference(ours, theirs) if is_alike else float("inf")
     fault = describe_preprocessing(model, graph, _source(graph, next(iter(nodes.values()))))
     if not differences:
-        return Parity(f"parity: not compared{reason}", fault=fault)
+        return Parity(f"parity: not compared{reason}", fault=fault or f"no layer can be compared{reason}")
     if any(node.op == "Clamp" for node in graph.values()):
         reason += ", in real numbers: the file itself rounds to 8 bits"
     sentence = (
@@ -130,6 +130,8 @@ def _with_graph(model: VisionModel, graph: FileGraph, nodes: Mapping[str, str]) 
     first = next((name for name, value in differences.items() if not value <= PARITY_BOUND), None)
     if first is not None and fault is None:
         fault = describe_cause(model, graph, nodes, first, _share(differences[first]))
+    if fault is None and len(differences) < len(nodes) - 1:
+        fault = f"{len(nodes) - 1 - len(differences)} of its layers can't be compared{reason}"
     return Parity(sentence, max(differences.values()), fault)
 
 

@@ -18,14 +18,14 @@ from pocketvision.published.inputs import classifier_library
 from pocketvision.published.load import local_file
 from pocketvision.published.tensorflow.frozen_graph import read_frozen_graph
 from pocketvision.published.tensorflow.graph import FileGraph, constant
-from pocketvision.published.tensorflow.import_file import SUFFIXES, read_layers
+from pocketvision.published.tensorflow.import_file import SUFFIXES, file_padding, read_layers
+from pocketvision.published.tensorflow.label_file import read_labels
 from pocketvision.published.tensorflow.layers import Layer
+from pocketvision.published.tensorflow.model_facts import find_model
 from pocketvision.published.tensorflow.names import tensorflow_role
 from pocketvision.published.tensorflow.pairing import is_classifier
 from pocketvision.published.tensorflow.tflite import read_tflite
 
-WIDTHS = (1.0, 0.75, 0.5, 0.25, 0.35, 1.25, 1.3, 1.4)
-"""Width multipliers that were published."""
 _USUAL = 0.5
 _ROUNDING = 0.02
 _ADVICE = "give --into CONFIG"
@@ -33,18 +33,20 @@ _ADVICE = "give --into CONFIG"
 
 class Recognized(NamedTuple):
     """What a file says of itself: the ``config`` whose model it is at some width, the shapes of its
-    ``kernels``, the number of its outputs for each box or image (``num_outputs``, a background counts), and
-    ``arguments`` of the config's model."""
+    ``kernels``, the number of its outputs for each box, pixel or image (``num_outputs``, with a background),
+    ``arguments`` of the config's model, the width among them where it is known, and the ``labels`` of its
+    outputs where it lists them."""
 
     config: str
     kernels: tuple[tuple[int, ...], ...]
     num_outputs: int
     arguments: Mapping[str, Any]
+    labels: tuple[str | None, ...] | None = None
 
 
 def recognize(file: str | Path) -> Recognized:
-    """What ``file`` is: a classifier of torchvision, timm or TensorFlow, or TensorFlow's SSDLite detector
-    of one class with MobileNetV2.
+    """What ``file`` is: a classifier of torchvision or timm, or a classifier, SSD or segmenter of
+    TensorFlow; of its checkpoints, which hold no graph, a classifier or the SSDLite of one class with V2.
 
     Raises:
         InputError: it is none of these; names the tensor or layer that does not fit.
@@ -69,6 +71,8 @@ def recognize(file: str | Path) -> Recognized:
 
 
 def _of_tensorflow(path: Path) -> Recognized:
+    if path.suffix in (".pb", ".tflite"):
+        return _of_graph(path)
     layers = read_layers(path)
     depthwise = [layer.name for layer in layers if layer.is_depthwise]
     family = family_of_layers(depthwise)
@@ -77,14 +81,26 @@ def _of_tensorflow(path: Path) -> Recognized:
             f"{path} is no MobileNet that is known ({len(depthwise)} depthwise layers, the last is "
             f"{depthwise[-1] if depthwise else 'none'}): {_ADVICE}."
         )
-    arguments: dict[str, Any] = {}
-    if path.suffix in (".pb", ".tflite"):
-        graph = read_frozen_graph(path) if path.suffix == ".pb" else read_tflite(path)
-        arguments = _inputs(graph, layers[0])
     kernels = tuple(layer.kernel.shape for layer in layers)
     if is_classifier(layers):
-        return Recognized(_classifier(family), kernels, len(layers[-1].kernel), arguments)
-    return Recognized(_detector(layers, family, path), kernels, _outputs_of_detector(layers, path), arguments)
+        return Recognized(_classifier(family), kernels, len(layers[-1].kernel), {})
+    return Recognized(_detector(layers, family, path), kernels, _outputs_of_detector(layers, path), {})
+
+
+def _of_graph(path: Path) -> Recognized:
+    """What a frozen graph or TFLite file is, by how its layers are connected."""
+    layers = read_layers(path)
+    graph = read_frozen_graph(path) if path.suffix == ".pb" else read_tflite(path)
+    inputs = _inputs(graph, layers[0])
+    found = find_model(graph, layers, inputs.get("image_size"), path)
+    padding = file_padding(layers)
+    stated = {} if padding is None else {"padding": padding}
+    config = found.config
+    if config == "ssdlite_v2_person":  # which has its own of these
+        is_usual = padding in ("same", None) and inputs.keys() <= {"image_size"}
+        config, stated = (config, {}) if is_usual else ("imported_detection", stated)
+    arguments = {**found.arguments, **stated, **inputs}
+    return Recognized(config, (), found.num_outputs, arguments, read_labels(path))
 
 
 def _classifier(family: Family) -> str:
@@ -124,7 +140,7 @@ def _inputs(graph: FileGraph, stem: Layer) -> dict[str, Any]:
     stated = file_normalization(graph, source)
     for name, value in zip(("mean", "std"), stated or (), strict=False):
         if abs(value - _USUAL) > _ROUNDING:
-            arguments[name] = (value,) * 3
+            arguments[name] = (round(value, 6) + 0.0,) * 3  # float32 stored it; 0.0 turns -0.0 to 0.0
     return arguments
 
 

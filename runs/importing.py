@@ -49,11 +49,12 @@ def import_weights(
     Raises:
         InputError: the file does not fit, is broken or computes something else, or nobody names the classes.
     """
+    stated: tuple[str, ...] = ()
     if config is None:
-        config, experiment = recognized_experiment(file, overrides)
+        config, experiment, stated = recognized_experiment(file, overrides)
     else:
         experiment, _ = load_experiment(config, overrides)
-    experiment = with_inputs_of(file, experiment, overrides)
+    experiment = with_inputs_of(file, experiment, [*overrides, *(f"model.{name}" for name in stated)])
     names = experiment.class_names or file_class_names(file)
     if names is None:
         names = _names_of_data(experiment.data, config)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -16,19 +17,36 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.protocols import body_of
 from pocketvision.published.catalog import published_class_names
 from pocketvision.published.load import is_published_name
-from pocketvision.published.recognize import WIDTHS, Recognized, has_kernels, recognize
+from pocketvision.published.recognize import Recognized, has_kernels, recognize
+from pocketvision.published.tensorflow.known_backbones import WIDTHS
 from pocketvision.runs.folder import load_experiment
 
 logger = logging.getLogger("pocketvision")
 
 _IMAGENET = (1000, 1001)
 """Outputs of ImageNet's classifiers, without and with a background."""
+_KNOWN_CLASSES = {
+    ("imported_detection", 90): "ssdlite_v2_coco_tf",
+    ("imported_segmentation", 21): "deeplabv3_v2_voc",
+    ("imported_segmentation", 19): "lraspp_v3_large_cityscapes",
+}
+"""Config and number of classes -> the config whose classes those are, in all public files."""
 
 
-def recognized_experiment(file: str, overrides: Sequence[str]) -> tuple[Path, Experiment]:
-    """The shipped config whose model ``file`` holds, and its experiment with the file's width and inputs.
+class FoundExperiment(NamedTuple):
+    """What a file's model is: the shipped ``config``, its ``experiment``, and the names of the model's
+    arguments that the file ``stated``."""
 
-    ``overrides`` stay. The classes are ImageNet's where a classifier has as many and nobody says otherwise.
+    config: Path
+    experiment: Experiment
+    stated: tuple[str, ...]
+
+
+def recognized_experiment(file: str, overrides: Sequence[str]) -> FoundExperiment:
+    """The shipped config whose model ``file`` holds, and its experiment with what the file says of it.
+
+    ``overrides`` stay. Unless they name the classes or data, these are the file's, or those of the data set
+    that public files with as many outputs are for.
 
     Raises:
         InputError: the file is a name, or no model that is known; says what does not fit.
@@ -46,29 +64,43 @@ def recognized_experiment(file: str, overrides: Sequence[str]) -> tuple[Path, Ex
             f"{file} has {unknown[0]} {arguments[unknown[0]]}, which {found.config} can't be given: "
             "use a config of your own with --into."
         )
-    if "model.width_mult" not in stated:
+    if "model.width_mult" not in stated and "width_mult" not in arguments:
         arguments["width_mult"] = _width(experiment, found, file)
     experiment = replace(experiment, model=partial(experiment.model, **arguments))
-    is_free = experiment.class_names is None and "data.root" not in stated
-    if is_free and found.num_outputs in _IMAGENET:
-        experiment = replace(experiment, class_names=tuple(published_class_names("imagenet") or ()))
-    elif is_free:
-        raise InputError(
-            f"{file} predicts {found.num_outputs} classes and names none: "
-            "give class_names=\"('a', 'b')\" or data.root=FOLDER."
-        )
+    if experiment.class_names is None and "data.root" not in stated:
+        experiment = replace(experiment, class_names=_class_names(found, file))
     _report(file, found, experiment, stated)
-    return config, experiment
+    return FoundExperiment(config, experiment, tuple(arguments))
+
+
+def _class_names(found: Recognized, file: str) -> tuple[str | None, ...]:
+    """The names in the file, else those of ImageNet, COCO, VOC or Cityscapes by their number."""
+    has_background = found.config == "imported_detection"
+    number = found.num_outputs - has_background
+    if found.labels is not None and len(found.labels) in (number, found.num_outputs):
+        return found.labels[len(found.labels) - number :]
+    if found.labels is not None:
+        logger.warning("%s lists %d names for %d classes: unused", file, len(found.labels), number)
+    if found.config.startswith("classifier") and number in _IMAGENET:
+        return tuple(published_class_names("imagenet"))
+    if (name := _KNOWN_CLASSES.get((found.config, number))) is not None:
+        logger.info("%s names no classes: those of %s are taken, which are as many", file, name)
+        return tuple(load_experiment(find_config(name), [])[0].class_names or ())
+    raise InputError(
+        f"{file} predicts {number} classes and names none: "
+        "give class_names=\"('a', 'b')\" or data.root=FOLDER."
+    )
 
 
 def _report(file: str, found: Recognized, experiment: Experiment, stated: set[str]) -> None:
     """Say what the file was taken for, and what of it was not read from it."""
-    logger.info(
-        "%s is a model of %s, width_mult %g", file, found.config, parameters(experiment.model)["width_mult"]
-    )
-    if experiment.class_names and "class_names" not in stated and found.num_outputs not in _IMAGENET:
-        names = ", ".join(map(str, experiment.class_names))
-        logger.info("its class names (%s), anchors and NMS are the config's: the file was not asked", names)
+    width = parameters(experiment.model)["width_mult"]
+    logger.info("%s is a model of %s, width_mult %g", file, found.config, width)
+    for name, value in found.arguments.items():
+        if name != "width_mult":
+            logger.info("  %s: %s", name, value)
+    if found.config == "ssdlite_v2_person" and "class_names" not in stated:
+        logger.info("its class name (person) is the config's: the file names none")
     if "image_size" not in found.arguments and "model.image_size" not in stated:
         logger.info("the file states no image size: the config's is taken")
 

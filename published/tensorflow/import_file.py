@@ -143,7 +143,7 @@ def import_tensorflow(
     is_norm_folded = any(a.norm is not None and b.norm is None for a, b in zip(own, partners, strict=True))
     if is_norm_folded:
         freeze_norms(part)
-    facts: dict[str, Any] = {"is_norm_folded": is_norm_folded, "padding": _file_padding(found)}
+    facts: dict[str, Any] = {"is_norm_folded": is_norm_folded, "padding": file_padding(found)}
     if is_whole:
         facts |= {"class_ids": ids, "background": background}
     notes = {
@@ -157,7 +157,8 @@ def import_tensorflow(
     )
 
 
-def _file_padding(found: Sequence[Layer]) -> str | None:
+def file_padding(found: Sequence[Layer]) -> str | None:
+    """How the layers with a stride pad, None where none says."""
     return next((layer.links.padding for layer in found if layer.links and layer.links.padding), None)
 
 

@@ -4,7 +4,7 @@ report. It knows nothing of our models, and only what stands between the layers 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -180,3 +180,22 @@ _OPERATIONS: Mapping[str, Callable[..., Tensor]] = {
     "BatchToSpaceND": _from_batch,
     "ConcatV2": lambda node, *x: torch.cat([part for part in x if part.ndim == 4], dim=1),
 }
+
+_KNOWN = {*_OPERATIONS, *SAME_VALUE, "Reshape", "Squeeze"}
+_ENDS = ("Placeholder", "Shape")
+
+
+def unknown_operators(graph: FileGraph, nodes: Sequence[str], stems: Sequence[str]) -> list[str]:
+    """Operators between the layers ``stems``, which read the image, and ``nodes`` that are not known here."""
+    todo, seen, found = list(nodes), {*nodes, *stems}, dict[str, None]()
+    while todo:
+        node = graph.get(todo.pop())
+        if node is None or node.op in _ENDS or node.read is not None:
+            continue
+        if node.op not in _KNOWN and not node.op.startswith("FusedBatchNorm"):
+            found[node.op] = None
+        for source in node.inputs:
+            if source not in seen:
+                seen.add(source)
+                todo.append(source)
+    return list(found)

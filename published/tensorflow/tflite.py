@@ -43,7 +43,8 @@ _NAMES = {
     "SPACE_TO_BATCH_ND": "SpaceToBatchND",
     "BATCH_TO_SPACE_ND": "BatchToSpaceND",
 }
-# Operations with a fused activation -> the class of their options. The first three have weights.
+# Operations -> the class of their options. The first three have weights; all but the last may have a fused
+# activation.
 _OPTIONS = {
     "CONV_2D": "Conv2DOptions",
     "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
@@ -53,7 +54,9 @@ _OPTIONS = {
     "MUL": "MulOptions",
     "DIV": "DivOptions",
     "AVERAGE_POOL_2D": "Pool2DOptions",
+    "RESIZE_BILINEAR": "ResizeBilinearOptions",
 }
+_CLAMPING = {*_OPTIONS} - {"RESIZE_BILINEAR"}
 _KERNEL_DIMENSIONS = {"CONV_2D": 4, "DEPTHWISE_CONV_2D": 4, "FULLY_CONNECTED": 2}
 _ACTIVATIONS = {1: "Relu", 3: "Relu6"}
 _TYPES = {
@@ -162,6 +165,10 @@ class _Reader:
         tensors = [operator.Inputs(i) for i in range(operator.InputsLength()) if operator.Inputs(i) >= 0]
         inputs = tuple(self.names[i] for i in tensors)
         outputs = [operator.Outputs(i) for i in range(operator.OutputsLength())]
+        if kind == "CUSTOM":
+            kind, stated = self._custom(operator)
+            yield from (Node(self.names[output], kind, inputs, stated) for output in outputs)
+            return
         if len(outputs) != 1:
             yield from (Node(self.names[output], _NAMES.get(kind, kind), inputs) for output in outputs)
             return
@@ -176,11 +183,21 @@ class _Reader:
             yield Node(kernel, "Const", read=lambda: weights()[0])
             yield Node(bias, "Const", read=lambda: weights()[1])
             steps = [(_NAMES[kind], (inputs[0], kernel), self._geometry(options)), ("BiasAdd", (bias,), {})]
-        if options is not None and options.FusedActivationFunction() in _ACTIVATIONS:
-            steps.append((_ACTIVATIONS[options.FusedActivationFunction()], (), {}))
-        quantization = self._quantization(outputs[0]) if kind in _OPTIONS else None
+        fused = options.FusedActivationFunction() if hasattr(options, "FusedActivationFunction") else 0
+        if fused in _ACTIVATIONS:
+            steps.append((_ACTIVATIONS[fused], (), {}))
+        quantization = self._quantization(outputs[0]) if kind in _CLAMPING else None
         steps += [("Clamp", (), {"range": quantization.range})] if quantization else []
         yield from _chain(steps, name)
+
+    def _custom(self, operator: Any) -> tuple[str, dict[str, Any]]:
+        """Name and options of an operator that the schema does not have; options are a map, or none."""
+        from flatbuffers import flexbuffers  # type: ignore[import-untyped]
+
+        name = self.model.OperatorCodes(operator.OpcodeIndex()).CustomCode() or b"CUSTOM"
+        data = operator.CustomOptionsAsNumpy()
+        options: Any = {} if isinstance(data, int) else flexbuffers.Loads(data.tobytes())
+        return name.decode(errors="replace"), options if isinstance(options, dict) else {}
 
     def _options(self, operator: Any, kind: str) -> Any:
         table = operator.BuiltinOptions() if kind in _OPTIONS else None
@@ -191,6 +208,9 @@ class _Reader:
         return options
 
     def _geometry(self, options: Any) -> dict[str, Any]:
+        if hasattr(options, "AlignCorners"):
+            corners, centers = options.AlignCorners(), options.HalfPixelCenters()
+            return {"align_corners": bool(corners), "half_pixel_centers": bool(centers)}
         if not hasattr(options, "StrideH"):
             return {}
         geometry = {

@@ -25,7 +25,6 @@ from pocketvision.core.structures import Detections
 from pocketvision.published.catalog import published_class_names
 from pocketvision.published.tensorflow.graph import FileGraph, Node
 
-WriteGraph = Callable[..., GraphDef]
 RunGraph = Callable[[FileGraph, Mapping[str, Tensor], Sequence[str]], dict[str, Tensor]]
 _DTYPES = {"float32": 1, "int32": 3}
 
@@ -104,11 +103,10 @@ class GraphWriter(TorchFunctionMode):
         if func is Tensor.mean:
             return self.add("", "Mean", [x, self.constant(np.array([1, 2], np.int32))])
         if func is F.avg_pool2d:
-            kernel, stride = args[1], args[2]
-            return self.add("", "AvgPool", [x], ksize=[1, *kernel, 1], strides=[1, *stride, 1])
+            return self.add("", "AvgPool", [x], ksize=[1, *args[1], 1], strides=[1, *args[2], 1])
         if func in (F.interpolate, Tensor.expand):
             size = self.constant(np.array(result.shape[2:], np.int32))
-            corners = float(bool(kwargs.get("align_corners")))
+            corners = float(kwargs.get("align_corners", 0))
             return self.add("", "ResizeBilinear", [x, size], align_corners=corners)
         if func is torch.cat and result.ndim == 4:
             return self.add("", "ConcatV2", [*names, self.constant(np.int32(3))])
@@ -118,13 +116,16 @@ class GraphWriter(TorchFunctionMode):
         self, x: str, weight: Tensor, bias: Tensor | None, stride: Any, pad: Any, dilation: Any, groups: int
     ) -> str:
         name, values = self.scope(weight), weight.numpy()
-        is_depthwise = groups > 1
-        op = "DepthwiseConv2dNative" if is_depthwise else "Conv2D"
+        op = "DepthwiseConv2dNative" if (is_depthwise := groups > 1) else "Conv2D"
         kernel = self.constant(
             values.transpose(2, 3, 0, 1) if is_depthwise else values.transpose(2, 3, 1, 0),
             name and f"{name}/{'depthwise_weights' if is_depthwise else 'weights'}",
         )
-        geometry = {"strides": [1, *stride, 1], "dilations": [1, *dilation, 1], "padding": "SAME"}
+        if is_padded := max(stride) > 1 and any(pad):  # as PyTorch does, all around
+            pads = self.constant(np.repeat(np.int32([[0], *([p] for p in pad), [0]]), 2, axis=1))
+            x = self.add("", "Pad", [x, pads])
+        padding = "VALID" if is_padded else "SAME"
+        geometry = {"strides": [1, *stride, 1], "dilations": [1, *dilation, 1], "padding": padding}
         full = name and f"{name}/{'depthwise' if is_depthwise else 'Conv2D'}"
         return self.biased(self.add(full, op, [x, kernel], **geometry), bias, name)
 
@@ -140,7 +141,7 @@ class GraphWriter(TorchFunctionMode):
 
 
 @pytest.fixture
-def write_graph() -> WriteGraph:
+def write_graph() -> Callable[..., GraphDef]:
     """``write_graph(model, image, path, scope_of=None)``: backbone and head on a normalized image."""
 
     def write(model: Any, image: Tensor, path: Path, scope_of: Any = None) -> GraphDef:

@@ -1,0 +1,89 @@
+"""DeepLabv3 and LR-ASPP as others' files have them: what ``import-weights FILE`` builds segmenters from.
+
+    python tools/train.py configs/imported_segmentation.py data.root=/data/VOCdevkit/VOC2012
+
+Expected: what the file has; ``docs/museum.md`` has scores of public ones. Training with this config starts
+from nothing, with the recipe of ``deeplabv3_v2_voc``; ``train --data MINE --from FILE`` starts from a file.
+
+The arguments are what TensorFlow's DeepLab lets its flags choose: the defaults are its
+``deeplabv3_mnv2_pascal``. It pads pictures with the mean pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from torch import nn
+
+from pocketvision.backbones.architecture import DilationRule
+from pocketvision.backbones.by_name import build_with, find_builder
+from pocketvision.configs.deeplabv3_v2_voc import config as base
+from pocketvision.core.layers import Padding
+from pocketvision.core.resize import Resize
+from pocketvision.core.structures import Size
+from pocketvision.heads import DeepLabV3Head, LRASPPHead
+from pocketvision.models import Segmenter
+
+_HALF = (0.5, 0.5, 0.5)
+
+
+def model(
+    class_names: Sequence[str | None],
+    image_size: Size = (513, 513),
+    backbone: str = "v2",
+    width_mult: float = 1.0,
+    minimalistic: bool = False,
+    reduced_tail: Literal["detection", "segmentation"] | bool | None = None,
+    output_stride: int = 16,
+    dilation_rule: DilationRule = "tensorflow",
+    head: Literal["deeplabv3", "lraspp"] = "deeplabv3",
+    head_channels: int = 256,
+    rates: tuple[int, ...] = (),
+    high: str = "c5",
+    low: tuple[str, ...] = ("c3_depthwise",),
+    pool_size: int | None = None,
+    pool_stride: tuple[int, int] = (16, 20),
+    align_corners: bool = False,
+    padding: Padding = "same",
+    mode: Literal["letterbox", "stretch"] = "letterbox",
+    mean: tuple[float, float, float] = _HALF,
+    std: tuple[float, float, float] = _HALF,
+    weights: str | Path | None = None,
+) -> Segmenter:
+    """``rates`` are of DeepLabv3's atrous branches, ``low``, ``pool_size``, ``pool_stride`` and
+    ``align_corners`` of LR-ASPP; both read ``high``."""
+    part: Callable[..., nn.Module]
+    if head == "lraspp":
+        gate = partial(LRASPPHead, pool_size=pool_size, pool_stride=pool_stride, align_corners=align_corners)
+        part, features = partial(gate, low=low, high=high), (*low, high)
+    elif rates:
+        part, features = partial(DeepLabV3Head, form="aspp", rates=rates, feature=high), (high,)
+    else:
+        part, features = partial(DeepLabV3Head, form="raspp", feature=high), (high,)
+    body = build_with(
+        find_builder(backbone),
+        features,
+        width_mult=width_mult,
+        minimalistic=minimalistic,
+        reduced_tail=reduced_tail,
+        output_stride=output_stride,
+        dilation_rule=dilation_rule,
+        weights=weights,
+        padding=padding,
+        norm_eps=1e-3,
+    )
+    return Segmenter(
+        backbone=body,
+        head=partial(part, channels=head_channels),
+        class_names=class_names,
+        resize=Resize(image_size, mode=mode, fill=127),
+        mean=mean,
+        std=std,
+    )
+
+
+config = replace(base, model=partial(model, image_size=(513, 513)))

@@ -1,0 +1,177 @@
+"""Which MobileNet a file's trunk is: version, width, variant, output stride, and what its maps are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+from pocketvision.backbones import mobilenet_v3_large, mobilenet_v3_small
+from pocketvision.backbones.architecture import (
+    Architecture,
+    DilationRule,
+    Tap,
+    feature_taps,
+    place_blocks,
+)
+from pocketvision.backbones.mobilenet_v1 import scaled_v1
+from pocketvision.backbones.mobilenet_v2 import scaled_v2
+from pocketvision.core.errors import InputError
+from pocketvision.published.tensorflow.trunk import FoundBlock, LayerGraph, Source, Trunk
+
+WIDTHS = (1.0, 0.75, 0.5, 0.25, 0.35, 1.25, 1.3, 1.4)
+"""Width multipliers that were published."""
+_OTHER_WIDTHS = tuple(step / 100 for step in range(10, 201))
+_BlockFacts = tuple[int, int, int, bool]
+_TAILS: tuple[Literal["detection", "segmentation"] | None, ...] = (None, "detection", "segmentation")
+
+
+class FoundBackbone(NamedTuple):
+    """A backbone of ours: its short ``name``, arguments of its function (``options``), and ``features``: the
+    names of what its layers, by what a reader of them reads, compute. ``coarsest`` is what follows read."""
+
+    name: str
+    options: Mapping[str, Any]
+    output_stride: int
+    dilation_rule: DilationRule
+    features: Mapping[Source, str]
+    coarsest: Source
+
+
+class _Candidate(NamedTuple):
+    name: str
+    options: dict[str, Any]
+    architecture: Architecture
+
+
+def find_backbone(graph: LayerGraph, trunk: Trunk) -> FoundBackbone:
+    """The MobileNet whose table the trunk begins with; what follows it belongs to others.
+
+    Raises:
+        InputError: there is none; names the first layer that does not fit the most similar one.
+    """
+    facts = [_facts(graph, block) for block in trunk.blocks]
+    fitting, best = None, (-1, "")
+    for candidate in _candidates(len(graph.layers[trunk.stem].kernel), _is_first(trunk)):
+        own = _table_facts(candidate.architecture)
+        num_alike = next(
+            (i for i, pair in enumerate(zip(own, facts, strict=False)) if pair[0] != pair[1]), -1
+        )
+        if num_alike < 0 and len(facts) >= len(own):
+            fitting = candidate
+            break
+        best = max(best, (len(facts) if num_alike < 0 else num_alike, candidate.name))
+    if fitting is None:
+        raise InputError(_misfit(graph, trunk, *best))
+    stride, rule = _placed(graph, trunk, fitting.architecture)
+    return _named(graph, trunk, fitting, stride, rule)
+
+
+def _is_first(trunk: Trunk) -> bool:
+    """Whether it is the first version, whose blocks have no expansion."""
+    return len(trunk.blocks) > 1 and all(block.expand is None for block in trunk.blocks[:2])
+
+
+def _candidates(stem: int, is_first: bool) -> Iterator[_Candidate]:
+    """Tables with a stem of this size, published widths and plain forms first."""
+    for width in (*WIDTHS, *_OTHER_WIDTHS):
+        if is_first:
+            table = scaled_v1(width)
+            if table.stem_channels == stem:
+                yield _Candidate("v1", {"width_mult": width}, table)
+            continue
+        for reduced in (False, True):
+            table = scaled_v2(width, reduced, scale_last=False)
+            if table.stem_channels == stem:
+                yield _Candidate("v2", _plain({"width_mult": width, "reduced_tail": reduced}), table)
+        for model in (mobilenet_v3_large, mobilenet_v3_small):
+            if model.scaled(width, None, "paper", False).stem_channels != stem:
+                continue
+            for minimalistic in (False, True):
+                for tail in _TAILS:
+                    options = {"width_mult": width, "minimalistic": minimalistic, "reduced_tail": tail}
+                    table = model.scaled(width, tail, "paper", minimalistic)
+                    yield _Candidate(model.name.removeprefix("mobilenet_"), _plain(options), table)
+
+
+def _plain(options: dict[str, Any]) -> dict[str, Any]:
+    """Without what is nothing special."""
+    return {name: value for name, value in options.items() if value}
+
+
+def _facts(graph: LayerGraph, block: FoundBlock) -> _BlockFacts:
+    kernel = graph.layers[block.depthwise].kernel
+    return kernel.shape[2], len(kernel), len(graph.layers[block.project].kernel), block.squeezed
+
+
+def _table_facts(table: Architecture) -> list[_BlockFacts]:
+    return [(spec.kernel_size, spec.expanded, spec.out, spec.squeeze) for spec in table.blocks]
+
+
+def _misfit(graph: LayerGraph, trunk: Trunk, num_alike: int, name: str) -> str:
+    if num_alike < 0:
+        stem = graph.layers[trunk.stem]
+        return f"{stem.name} has a kernel {stem.kernel.shape}, which begins no MobileNet"
+    if num_alike < len(trunk.blocks):
+        layer = graph.layers[trunk.blocks[num_alike].depthwise]
+        return (
+            f"{layer.name}, with a kernel {layer.kernel.shape}, is in no MobileNet ({name} is most similar)"
+        )
+    last = trunk.blocks[-1].output if trunk.blocks else frozenset({trunk.stem})
+    after = [graph.layers[index].name for index in graph.readers.get(last, [])]
+    where = ", ".join(after[:2]) or "its end"
+    return f"the blocks are MobileNet's ({name}) up to {where}, which begins none"
+
+
+def _placed(graph: LayerGraph, trunk: Trunk, table: Architecture) -> tuple[int, DilationRule]:
+    """The output stride and rule of dilation that put the blocks where they are."""
+    links = [graph.links[block.depthwise] for block in trunk.blocks[: len(table.blocks)]]
+    found = [(link.stride, link.dilation) for link in links]
+    rules: tuple[DilationRule, ...] = ("tensorflow", "torchvision")
+    best = 0
+    for rule in rules:
+        for stride in (32, 16, 8):
+            own = [(place.stride, place.dilation) for place in place_blocks(table.blocks, stride, rule)]
+            if own == found:
+                return stride, rule
+            best = max(
+                best, next(i for i, pair in enumerate(zip(own, found, strict=True)) if pair[0] != pair[1])
+            )
+    layer = graph.layers[trunk.blocks[best].depthwise].name
+    raise InputError(
+        f"{layer} has stride {found[best][0]} and dilation {found[best][1]}, as no output stride asks for"
+    )
+
+
+def _named(
+    graph: LayerGraph, trunk: Trunk, found: _Candidate, stride: int, rule: DilationRule
+) -> FoundBackbone:
+    blocks = trunk.blocks[: len(found.architecture.blocks)]
+    places: dict[Tap, Source] = {Tap(-1, "output"): frozenset({trunk.stem})}
+    for index, block in enumerate(blocks):
+        if block.expand is not None:
+            places[Tap(index, "expand")] = frozenset({block.expand})
+        places[Tap(index, "depthwise")] = frozenset({block.depthwise})
+        places[Tap(index, "output")] = block.output
+    coarsest, options = blocks[-1].output, dict(found.options)
+    if (last := _last(graph, coarsest, found)) is not None:
+        position, options = last
+        coarsest = places[Tap(len(blocks), "output")] = frozenset({position})
+    taps = feature_taps(found.architecture)
+    features = {places[tap]: name for name, tap in taps.items() if tap in places}
+    return FoundBackbone(found.name, options, stride, rule, features, coarsest)
+
+
+def _last(graph: LayerGraph, coarsest: Source, found: _Candidate) -> tuple[int, dict[str, Any]] | None:
+    """The 1x1 convolution behind the last block, where nothing else reads that, and the options with it."""
+    readers = graph.readers.get(coarsest, [])
+    if len(readers) != 1 or not graph.is_pointwise(readers[0]) or readers[0] not in graph.used:
+        return None
+    channels = len(graph.layers[readers[0]].kernel)
+    if channels == found.architecture.last_channels:
+        return readers[0], found.options
+    if found.name == "v2":
+        reduced = bool(found.options.get("reduced_tail"))
+        table = scaled_v2(found.options["width_mult"], reduced, scale_last=True)
+        if table.last_channels == channels:
+            return readers[0], {**found.options, "scale_last": True}
+    return None

@@ -1,0 +1,113 @@
+"""Which segmentation head a file holds: DeepLabv3's with or without atrous branches, or LR-ASPP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pocketvision.core.errors import InputError
+from pocketvision.core.structures import Size
+from pocketvision.published.tensorflow.graph import FileGraph, Node, skip_copies
+from pocketvision.published.tensorflow.known_backbones import FoundBackbone
+from pocketvision.published.tensorflow.trunk import LayerGraph
+
+_RESIZES = ("ResizeBilinear", "RESIZE_BILINEAR")
+
+
+def segmenter_facts(
+    graph: FileGraph, layers: LayerGraph, backbone: FoundBackbone, image_size: Size
+) -> tuple[dict[str, Any], int]:
+    """Arguments of ``imported_segmentation``'s model, and the number of classes.
+
+    Raises:
+        InputError: the head is another; names the layer.
+    """
+    outputs = layers.outputs
+    if any(layers.links[index].is_pooled for index in outputs):
+        raise InputError(f"{layers.layers[outputs[0]].name} is behind a pooling, as of no segmenter")
+    counts = {len(layers.layers[index].kernel) for index in outputs}
+    if len(counts) != 1:
+        names = ", ".join(layers.layers[index].name for index in outputs[:3])
+        raise InputError(f"its last layers {names} have different numbers of classes")
+    if len(outputs) == 1:
+        facts = _deeplab(layers, backbone, outputs[0])
+    else:
+        facts = _lraspp(graph, layers, backbone, image_size)
+    known = {"backbone": backbone.name, "output_stride": backbone.output_stride}
+    rule = {} if backbone.dilation_rule == "tensorflow" else {"dilation_rule": backbone.dilation_rule}
+    return {**backbone.options, **known, **rule, **facts}, counts.pop()
+
+
+def _deeplab(layers: LayerGraph, backbone: FoundBackbone, logits: int) -> dict[str, Any]:
+    (mix, *others) = layers.links[logits].inputs
+    parts = layers.links[mix].parts
+    if others or not layers.is_pointwise(mix) or len(parts) < 2 or any(len(part) != 1 for part in parts):
+        raise InputError(f"{layers.layers[logits].name} follows no mixed branches, as in DeepLabv3")
+    branches = [next(iter(part)) for part in parts]
+    pooled = [index for index in branches if layers.links[index].is_pooled]
+    points = [index for index in branches if layers.is_pointwise(index)]
+    atrous = [index for index in branches if index not in pooled and index not in points]
+    source = layers.links[points[0]].inputs if points else None
+    odd = next((index for index in branches if layers.links[index].inputs != source), None)
+    if odd is not None or len(pooled) != 1 or len(points) != 1:
+        name = layers.layers[branches[0] if odd is None else odd].name
+        raise InputError(
+            f"{name} is no branch of ours: DeepLabv3 has one 1x1, one pooled and full 3x3 convolutions"
+        )
+    channels = {len(layers.layers[index].kernel) for index in (*branches, mix)}
+    if len(channels) != 1:
+        raise InputError(f"{layers.layers[mix].name} mixes branches of different widths")
+    rates = tuple(sorted(layers.links[index].dilation for index in atrous))
+    return {
+        "head": "deeplabv3",
+        "rates": rates,
+        "head_channels": channels.pop(),
+        "high": _feature(layers, backbone, points[0]),
+    }
+
+
+def _feature(layers: LayerGraph, backbone: FoundBackbone, reader: int) -> str:
+    """The name of what a layer reads of the backbone."""
+    name = backbone.features.get(layers.links[reader].inputs)
+    if name is None:
+        raise InputError(f"{layers.layers[reader].name} reads a map that no head of ours does")
+    return name
+
+
+def _lraspp(
+    graph: FileGraph, layers: LayerGraph, backbone: FoundBackbone, image_size: Size
+) -> dict[str, Any]:
+    """The paper's form: gated logits of the last map, and those of finer ones."""
+    low = [index for index in layers.outputs if layers.links[index].inputs in backbone.features]
+    high = [index for index in layers.outputs if index not in low]
+    inputs = sorted(layers.links[high[0]].inputs) if len(high) == 1 else []
+    gates = [index for index in inputs if layers.links[index].is_pooled]
+    if len(gates) != 1 or len(inputs) != 2:
+        name = layers.layers[high[0] if high else layers.outputs[0]].name
+        raise InputError(f"{name} is in no head of ours: LR-ASPP has one gated map beside finer ones")
+    (reduce,) = (index for index in inputs if index not in gates)
+    order = list(backbone.features)
+    low.sort(key=lambda index: order.index(layers.links[index].inputs), reverse=True)
+    facts: dict[str, Any] = {
+        "head": "lraspp",
+        "head_channels": len(layers.layers[reduce].kernel),
+        "high": _feature(layers, backbone, reduce),
+        "low": tuple(_feature(layers, backbone, index) for index in low),
+    }
+    stride = backbone.output_stride
+    size = (-(-image_size[0] // stride), -(-image_size[1] // stride))
+    facts |= _pooling(graph, layers.layers[gates[0]].node, size)
+    before = skip_copies(graph, graph[layers.layers[high[0]].node].inputs[0])
+    if before is not None and before.op in _RESIZES and before.attributes.get("align_corners"):
+        facts["align_corners"] = True
+    return facts
+
+
+def _pooling(graph: FileGraph, node: str, size: Size) -> dict[str, Any]:
+    """Windows of a gate, where they are smaller than its map."""
+    pool: Node | None = skip_copies(graph, graph[node].inputs[0])
+    if pool is None or pool.op != "AvgPool":
+        return {}
+    window, stride = pool.attributes["ksize"][1:3], pool.attributes["strides"][1:3]
+    if window[0] >= size[0] and window[1] >= size[1]:
+        return {}
+    return {"pool_size": int(max(window)), "pool_stride": (int(stride[0]), int(stride[1]))}

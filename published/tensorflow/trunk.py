@@ -1,0 +1,110 @@
+"""The backbone inside a file's layers, by how they are connected: stem, blocks, and who reads what."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from pocketvision.core.errors import InputError
+from pocketvision.published.tensorflow.layers import Layer, Links
+
+Source = frozenset[int]
+"""The layers whose outputs, summed where they are several, a layer reads."""
+
+
+class FoundBlock(NamedTuple):
+    """A block by its layers' positions: ``squeezed`` where two of them make a gate, ``output`` is what its
+    followers read."""
+
+    expand: int | None
+    depthwise: int
+    squeezed: bool
+    project: int
+    output: Source
+
+
+class Trunk(NamedTuple):
+    """Stem and blocks of a file, as far as they follow each other."""
+
+    stem: int
+    blocks: tuple[FoundBlock, ...]
+
+
+class LayerGraph:
+    """A file's layers, and who reads what."""
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        self.layers = layers
+        self.links = [layer.links or Links(frozenset()) for layer in layers]
+        self.readers: dict[Source, list[int]] = defaultdict(list)
+        self.used: set[int] = set()
+        for index, links in enumerate(self.links):
+            self.readers[links.inputs].append(index)
+            self.used |= links.inputs
+
+    @property
+    def outputs(self) -> list[int]:
+        """Layers that no other reads."""
+        return [index for index in range(len(self.layers)) if index not in self.used]
+
+    def is_pointwise(self, index: int) -> bool:
+        """Whether a layer is a 1x1 convolution of a whole map."""
+        layer = self.layers[index]
+        is_small = layer.kernel.shape[2:] == (1, 1) and not layer.is_depthwise
+        return is_small and not self.links[index].is_pooled
+
+    def reading(self, *sources: int) -> list[int]:
+        """Layers that read these, and only these."""
+        return self.readers.get(frozenset(sources), [])
+
+
+def find_trunk(graph: LayerGraph) -> Trunk:
+    """Stem and blocks, of MobileNet's kinds, from the image on; blocks that extend a detector are among them.
+
+    Raises:
+        InputError: several layers read the image, or none.
+    """
+    stems = graph.readers.get(frozenset(), [])
+    if len(stems) != 1:
+        names = ", ".join(graph.layers[index].name for index in stems[:3]) or "no layer"
+        raise InputError(f"The image is read by {names}: a MobileNet has one first layer.")
+    blocks: list[FoundBlock] = []
+    source = frozenset(stems)
+    while (block := _next_block(graph, source)) is not None:
+        blocks.append(block)
+        source = block.output
+    return Trunk(stems[0], tuple(blocks))
+
+
+def _next_block(graph: LayerGraph, source: Source) -> FoundBlock | None:
+    """The block that reads ``source``: a depthwise layer, with a 1x1 convolution before it or not, and a
+    1x1 convolution after it that others read."""
+    for expand, depthwise in _beginnings(graph, source):
+        for squeezed, project in _endings(graph, depthwise):
+            both = source | {project}
+            output = both if graph.readers.get(both) else frozenset({project})
+            return FoundBlock(expand, depthwise, squeezed, project, output)
+    return None
+
+
+def _beginnings(graph: LayerGraph, source: Source) -> Iterator[tuple[int | None, int]]:
+    for index in graph.readers.get(source, []):
+        if graph.layers[index].is_depthwise:
+            yield None, index
+        elif graph.is_pointwise(index):
+            yield from ((index, after) for after in graph.reading(index) if graph.layers[after].is_depthwise)
+
+
+def _endings(graph: LayerGraph, depthwise: int) -> Iterator[tuple[bool, int]]:
+    following = graph.reading(depthwise)
+    for reduce in following:
+        if graph.links[reduce].is_pooled:
+            for excite in graph.reading(reduce):
+                ends = graph.reading(depthwise, excite)
+                yield from ((True, index) for index in ends if _ends_block(graph, index))
+    yield from ((False, index) for index in following if _ends_block(graph, index))
+
+
+def _ends_block(graph: LayerGraph, index: int) -> bool:
+    return graph.is_pointwise(index) and index in graph.used

@@ -1,0 +1,166 @@
+"""Covers published/tensorflow/boxes_facts.py, published/tensorflow/detector_facts.py,
+published/tensorflow/known_backbones.py, published/tensorflow/label_file.py,
+published/tensorflow/segmenter_facts.py, published/tensorflow/trunk.py.
+
+Models of every family, written as TensorFlow would publish them, are found by the file alone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import pocketvision
+from pocketvision.configs import (
+    classifier_v1_imagenet,
+    classifier_v2_imagenet,
+    classifier_v3_large_imagenet,
+    classifier_v3_small_imagenet,
+    imported_detection,
+    imported_segmentation,
+)
+from pocketvision.core.weights import read_passport
+from pocketvision.tools.import_weights import main
+
+HALF = (0.5, 0.5, 0.5)
+INPUTS: dict[str, Any] = {"padding": "same", "mean": HALF, "std": HALF}
+SSD: dict[str, Any] = {"image_size": (96, 96), "extra_channels": (32, 16)}
+SEGMENTER: dict[str, Any] = {"image_size": (97, 97), "head_channels": 32}
+V2_TAPS, V1_TAPS = ("c4_expand", "last"), ("c4", "c5")
+
+CASES: dict[str, tuple[Any, dict[str, Any], str]] = {
+    "v1 .25": (classifier_v1_imagenet, {"width_mult": 0.25, "image_size": (96, 96), **INPUTS}, ".pb"),
+    "v1 .5 tflite": (
+        classifier_v1_imagenet,
+        {"width_mult": 0.5, "image_size": (64, 64), **INPUTS},
+        ".tflite",
+    ),
+    "v2 1.4": (classifier_v2_imagenet, {"width_mult": 1.4, "image_size": (64, 64), **INPUTS}, ".pb"),
+    "v2 .35 torch's padding": (
+        classifier_v2_imagenet,
+        {**INPUTS, "width_mult": 0.35, "image_size": (64, 64), "padding": "torch"},
+        ".pb",
+    ),
+    "v2 another mean": (
+        classifier_v2_imagenet,
+        {**INPUTS, "width_mult": 0.35, "image_size": (64, 64), "mean": (0.0,) * 3, "std": (1.0,) * 3},
+        ".pb",
+    ),
+    "v3 small": (
+        classifier_v3_small_imagenet,
+        {"width_mult": 0.75, "image_size": (64, 64), **INPUTS},
+        ".tflite",
+    ),
+    "v3 large minimalistic": (
+        classifier_v3_large_imagenet,
+        {"width_mult": 0.5, "minimalistic": True, "image_size": (64, 64), **INPUTS},
+        ".pb",
+    ),
+    "ssd v1": (
+        imported_detection,
+        {
+            **SSD,
+            "backbone": "v1",
+            "width_mult": 0.25,
+            "taps": V1_TAPS,
+            "separable_extra": False,
+            "head": "pointwise",
+        },
+        ".pb",
+    ),
+    "ssd v2 full": (
+        imported_detection,
+        {**SSD, "width_mult": 0.25, "separable_extra": False, "head": "full", "score_function": "softmax"},
+        ".tflite",
+    ),
+    "ssdlite v2": (
+        imported_detection,
+        {**SSD, "width_mult": 0.35, "reduce_lowest": False, "scales": (0.15, 0.9)},
+        ".pb",
+    ),
+    "ssdlite v2 scaled": (imported_detection, {**SSD, "width_mult": 0.5, "scale_last": True}, ".tflite"),
+    "ssdlite v3": (
+        imported_detection,
+        {**SSD, "backbone": "v3_small", "width_mult": 0.5, "reduced_tail": "detection"},
+        ".pb",
+    ),
+    "ssdlite v3 minimalistic, own anchors": (
+        imported_detection,
+        {
+            **SSD,
+            "backbone": "v3_large",
+            "width_mult": 0.25,
+            "minimalistic": True,
+            "anchor_shapes": (((0.1, 0.2),), ((0.3, 0.3), (0.5, 0.4)), ((0.6, 0.6),), ((0.9, 0.8),)),
+        },
+        ".tflite",
+    ),
+    "deeplabv3 v2": (imported_segmentation, {**SEGMENTER, "width_mult": 0.5}, ".pb"),
+    "deeplabv3 v2 aspp": (
+        imported_segmentation,
+        {**SEGMENTER, "width_mult": 0.25, "rates": (12, 24, 36), "output_stride": 8},
+        ".tflite",
+    ),
+    "raspp v3": (
+        imported_segmentation,
+        {**SEGMENTER, "backbone": "v3_small", "width_mult": 0.5, "high": "last", "output_stride": 32},
+        ".pb",
+    ),
+    "lraspp v3": (
+        imported_segmentation,
+        {
+            **SEGMENTER,
+            "backbone": "v3_large",
+            "width_mult": 0.25,
+            "reduced_tail": "segmentation",
+            "head": "lraspp",
+            "high": "last",
+            "align_corners": True,
+        },
+        ".pb",
+    ),
+    "lraspp v2, two windows": (
+        imported_segmentation,
+        {
+            **SEGMENTER,
+            "width_mult": 0.25,
+            "head": "lraspp",
+            "low": ("c3_depthwise", "c2_depthwise"),
+            "pool_size": 5,
+            "pool_stride": (2, 2),
+        },
+        ".tflite",
+    ),
+}
+
+
+def outputs_of(model: Any, images: torch.Tensor) -> list[torch.Tensor]:
+    with torch.no_grad():
+        output = model.eval()(images)
+    return [output] if isinstance(output, torch.Tensor) else [output.class_logits, output.box_deltas]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_file_says_what_it_is(name: str, tmp_path: Path, write_published: Any) -> None:
+    config, arguments, suffix = CASES[name]
+    path, output = tmp_path / f"model{suffix}", tmp_path / "w.safetensors"
+    names = ("a", "b", "c", "d", "e")
+    torch.manual_seed(0)
+    has_background = config is imported_detection and arguments.get("score_function") != "softmax"
+    theirs = ("background", *names) if has_background else names  # TensorFlow's always have one
+    source = write_published(config.model(theirs, **arguments), path)
+    assert main([str(path), f"class_names={names}", "--output", str(output)]) == 0
+    builder = read_passport(output)["builder"]
+    assert builder["config"] == config.__name__.rpartition(".")[2]
+    model = pocketvision.load(output)
+    assert repr(model) == repr(config.model(names, **arguments)), "the same architecture"
+    assert model.passport() == config.model(names, **arguments).passport()
+    images = torch.rand(1, 3, *model.resize.image_size, generator=torch.Generator().manual_seed(1)) * 255
+    expected = outputs_of(source, images)
+    if has_background:
+        expected[0] = expected[0][..., 1:]
+    for ours, other in zip(outputs_of(model, images), expected, strict=True):
+        assert (ours - other).norm() <= 1e-4 * other.norm()
