@@ -73,7 +73,7 @@ def evaluate(
     split: str | None = None,
     output: str | Path | None = None,
 ) -> tuple[dict[str, Any], Path]:
-    """The metrics of a run folder, or of a config with ``weights``, and the folder that the report is in.
+    """The metrics of a run folder, a file of others or a config with ``weights``, and the report's folder.
 
     ``overrides`` are "part.key=value". See :func:`pocketvision.evaluation.evaluate_run.score`.
 
@@ -82,8 +82,14 @@ def evaluate(
     """
     from pocketvision.core.command import find_config
     from pocketvision.core.errors import InputError
+    from pocketvision.core.files import free_path
     from pocketvision.evaluation.evaluate_run import score
+    from pocketvision.runs.foreign import imported, imported_config, is_foreign
 
+    if weights is None and is_foreign(source):
+        weights = imported(source, overrides)
+        output = output or free_path(Path("out", "eval", Path(source).stem))
+        source = imported_config(weights)
     path = Path(source) if Path(source).is_dir() else find_config(str(source))
     if weights is None and not path.is_dir():
         raise InputError(f"{source} is a config, not a run folder: give its weights.")

@@ -22,7 +22,7 @@ from torch import nn
 from pocketvision.backbones import WithExtraBlocks
 from pocketvision.backbones.by_name import build_with, find_builder
 from pocketvision.configs.ssdlite_v2_coco import config as base
-from pocketvision.core.anchors import ExplicitAnchors, TensorFlowAnchors
+from pocketvision.core.anchors import ExplicitAnchors, Shape, TensorFlowAnchors
 from pocketvision.core.boxes import SSDBoxCoder
 from pocketvision.core.layers import Padding
 from pocketvision.core.protocols import Anchors
@@ -41,59 +41,31 @@ HEADS: dict[str, Callable[..., nn.Module]] = {
 
 
 def model(
-    class_names: Sequence[str | None],
-    image_size: Size = (300, 300),
-    backbone: str = "v2",
-    width_mult: float = 1.0,
-    minimalistic: bool = False,
-    reduced_tail: Literal["detection", "segmentation"] | bool | None = None,
-    scale_last: bool = False,
-    taps: tuple[str, ...] = ("c4_expand", "last"),
-    extra_channels: tuple[int, ...] = (512, 256, 256, 128),
-    separable_extra: bool = True,
-    head: Literal["separable", "full", "pointwise"] = "separable",
-    padding: Padding = "same",
-    scales: tuple[float, float] = (0.2, 0.95),
-    reduce_lowest: bool = True,
-    anchor_shapes: tuple[tuple[tuple[float, float], ...], ...] | None = None,
-    score_function: Literal["softmax", "sigmoid"] = "sigmoid",
-    variances: tuple[float, float] = (0.1, 0.2),
-    score_threshold: float = 0.001,
-    iou_threshold: float = 0.6,
-    max_detections: int = 100,
-    mean: tuple[float, float, float] = _HALF,
-    std: tuple[float, float, float] = _HALF,
+    class_names: Sequence[str | None], image_size: Size = (300, 300), backbone: str = "v2",
+    width_mult: float = 1.0, minimalistic: bool = False, reduced_tail: str | bool | None = None,
+    scale_last: bool = False, taps: tuple[str, ...] = ("c4_expand", "last"),
+    extra_channels: tuple[int, ...] = (512, 256, 256, 128), separable_extra: bool = True,
+    head: Literal["separable", "full", "pointwise"] = "separable", padding: Padding = "same",
+    scales: tuple[float, float] = (0.2, 0.95), reduce_lowest: bool = True,
+    anchor_shapes: tuple[tuple[Shape, ...], ...] | None = None,
+    score_function: Literal["softmax", "sigmoid"] = "sigmoid", variances: tuple[float, float] = (0.1, 0.2),
+    score_threshold: float = 0.001, iou_threshold: float = 0.6, max_detections: int = 100,
+    mean: tuple[float, float, float] = _HALF, std: tuple[float, float, float] = _HALF,
     weights: str | Path | None = None,
-) -> Detector:
+) -> Detector:  # fmt: skip
     """``scales`` and ``reduce_lowest`` are of TensorFlow's anchors, unless ``anchor_shapes`` lists (width,
     height) for each map; ``variances`` are the box coder's for centers and sizes."""
-    body = build_with(
-        find_builder(backbone),
-        taps,
-        width_mult=width_mult,
-        minimalistic=minimalistic,
-        reduced_tail=reduced_tail,
-        scale_last=scale_last,
-        weights=weights,
-        padding=padding,
-        norm_eps=1e-3,
-        norm_momentum=0.03,
-    )
+    form = {"minimalistic": minimalistic, "reduced_tail": reduced_tail, "scale_last": scale_last}
+    numbers = {"weights": weights, "padding": padding, "norm_eps": 1e-3, "norm_momentum": 0.03}
+    body = build_with(find_builder(backbone), taps, width_mult=width_mult, **form, **numbers)
     anchors: Anchors = TensorFlowAnchors(*scales, reduce_lowest=reduce_lowest)
-    if anchor_shapes is not None:
-        anchors = ExplicitAnchors(anchor_shapes)
-    postprocess = SSDPostprocess(
-        score_threshold=score_threshold,
-        iou_threshold=iou_threshold,
-        max_detections=100,
-        coder=SSDBoxCoder(*variances),
-    )
+    postprocess = SSDPostprocess(score_threshold, iou_threshold, 300, 100, coder=SSDBoxCoder(*variances))
     return Detector(
         backbone=WithExtraBlocks(body, extra_channels, padding=padding, separable=separable_extra),
         head=HEADS[head],
         class_names=class_names,
         resize=Resize(image_size),
-        anchors=anchors,
+        anchors=anchors if anchor_shapes is None else ExplicitAnchors(anchor_shapes),
         postprocess=postprocess.giving(max_detections),
         score_function=score_function,
         mean=mean,

@@ -32,50 +32,29 @@ _HALF = (0.5, 0.5, 0.5)
 
 
 def model(
-    class_names: Sequence[str | None],
-    image_size: Size = (513, 513),
-    backbone: str = "v2",
-    width_mult: float = 1.0,
-    minimalistic: bool = False,
-    reduced_tail: Literal["detection", "segmentation"] | bool | None = None,
-    output_stride: int = 16,
-    dilation_rule: DilationRule = "tensorflow",
-    head: Literal["deeplabv3", "lraspp"] = "deeplabv3",
-    head_channels: int = 256,
-    rates: tuple[int, ...] = (),
-    high: str = "c5",
-    low: tuple[str, ...] = ("c3_depthwise",),
-    pool_size: int | None = None,
-    pool_stride: tuple[int, int] = (16, 20),
-    align_corners: bool = False,
-    padding: Padding = "same",
-    mode: Literal["letterbox", "stretch"] = "letterbox",
-    mean: tuple[float, float, float] = _HALF,
-    std: tuple[float, float, float] = _HALF,
-    weights: str | Path | None = None,
-) -> Segmenter:
+    class_names: Sequence[str | None], image_size: Size = (513, 513), backbone: str = "v2",
+    width_mult: float = 1.0, minimalistic: bool = False, reduced_tail: str | bool | None = None,
+    output_stride: int = 16, dilation_rule: DilationRule = "tensorflow",
+    head: Literal["deeplabv3", "lraspp"] = "deeplabv3", head_channels: int = 256, rates: tuple[int, ...] = (),
+    high: str = "c5", low: tuple[str, ...] = ("c3_depthwise",), pool_size: int | None = None,
+    pool_stride: tuple[int, int] = (16, 20), align_corners: bool = False, padding: Padding = "same",
+    mode: Literal["letterbox", "stretch"] = "letterbox", mean: tuple[float, float, float] = _HALF,
+    std: tuple[float, float, float] = _HALF, weights: str | Path | None = None,
+) -> Segmenter:  # fmt: skip
     """``rates`` are of DeepLabv3's atrous branches, ``low``, ``pool_size``, ``pool_stride`` and
     ``align_corners`` of LR-ASPP; both read ``high``."""
-    part: Callable[..., nn.Module]
+    part: Callable[..., nn.Module] = partial(DeepLabV3Head, form="raspp", feature=high)
     if head == "lraspp":
         gate = partial(LRASPPHead, pool_size=pool_size, pool_stride=pool_stride, align_corners=align_corners)
-        part, features = partial(gate, low=low, high=high), (*low, high)
+        part = partial(gate, low=low, high=high)
     elif rates:
-        part, features = partial(DeepLabV3Head, form="aspp", rates=rates, feature=high), (high,)
-    else:
-        part, features = partial(DeepLabV3Head, form="raspp", feature=high), (high,)
+        part = partial(DeepLabV3Head, form="aspp", rates=rates, feature=high)
+    form = {"minimalistic": minimalistic, "reduced_tail": reduced_tail}
     body = build_with(
-        find_builder(backbone),
-        features,
-        width_mult=width_mult,
-        minimalistic=minimalistic,
-        reduced_tail=reduced_tail,
-        output_stride=output_stride,
-        dilation_rule=dilation_rule,
-        weights=weights,
-        padding=padding,
+        find_builder(backbone), (*low, high) if head == "lraspp" else (high,), width_mult=width_mult, **form,
+        output_stride=output_stride, dilation_rule=dilation_rule, weights=weights, padding=padding,
         norm_eps=1e-3,
-    )
+    )  # fmt: skip
     return Segmenter(
         backbone=body,
         head=partial(part, channels=head_channels),

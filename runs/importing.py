@@ -49,12 +49,7 @@ def import_weights(
     Raises:
         InputError: the file does not fit, is broken or computes something else, or nobody names the classes.
     """
-    stated: tuple[str, ...] = ()
-    if config is None:
-        config, experiment, stated = recognized_experiment(file, overrides)
-    else:
-        experiment, _ = load_experiment(config, overrides)
-    experiment = with_inputs_of(file, experiment, [*overrides, *(f"model.{name}" for name in stated)])
+    config, experiment = _experiment(file, config, overrides)
     names = experiment.class_names or file_class_names(file)
     if names is None:
         names = _names_of_data(experiment.data, config)
@@ -74,6 +69,16 @@ def import_weights(
     elif facts.get("is_norm_folded"):
         logger.info("BatchNorm is folded: it stays frozen in training, unless you --calibrate with images")
     save_weights(output, model, make_passport(model, experiment, **facts))
+
+
+def _experiment(file: str, config: Path | None, overrides: Sequence[str]) -> tuple[Path, Experiment]:
+    """The config that is named, or the file's, and its experiment with what is known of the file's inputs."""
+    stated: tuple[str, ...] = ()
+    if config is None:
+        config, experiment, stated = recognized_experiment(file, overrides)
+    else:
+        experiment, _ = load_experiment(config, overrides)
+    return config, with_inputs_of(file, experiment, [*overrides, *(f"model.{name}" for name in stated)])
 
 
 def with_inputs_of(file: str, experiment: Experiment, overrides: Sequence[str]) -> Experiment:

@@ -19,6 +19,7 @@ from pocketvision.published.tensorflow.import_file import SUFFIXES
 from pocketvision.published.timm_hub import is_timm_name
 from pocketvision.runs.build import build_model, refusing_bad_values
 from pocketvision.runs.folder import Run, load_experiment, run_of_checkpoint
+from pocketvision.runs.foreign import imported, is_foreign
 from pocketvision.runs.importing import with_inputs_of
 from pocketvision.runs.passport import as_trained, build_from_passport
 
@@ -31,16 +32,20 @@ def load_model(
 ) -> VisionModel:
     """Build a model, load its weights and set it to inference.
 
-    ``source`` is a run folder, a checkpoint in one, a .safetensors file with a passport, or a config: a path
-    or the name of a shipped one. ``weights`` are as in :func:`load_weights`; a run or file has its own, a
-    config without them gives fresh ones, and with them the model that they were trained in, as far as they
-    say (width, padding, normalization ...). Opening a run folder or a config runs the code in it; a weights
-    file never does.
+    ``source`` is a run folder, a checkpoint in one, a .safetensors file with a passport, a file of
+    TensorFlow, torchvision or timm that says itself what it is (:func:`~pocketvision.runs.foreign.imported`),
+    or a config: a path or the name of a shipped one. ``weights`` are as in :func:`load_weights`; a run or
+    file has its own, a config without them gives fresh ones, and with them the model that they were trained
+    in, as far as they say (width, padding, normalization ...). Opening a run folder or a config runs the
+    code in it; a weights file never does.
 
     Raises:
         InputError: nothing is there, it does not fit, or nobody names the classes.
     """
     path = Path(source)
+    if weights is None and is_foreign(path):
+        named = [] if class_names is None else [f"class_names={tuple(class_names)!r}"]
+        path, overrides = imported(path, [*overrides, *named]), ()
     if path.suffix == ".safetensors":
         if overrides:
             raise InputError(f"{path} says itself how to build its model: leave {overrides[0]} out.")

@@ -67,13 +67,14 @@ def recognized_experiment(file: str, overrides: Sequence[str]) -> FoundExperimen
     if "model.width_mult" not in stated and "width_mult" not in arguments:
         arguments["width_mult"] = _width(experiment, found, file)
     experiment = replace(experiment, model=partial(experiment.model, **arguments))
-    if experiment.class_names is None and "data.root" not in stated:
-        experiment = replace(experiment, class_names=_class_names(found, file))
+    has_data = "data.root" in stated
+    if experiment.class_names is None and not (has_data and found.config.startswith("classifier")):
+        experiment = replace(experiment, class_names=_class_names(found, file, is_needed=not has_data))
     _report(file, found, experiment, stated)
     return FoundExperiment(config, experiment, tuple(arguments))
 
 
-def _class_names(found: Recognized, file: str) -> tuple[str | None, ...]:
+def _class_names(found: Recognized, file: str, *, is_needed: bool) -> tuple[str | None, ...] | None:
     """The names in the file, else those of ImageNet, COCO, VOC or Cityscapes by their number."""
     has_background = found.config == "imported_detection"
     number = found.num_outputs - has_background
@@ -86,6 +87,8 @@ def _class_names(found: Recognized, file: str) -> tuple[str | None, ...]:
     if (name := _KNOWN_CLASSES.get((found.config, number))) is not None:
         logger.info("%s names no classes: those of %s are taken, which are as many", file, name)
         return tuple(load_experiment(find_config(name), [])[0].class_names or ())
+    if not is_needed:
+        return None
     raise InputError(
         f"{file} predicts {number} classes and names none: "
         "give class_names=\"('a', 'b')\" or data.root=FOLDER."

@@ -16,6 +16,7 @@ from pocketvision.core.command import command, find_config, load_config, shipped
 from pocketvision.core.config import Experiment, apply_overrides, parameters, parse_overrides
 from pocketvision.core.errors import InputError
 from pocketvision.core.registered import backbone_names, model_of, short_name, task_of
+from pocketvision.runs.foreign import is_foreign
 
 if TYPE_CHECKING:
     from pocketvision.core.structures import Size
@@ -34,7 +35,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         epilog=f"Backbones: {', '.join(BACKBONES)}. Shipped configs: {', '.join(shipped_configs())}.",
     )
     parser.add_argument(
-        "model", metavar="CONFIG|BACKBONE", nargs="?", help="a config, or a backbone with its 1000-class head"
+        "model",
+        metavar="CONFIG|BACKBONE|FILE",
+        nargs="?",
+        help="a config, a backbone with its 1000-class head, or others' .tflite, .pb, .index or .pth",
     )
     parser.add_argument(
         "overrides",
@@ -51,9 +55,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     if arguments.model is None:
         raise InputError("Name a config or a backbone, or give --paper for every published figure.")
-    config = _find(arguments.model)
     options = parse_overrides(arguments.overrides)
-    cost, size = _backbone_cost(arguments.model, options) if config is None else _config_cost(config, options)
+    if is_foreign(arguments.model):
+        cost, size = _file_cost(arguments.model, options)
+    elif (config := _find(arguments.model)) is None:
+        cost, size = _backbone_cost(arguments.model, options)
+    else:
+        cost, size = _config_cost(config, options)
     print(_json(arguments.model, size, cost) if arguments.json else _table(size, cost))
 
 
@@ -67,6 +75,21 @@ def _find(name: str) -> Path | None:
         near = difflib.get_close_matches(name, BACKBONES, n=1)
         hint = f" Did you mean '{near[0]}'?" if near else ""
         raise InputError(f"{error} Backbones:{hint} {', '.join(BACKBONES)}.") from None
+
+
+def _file_cost(name: str, options: Mapping[str, Any]) -> tuple[Cost, Size]:
+    """The cost of the model that others' file holds."""
+    from pocketvision.costs.measure import measure_cost
+    from pocketvision.costs.reference_models import parse_image_size
+    from pocketvision.runs.ready_model import load_model
+
+    if unknown := [key for key in options if key != "image_size"]:
+        raise InputError(
+            f"{name} says itself what it is: leave {unknown[0]} out, only image_size can change."
+        )
+    model = load_model(name)
+    size = parse_image_size(options["image_size"]) if options else model.resize.image_size
+    return _measured(measure_cost, model, size), size
 
 
 def _backbone_cost(name: str, options: Mapping[str, Any]) -> tuple[Cost, Size]:

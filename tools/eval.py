@@ -10,7 +10,9 @@ from typing import Any
 
 from pocketvision.core.command import command, find_config
 from pocketvision.core.errors import InputError
+from pocketvision.core.files import free_path
 from pocketvision.core.memory import keep_freed_memory
+from pocketvision.runs.foreign import imported, imported_config, is_foreign
 
 EXPORTED = (".onnx", ".xml", ".pt2", ".tflite", ".pte", ".param")
 WEIGHTS = (".safetensors", ".ckpt", ".pth", ".pt")
@@ -25,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "source",
         metavar="RUN|CONFIG|FILE",
-        help="a run, a file in one (checkpoint, weights, exported model), or a config with --weights",
+        help="a run, a file in one (checkpoint, weights, exported model), others' .tflite, .pb, .index, "
+        ".pth, or a config with --weights",
     )
     parser.add_argument("overrides", metavar="part.key=value", nargs="*", help="values to change")
     parser.add_argument(
@@ -41,7 +44,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     group.add_argument("--flip", action="store_true", help="mirrored, too")
     group.add_argument("--window", metavar="H,W", type=numbers(int), help="window by window of this size")
     arguments = parser.parse_intermixed_args(argv)
-    source, weights = what_and_where(arguments.source, arguments.weights)
+    source, weights = what_and_where(arguments.source, arguments.weights, arguments.overrides)
+    if arguments.output is None and weights is not None and is_foreign(arguments.source):
+        arguments.output = free_path(Path("out", "eval", Path(arguments.source).stem))
 
     from pocketvision.evaluation.evaluate import metrics_table
 
@@ -56,9 +61,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"results: {folder} (look at {folder / 'report.html'})")
 
 
-def what_and_where(source: str, weights: Path | None) -> tuple[Path, Path | None]:
-    """The run folder or config file, and the weights file if one is named."""
+def what_and_where(
+    source: str, weights: Path | None, overrides: Sequence[str] = ()
+) -> tuple[Path, Path | None]:
+    """The run folder or config file, and the weights file if one is named, or of others' what they hold."""
     path = Path(source)
+    if weights is None and is_foreign(path):
+        ours = imported(path, overrides)
+        return imported_config(ours), ours
     if path.suffix in (*EXPORTED, *WEIGHTS) and weights is None:
         from pocketvision.runs.folder import run_around
 

@@ -71,7 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "source",
         metavar="RUN|FILE|CONFIG",
-        help="a run folder, a checkpoint in one, our .safetensors, or a config with --weights",
+        help="a run folder, a checkpoint in one, our .safetensors, others' .tflite, .pb, .index, .pth, or a "
+        "config with --weights",
     )
     parser.add_argument(
         "overrides", metavar="part.key=value", nargs="*", help="values to change, such as data.root=FOLDER"
@@ -149,9 +150,10 @@ def _verify(model: VisionModel, output: Path, images: ImageSet, converters: Conv
 
 def _check_source(source: str, weights: str | None) -> None:
     from pocketvision.runs.folder import run_of_checkpoint
+    from pocketvision.runs.foreign import is_foreign
 
     path = Path(source)
-    if path.is_dir() or path.suffix == ".safetensors":
+    if path.is_dir() or path.suffix == ".safetensors" or (weights is None and is_foreign(path)):
         return
     if run_of_checkpoint(path) is not None:
         return

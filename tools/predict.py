@@ -78,7 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "model",
         metavar="RUN|FILE",
-        help="run folder or checkpoint, our .safetensors, .onnx, .xml, .pt2, .tflite, .pte, .param",
+        help="run folder or checkpoint, our .safetensors, .onnx, .xml, .pt2, .tflite, .pte, .param, or "
+        "others' .tflite, .pb, .index, .pth",
     )
     parser.add_argument(
         "media",

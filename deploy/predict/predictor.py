@@ -28,6 +28,7 @@ from pocketvision.deploy.runtimes.devices import AUTO, check_device, torch_devic
 from pocketvision.deploy.runtimes.opening import open_runtime
 from pocketvision.deploy.runtimes.protocol import Runtime
 from pocketvision.runs.folder import run_of_checkpoint
+from pocketvision.runs.foreign import is_foreign
 
 if TYPE_CHECKING:
     import torch
@@ -90,8 +91,9 @@ class Predictor:
         threads: int | None = None,
         device: str | torch.device = AUTO,
     ) -> Predictor:
-        """The predictor of a run folder, a checkpoint in one, our .safetensors, or an exported .onnx, .xml
-        (OpenVINO), .pt2, .tflite (LiteRT), .pte (ExecuTorch) or .param (ncnn).
+        """The predictor of a run folder, a checkpoint in one, our .safetensors, an exported .onnx, .xml
+        (OpenVINO), .pt2, .tflite (LiteRT), .pte (ExecuTorch) or .param (ncnn), or others' .tflite, .pb,
+        .index or .pth, which becomes a model of ours.
 
         ``tile`` (height, width) is for images with objects that are small in them; without it a model has the
         tiles that it was trained in. A detector that had none sees the image as a whole as well.
@@ -233,7 +235,8 @@ def _open(path: Path, threads: int | None, device: str) -> Runtime:
     check_device(device)
     if path.suffix == ".mlpackage":
         return open_runtime(path, threads, device)  # which says where it runs
-    if path.is_dir() or path.suffix == ".safetensors" or run_of_checkpoint(path) is not None:
+    is_ours = path.is_dir() or path.suffix == ".safetensors" or run_of_checkpoint(path) is not None
+    if is_ours or is_foreign(path):
         # Imported here: an exported file needs neither.
         from pocketvision.deploy.runtimes.torch_module import TorchRuntime
         from pocketvision.runs.ready_model import load_model

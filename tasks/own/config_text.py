@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import partial
+from typing import Any
 
 from pocketvision.core.anchors import ExplicitAnchors
 from pocketvision.core.registered import own_config
@@ -18,9 +19,10 @@ _WIDTH = 110
 
 def config_text(own: OwnData, recipe: TrainingRecipe, weights: str | None, command: str) -> str:
     """A config file that says what was found and how each value was derived."""
-    task = own.found.task
     base, _ = own_config(own.model.partition("_")[0])
     settings = own_settings(own, recipe, weights)
+    loss = settings.task.get("loss")
+    has_anchors = own.fitted.anchors is not None and own.start is None
     changed = {"crop_size": own.fitted.crop_size, "fill": own.pixels.fill}
     words = "".join(f", {name}={value!r}" for name, value in changed.items() if value is not None)
     augmentation = f"replace(base.AUGMENTATION{words})" if words else "base.AUGMENTATION"
@@ -34,14 +36,19 @@ def config_text(own: OwnData, recipe: TrainingRecipe, weights: str | None, comma
             "from torch.optim import AdamW",
             "",
             f"from pocketvision.configs import {base} as base",
-            *(["from pocketvision.core.anchors import ExplicitAnchors"] if own.fitted.anchors else []),
+            *(
+                []
+                if own.start is None
+                else [f"from pocketvision.configs import {own.start.config} as source"]
+            ),
+            *(["from pocketvision.core.anchors import ExplicitAnchors"] if has_anchors else []),
             f"from pocketvision.datasets import {own.found.data_module}",
-            *(["from pocketvision.losses import SegmentationCrossEntropy"] if task == "segmentation" else []),
+            *([] if loss is None else [f"from pocketvision.losses import {type(loss).__name__}"]),
             "",
-            *_anchors(own),
+            *(_anchors(own) if has_anchors else []),
             "config = replace(",
             "    base.config,",
-            *_call("model", "base.model", settings.model),
+            *_call("model", "base.model" if own.start is None else "source.model", settings.model),
             *_call("task", "base.config.task", settings.task),
             *_call("data", own.found.data_module, settings.data, f"augmentation={augmentation}"),
             f"    trainer={_code(settings.trainer)},",
@@ -87,6 +94,11 @@ def _call(name: str, function: str, keywords: Mapping[str, object], *more: str) 
     return [f"    {name}=partial(", f"        {function},", *rows, "    ),"]
 
 
+def _is_default(value: object, field: Field[Any]) -> bool:
+    default = field.default if field.default_factory is MISSING else field.default_factory()
+    return bool(getattr(value, field.name) == default)
+
+
 def _code(value: object) -> str:
     """A value as code: a literal in double quotes where that needs no escapes, else a call."""
     if isinstance(value, ExplicitAnchors):
@@ -95,9 +107,7 @@ def _code(value: object) -> str:
         options = "".join(f", {name}={_code(option)}" for name, option in value.keywords.items())
         return f"partial({value.func.__name__}{options})"
     if is_dataclass(value) and not isinstance(value, type):
-        stated = {
-            f.name: getattr(value, f.name) for f in fields(value) if getattr(value, f.name) != f.default
-        }
+        stated = {f.name: getattr(value, f.name) for f in fields(value) if not _is_default(value, f)}
         return f"{type(value).__name__}({', '.join(f'{name}={_code(x)}' for name, x in stated.items())})"
     text = repr(value)
     return text if '"' in text or "\\" in text else text.replace("'", '"')

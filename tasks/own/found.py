@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pocketvision.core.anchors import ExplicitAnchors
 from pocketvision.core.structures import Size
@@ -46,6 +47,26 @@ class Fitted:
 
 
 @dataclass(frozen=True)
+class StartingModel:
+    """What training starts from: the model of a file that was imported.
+
+    Attributes:
+        config: the shipped one whose model function builds it, with ``arguments``.
+        task: that it is for.
+        model: which of :func:`~pocketvision.core.registered.own_models` is most like it.
+        image_size: (height, width) of its input.
+        weights: the file.
+    """
+
+    config: str
+    arguments: Mapping[str, Any]
+    task: str
+    model: str
+    image_size: Size
+    weights: str
+
+
+@dataclass(frozen=True)
 class OwnData:
     """What was found in a data set, and what follows from it but for the recipe.
 
@@ -58,6 +79,7 @@ class OwnData:
         data: the data module that has read the splits.
         fitted: what else is taken from the training images.
         pixels: which channels they have.
+        start: the model that training starts from, where it is another than the family's own.
     """
 
     found: FoundData
@@ -69,6 +91,7 @@ class OwnData:
     data: AnyData
     fitted: Fitted = Fitted()
     pixels: FoundPixels = EIGHT_BIT_RGB
+    start: StartingModel | None = None
 
     @property
     def num_learned(self) -> int:
@@ -98,6 +121,8 @@ class OwnData:
             f"{len(names)} classes: {shown}",
             f"model: {self.model}, input {height}x{width}, batches of {self.batch_size}",
         ]
+        if self.start is not None:
+            lines.append("the model's form, anchors and normalization are those of the imported file")
         if self.pixels.line is not None:
             lines.append(f"pictures: {self.pixels.line}")
         if self.fitted.resize is not None:
@@ -108,7 +133,8 @@ class OwnData:
             said = f"one reaches {ceiling:.1%} of them at IoU 0.5"
             if self.fitted.is_dense:
                 said = f"one a map; {ceiling:.1%} of them hold the center of a cell"
-            lines.append(f"anchors: fitted to the boxes; {said}{hint}")
+            if self.start is None:
+                lines.append(f"anchors: fitted to the boxes; {said}{hint}")
             lines.append(f"at most {self.fitted.max_detections} boxes a picture: model.max_detections")
         if self.fitted.tiles is not None:
             lines.append(self.fitted.tiles.line())

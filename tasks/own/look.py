@@ -44,7 +44,7 @@ from pocketvision.tasks.own.fit_to_data import (
     fit_max_detections,
     fit_size,
 )
-from pocketvision.tasks.own.found import Fitted, OwnData
+from pocketvision.tasks.own.found import Fitted, OwnData, StartingModel
 from pocketvision.tasks.own.rare_classes import fit_repeats, stated_repeats
 from pocketvision.tasks.own.recipe import TrainingRecipe, choose_batch_size, derive_recipe
 from pocketvision.tasks.own.settings import own_experiment
@@ -56,10 +56,14 @@ BOXES_SIZE = 320, 320
 """(height, width) of the input for boxes."""
 
 
-def look_at(path: str | Path, task: str | None, model: str | None, overrides: Sequence[str]) -> OwnData:
+def look_at(
+    path: str | Path, task: str | None, model: str | None, overrides: Sequence[str],
+    start: StartingModel | None = None,
+) -> OwnData:  # fmt: skip
     """Find the format of ``path``, read its splits, and choose what fits the data.
 
-    ``overrides`` of ``data.*``, ``model.image_size`` and ``data.batch_size`` are kept to.
+    ``overrides`` of ``data.*``, ``model.image_size`` and ``data.batch_size`` are kept to, and so is the
+    model ``start`` where the data are for its task.
 
     Raises:
         InputError: nothing is found, it can't be read, or model and task don't go together.
@@ -78,8 +82,9 @@ def look_at(path: str | Path, task: str | None, model: str | None, overrides: Se
         data: AnyData = experiment.data()
         train, val = training_records(data)
     counts = {data.train_split: len(train), data.val_split: len(val)} | _others(found, data)
-    image_size = given.get("model.image_size")
-    chosen = model or default_model(found.task)
+    start = start if start is not None and start.task == found.task else None
+    image_size = given.get("model.image_size", None if start is None else start.image_size)
+    chosen = model or (default_model(found.task) if start is None else start.model)
     given_size = None if image_size is None else tuple(image_size)
     with refusing_bad_values():
         tiles = _tiles(train, data, given, given_size)
@@ -92,7 +97,7 @@ def look_at(path: str | Path, task: str | None, model: str | None, overrides: Se
             fitted = replace(fitted, repeats=stated_repeats(learned, threshold))
         pixels = _pixels(train, given)
     batch_size = given.get("data.batch_size") or choose_batch_size(len(learned), found.task)
-    return OwnData(found, chosen, train.class_names, counts, batch_size, size, data, fitted, pixels)
+    return OwnData(found, chosen, train.class_names, counts, batch_size, size, data, fitted, pixels, start)
 
 
 def write_config(

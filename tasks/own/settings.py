@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -14,7 +15,7 @@ from pocketvision.core.registered import own_config
 from pocketvision.core.resize import RGB
 from pocketvision.datasets import format_modules
 from pocketvision.datasets.images.survey import FoundPixels
-from pocketvision.losses import SegmentationCrossEntropy
+from pocketvision.losses import FocalLoss, SegmentationCrossEntropy, SSDLoss
 from pocketvision.runs.folder import load_experiment
 from pocketvision.tasks.own.found import OwnData
 from pocketvision.tasks.own.recipe import TrainingRecipe
@@ -36,22 +37,17 @@ class OwnSettings:
 
 def own_settings(own: OwnData, recipe: TrainingRecipe, weights: str | None) -> OwnSettings:
     """What follows from the data and the recipe; the augmentation is left to the base."""
-    family, _, backbone = own.model.partition("_")
-    model: dict[str, Any] = {"backbone": backbone, "image_size": own.image_size}
-    _, has_siblings = own_config(family)
-    if has_siblings:
-        model["head"] = family
-    resize, is_for_masks = own.fitted.resize, own.found.task == "segmentation"
-    if resize is not None and (is_for_masks or resize.mode == "letterbox"):
-        model["mode"] = resize.mode
-    model |= {"norm_momentum": recipe.norm_momentum, "weights": weights}
-    if own.fitted.max_detections is not None:
-        model["max_detections"] = own.fitted.max_detections
-    if own.fitted.anchors is not None:
-        model["anchors"] = own.fitted.anchors
-    model |= _pixels(own.pixels)
+    if own.start is None:
+        model = _own_model(own, recipe, weights)
+    else:
+        model = {**own.start.arguments, "image_size": own.image_size, "weights": weights}
+        if own.fitted.max_detections is not None:
+            model["max_detections"] = own.fitted.max_detections
     decay = _WEIGHT_DECAY[own.found.task]
     task: dict[str, Any] = {"optimizer": partial(AdamW, lr=recipe.lr, weight_decay=decay, fused=True)}
+    if own.start is not None and own.start.task == "detection":
+        is_softmax = own.start.arguments.get("score_function") == "softmax"
+        task["loss"] = SSDLoss() if is_softmax else FocalLoss()
     if own.fitted.class_weights is not None:
         task["loss"] = SegmentationCrossEntropy(class_weights=own.fitted.class_weights)
     task |= {
@@ -69,6 +65,24 @@ def own_settings(own: OwnData, recipe: TrainingRecipe, weights: str | None) -> O
     if own.fitted.repeats is not None:
         data["repeat_threshold"] = own.fitted.repeats.threshold
     return OwnSettings(model, task, data, {"max_steps": recipe.num_steps, **scoring_options(recipe)})
+
+
+def _own_model(own: OwnData, recipe: TrainingRecipe, weights: str | None) -> dict[str, Any]:
+    """Arguments of the family's own model."""
+    family, _, backbone = own.model.partition("_")
+    model: dict[str, Any] = {"backbone": backbone, "image_size": own.image_size}
+    _, has_siblings = own_config(family)
+    if has_siblings:
+        model["head"] = family
+    resize, is_for_masks = own.fitted.resize, own.found.task == "segmentation"
+    if resize is not None and (is_for_masks or resize.mode == "letterbox"):
+        model["mode"] = resize.mode
+    model |= {"norm_momentum": recipe.norm_momentum, "weights": weights}
+    if own.fitted.max_detections is not None:
+        model["max_detections"] = own.fitted.max_detections
+    if own.fitted.anchors is not None:
+        model["anchors"] = own.fitted.anchors
+    return model | _pixels(own.pixels)
 
 
 def _pixels(found: FoundPixels) -> dict[str, Any]:
@@ -91,9 +105,17 @@ def own_experiment(own: OwnData, recipe: TrainingRecipe, weights: str | None) ->
     module = getattr(format_modules, own.found.data_module)
     return replace(
         base,
-        model=partial(base.model, **settings.model),
+        model=partial(_model_function(own, base), **settings.model),
         task=partial(base.task, **settings.task),
         data=partial(module, **settings.data, augmentation=augmentation),
         trainer=settings.trainer,
         recipe="fixed",
     )
+
+
+def _model_function(own: OwnData, base: Experiment) -> Callable[..., Any]:
+    """What builds the model: the base's function, or that of what training starts from."""
+    if own.start is None:
+        return base.model
+    started, _ = load_experiment(shipped_configs()[own.start.config], ())
+    return started.model.func if isinstance(started.model, partial) else started.model

@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 from lightning.pytorch.utilities import rank_zero_only
 
-from pocketvision.core.config import Experiment
+from pocketvision.core.config import Experiment, parse_overrides
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.runs.build import build, look_at_start
 from pocketvision.runs.folder import check_trainer, load_experiment, override
 from pocketvision.tasks.own.look import data_weights, look_at, raised_cap, write_config
 from pocketvision.tasks.own.rare_classes import settled_repeats
+from pocketvision.tasks.own.start import starting_model
 from pocketvision.tasks.own.timing import auto_overrides, auto_recipe, describe_recipe, minutes_overrides
 
 AUTO, DATA_WEIGHTS = "recipe=auto", "task.loss.class_weights=data"
@@ -60,7 +61,12 @@ def configure(
         The config, the overrides to go on with, and the data that were read.
     """
     overrides = [word for word in overrides if word != AUTO]  # the config that is written has its recipe
-    own = look_at(data, task, model, overrides)
+    weights = parse_overrides(overrides).get("model.weights")
+    begun = starting_model(weights) if model is None and isinstance(weights, str) else None
+    own = look_at(data, task, model, overrides, begun)
+    if own.start is not None:
+        kept = [word for word in overrides if not word.startswith("model.weights=")]
+        overrides = [*kept, f"model.weights={own.start.weights!r}"]
     say("\n".join(own.lines()), flush=True)
     minutes = request.minutes if request.is_run else None
     file, recipe = write_config(

@@ -1,6 +1,6 @@
 """Covers published/tensorflow/boxes_facts.py, published/tensorflow/detector_facts.py,
 published/tensorflow/known_backbones.py, published/tensorflow/label_file.py,
-published/tensorflow/segmenter_facts.py, published/tensorflow/trunk.py.
+published/tensorflow/model_facts.py, published/tensorflow/segmenter_facts.py, published/tensorflow/trunk.py.
 
 Models of every family, written as TensorFlow would publish them, are found by the file alone.
 """

@@ -1,0 +1,38 @@
+"""``train --data MINE --from FILE``: the model of an imported file is what training goes on with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pocketvision.core.command import shipped_configs
+from pocketvision.core.config import parameters
+from pocketvision.core.weights import read_passport
+from pocketvision.runs.folder import load_experiment
+from pocketvision.runs.foreign import imported, is_foreign
+from pocketvision.runs.passport import tuples
+from pocketvision.tasks.own.found import StartingModel
+
+_FAMILIES = {"detection": "ssdlite", "classification": "classifier"}
+
+
+def starting_model(source: str) -> StartingModel | None:
+    """The model of a file of others, or of weights that ``import-weights`` wrote; None for other sources.
+
+    Raises:
+        InputError: a file of others can't be imported.
+    """
+    path = imported(source) if is_foreign(source) else Path(source)
+    if path.suffix != ".safetensors" or not path.is_file():
+        return None
+    passport = read_passport(path)
+    builder = passport.get("builder")
+    if "source" not in passport or not builder or builder["config"] not in shipped_configs():
+        return None
+    config, task = str(builder["config"]), str(passport["task"])
+    arguments = {key: tuples(value) for key, value in builder["arguments"].items()}
+    experiment, _ = load_experiment(shipped_configs()[config], ())
+    known = {**parameters(experiment.model), **arguments}
+    backbone = known.get("backbone") or config.partition("_")[2].rpartition("_")[0]
+    family = _FAMILIES.get(task) or str(known.get("head", "deeplabv3"))
+    size = (int(known["image_size"][0]), int(known["image_size"][1]))
+    return StartingModel(config, arguments, task, f"{family}_{backbone}", size, str(path))
