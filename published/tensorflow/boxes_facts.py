@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from pocketvision.core.anchors import Shape, TensorFlowAnchors
 from pocketvision.core.errors import InputError
 from pocketvision.core.structures import Size
 from pocketvision.published.tensorflow.graph import SAME_VALUE, FileGraph, Node, constant, skip_copies
+from pocketvision.published.tensorflow.layers import Layer
 
 OPERATOR = "TFLite_Detection_PostProcess"
 _SCORES: Mapping[str, Literal["softmax", "sigmoid"]] = {
@@ -48,6 +50,16 @@ def _reached(consumers: Mapping[str, list[Node]], name: str) -> Literal["softmax
                 seen.add(node.name)
                 todo.append(node.name)
     return None
+
+
+def with_scores(graph: FileGraph, layers: Sequence[Layer]) -> list[Layer]:
+    """The layers, the last ones marked by whether a score function follows, where that is so for some."""
+    used = frozenset[int]().union(*(layer.links.inputs for layer in layers if layer.links))
+    last = [index for index in range(len(layers)) if index not in used]
+    scored = {index: score_function(graph, [layers[index].node]) is not None for index in last}
+    if len(set(scored.values())) < 2:
+        return list(layers)
+    return [replace(layer, is_scored=scored.get(index)) for index, layer in enumerate(layers)]
 
 
 def box_facts(graph: FileGraph) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from pocketvision.models import Classifier, VisionModel
 from pocketvision.published.architecture import family_of_layers, refuse_other_family
 from pocketvision.published.class_surgery import class_layers
 from pocketvision.published.tensorflow import checkpoint_layers
+from pocketvision.published.tensorflow.boxes_facts import with_scores
 from pocketvision.published.tensorflow.checkpoint import read_checkpoint
 from pocketvision.published.tensorflow.class_rows import FileClassRows, box_rows, take_rows
 from pocketvision.published.tensorflow.frozen_graph import read_frozen_graph
@@ -64,12 +65,11 @@ def read_layers(path: Path) -> list[Layer]:
     if path.suffix not in SUFFIXES:
         raise InputError(f"{path} is no TensorFlow file: give a {', '.join(SUFFIXES)} file.")
     with _refusing_broken(path):
-        if path.suffix == ".pb":
-            layers = find_layers(read_frozen_graph(path))
-        elif path.suffix == ".tflite":
-            layers = find_layers(read_tflite(path))
-        else:
+        if path.suffix == ".index":
             layers = checkpoint_layers.find_layers(read_checkpoint(path))
+        else:
+            graph = read_frozen_graph(path) if path.suffix == ".pb" else read_tflite(path)
+            layers = with_scores(graph, find_layers(graph))
     if not layers:
         raise InputError(
             f"{path} holds no convolution with its weights: give a frozen graph, TFLite file or checkpoint."
@@ -95,11 +95,11 @@ def _by_shape(rows: FileClassRows, classes: frozenset[str]) -> tuple[Fits, Fits]
     def fits(mine: ModelLayer, theirs: Layer) -> bool:
         if mine.is_depthwise != theirs.is_depthwise or mine.shape[1:] != theirs.kernel.shape[1:]:
             return False
-        if mine.name in classes:
-            return rows.fits(mine, theirs)
-        return mine.shape[0] == len(theirs.kernel)
+        return rows.fits(mine, theirs) if mine.name in classes else mine.shape[0] == len(theirs.kernel)
 
     def fits_well(mine: ModelLayer, theirs: Layer) -> bool:
+        if theirs.is_scored is not None and theirs.is_scored != (mine.name in classes):
+            return False
         return fits(mine, theirs) and (mine.name not in classes or rows.fits_well(mine, theirs))
 
     return fits, fits_well

@@ -50,6 +50,7 @@ class Layer:
     added before ``norm``; a folded BatchNorm is already inside ``kernel`` and ``bias``. ``links`` is
     None where the file holds no graph. ``clamp`` is the range to which the file cuts the output,
     ``activation`` the operation that says so, if there is one; ``node`` is its operation in a graph.
+    ``is_scored`` tells a detector's classes from its boxes: a sigmoid or softmax follows the last layer.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Layer:
     clamp: tuple[float, float] | None = None
     activation: FileActivation | None = None
     node: str = ""
+    is_scored: bool | None = None
 
 
 def conv_kernel(kernel: FileArray) -> FileArray:

@@ -7,11 +7,13 @@ Models of every family, written as TensorFlow would publish them, are found by t
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 import pocketvision
 from pocketvision.configs import (
@@ -23,6 +25,7 @@ from pocketvision.configs import (
     imported_segmentation,
 )
 from pocketvision.core.weights import read_passport
+from pocketvision.published.tensorflow.label_file import read_labels
 from pocketvision.tools.import_weights import main
 
 HALF = (0.5, 0.5, 0.5)
@@ -164,3 +167,82 @@ def test_a_file_says_what_it_is(name: str, tmp_path: Path, write_published: Any)
         expected[0] = expected[0][..., 1:]
     for ours, other in zip(outputs_of(model, images), expected, strict=True):
         assert (ours - other).norm() <= 1e-4 * other.norm()
+
+
+QUANTIZED = {"v1 .5 tflite": "uint8", "ssdlite v2 scaled": "int8", "deeplabv3 v2 aspp": "float16"}
+
+
+@pytest.mark.parametrize("name", QUANTIZED)
+def test_rounded_files_too(name: str, tmp_path: Path, write_published: Any) -> None:
+    config, arguments, suffix = CASES[name]
+    path, output, names = tmp_path / f"model{suffix}", tmp_path / "w.safetensors", ("a", "b", "c")
+    theirs = ("background", *names) if config is imported_detection else names
+    write_published(config.model(theirs, **arguments), path, QUANTIZED[name])
+    assert main([str(path), f"class_names={names}", "--output", str(output)]) == 0
+    assert repr(pocketvision.load(output)) == repr(config.model(names, **arguments))
+
+
+WRONG = {
+    "model.mean=(0.4,0.4,0.4)": "the preprocessing differs before the first layer: mean 0.400",
+    "model.output_stride=8": "depthwise.conv is the first layer that differs, by its stride: 1 in the model",
+    "model.dilation_rule=torchvision": "depthwise.conv is the first layer that differs, by its dilation: 2",
+    "model.head_channels=16": "has a kernel",
+    "model.width_mult=0.5": "has a kernel",
+    "model.rates=(6,12,18)": "has a kernel",
+}
+
+
+@pytest.fixture(scope="module")
+def rounded_deeplab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("rounded") / "deeplab.tflite"
+
+
+@pytest.mark.parametrize("word", WRONG)
+def test_a_wrong_pairing_is_refused(
+    word: str, tmp_path: Path, rounded_deeplab: Path, write_published: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A quantized DeepLabv3 that was written though it was 110 % off, in short."""
+    right = {**SEGMENTER, "width_mult": 0.25}
+    if not rounded_deeplab.exists():
+        write_published(imported_segmentation.model(("a", "b", "c"), **right), rounded_deeplab, "uint8")
+    words = [f"model.{key}={value}" for key, value in right.items() if not word.startswith(f"model.{key}=")]
+    into = ["--into", "imported_segmentation", "class_names=('a','b','c')", *words]
+    output = tmp_path / "w.safetensors"
+    assert main([str(rounded_deeplab), *into, word, "--output", str(output)]) == 1
+    assert WRONG[word] in capsys.readouterr().err and not output.exists()
+    assert main([str(rounded_deeplab), *into, "--output", str(output)]) == (0 if len(words) == 3 else 1)
+
+
+def test_what_is_no_mobilenet_is_refused_by_its_operator(
+    tmp_path: Path, write_published: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, output = tmp_path / "v1.pb", tmp_path / "w.safetensors"
+    source = classifier_v1_imagenet.model(("a", "b"), width_mult=0.25, image_size=(64, 64), **INPUTS)
+    write_published(source, path)
+    whole = GraphDef.FromString(path.read_bytes())
+    words = [str(path), "class_names=('a','b')", "--output", str(output)]
+
+    def said_of(graph: GraphDef) -> str:
+        path.write_bytes(graph.SerializeToString())
+        assert main(words) == 1 and not output.exists()
+        return capsys.readouterr().err
+
+    other = GraphDef.FromString(whole.SerializeToString())
+    for node in other.node:
+        node.op = "Elu" if node.op == "Relu6" else node.op
+    assert "no layer can be compared, the others come after Elu" in said_of(other)
+    other = GraphDef.FromString(whole.SerializeToString())
+    depthwise = [node for node in other.node if node.op.startswith("Depthwise")]
+    depthwise[5].attr["strides"].list.i[:] = [1, 3, 3, 1]
+    said = said_of(other)
+    assert "is no model that is known" in said and f"{depthwise[5].name} has stride 3 and dilation 1" in said
+
+
+def test_names_from_the_label_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.tflite"
+    path.write_bytes(b"    TFL3 and more")
+    assert read_labels(path) is None
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("labels.txt", "???\ncat\r\ndog\n\n")
+    assert read_labels(path) == (None, "cat", "dog")
+    assert read_labels(tmp_path / "a.pb") is None
