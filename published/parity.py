@@ -26,6 +26,7 @@ from pocketvision.published.divergence import (
 from pocketvision.published.load import WHOLE_STEMS
 from pocketvision.published.tensorflow.frozen_graph import read_frozen_graph
 from pocketvision.published.tensorflow.graph import FileGraph, skip_copies
+from pocketvision.published.tensorflow.graph_layers import find_layers
 from pocketvision.published.tensorflow.run_graph import GraphRun, NotRunnableError
 from pocketvision.published.tensorflow.tflite import read_tflite
 
@@ -130,9 +131,34 @@ def _with_graph(model: VisionModel, graph: FileGraph, nodes: Mapping[str, str]) 
     first = next((name for name, value in differences.items() if not value <= PARITY_BOUND), None)
     if first is not None and fault is None:
         fault = describe_cause(model, graph, nodes, first, _share(differences[first]))
+    if fault is None and run is not None:
+        fault = _fault_of_outputs(model, graph, run, nodes, seen)
     if fault is None and len(differences) < len(nodes) - 1:
         fault = f"{len(nodes) - 1 - len(differences)} of its layers can't be compared{reason}"
     return Parity(sentence, max(differences.values()), fault)
+
+
+def _fault_of_outputs(
+    model: VisionModel, graph: FileGraph, run: GraphRun, nodes: Mapping[str, str], seen: Mapping[str, Tensor]
+) -> str | None:
+    """The last layer with a channel that is none of the file's there, whatever their order."""
+    layers = find_layers(graph)
+    used = frozenset[int]().union(*(layer.links.inputs for layer in layers if layer.links))
+    ends = {layer.node: layer.end for index, layer in enumerate(layers) if index not in used}
+    for name, node in nodes.items():
+        if node not in ends:
+            continue
+        ours = model.get_submodule(name)(seen[name])
+        try:
+            theirs = run.value(ends[node])
+        except NotRunnableError as error:
+            return f"what {name} gives can't be compared: it comes after {error}"
+        ours, theirs = (x.double().transpose(0, 1).flatten(1) for x in (ours, theirs))
+        scale = float(theirs.square().mean().sqrt()) * theirs.shape[1] ** 0.5
+        farthest = float(torch.cdist(ours, theirs).min(dim=1).values.max()) / max(scale, 1e-12)
+        if not farthest <= PARITY_BOUND:
+            return f"{name} is the first layer that differs, by its weights (a channel {_share(farthest)})"
+    return None
 
 
 def _share(difference: float) -> str:
@@ -176,12 +202,12 @@ def _with_torchvision(model: VisionModel, state: StateDict) -> Parity:
     pairs = zip(*_outputs(model, theirs.eval(), image), strict=True)
     largest = max(_difference(ours, expected) for ours, expected in pairs)
     sentence = f"parity: the output is that of torchvision's {name}, to {largest:.1e} {_MEASURE}"
-    fault = None if largest <= PARITY_BOUND else _first_of_torchvision(model, theirs, image, largest)
+    fault = _first_of_torchvision(model, theirs, image, largest)
     return Parity(sentence, largest, fault)
 
 
-def _first_of_torchvision(model: VisionModel, theirs: Any, image: Tensor, largest: float) -> str:
-    """The first convolution whose output is not that of torchvision's model."""
+def _first_of_torchvision(model: VisionModel, theirs: Any, image: Tensor, largest: float) -> str | None:
+    """The first convolution whose output is not that of torchvision's model; a pooled output may hide it."""
     names = {
         ours: other
         for ours, other in published_names(model, "torchvision").items()
@@ -204,6 +230,8 @@ def _first_of_torchvision(model: VisionModel, theirs: Any, image: Tensor, larges
             if ours.shape != expected.shape or not _difference(ours, expected) <= PARITY_BOUND:
                 convolutions = (model.get_submodule(name), theirs.get_submodule(names[name]))
                 return f"{name} is the first layer that differs, {describe_convolutions(*convolutions)}"
+    if largest <= PARITY_BOUND:
+        return None
     return f"the output differs by {largest:.1e} of its RMS behind the last layer, likely by its activation"
 
 

@@ -110,7 +110,7 @@ def _with_arithmetic(
                 break
             layer = changed
         before = following.name
-    return _finished_norm(layer)
+    return replace(_finished_norm(layer), end=before)
 
 
 def _chain(consumers: dict[str, list[str]], graph: FileGraph, name: str) -> Iterator[Node]:

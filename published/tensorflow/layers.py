@@ -49,7 +49,8 @@ class Layer:
     ``kernel`` is (out, in / groups, height, width), 1x1 for a fully connected layer. ``bias`` is
     added before ``norm``; a folded BatchNorm is already inside ``kernel`` and ``bias``. ``links`` is
     None where the file holds no graph. ``clamp`` is the range to which the file cuts the output,
-    ``activation`` the operation that says so, if there is one; ``node`` is its operation in a graph.
+    ``activation`` the operation that says so, if there is one; ``node`` is its operation in a graph, ``end``
+    the last one that belongs to it.
     ``is_scored`` tells a detector's classes from its boxes: a sigmoid or softmax follows the last layer.
     """
 
@@ -62,6 +63,7 @@ class Layer:
     clamp: tuple[float, float] | None = None
     activation: FileActivation | None = None
     node: str = ""
+    end: str = ""
     is_scored: bool | None = None
 
 

@@ -71,6 +71,21 @@ def test_another_dilation_and_activation_are_refused(
         refuse_disparity(measure_parity(model, path, nodes), path)
 
 
+@pytest.mark.parametrize("output_stride", [16, 32])
+def test_another_last_layer_is_refused(
+    output_stride: int, tmp_path: Path, write_graph: Any, as_trained: Any
+) -> None:
+    """Its weights reach no other layer: its output is compared itself."""
+    source, path = as_trained(segmenter(output_stride)), tmp_path / "graph.pb"
+    write_graph(source, source.normalize(IMAGES), path)
+    model = segmenter(output_stride)
+    nodes = load_weights(model, path).nodes
+    refuse_disparity(measure_parity(model, path, nodes), path)
+    model.head.logits.bias.data[1] += 1  # type: ignore[operator, union-attr]
+    with pytest.raises(InputError, match=r"head.logits is the first layer that differs, by its weights"):
+        refuse_disparity(measure_parity(model, path, nodes), path)
+
+
 def test_a_layer_unlike_torchvisions_is_named(tmp_path: Path, as_trained: Any) -> None:
     source: Any = as_trained(their_mobilenet_v2(num_classes=2))
     torch.save(source.state_dict(), tmp_path / "v2.pth")
