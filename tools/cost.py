@@ -16,7 +16,6 @@ from pocketvision.core.command import command, find_config, load_config, shipped
 from pocketvision.core.config import Experiment, apply_overrides, parameters, parse_overrides
 from pocketvision.core.errors import InputError
 from pocketvision.core.registered import backbone_names, model_of, short_name, task_of
-from pocketvision.runs.foreign import is_foreign
 
 if TYPE_CHECKING:
     from pocketvision.core.structures import Size
@@ -55,6 +54,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     if arguments.model is None:
         raise InputError("Name a config or a backbone, or give --paper for every published figure.")
+
+    from pocketvision.runs.foreign import is_foreign
+
     options = parse_overrides(arguments.overrides)
     if is_foreign(arguments.model):
         cost, size = _file_cost(arguments.model, options)

@@ -12,7 +12,6 @@ from pocketvision.core.command import command, find_config
 from pocketvision.core.errors import InputError
 from pocketvision.core.files import free_path
 from pocketvision.core.memory import keep_freed_memory
-from pocketvision.runs.foreign import imported, imported_config, is_foreign
 
 EXPORTED = (".onnx", ".xml", ".pt2", ".tflite", ".pte", ".param")
 WEIGHTS = (".safetensors", ".ckpt", ".pth", ".pt")
@@ -27,8 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "source",
         metavar="RUN|CONFIG|FILE",
-        help="a run, a file in one (checkpoint, weights, exported model), others' .tflite, .pb, .index, "
-        ".pth, or a config with --weights",
+        help="a run, a file in one, others' .tflite, .pb, .index or .pth, or a config with --weights",
     )
     parser.add_argument("overrides", metavar="part.key=value", nargs="*", help="values to change")
     parser.add_argument(
@@ -44,8 +42,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     group.add_argument("--flip", action="store_true", help="mirrored, too")
     group.add_argument("--window", metavar="H,W", type=numbers(int), help="window by window of this size")
     arguments = parser.parse_intermixed_args(argv)
+    is_others = arguments.weights is None and _is_foreign(arguments.source)
     source, weights = what_and_where(arguments.source, arguments.weights, arguments.overrides)
-    if arguments.output is None and weights is not None and is_foreign(arguments.source):
+    if arguments.output is None and is_others:
         arguments.output = free_path(Path("out", "eval", Path(arguments.source).stem))
 
     from pocketvision.evaluation.evaluate import metrics_table
@@ -66,7 +65,9 @@ def what_and_where(
 ) -> tuple[Path, Path | None]:
     """The run folder or config file, and the weights file if one is named, or of others' what they hold."""
     path = Path(source)
-    if weights is None and is_foreign(path):
+    if weights is None and _is_foreign(source):
+        from pocketvision.runs.foreign import imported, imported_config
+
         ours = imported(path, overrides)
         return imported_config(ours), ours
     if path.suffix in (*EXPORTED, *WEIGHTS) and weights is None:
@@ -86,6 +87,12 @@ def what_and_where(
     if weights is None:
         raise InputError(f"{source} is a config, not a run folder: give its weights with --weights FILE.")
     return config, weights
+
+
+def _is_foreign(source: str) -> bool:
+    from pocketvision.runs.foreign import is_foreign
+
+    return is_foreign(source)
 
 
 def inference(arguments: argparse.Namespace) -> Any:

@@ -12,7 +12,7 @@ from pocketvision.published.tensorflow.boxes_facts import anchor_facts, box_fact
 from pocketvision.published.tensorflow.graph import FileGraph
 from pocketvision.published.tensorflow.known_backbones import FoundBackbone
 from pocketvision.published.tensorflow.names import tensorflow_role
-from pocketvision.published.tensorflow.trunk import LayerGraph, Reading
+from pocketvision.published.tensorflow.trunk import LayerGraph, LayerSet
 
 _HEADS = {3: "full", 1: "pointwise"}
 """The form of a head without depthwise layers, by the size of its kernels."""
@@ -22,7 +22,7 @@ class FoundHead(NamedTuple):
     """The head of an SSD: for each map, by what is read there, the layers that predict classes and boxes."""
 
     form: str
-    predictors: Mapping[Reading, tuple[int, int]]
+    predictors: Mapping[LayerSet, tuple[int, int]]
 
 
 class FoundExtra(NamedTuple):
@@ -30,7 +30,7 @@ class FoundExtra(NamedTuple):
 
     channels: tuple[int, ...]
     is_separable: bool
-    sources: tuple[Reading, ...]
+    sources: tuple[LayerSet, ...]
 
 
 def detector_facts(
@@ -86,7 +86,7 @@ def find_head(graph: FileGraph, layers: LayerGraph) -> FoundHead:
     Raises:
         InputError: the last layers are no such pairs, or nothing tells classes from boxes.
     """
-    pairs: dict[Reading, list[int]] = defaultdict(list)
+    pairs: dict[LayerSet, list[int]] = defaultdict(list)
     forms = set()
     for output in layers.outputs:
         source = layers.links[output].inputs
@@ -107,8 +107,8 @@ def find_head(graph: FileGraph, layers: LayerGraph) -> FoundHead:
 
 
 def _in_order(
-    graph: FileGraph, layers: LayerGraph, pairs: Mapping[Reading, list[int]]
-) -> dict[Reading, tuple[int, int]]:
+    graph: FileGraph, layers: LayerGraph, pairs: Mapping[LayerSet, list[int]]
+) -> dict[LayerSet, tuple[int, int]]:
     """Classes first: by their names, by the score function behind them, or by the only ratio that fits."""
     swapped = []
     for is_swapped in (False, True):
@@ -140,17 +140,17 @@ def _by_score(graph: FileGraph, layers: LayerGraph, pair: list[int]) -> tuple[in
     return (pair[0], pair[1]) if has_score[0] else (pair[1], pair[0])
 
 
-def _is_consistent(layers: LayerGraph, ordered: Mapping[Reading, tuple[int, int]]) -> bool:
+def _is_consistent(layers: LayerGraph, ordered: Mapping[LayerSet, tuple[int, int]]) -> bool:
     counts = [tuple(len(layers.layers[index].kernel) for index in pair) for pair in ordered.values()]
     if any(boxes % 4 or classes % (boxes // 4) for classes, boxes in counts):
         return False
     return len({classes * 4 // boxes for classes, boxes in counts}) == 1
 
 
-def _extra_blocks(layers: LayerGraph, source: Reading) -> FoundExtra:
+def _extra_blocks(layers: LayerGraph, source: LayerSet) -> FoundExtra:
     """Blocks that go on from ``source``: a 1x1 convolution to half of their channels, then stride 2."""
     channels: list[int] = []
-    sources: list[Reading] = []
+    sources: list[LayerSet] = []
     forms = set()
     while (found := _extra_block(layers, source)) is not None:
         reduce, output, is_separable = found
@@ -168,7 +168,7 @@ def _extra_blocks(layers: LayerGraph, source: Reading) -> FoundExtra:
     return FoundExtra(tuple(channels), True in forms or not forms, tuple(sources))
 
 
-def _extra_block(layers: LayerGraph, source: Reading) -> tuple[int, int, bool] | None:
+def _extra_block(layers: LayerGraph, source: LayerSet) -> tuple[int, int, bool] | None:
     """Its first and its last layer, and whether the convolution between is depthwise."""
     for reduce in layers.readers.get(source, []):
         if not layers.is_pointwise(reduce):

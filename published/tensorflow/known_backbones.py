@@ -16,7 +16,7 @@ from pocketvision.backbones.architecture import (
 from pocketvision.backbones.mobilenet_v1 import scaled_v1
 from pocketvision.backbones.mobilenet_v2 import scaled_v2
 from pocketvision.core.errors import InputError
-from pocketvision.published.tensorflow.trunk import FoundBlock, LayerGraph, Reading, Trunk
+from pocketvision.published.tensorflow.trunk import FoundBlock, LayerGraph, LayerSet, Trunk
 
 WIDTHS = (1.0, 0.75, 0.5, 0.25, 0.35, 1.25, 1.3, 1.4)
 """Width multipliers that were published."""
@@ -33,8 +33,8 @@ class FoundBackbone(NamedTuple):
     options: Mapping[str, Any]
     output_stride: int
     dilation_rule: DilationRule
-    features: Mapping[Reading, str]
-    coarsest: Reading
+    features: Mapping[LayerSet, str]
+    coarsest: LayerSet
 
 
 class _Candidate(NamedTuple):
@@ -146,7 +146,7 @@ def _named(
     graph: LayerGraph, trunk: Trunk, found: _Candidate, stride: int, rule: DilationRule
 ) -> FoundBackbone:
     blocks = trunk.blocks[: len(found.architecture.blocks)]
-    places: dict[Tap, Reading] = {Tap(-1, "output"): frozenset({trunk.stem})}
+    places: dict[Tap, LayerSet] = {Tap(-1, "output"): frozenset({trunk.stem})}
     for index, block in enumerate(blocks):
         if block.expand is not None:
             places[Tap(index, "expand")] = frozenset({block.expand})
@@ -161,7 +161,7 @@ def _named(
     return FoundBackbone(found.name, options, stride, rule, features, coarsest)
 
 
-def _last(graph: LayerGraph, coarsest: Reading, found: _Candidate) -> tuple[int, dict[str, Any]] | None:
+def _last(graph: LayerGraph, coarsest: LayerSet, found: _Candidate) -> tuple[int, dict[str, Any]] | None:
     """The 1x1 convolution behind the last block, where nothing else reads that, and the options with it."""
     readers = graph.readers.get(coarsest, [])
     if len(readers) != 1 or not graph.is_pointwise(readers[0]) or readers[0] not in graph.used:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pocketvision.core.errors import InputError
 from pocketvision.published.tensorflow.layers import Layer, Links
 
-Reading = frozenset[int]
+LayerSet = frozenset[int]
 """What a layer reads: the layers whose outputs, summed where they are several, reach it."""
 
 
@@ -21,7 +21,7 @@ class FoundBlock(NamedTuple):
     depthwise: int
     squeezed: bool
     project: int
-    output: Reading
+    output: LayerSet
 
 
 class Trunk(NamedTuple):
@@ -37,7 +37,7 @@ class LayerGraph:
     def __init__(self, layers: Sequence[Layer]) -> None:
         self.layers = layers
         self.links = [layer.links or Links(frozenset()) for layer in layers]
-        self.readers: dict[Reading, list[int]] = defaultdict(list)
+        self.readers: dict[LayerSet, list[int]] = defaultdict(list)
         self.used: set[int] = set()
         for index, links in enumerate(self.links):
             self.readers[links.inputs].append(index)
@@ -77,7 +77,7 @@ def find_trunk(graph: LayerGraph) -> Trunk:
     return Trunk(stems[0], tuple(blocks))
 
 
-def _next_block(graph: LayerGraph, source: Reading) -> FoundBlock | None:
+def _next_block(graph: LayerGraph, source: LayerSet) -> FoundBlock | None:
     """The block that reads ``source``: a depthwise layer, with a 1x1 convolution before it or not, and a
     1x1 convolution after it that others read."""
     for expand, depthwise in _beginnings(graph, source):
@@ -88,7 +88,7 @@ def _next_block(graph: LayerGraph, source: Reading) -> FoundBlock | None:
     return None
 
 
-def _beginnings(graph: LayerGraph, source: Reading) -> Iterator[tuple[int | None, int]]:
+def _beginnings(graph: LayerGraph, source: LayerSet) -> Iterator[tuple[int | None, int]]:
     for index in graph.readers.get(source, []):
         if graph.layers[index].is_depthwise:
             yield None, index
