@@ -46,7 +46,8 @@ class Row(NamedTuple):
     score: str
 
     def __str__(self) -> str:
-        return f"| `{self.file}` | `{self.sha256[:16]}` | {self.found} | {self.parity} | {self.score} |"
+        parity = self.parity.replace(", for an image with the spectrum of photographs", "")
+        return f"| `{self.file}` | `{self.sha256[:16]}` | {self.found} | {parity} | {self.score} |"
 
 
 class Heard(logging.Handler):

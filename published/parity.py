@@ -17,6 +17,7 @@ from pocketvision.core.protocols import HasImagenetFile, body_of
 from pocketvision.core.weights import StateDict, read_state_dict
 from pocketvision.heads import DeepLabV3Head
 from pocketvision.models import Classifier, Detector, Segmenter, VisionModel
+from pocketvision.published.class_surgery import class_layers
 from pocketvision.published.convert import published_names
 from pocketvision.published.divergence import (
     describe_cause,
@@ -208,10 +209,13 @@ def _with_torchvision(model: VisionModel, state: StateDict) -> Parity:
 
 def _first_of_torchvision(model: VisionModel, theirs: Any, image: Tensor, largest: float) -> str | None:
     """The first convolution whose output is not that of torchvision's model; a pooled output may hide it."""
+    reordered = class_layers(model) if isinstance(model, Detector) else []  # whose background is moved
     names = {
         ours: other
         for ours, other in published_names(model, "torchvision").items()
         if isinstance(model.get_submodule(ours), nn.Conv2d)
+        and ours not in reordered
+        and not ours.startswith("auxiliary_head")  # which is not run
     }
     outputs: dict[str, list[Tensor]] = {name: [] for name in names}
     hooks = [

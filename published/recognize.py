@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.structures import Size
@@ -15,7 +15,7 @@ from pocketvision.core.weights import read_passport, read_state_dict
 from pocketvision.published.architecture import V2, Family, family_of, family_of_layers
 from pocketvision.published.divergence import file_normalization
 from pocketvision.published.inputs import classifier_library
-from pocketvision.published.load import local_file
+from pocketvision.published.load import WHOLE_STEMS, local_file
 from pocketvision.published.tensorflow.frozen_graph import read_frozen_graph
 from pocketvision.published.tensorflow.graph import FileGraph, constant
 from pocketvision.published.tensorflow.import_file import SUFFIXES, file_padding, read_layers
@@ -26,6 +26,11 @@ from pocketvision.published.tensorflow.names import tensorflow_role
 from pocketvision.published.tensorflow.pairing import is_classifier
 from pocketvision.published.tensorflow.tflite import read_tflite
 
+_SEGMENTERS = {
+    "lraspp_v3_large_voc": "classifier.low_classifier.weight",
+    "deeplabv3_v3_large_voc": "classifier.4.weight",
+}
+"""torchvision's segmenters: config, and the tensor with a row for each class."""
 _USUAL = 0.5
 _ROUNDING = 0.02
 _ADVICE = "give --into CONFIG"
@@ -45,7 +50,7 @@ class Recognized(NamedTuple):
 
 
 def recognize(file: str | Path) -> Recognized:
-    """What ``file`` is: a classifier of torchvision or timm, or a classifier, SSD or segmenter of
+    """What ``file`` is: a model of torchvision, a classifier of timm, or a classifier, SSD or segmenter of
     TensorFlow; of its checkpoints, which hold no graph, a classifier or the SSDLite of one class with V2.
 
     Raises:
@@ -57,6 +62,8 @@ def recognize(file: str | Path) -> Recognized:
     state = read_state_dict(path)
     if path.suffix == ".safetensors" and read_passport(path):
         raise InputError(f"{path} is one of this project's already: it needs no import.")
+    if (whole := _of_torchvision(state)) is not None:
+        return whole
     family, library = family_of(state), classifier_library(state)
     if family is None or library is None:
         raise InputError(
@@ -68,6 +75,19 @@ def recognize(file: str | Path) -> Recognized:
     if not last:
         raise InputError(f"{path} has no tensor of a classifier: {_ADVICE}.")
     return Recognized(_classifier(family), tuple(kernels), len(last[-1]), {})
+
+
+def _of_torchvision(state: Mapping[str, Tensor]) -> Recognized | None:
+    """torchvision's detector or segmenters, all with MobileNetV3-Large, by their heads."""
+    kernels = tuple(tuple(value.shape) for value in state.values() if value.ndim == 4)
+    boxes = state.get("head.regression_head.module_list.0.1.weight")
+    classes = state.get("head.classification_head.module_list.0.1.weight")
+    if boxes is not None and classes is not None and len(boxes) >= 4:
+        return Recognized("ssdlite_v3_large_coco", kernels, len(classes) * 4 // len(boxes), {})
+    for config, name in _SEGMENTERS.items():
+        if WHOLE_STEMS.keys() & state.keys() and name in state:
+            return Recognized(config, kernels, len(state[name]), {})
+    return None
 
 
 def _of_tensorflow(path: Path) -> Recognized:

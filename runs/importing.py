@@ -49,10 +49,14 @@ def import_weights(
     Raises:
         InputError: the file does not fit, is broken or computes something else, or nobody names the classes.
     """
-    config, experiment = _experiment(file, config, overrides)
+    config, experiment, numbers = _experiment(file, config, overrides)
     names = experiment.class_names or file_class_names(file)
     if names is None:
         names = _names_of_data(experiment.data, config)
+    if numbers and class_ids is None and len(names) not in numbers:
+        raise InputError(
+            f"{file} predicts {numbers[0]} classes, {len(names)} are named: name as many, or use --into."
+        )
     model = build_model(experiment, tuple(names))
     loaded = load_weights(model, file, class_ids=class_ids)
     parity = measure_parity(model, loaded.path, loaded.nodes)
@@ -71,14 +75,16 @@ def import_weights(
     save_weights(output, model, make_passport(model, experiment, **facts))
 
 
-def _experiment(file: str, config: Path | None, overrides: Sequence[str]) -> tuple[Path, Experiment]:
-    """The config that is named, or the file's, and its experiment with what is known of the file's inputs."""
-    stated: tuple[str, ...] = ()
-    if config is None:
-        config, experiment, stated = recognized_experiment(file, overrides)
-    else:
-        experiment, _ = load_experiment(config, overrides)
-    return config, with_inputs_of(file, experiment, [*overrides, *(f"model.{name}" for name in stated)])
+def _experiment(
+    file: str, config: Path | None, overrides: Sequence[str]
+) -> tuple[Path, Experiment, tuple[int, ...]]:
+    """The config that is named, or the file's, and its experiment with what is known of the file's inputs;
+    how many classes a model may have that the file itself says."""
+    if config is not None:
+        return config, with_inputs_of(file, load_experiment(config, overrides)[0], overrides), ()
+    config, experiment, stated, numbers = recognized_experiment(file, overrides)
+    words = [*overrides, *(f"model.{name}" for name in stated)]
+    return config, with_inputs_of(file, experiment, words), numbers
 
 
 def with_inputs_of(file: str, experiment: Experiment, overrides: Sequence[str]) -> Experiment:

@@ -32,14 +32,24 @@ _KNOWN_CLASSES = {
 }
 """Config and number of classes -> the config whose classes those are, in all public files."""
 
+_PUBLISHED_CLASSES = {
+    ("ssdlite_v3_large_coco", 90): "coco",
+    ("lraspp_v3_large_voc", 21): "coco-voc",
+    ("deeplabv3_v3_large_voc", 21): "coco-voc",
+}
+"""The same for torchvision's files."""
+_OF_ANY_CLASSES = ("lraspp_v3_large_voc",)
+"""Configs for fixed classes whose architecture other files have, too."""
+
 
 class FoundExperiment(NamedTuple):
-    """What a file's model is: the shipped ``config``, its ``experiment``, and the names of the model's
-    arguments that the file ``stated``."""
+    """What a file's model is: the shipped ``config``, its ``experiment``, the names of the model's
+    arguments that the file ``stated``, and how many classes it may have, its background aside or not."""
 
     config: Path
     experiment: Experiment
     stated: tuple[str, ...]
+    num_classes: tuple[int, ...]
 
 
 def recognized_experiment(file: str, overrides: Sequence[str]) -> FoundExperiment:
@@ -67,16 +77,19 @@ def recognized_experiment(file: str, overrides: Sequence[str]) -> FoundExperimen
     if "model.width_mult" not in stated and "width_mult" not in arguments:
         arguments["width_mult"] = _width(experiment, found, file)
     experiment = replace(experiment, model=partial(experiment.model, **arguments))
+    if found.config in _OF_ANY_CLASSES and "class_names" not in stated:
+        experiment = replace(experiment, class_names=None)
     has_data = "data.root" in stated
     if experiment.class_names is None and not (has_data and found.config.startswith("classifier")):
         experiment = replace(experiment, class_names=_class_names(found, file, is_needed=not has_data))
     _report(file, found, experiment, stated)
-    return FoundExperiment(config, experiment, tuple(arguments))
+    numbers = (found.num_outputs, found.num_outputs - 1)
+    return FoundExperiment(config, experiment, tuple(arguments), numbers)
 
 
 def _class_names(found: Recognized, file: str, *, is_needed: bool) -> tuple[str | None, ...] | None:
     """The names in the file, else those of ImageNet, COCO, VOC or Cityscapes by their number."""
-    has_background = found.config == "imported_detection"
+    has_background = found.config in ("imported_detection", "ssdlite_v3_large_coco")
     number = found.num_outputs - has_background
     if found.labels is not None and len(found.labels) in (number, found.num_outputs):
         return found.labels[len(found.labels) - number :]
@@ -84,6 +97,8 @@ def _class_names(found: Recognized, file: str, *, is_needed: bool) -> tuple[str 
         logger.warning("%s lists %d names for %d classes: unused", file, len(found.labels), number)
     if found.config.startswith("classifier") and number in _IMAGENET:
         return tuple(published_class_names("imagenet"))
+    if (published := _PUBLISHED_CLASSES.get((found.config, number))) is not None:
+        return tuple(published_class_names(published))
     if (name := _KNOWN_CLASSES.get((found.config, number))) is not None:
         logger.info("%s names no classes: those of %s are taken, which are as many", file, name)
         return tuple(load_experiment(find_config(name), [])[0].class_names or ())

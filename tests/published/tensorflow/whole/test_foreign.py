@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 import torch
 from torchvision.models import mobilenet_v2 as their_mobilenet_v2
+from torchvision.models.detection import ssdlite320_mobilenet_v3_large
+from torchvision.models.segmentation import deeplabv3_mobilenet_v3_large, lraspp_mobilenet_v3_large
 
 import pocketvision
 from pocketvision.configs import (
@@ -115,6 +117,30 @@ def test_a_file_of_torchvision(tmp_path: Path, as_trained: Any) -> None:
     images = torch.rand(1, 3, 224, 224) * 255
     with torch.no_grad():
         torch.testing.assert_close(model(images), source(model.normalize(images)), rtol=1e-3, atol=1e-3)
+
+
+WHOLE: dict[str, tuple[Any, int, str]] = {
+    "detection": (ssdlite320_mobilenet_v3_large, 91, "ssdlite_v3_large_coco"),
+    "lraspp": (lraspp_mobilenet_v3_large, 21, "lraspp_v3_large_voc"),
+    "deeplabv3": (deeplabv3_mobilenet_v3_large, 21, "deeplabv3_v3_large_voc"),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_whole_models_of_torchvision(name: str, tmp_path: Path, as_trained: Any) -> None:
+    build, number, config = WHOLE[name]
+    torch.manual_seed(0)
+    state = as_trained(build(weights=None, weights_backbone=None, num_classes=number)).state_dict()
+    torch.save(state, tmp_path / "whole.pth")
+    weights = imported(tmp_path / "whole.pth")
+    passport = read_passport(weights)
+    assert passport["builder"]["config"] == config
+    assert "person" in passport["class_names"] and len(passport["class_names"]) == min(number, 90)
+    torch.save(build(weights=None, weights_backbone=None, num_classes=5).state_dict(), tmp_path / "five.pth")
+    with pytest.raises(InputError, match=r"five.pth predicts [45] classes and names none"):
+        imported(tmp_path / "five.pth")
+    with pytest.raises(InputError, match=r"five.pth predicts 5 classes, 3 are named"):
+        imported(tmp_path / "five.pth", ["class_names=('a','b','c')"])
 
 
 def test_a_segmenter_predicts(tmp_path: Path, write_published: Any) -> None:
