@@ -38,7 +38,7 @@ _PUBLISHED_CLASSES = {
     ("deeplabv3_v3_large_voc", 21): "coco-voc",
 }
 """The same for torchvision's files."""
-_OF_ANY_CLASSES = ("lraspp_v3_large_voc",)
+_OF_ANY_CLASSES = ("lraspp_v3_large_voc", "deeplabv3_v3_large_voc")
 """Configs for fixed classes whose architecture other files have, too."""
 
 

@@ -75,6 +75,7 @@ def write_published(
             detection = (*heads_of(graph, model), model.num_outputs, score, anchors_of(model), options)
         if path.suffix == ".pb":
             surround(graph, model, detection)
+            spread_dilations(graph, height)
             path.write_bytes(graph.SerializeToString())
         else:
             path.with_suffix(".graph").write_bytes(graph.SerializeToString())
@@ -94,6 +95,29 @@ def write_published(
         return model
 
     return write
+
+
+def spread_dilations(graph: GraphDef, height: int) -> None:
+    """Dilated convolutions as TensorFlow 1 stored them: the map in parts, a plain convolution, and back."""
+    writer = Appender(graph)
+    nodes = {node.name: node for node in graph.node}
+    sides = {2: -(-height // 16), 4: -(-height // 8)}
+    for node in [node for node in graph.node if node.attr["dilations"].list.i[1:2] not in ([], [1])]:
+        dilation = node.attr["dilations"].list.i[1]
+        if dilation not in sides:
+            continue  # an atrous branch
+        read = nodes[node.input[1]]
+        kernel = nodes[read.input[0]].attr["value"].tensor.tensor_shape.dim[0].size
+        pad = kernel // 2 * dilation
+        more = -(sides[dilation] + 2 * pad) % dilation
+        name, source = node.name, node.input[0]
+        block = writer.constant(f"{name}/block", np.int32([dilation] * 2))
+        pads = writer.constant(f"{name}/pads", np.int32([[pad, pad + more]] * 2))
+        crops = writer.constant(f"{name}/crops", np.int32([[0, more]] * 2))
+        node.input[0] = writer.node(f"{name}/parts", "SpaceToBatchND", source, block, pads)
+        node.name, node.attr["padding"].s = f"{name}/plain", b"VALID"
+        node.attr["dilations"].list.i[:] = [1, 1, 1, 1]
+        writer.node(name, "BatchToSpaceND", node.name, block, crops)
 
 
 def order_rows(model: Detector, shift: int) -> None:
