@@ -231,6 +231,8 @@ def _first_of_torchvision(model: VisionModel, theirs: Any, image: Tensor, larges
     for name, values in outputs.items():
         if len(values) == 2:
             ours, expected = values
+            if ours.numel() == expected.numel():  # a 1x1 convolution of ours is a fully connected layer there
+                ours = ours.reshape(expected.shape)
             if ours.shape != expected.shape or not _difference(ours, expected) <= PARITY_BOUND:
                 convolutions = (model.get_submodule(name), theirs.get_submodule(names[name]))
                 return f"{name} is the first layer that differs, {describe_convolutions(*convolutions)}"

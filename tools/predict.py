@@ -78,8 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "model",
         metavar="RUN|FILE",
-        help="run folder or checkpoint, our .safetensors, .onnx, .xml, .pt2, .tflite, .pte, .param, or "
-        "others' .tflite, .pb, .index, .pth",
+        help="run, .safetensors, .onnx, .xml, .pt2, .tflite, .pte, .param; others' .tflite, .pb, .pth",
     )
     parser.add_argument(
         "media",

@@ -56,6 +56,7 @@ class StartingModel:
         model: which of :func:`~pocketvision.core.registered.own_models` is most like it.
         image_size: (height, width) of its input.
         weights: the file.
+        score_function: of a detector.
     """
 
     config: str
@@ -64,6 +65,7 @@ class StartingModel:
     model: str
     image_size: Size
     weights: str
+    score_function: str | None = None
 
 
 @dataclass(frozen=True)

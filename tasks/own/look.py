@@ -62,8 +62,7 @@ def look_at(
 ) -> OwnData:  # fmt: skip
     """Find the format of ``path``, read its splits, and choose what fits the data.
 
-    ``overrides`` of ``data.*``, ``model.image_size`` and ``data.batch_size`` are kept to, and so is the
-    model ``start`` where the data are for its task.
+    ``overrides`` of ``data.*`` and ``model.image_size``, and ``start`` if it is for that task, are kept to.
 
     Raises:
         InputError: nothing is found, it can't be read, or model and task don't go together.
@@ -75,9 +74,8 @@ def look_at(
         task = wanted
     found = detect_format(path, task)
     given = parse_overrides(overrides)
-    module = data_module_of(found)
     for_data = {key: value for key, value in given.items() if key.startswith("data.")}
-    experiment = apply_overrides(Experiment(model=dict, task=dict, data=module), for_data)
+    experiment = apply_overrides(Experiment(model=dict, task=dict, data=data_module_of(found)), for_data)
     with refusing_bad_values():
         data: AnyData = experiment.data()
         train, val = training_records(data)

@@ -46,8 +46,7 @@ def own_settings(own: OwnData, recipe: TrainingRecipe, weights: str | None) -> O
     decay = _WEIGHT_DECAY[own.found.task]
     task: dict[str, Any] = {"optimizer": partial(AdamW, lr=recipe.lr, weight_decay=decay, fused=True)}
     if own.start is not None and own.start.task == "detection":
-        is_softmax = own.start.arguments.get("score_function") == "softmax"
-        task["loss"] = SSDLoss() if is_softmax else FocalLoss()
+        task["loss"] = SSDLoss() if own.start.score_function == "softmax" else FocalLoss()
     if own.fitted.class_weights is not None:
         task["loss"] = SegmentationCrossEntropy(class_weights=own.fitted.class_weights)
     task |= {

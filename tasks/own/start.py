@@ -33,6 +33,8 @@ def starting_model(source: str) -> StartingModel | None:
     experiment, _ = load_experiment(shipped_configs()[config], ())
     known = {**parameters(experiment.model), **arguments}
     backbone = known.get("backbone") or config.partition("_")[2].rpartition("_")[0]
-    family = _FAMILIES.get(task) or str(known.get("head", "deeplabv3"))
+    family = _FAMILIES.get(task) or str(known.get("head") or config.partition("_")[0])
     size = (int(known["image_size"][0]), int(known["image_size"][1]))
-    return StartingModel(config, arguments, task, f"{family}_{backbone}", size, str(path))
+    return StartingModel(
+        config, arguments, task, f"{family}_{backbone}", size, str(path), passport.get("score_function")
+    )

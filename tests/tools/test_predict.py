@@ -142,7 +142,7 @@ def test_ctrl_c_keeps_what_was_seen(
         (["{media}/a.png", "{media}/a.png", "--output", "o"], "is no model that can be run here"),
         (["{other}", "{media}/a.png", "--output", "o"], "was not exported by pocketvision"),
         (["{text}", "{media}/a.png", "--output", "o"], "can't be opened"),
-        (["{checkpoint}", "{media}/a.png", "--output", "o"], "convert it with 'pocketvision import-weights'"),
+        (["{checkpoint}", "{media}/a.png", "--output", "o"], "can't be opened as weights"),
         (["{weights}", "{media}/a.png", "--json", "{weights}"], "exists already: choose another --json"),
         (["{weights}", "{media}/a.png", "--json", "{media}/a.png"], "exists already: choose another --json"),
         (["{weights}", "{media}/a.png", "--output", "{media}/a.png"], "is a file: give a folder as --output"),
