@@ -219,7 +219,7 @@ def _first_of_torchvision(model: VisionModel, theirs: Any, image: Tensor, larges
     }
     outputs: dict[str, list[Tensor]] = {name: [] for name in names}
     hooks = [
-        module.register_forward_hook(lambda m, i, output, name=ours: outputs[name].append(output))
+        module.register_forward_hook(lambda m, i, output, name=ours: outputs[name].append(output.clone()))
         for ours, other in names.items()
         for module in (model.get_submodule(ours), theirs.get_submodule(other))
     ]
@@ -231,7 +231,7 @@ def _first_of_torchvision(model: VisionModel, theirs: Any, image: Tensor, larges
     for name, values in outputs.items():
         if len(values) == 2:
             ours, expected = values
-            if ours.numel() == expected.numel():  # a 1x1 convolution of ours is a fully connected layer there
+            if ours.numel() == expected.numel():  # our 1x1 convolution may be a fully connected layer there
                 ours = ours.reshape(expected.shape)
             if ours.shape != expected.shape or not _difference(ours, expected) <= PARITY_BOUND:
                 convolutions = (model.get_submodule(name), theirs.get_submodule(names[name]))
