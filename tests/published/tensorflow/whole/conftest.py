@@ -102,7 +102,8 @@ def spread_dilations(graph: GraphDef, height: int) -> None:
     writer = Appender(graph)
     nodes = {node.name: node for node in graph.node}
     sides = {2: -(-height // 16), 4: -(-height // 8)}
-    for node in [node for node in graph.node if node.attr["dilations"].list.i[1:2] not in ([], [1])]:
+    dilated = [node for node in graph.node if "dilations" in node.attr]
+    for node in (node for node in dilated if node.attr["dilations"].list.i[1] > 1):
         dilation = node.attr["dilations"].list.i[1]
         if dilation not in sides:
             continue  # an atrous branch
