@@ -15,7 +15,7 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.layers import freeze_norms
 from pocketvision.core.protocols import Library, body_of
 from pocketvision.core.weights import MatchReport, StateDict, load_state_dict, read_passport, read_state_dict
-from pocketvision.models import Classifier, Detector, VisionModel
+from pocketvision.models import Classifier, Detector, JointModel, VisionModel
 from pocketvision.models.input_facts import norm_eps
 from pocketvision.published.architecture import family_of_layers, refuse_other_family, refuse_other_state
 from pocketvision.published.catalog import NAMES, PublishedFile, find_published, published_class_names
@@ -132,7 +132,10 @@ def _take_over(model: VisionModel, passport: Mapping[str, Any]) -> None:
     """What a file of ours says beside its tensors: folded norms, the best threshold for the same classes."""
     if passport.get("is_norm_folded"):
         freeze_norms(model)
-    if isinstance(model, Detector):
+    if isinstance(model, JointModel):
+        for task in model.tasks:
+            _take_over(model.part(task), passport.get("parts", {}).get(task, {}))
+    elif isinstance(model, Detector):
         threshold = passport.get("threshold")
         is_score = isinstance(threshold, float) and 0 <= threshold <= 1
         has_same_classes = passport.get("class_names") == list(model.class_names)

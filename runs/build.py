@@ -94,6 +94,16 @@ def build_model(experiment: Experiment, class_names: tuple[str | None, ...]) -> 
     return model
 
 
+def refuse_several_tasks(experiment: Experiment, what: str, instead: str) -> None:
+    """Refuse a config whose data are of several tasks where ``what`` is for one; says what to do ``instead``.
+
+    Raises:
+        InputError: it is such a config.
+    """
+    if "parts" in parameters(experiment.data):
+        raise InputError(f"{what} is for one task, and this config has several: {instead}.")
+
+
 def with_seed(part: Callable[..., _Part], seed: int) -> Callable[..., _Part]:
     """``part`` with ``seed``, if it has such an argument and does not state it."""
     stated = part.keywords if isinstance(part, partial) else {}

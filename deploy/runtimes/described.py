@@ -8,12 +8,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from pocketvision.core.errors import InputError
 from pocketvision.deploy.runtimes.artifact import OUTPUTS, Artifact, Box
-from pocketvision.models import Detector, VisionModel
+from pocketvision.models import Detector, JointModel, VisionModel
 
 
 def describe(model: VisionModel) -> Artifact:
     """The metadata of ``model`` as it stands: raw outputs, uint8 images, any batch size."""
+    if isinstance(model, JointModel):
+        raise InputError("A model of several tasks can't be predicted with or exported yet: use eval.")
     facts = model.passport()
     artifact = Artifact(
         task=facts["task"],
