@@ -34,19 +34,19 @@ class JointModel(nn.Module):
 
     def __init__(self, backbone: Backbone, *parts: SingleModel) -> None:
         super().__init__()
-        facts = [part.passport() for part in parts]
-        tasks = [of_part["task"] for of_part in facts]
+        tasks = [_task_of(part) for part in parts]
         if len(parts) < 2 or len(set(tasks)) < len(parts):
             raise ValueError(
                 f"the parts are for {', '.join(tasks)}: give two or three, each for another task."
             )
-        for part, of_part in zip(parts, facts, strict=True):
+        for task, part in zip(tasks, parts, strict=True):
             if body_of(part.backbone) is not body_of(backbone):
-                raise ValueError(f"the part for {of_part['task']} has a backbone of its own: share one.")
-            for name in ("mean", "std", "resize"):
-                if of_part[name] != facts[0][name]:
-                    theirs = f"{facts[0][name]} for {tasks[0]} and {of_part[name]} for {of_part['task']}"
-                    raise ValueError(f"{name} is {theirs}: one forward pass has one input.")
+                raise ValueError(f"the part for {task} has a backbone of its own: share one.")
+            if not _takes_the_same(part, parts[0]):
+                raise ValueError(
+                    f"the part for {task} resizes or normalizes otherwise than that for {tasks[0]}: "
+                    "one forward pass has one input."
+                )
         self.backbone = backbone
         self.parts = nn.ModuleDict(dict(zip(tasks, parts, strict=True)))
         self.resize, self.normalize = parts[0].resize, parts[0].normalize
@@ -86,6 +86,18 @@ class JointModel(nn.Module):
             **describe_inputs(self, self.class_names, self.normalize, self.resize),
             "parts": {task: self.part(task).passport() for task in self.tasks},
         }
+
+
+def _task_of(model: SingleModel) -> str:
+    if isinstance(model, Detector):
+        return "detection"
+    return "segmentation" if isinstance(model, Segmenter) else "classification"
+
+
+def _takes_the_same(model: SingleModel, other: SingleModel) -> bool:
+    """Whether both resize and normalize images alike; numbers on the meta device, which has none, do."""
+    pairs = [(getattr(model.normalize, name), getattr(other.normalize, name)) for name in ("mean", "std")]
+    return model.resize == other.resize and all(a.is_meta or torch.equal(a, b) for a, b in pairs)
 
 
 def detector_in(model: nn.Module) -> Detector | None:
