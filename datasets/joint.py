@@ -34,7 +34,7 @@ from pocketvision.datasets.records.annotations import (
     DetectionRecords,
     SegmentationRecords,
 )
-from pocketvision.datasets.repeats import repeats_of
+from pocketvision.datasets.repeats import drawing_factors
 from pocketvision.datasets.samples import SampleDataset
 from pocketvision.datasets.sampling import EpochSampler, ProcessShare, num_epochs
 from pocketvision.datasets.segmentation import collate_segmentation
@@ -105,7 +105,7 @@ class JointDataModule:
     ``train``, ``val`` and ``test`` are the splits that each part has for it.
 
     Raises:
-        ValueError: shares of other tasks than those of the parts, or none above 0.
+        ValueError: shares of other tasks than those of the parts, or none above 0; a part in tiles.
     """
 
     train_split, val_split, test_split = "train", "val", "test"
@@ -130,6 +130,8 @@ class JointDataModule:
         common = {"eval_batch_size": eval_batch_size or batch_size, "num_workers": self.num_workers}
         self.parts = {task: part(batch_size=batch_size, seed=seed, **common) for task, part in parts.items()}
         self._position = 0, 0
+        if tiled := [task for task, part in self.parts.items() if part.tile_size is not None]:
+            raise ValueError(f"tiles are for one task yet: leave data.parts.{tiled[0]}.tile_size out.")
 
     def class_names(self) -> tuple[str, ...]:
         """``TASK/NAME`` of all data sets' own classes."""
@@ -191,7 +193,7 @@ class JointDataModule:
         for task, part in self.parts.items():
             own = dataset.parts[task]
             part.loading.prepare(own, owner=part)
-            repeats = repeats_of(own.records, part.repeat_threshold)
+            repeats = drawing_factors(own.records, part.repeat_threshold, None)
             streams.append(Stream(EpochSampler(own, self.seed, repeats), size))
         if self.num_workers:
             import_albumentations()  # as BaseDataModule does

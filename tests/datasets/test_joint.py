@@ -108,6 +108,12 @@ def test_it_can_be_sent_to_a_bare_process(tiny: Tiny) -> None:
     assert torch.equal(collate_joint(samples).images, own.images)
 
 
+def test_tiles_are_refused(tiny: Tiny) -> None:
+    part = partial(CocoDataModule, root=tiny("coco"), tile_size=64)
+    with pytest.raises(ValueError, match=r"leave data.parts.detection.tile_size out"):
+        JointDataModule({"detection": part}, num_workers=0)
+
+
 def test_several_processes_are_refused(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pocketvision.datasets.joint.num_processes", lambda: 2)
     with pytest.raises(InputError, match="one process"):
