@@ -70,6 +70,8 @@ def model(
     return JointModel(body, boxes, street)
 
 
+MAP_TASK = partial(SegmentationTask, loss=SegmentationCrossEntropy(class_weights=CLASS_WEIGHTS))
+
 config = Experiment(
     class_names=join_names({"detection": STREET_NAMES, "segmentation": CAMVID_NAMES}),
     model=partial(model, image_size=(360, 480)),
@@ -79,9 +81,7 @@ config = Experiment(
             "detection": partial(
                 DetectionTask, loss=GFLLoss(assigner=TaskAlignedAssigner(normalized=True), kind="quality")
             ),
-            "segmentation": partial(
-                SegmentationTask, loss=SegmentationCrossEntropy(class_weights=CLASS_WEIGHTS)
-            ),
+            "segmentation": MAP_TASK,
         },
         loss_weights={"detection": 1.0, "segmentation": 1.0},
         optimizer=partial(AdamW, lr=2e-3, weight_decay=0.05, fused=True),

@@ -19,8 +19,8 @@ from torch.optim import AdamW
 
 from pocketvision.backbones import WithExtraBlocks, mobilenet_v3_large
 from pocketvision.configs.own_detection import ANCHORS, TAPS
+from pocketvision.configs.street_v2 import MAP_TASK
 from pocketvision.configs.street_v2 import config as base
-from pocketvision.core.config import parameters
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size, names_by_task
 from pocketvision.heads import LRASPPHead, SSDLiteHead
@@ -57,14 +57,12 @@ def model(
     return JointModel(body, boxes, street)
 
 
-_STREET = parameters(base.task)["tasks"]["segmentation"]
-
 config = replace(
     base,
     model=partial(model, image_size=(360, 480)),
     task=partial(
         JointTask,
-        tasks={"detection": partial(DetectionTask, loss=SSDLoss()), "segmentation": _STREET},
+        tasks={"detection": partial(DetectionTask, loss=SSDLoss()), "segmentation": MAP_TASK},
         loss_weights={"detection": 1.0, "segmentation": 1.0},
         optimizer=partial(AdamW, lr=1e-3, weight_decay=0.05, fused=True),
         reference_batch=8,

@@ -23,6 +23,7 @@ from pocketvision.published.class_surgery import match_classes
 from pocketvision.published.convert import from_published
 from pocketvision.published.inputs import classifier_library, facts_of_timm
 from pocketvision.published.mismatch import PREPROCESSING, check_passport, differs, refuse_other
+from pocketvision.published.part_weights import is_for_part, load_part
 from pocketvision.published.tensorflow.import_file import INPUTS, SUFFIXES, import_tensorflow, read_layers
 from pocketvision.published.timm_hub import absorb_eps, fetch_timm, is_timm_name
 
@@ -93,6 +94,8 @@ def load_weights(
         report = load_pretrained(body_of(model.backbone), path)
         _adapt_to_torchvision(model, path)
         return Loaded(report, path, {})
+    if isinstance(model, JointModel) and is_for_part(model, passport):
+        return Loaded(load_part(model, state, passport, path, same_classes=same_classes), path, {})
     if passport.get("task") == "classification" and not isinstance(model, Classifier):
         return _load_backbone(model, state, passport, path)
     if not passport:

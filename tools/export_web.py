@@ -57,7 +57,7 @@ def check_target(arguments: argparse.Namespace) -> None:
         )
 
 
-def refuse_joint(model: VisionModel, arguments: argparse.Namespace) -> None:
+def check_wishes(model: VisionModel, arguments: argparse.Namespace) -> None:
     """Refuse what a model of several tasks can't become yet."""
     from pocketvision.models import JointModel
 
@@ -74,7 +74,7 @@ def export_web(arguments: argparse.Namespace, licence: str | None) -> None:
 
     check_folder(arguments.web)
     model = load_model(arguments.source, arguments.weights, overrides=arguments.overrides)
-    refuse_joint(model, arguments)
+    check_wishes(model, arguments)
     written = write_web_page(
         model,
         arguments.web,
