@@ -75,6 +75,10 @@ class JointDataset(Dataset[_SampleList]):
     def __len__(self) -> int:
         return sum(map(len, self._numbered))
 
+    def whole(self) -> JointDataset:
+        """Those of the whole pictures, as each part has them."""
+        return JointDataset({task: part.whole() for task, part in self.parts.items()})
+
     def __getitem__(self, batch: Sequence[JointIndex]) -> _SampleList:
         samples: list[Any] = []
         for number, *index in batch:
