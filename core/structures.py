@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -166,6 +167,32 @@ class ClassificationSamples(NamedTuple):
 
 AnyTarget = BoxTarget | MaskTarget | ClassTarget
 AnySamples = DetectionSamples | SegmentationSamples | ClassificationSamples
+
+
+def task_of(samples: AnySamples) -> str:
+    """What a batch teaches: detection, segmentation or classification."""
+    tasks: dict[type, str] = {DetectionSamples: "detection", SegmentationSamples: "segmentation"}
+    return tasks.get(type(samples), "classification")
+
+
+def join_names(by_task: Mapping[str, Sequence[str | None]]) -> tuple[str, ...]:
+    """Class names of several tasks in one list: ``TASK/NAME``, without a name for a reserved slot."""
+    return tuple(f"{task}/{name or ''}" for task, names in by_task.items() for name in names)
+
+
+def names_by_task(class_names: Sequence[str | None]) -> dict[str, tuple[str | None, ...]]:
+    """What :func:`join_names` has joined.
+
+    Raises:
+        ValueError: a name says no task.
+    """
+    by_task: dict[str, tuple[str | None, ...]] = {}
+    for joint in class_names:
+        task, slash, name = (joint or "").partition("/")
+        if not slash:
+            raise ValueError(f"the class {joint!r} says no task: write it as detection/{joint or 'car'}.")
+        by_task[task] = (*by_task.get(task, ()), name or None)
+    return by_task
 
 
 def stack_detections(detections: list[Detections]) -> DetectionBatch:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pocketvision.datasets.formats.voc_masks import VOC_SEGMENTATION_NAMES, read_voc_segmentation
     from pocketvision.datasets.formats.yolo import read_yolo
     from pocketvision.datasets.images.read import read_image, read_mask
+    from pocketvision.datasets.joint import JointDataModule
     from pocketvision.datasets.records.annotations import (
         ClassificationRecords,
         DetectionRecords,
@@ -71,6 +72,7 @@ __all__ = [
     "EpochSampler",
     "FoundData",
     "ImageFolderDataModule",
+    "JointDataModule",
     "MaskFolderDataModule",
     "SegmentationAugmentation",
     "SegmentationDataModule",
@@ -154,6 +156,7 @@ _PLACES = {
         "read_image",
         "read_mask",
     ),
+    "joint": ("JointDataModule",),
     "records.annotations": (
         "ClassificationRecords",
         "DetectionRecords",

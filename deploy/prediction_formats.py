@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from pocketvision.deploy.predict.sources import Source
 
 PREDICTION_FORMATS: dict[str, tuple[str, ...]] = {
-    "images": ("detection", "segmentation", "classification"),
+    "images": ("detection", "segmentation", "classification", "joint"),
     "csv": ("detection", "segmentation", "classification"),
-    "coco": ("detection",),
-    "yolo": ("detection",),
-    "masks": ("segmentation",),
+    "coco": ("detection", "joint"),
+    "yolo": ("detection", "joint"),
+    "masks": ("segmentation", "joint"),
     "cvat": ("detection", "segmentation"),
     "labelstudio": ("detection", "segmentation"),
     "labelme": ("detection", "segmentation"),
 }
-"""Name -> the tasks that have something to write in it."""
+"""Name -> the tasks that have something to write in it; ``joint`` is several at once."""
 
 LABEL_FORMATS = ("cvat", "labelstudio", "labelme")
 """Those that labeling tools import: they are about picture files."""
@@ -43,6 +43,24 @@ def parse_formats(text: str) -> tuple[str, ...]:
                 f"Choose from {', '.join(PREDICTION_FORMATS)}."
             )
     return names
+
+
+def tasks_of(names: Sequence[str], task: str, parts: Sequence[str]) -> dict[str, str]:
+    """Which task each format holds: ``task``, or where that is several, the first of its ``parts`` that fits.
+
+    Raises:
+        InputError: none fits.
+    """
+    check_task(names, task)
+    if task != "joint":
+        return dict.fromkeys(names, task)
+    found = {}
+    for name in names:
+        fitting = [part for part in parts if part in PREDICTION_FORMATS[name]]
+        if not fitting:
+            raise InputError(f"{name} can't hold what a model for {' and '.join(parts)} says: leave it out.")
+        found[name] = task if name == "images" else fitting[0]
+    return found
 
 
 def check_task(names: Sequence[str], task: str) -> None:

@@ -16,6 +16,7 @@ from pocketvision.core.progress import track
 from pocketvision.core.resize import Image
 from pocketvision.core.terminal import printable
 from pocketvision.datasets.data_module import AnyData
+from pocketvision.datasets.joint import JointRecords
 from pocketvision.datasets.records.annotations import (
     AnyRecords,
     ClassificationRecords,
@@ -23,14 +24,14 @@ from pocketvision.datasets.records.annotations import (
 )
 from pocketvision.evaluation.classification_evaluator import ClassificationEvaluator, ClassificationPredictor
 from pocketvision.evaluation.detection_evaluator import DetectionEvaluator, DetectionPredictor
-from pocketvision.evaluation.originals import Samples
+from pocketvision.evaluation.joint_evaluator import JointEvaluator, JointMetric, JointPredictor
 from pocketvision.evaluation.report.document import Section, shown, table_of, write_report
 from pocketvision.evaluation.segmentation_evaluator import SegmentationEvaluator, SegmentationPredictor
 from pocketvision.metrics import AccuracyMetric, CocoMetric, IoUMetric
 from pocketvision.metrics.bootstrap import LEVEL, NUM_RESAMPLES, Interval
 
-AnyPredictor = ClassificationPredictor | DetectionPredictor | SegmentationPredictor
-"""A model of this package, or anything else with its ``class_names`` and ``predict``."""
+AnyPredictor = ClassificationPredictor | DetectionPredictor | SegmentationPredictor | JointPredictor
+"""A model of this package, or anything else with its ``class_names`` and ``predict``, or parts that have."""
 
 _MAX_ROWS = 100
 
@@ -42,7 +43,7 @@ class Evaluator(Protocol):
     """
 
     @property
-    def metric(self) -> AccuracyMetric | CocoMetric | IoUMetric: ...
+    def metric(self) -> AccuracyMetric | CocoMetric | IoUMetric | JointMetric: ...
 
     def update(self, samples: Any) -> None:
         """Add a batch of the task that the records are for."""
@@ -55,11 +56,15 @@ class Evaluator(Protocol):
 
     def sheet(self) -> Image: ...
 
-    def sections(self, metrics: dict[str, Any], samples: Samples) -> list[Section]: ...
+    def sections(self, metrics: dict[str, Any], samples: Any) -> list[Section]: ...
 
 
-def make_evaluator(model: AnyPredictor, records: AnyRecords, folder: Path | None = None) -> Evaluator:
+def make_evaluator(
+    model: AnyPredictor, records: AnyRecords | JointRecords, folder: Path | None = None
+) -> Evaluator:
     """The evaluator that fits the records; with ``folder`` it writes results there and looks deeper."""
+    if isinstance(records, JointRecords):
+        return JointEvaluator(cast(JointPredictor, model), records, make_evaluator, folder)
     if isinstance(records, ClassificationRecords):
         return ClassificationEvaluator(cast(ClassificationPredictor, model), records, folder)
     if isinstance(records, DetectionRecords):

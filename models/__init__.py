@@ -10,19 +10,34 @@ from pocketvision.models.postprocess import SSDPostprocess
 if TYPE_CHECKING:
     from pocketvision.models.classifier import Classifier
     from pocketvision.models.detector import Detector
+    from pocketvision.models.joint import JointModel, SingleModel, detector_in
     from pocketvision.models.segmenter import Segmenter
+    from pocketvision.models.shared_backbone import SharedBackbone
 
-    VisionModel: TypeAlias = Classifier | Detector | Segmenter
+    VisionModel: TypeAlias = Classifier | Detector | Segmenter | JointModel
     """Any model that a task trains and an evaluation scores."""
 
-__all__ = ["Classifier", "Detector", "SSDPostprocess", "Segmenter", "VisionModel"]
-_PLACES = {"Classifier": "classifier", "Detector": "detector", "Segmenter": "segmenter"}
+__all__ = [
+    "Classifier",
+    "Detector",
+    "JointModel",
+    "SSDPostprocess",
+    "Segmenter",
+    "SharedBackbone",
+    "SingleModel",
+    "VisionModel",
+    "detector_in",
+]  # fmt: skip
+_PLACES = {
+    "Classifier": "classifier", "Detector": "detector", "Segmenter": "segmenter", "JointModel": "joint",
+    "SingleModel": "joint", "detector_in": "joint", "SharedBackbone": "shared_backbone",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     """A model's class: an exported file needs none, and no PyTorch."""
     if name == "VisionModel":
-        return __getattr__("Classifier") | __getattr__("Detector") | __getattr__("Segmenter")
+        return __getattr__("SingleModel") | __getattr__("JointModel")
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"pocketvision.models.{_PLACES[name]}"), name)

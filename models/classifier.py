@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, normalize_channels
 from pocketvision.core.protocols import Backbone
 from pocketvision.core.resize import Resize
+from pocketvision.core.structures import Features
 from pocketvision.models.input_facts import describe_inputs
 
 
@@ -40,9 +41,17 @@ class Classifier(nn.Module):
         self.head = head(feature_info=backbone.feature_info, num_classes=len(self.class_names))
 
     def forward(self, images: Tensor) -> Tensor:
+        return self.answer(self.features(images), images)
+
+    def features(self, images: Tensor) -> Features:
+        """What the head reads of images (N, 3, H, W)."""
         with torch.autocast(images.device.type, enabled=False):
             normalized = self.normalize(images)
-        class_logits: Tensor = self.head(self.backbone(normalized))
+        return self.backbone(normalized)
+
+    def answer(self, features: Features, images: Tensor) -> Tensor:
+        """The class_logits of images of which ``features`` are known."""
+        class_logits: Tensor = self.head(features)
         return class_logits
 
     @torch.no_grad()

@@ -71,7 +71,10 @@ class Detector(nn.Module):
         self._placed: dict[tuple[Any, ...], Tensor] = {}
 
     def forward(self, images: Tensor) -> DetectionOutput:
-        features = self.features(images)
+        return self.answer(self.features(images), images)
+
+    def answer(self, features: Features, images: Tensor) -> DetectionOutput:
+        """The output for images of which ``features`` are known."""
         class_logits, box_deltas, *_ = self.head(features)  # what is more is for a loss
         return DetectionOutput(class_logits, box_deltas, self.place_anchors(features, images))
 

@@ -44,18 +44,23 @@ class Segmenter(nn.Module):
         self.auxiliary_head = None if auxiliary_head is None else auxiliary_head(**sizes)
 
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.head(self._features(images))
+        return self.answer(self.features(images), images)
+
+    def answer(self, features: Features, images: Tensor) -> Tensor:
+        """The logits of images of which ``features`` are known."""
+        logits: Tensor = self.head(features)
         return logits
 
     def forward_all(self, images: Tensor) -> dict[str, Tensor]:
         """``logits`` as ``forward`` gives them and, with an auxiliary head, ``auxiliary`` (N, K, h, w)."""
-        features = self._features(images)
+        features = self.features(images)
         logits = {"logits": self.head(features)}
         if self.auxiliary_head is not None:
             logits["auxiliary"] = self.auxiliary_head(features)
         return logits
 
-    def _features(self, images: Tensor) -> Features:
+    def features(self, images: Tensor) -> Features:
+        """What the head reads of images (N, 3, H, W)."""
         with torch.autocast(images.device.type, enabled=False):
             normalized = self.normalize(images)
         return self.backbone(normalized)

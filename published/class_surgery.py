@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from pocketvision.core.errors import InputError
 from pocketvision.core.protocols import HasClassLayers
 from pocketvision.core.weights import StateDict
-from pocketvision.models import Detector, VisionModel
+from pocketvision.models import Detector, JointModel, VisionModel
 
 
 class SurgeryReport(NamedTuple):
@@ -84,6 +84,11 @@ def match_classes(
 
 def _refuse_unnamed(model: VisionModel, source: str) -> None:
     """A head whose rows are not known would take those of other classes for its own."""
+    if isinstance(model, JointModel):
+        raise InputError(
+            f"{source} was trained with other classes than the model's: a model of several tasks needs the "
+            "same classes, in the same order."
+        )
     for head in _heads(model).values():
         if not isinstance(head, HasClassLayers):
             raise InputError(

@@ -15,7 +15,7 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.layers import freeze_norms
 from pocketvision.core.protocols import Library, body_of
 from pocketvision.core.weights import MatchReport, StateDict, load_state_dict, read_passport, read_state_dict
-from pocketvision.models import Classifier, Detector, VisionModel
+from pocketvision.models import Classifier, Detector, JointModel, VisionModel
 from pocketvision.models.input_facts import norm_eps
 from pocketvision.published.architecture import family_of_layers, refuse_other_family, refuse_other_state
 from pocketvision.published.catalog import NAMES, PublishedFile, find_published, published_class_names
@@ -23,6 +23,7 @@ from pocketvision.published.class_surgery import match_classes
 from pocketvision.published.convert import from_published
 from pocketvision.published.inputs import classifier_library, facts_of_timm
 from pocketvision.published.mismatch import PREPROCESSING, check_passport, differs, refuse_other
+from pocketvision.published.part_weights import is_for_part, load_part
 from pocketvision.published.tensorflow.import_file import INPUTS, SUFFIXES, import_tensorflow, read_layers
 from pocketvision.published.timm_hub import absorb_eps, fetch_timm, is_timm_name
 
@@ -93,6 +94,8 @@ def load_weights(
         report = load_pretrained(body_of(model.backbone), path)
         _adapt_to_torchvision(model, path)
         return Loaded(report, path, {})
+    if isinstance(model, JointModel) and is_for_part(model, passport):
+        return Loaded(load_part(model, state, passport, path, same_classes=same_classes), path, {})
     if passport.get("task") == "classification" and not isinstance(model, Classifier):
         return _load_backbone(model, state, passport, path)
     if not passport:
@@ -132,7 +135,10 @@ def _take_over(model: VisionModel, passport: Mapping[str, Any]) -> None:
     """What a file of ours says beside its tensors: folded norms, the best threshold for the same classes."""
     if passport.get("is_norm_folded"):
         freeze_norms(model)
-    if isinstance(model, Detector):
+    if isinstance(model, JointModel):
+        for task in model.tasks:
+            _take_over(model.part(task), passport.get("parts", {}).get(task, {}))
+    elif isinstance(model, Detector):
         threshold = passport.get("threshold")
         is_score = isinstance(threshold, float) and 0 <= threshold <= 1
         has_same_classes = passport.get("class_names") == list(model.class_names)

@@ -16,7 +16,7 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.protocols import HasImagenetFile, body_of
 from pocketvision.core.weights import StateDict, read_state_dict
 from pocketvision.heads import DeepLabV3Head
-from pocketvision.models import Classifier, Detector, Segmenter, VisionModel
+from pocketvision.models import Classifier, Detector, JointModel, Segmenter, SingleModel, VisionModel
 from pocketvision.published.class_surgery import class_layers
 from pocketvision.published.convert import published_names
 from pocketvision.published.divergence import (
@@ -69,6 +69,8 @@ def measure_parity(model: VisionModel, path: Path, nodes: Mapping[str, str]) -> 
     of torchvision's in torchvision's own model; others can't be. ``nodes`` are the file's nodes of our
     layers. The model is not changed.
     """
+    if isinstance(model, JointModel):
+        return Parity("parity: not compared, nothing else has these parts on one backbone")
     was_training = model.training
     try:
         if path.suffix in (".pb", ".tflite"):
@@ -83,7 +85,7 @@ def measure_parity(model: VisionModel, path: Path, nodes: Mapping[str, str]) -> 
     return Parity("parity: not compared, nothing here can run such a file")
 
 
-def _image(model: VisionModel) -> Tensor:
+def _image(model: SingleModel) -> Tensor:
     """A normalized image whose amplitudes fall with frequency, as those of photographs do."""
     height, width = model.resize.image_size
     noise = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0))
@@ -102,7 +104,7 @@ def _difference(ours: Tensor, theirs: Tensor) -> float:
     return float((ours.double() - theirs).norm() / theirs.norm().clamp(min=1e-12))
 
 
-def _with_graph(model: VisionModel, graph: FileGraph, nodes: Mapping[str, str]) -> Parity:
+def _with_graph(model: SingleModel, graph: FileGraph, nodes: Mapping[str, str]) -> Parity:
     """Compare what reaches each layer: everything that the layers before it do."""
     image = _image(model)
     seen = _inputs_of_layers(model, image, nodes)
@@ -166,7 +168,7 @@ def _share(difference: float) -> str:
     return "is of another size" if difference == float("inf") else f"differs by {difference:.1e} of its RMS"
 
 
-def _inputs_of_layers(model: VisionModel, image: Tensor, names: Collection[str]) -> dict[str, Tensor]:
+def _inputs_of_layers(model: SingleModel, image: Tensor, names: Collection[str]) -> dict[str, Tensor]:
     """What reaches each of the model's named layers."""
     seen: dict[str, Tensor] = {}
 
@@ -193,7 +195,7 @@ def _source(graph: FileGraph, name: str) -> str:
     return before.inputs[0] if before is not None and before.op in _AROUND else source
 
 
-def _with_torchvision(model: VisionModel, state: StateDict) -> Parity:
+def _with_torchvision(model: SingleModel, state: StateDict) -> Parity:
     """Compare the outputs with those of torchvision's own model."""
     name = _torchvision_name(model)
     theirs = _build(name, model, state)
@@ -207,7 +209,7 @@ def _with_torchvision(model: VisionModel, state: StateDict) -> Parity:
     return Parity(sentence, largest, fault)
 
 
-def _first_of_torchvision(model: VisionModel, theirs: Any, image: Tensor, largest: float) -> str | None:
+def _first_of_torchvision(model: SingleModel, theirs: Any, image: Tensor, largest: float) -> str | None:
     """The first convolution whose output is not that of torchvision's model; a pooled output may hide it."""
     reordered = class_layers(model) if isinstance(model, Detector) else []  # whose background is moved
     names = {
@@ -241,7 +243,7 @@ def _first_of_torchvision(model: VisionModel, theirs: Any, image: Tensor, larges
     return f"the output differs by {largest:.1e} of its RMS behind the last layer, likely by its activation"
 
 
-def _torchvision_name(model: VisionModel) -> str:
+def _torchvision_name(model: SingleModel) -> str:
     body = body_of(model.backbone)
     url = body.imagenet_url if isinstance(body, HasImagenetFile) else None
     backbone = (url or "").rpartition("/")[2].rpartition("-")[0]
@@ -252,7 +254,7 @@ def _torchvision_name(model: VisionModel) -> str:
     return f"{'deeplabv3' if isinstance(model.head, DeepLabV3Head) else 'lraspp'}_{backbone}"
 
 
-def _build(name: str, model: VisionModel, state: StateDict) -> Any:
+def _build(name: str, model: SingleModel, state: StateDict) -> Any:
     """torchvision's model with the file's weights, None where it has none that takes them."""
     from torchvision import models  # type: ignore[import-untyped]  # late: it is slow
 
@@ -270,7 +272,7 @@ def _build(name: str, model: VisionModel, state: StateDict) -> Any:
     return theirs
 
 
-def _outputs(model: VisionModel, theirs: Any, image: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+def _outputs(model: SingleModel, theirs: Any, image: Tensor) -> tuple[list[Tensor], list[Tensor]]:
     features = model.backbone(image)
     if isinstance(model, Detector):
         logits, deltas = model.head(features)

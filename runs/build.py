@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 
@@ -14,7 +15,7 @@ from pocketvision.core.config import Experiment, parameters
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.base_modules import tiling_of_options
 from pocketvision.datasets.data_module import AnyData
-from pocketvision.models import VisionModel
+from pocketvision.models import JointModel, VisionModel
 from pocketvision.published.load import is_published_name, load_weights, look_at_weights
 
 _Part = TypeVar("_Part")
@@ -58,10 +59,20 @@ def build(
         names = (names,) if isinstance(names, str) else tuple(names)
         model = build_model(experiment, names)
         weights = parameters(experiment.model).get("weights")
-        if pretrained and weights is not None:
-            load_weights(model, weights)
+        sources = sources_of(weights)
+        if len(sources) > 1 and not isinstance(model, JointModel):
+            raise ValueError("several model.weights are for a model of several tasks: give one.")
+        for source in reversed(sources) if pretrained else ():
+            load_weights(model, source)
         data.connect(class_names=names, resize=model.resize)
     return model, data
+
+
+def sources_of(weights: Any) -> list[str | Path]:
+    """Where weights come from: one place, or one for each of several tasks. The first gives the backbone."""
+    if weights is None:
+        return []
+    return list(weights) if isinstance(weights, list | tuple) else [weights]
 
 
 def look_at_start(experiment: Experiment) -> None:
@@ -92,6 +103,16 @@ def build_model(experiment: Experiment, class_names: tuple[str | None, ...]) -> 
     if tiling is not None:
         model.resize = replace(model.resize, tiling=tiling)
     return model
+
+
+def refuse_several_tasks(experiment: Experiment, what: str, instead: str) -> None:
+    """Refuse a config whose data are of several tasks where ``what`` is for one; says what to do ``instead``.
+
+    Raises:
+        InputError: it is such a config.
+    """
+    if "parts" in parameters(experiment.data):
+        raise InputError(f"{what} is for one task, and this config has several: {instead}.")
 
 
 def with_seed(part: Callable[..., _Part], seed: int) -> Callable[..., _Part]:

@@ -11,7 +11,7 @@ from pocketvision.datasets.formats.detect import FoundData, detect_format
 from pocketvision.doctor.anchors.reach import AnchorLayout
 from pocketvision.doctor.check import Plan
 from pocketvision.models import Classifier, Detector, VisionModel
-from pocketvision.runs.build import build_model, refusing_bad_values
+from pocketvision.runs.build import build_model, refuse_several_tasks, refusing_bad_values
 
 
 def plan_of(experiment: Experiment) -> tuple[FoundData, Plan]:
@@ -22,6 +22,7 @@ def plan_of(experiment: Experiment) -> tuple[FoundData, Plan]:
     """
     settings = parameters(experiment.data)
     root = settings.get("root")
+    refuse_several_tasks(experiment, "check-data CONFIG", "give the PATH of each data set")
     if root is None:
         raise InputError("The config's data is generated: there are no files to check.")
     names = experiment.class_names

@@ -21,6 +21,7 @@ from pocketvision.datasets.data_module import AnyData
 from pocketvision.models import VisionModel
 from pocketvision.published.load import file_class_names
 from pocketvision.published.provenance import describe_source
+from pocketvision.runs.build import sources_of
 
 _GIVEN = ("weights", "class_names")
 
@@ -39,10 +40,12 @@ def training_facts(model: VisionModel, experiment: Experiment, data: AnyData) ->
     the ids of the model's classes in the annotation files, None where these have no such class.
     ``is_norm_folded`` says that BatchNorms are the frozen identities that a file with folded ones left.
     """
-    weights = parameters(experiment.model).get("weights")
+    origins = [describe_source(model, s) for s in sources_of(parameters(experiment.model).get("weights"))]
+    if len(origins) > 1:
+        origins = [{"source": ", ".join(origin["source"] for origin in origins)}]
     ids = getattr(data.records(data.val_split), "category_ids", None)
     return {
-        "started_from": None if weights is None else describe_source(model, weights),
+        "started_from": origins[0] if origins else None,
         "class_ids": None if ids is None else [None if number < 0 else number for number in ids],
         "is_norm_folded": has_folded_norms(model) or None,
     }

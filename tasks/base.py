@@ -32,10 +32,10 @@ from pocketvision.core.structures import AnySamples
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.evaluation.evaluate import Evaluator, make_evaluator
 from pocketvision.models import VisionModel
-from pocketvision.tasks.accumulation import losses_in_parts, split_batch
+from pocketvision.tasks.accumulation import Trained, losses_in_parts, split_batch
 from pocketvision.tasks.freezing import freeze_parts
 from pocketvision.tasks.learning_rates import Schedule, lr_factor, parameter_groups
-from pocketvision.tasks.lightning_data import LightningData, count_whole_batches
+from pocketvision.tasks.lightning_data import LightningData, count_whole_batches, image_names
 from pocketvision.tasks.options import check_options
 from pocketvision.tasks.quantization_aware import make_quantization_aware
 
@@ -141,6 +141,10 @@ class VisionTask(L.LightningModule, Generic[_Samples]):
     def check(self) -> None:
         """Raise :class:`ValueError` where loss and model don't fit together."""
 
+    def learner(self, samples: _Samples) -> Trained:
+        """What learns from ``samples``: the task itself, unless it has several."""
+        return self
+
     @abstractmethod
     def outputs(self, images: Tensor) -> Any:
         """What the model makes of images (N, 3, H, W), for the loss."""
@@ -195,7 +199,8 @@ class VisionTask(L.LightningModule, Generic[_Samples]):
         optimizer: Optimizer = self.trainer.optimizers[0]
         optimizer.zero_grad()
         parts = split_batch(samples, self.data_module.batch_size)
-        losses, last = losses_in_parts(self, parts, lambda loss: self.trainer.strategy.backward(loss, None))
+        learner = self.learner(samples)
+        losses, last = losses_in_parts(learner, parts, lambda x: self.trainer.strategy.backward(x, None))
         total = torch.stack(list(losses.values())).sum()
         if any_process(not bool(torch.isfinite(total)), total.device):
             optimizer.zero_grad()
@@ -219,19 +224,11 @@ class VisionTask(L.LightningModule, Generic[_Samples]):
         """Say which images a step was skipped for; raise where training can't go on so."""
         self.num_skipped += 1
         if not torch.isfinite(total):
-            logger.warning(
-                "step %d is skipped: its loss is not finite. Images: %s",
-                self.global_step, ", ".join(self._image_names(samples)),
-            )  # fmt: skip
+            names = ", ".join(image_names(self.data_module, samples))
+            logger.warning("step %d is skipped: its loss is not finite. Images: %s", self.global_step, names)
         broken = any(not torch.isfinite(x).all() for x in self.model.buffers() if x.is_floating_point())
         if any_process(broken, total.device) or self.num_skipped >= MAX_SKIPPED:
             raise NonFiniteLossError(f"The loss is not finite at step {self.global_step}")
-
-    def _image_names(self, samples: _Samples) -> list[str]:
-        data = self.data_module
-        records = data.records(data.train_split)
-        paths = dict(zip(records.image_ids.tolist(), records.image_paths, strict=True))
-        return [str(paths.get(target.image_id, target.image_id)) for target in samples.targets]
 
     def on_validation_epoch_start(self) -> None:
         share_buffers(self.model)  # all must score the same weights; the average is in place by now

@@ -15,6 +15,7 @@ import numpy as np
 from pocketvision.core.errors import InputError
 from pocketvision.core.files import read_json, write_json
 from pocketvision.datasets.data_module import AnyData
+from pocketvision.datasets.joint import JointRecords
 from pocketvision.datasets.records.annotations import AnyRecords
 from pocketvision.runs.folder import Run
 
@@ -84,19 +85,20 @@ def _read(run: Run) -> dict[str, Any] | None:
     return None
 
 
-def describe_split(records: AnyRecords) -> dict[str, Any]:
+def describe_split(records: AnyRecords | JointRecords) -> dict[str, Any]:
     """Counts and digests of a split's records; where the data lie makes no difference."""
-    paths = [path for name in _FILES for path in getattr(records, name, ())]
+    parts = list(records.parts.values()) if isinstance(records, JointRecords) else [records]
+    paths = [path for part in parts for name in _FILES for path in getattr(part, name, ())]
     base = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""  # noqa: PTH120
     annotations = hashlib.blake2b(digest_size=16)
-    for field in fields(records):
-        value = getattr(records, field.name)
+    for owner, field in [(part, field) for part in parts for field in fields(part)]:
+        value = getattr(owner, field.name)
         if isinstance(value, np.ndarray) and field.name not in _NOT_DATA:
             annotations.update(f"{field.name}{value.dtype}{value.shape}".encode())
             annotations.update(np.ascontiguousarray(value).data)
     return {
         "images": len(records),
-        "boxes": len(getattr(records, "boxes", ())),
+        "boxes": sum(len(getattr(part, "boxes", ())) for part in parts),
         "classes": list(records.class_names),
         "names": _digest(path.removeprefix(base) for path in paths),
         "annotations": annotations.hexdigest(),

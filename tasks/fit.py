@@ -23,7 +23,7 @@ from pocketvision.core.weights import load_state_dict, read_passport, read_state
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.evaluation.evaluate import evaluate
 from pocketvision.evaluation.report.about import CURVES, about_sections
-from pocketvision.models import Detector, VisionModel
+from pocketvision.models import VisionModel, detector_in
 from pocketvision.runs.build import build, refusing_bad_values
 from pocketvision.runs.folder import Run, check_trainer
 from pocketvision.runs.passport import make_passport, training_facts
@@ -249,8 +249,9 @@ def finish(
     if not trainer.is_global_zero:
         return None
     facts = training_facts(model, experiment, data)
-    if isinstance(model, Detector):
-        model.best_threshold = None  # of the weights that training started from
+    detector = detector_in(model)
+    if detector is not None:
+        detector.best_threshold = None  # of the weights that training started from
     weights, passport = folder / WEIGHTS, make_passport(model, experiment, **facts)
     save_weights(weights, model, passport)
     if (folder / METRICS).is_file():
@@ -259,9 +260,10 @@ def finish(
     device = trainer.strategy.root_device
     metrics = evaluate(model, data, data.val_split, folder, device, about=about)
     scores = {name: value for name, value in metrics.items() if name != "per_class"}
-    if isinstance(model, Detector):
-        threshold = read_json(folder / "analysis.json")["threshold"]
-        passport |= {} if threshold is None else {"threshold": threshold}
+    if detector is not None:
+        analysis = folder / ("" if detector is model else "detection") / "analysis.json"
+        detector.best_threshold = read_json(analysis)["threshold"]
+        passport = make_passport(model, experiment, **facts)
     save_weights(weights, model, {**passport, "metrics": scores})
     return metrics
 

@@ -6,7 +6,10 @@ from typing import Any
 
 import lightning as L
 
+from pocketvision.core.structures import AnySamples, task_of
 from pocketvision.datasets.data_module import AnyData, Loader
+from pocketvision.datasets.joint import JointRecords
+from pocketvision.datasets.records.annotations import AnyRecords
 
 
 class LightningData(L.LightningDataModule):
@@ -66,6 +69,15 @@ def count_whole_batches(checkpoint: dict[str, Any], data: LightningData) -> None
     more = counts["processed"] - done
     if done > 0 and more > 0:
         counts.update({name: count - more for name, count in counts.items()})
+
+
+def image_names(data: AnyData, samples: AnySamples) -> list[str]:
+    """The files of a training batch, or their ids."""
+    records: AnyRecords | JointRecords = data.records(data.train_split)
+    if isinstance(records, JointRecords):
+        records = records.parts[task_of(samples)]
+    paths = dict(zip(records.image_ids.tolist(), records.image_paths, strict=True))
+    return [str(paths.get(target.image_id, target.image_id)) for target in samples.targets]
 
 
 def for_lightning(data: AnyData, accumulated: int) -> LightningData:

@@ -23,7 +23,7 @@ from pocketvision.datasets.records.annotations import AnyRecords, DetectionRecor
 from pocketvision.datasets.records.splits import take
 from pocketvision.evaluation.evaluate import make_evaluator
 from pocketvision.evaluation.upper_bound import best_possible_score
-from pocketvision.runs.build import build, refusing_bad_values
+from pocketvision.runs.build import build, refuse_several_tasks, refusing_bad_values
 from pocketvision.tasks.accumulation import losses_in_parts
 from pocketvision.tasks.base import AnyTask
 
@@ -98,6 +98,7 @@ def overfit(experiment: Experiment, num_images: int, read: AnyData | None = None
         InputError: the data or a value of the config is unfit.
     """
     start = time.perf_counter()
+    refuse_several_tasks(experiment, "The self-test", "test a config of each task alone")
     plain = apply_overrides(experiment, {"data.augmentation": None, "data.num_workers": 0})
     torch.manual_seed(experiment.seed)
     model, data = build(plain, pretrained=True, read=read)

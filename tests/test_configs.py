@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from pocketvision.core.command import find_config, shipped_configs
+from pocketvision.core.config import Experiment, parameters
+from pocketvision.core.structures import join_names, names_by_task
+from pocketvision.models import detector_in
 from pocketvision.runs.build import build_model
 from pocketvision.runs.folder import load_experiment
 from pocketvision.tools.eval import main as evaluate
@@ -40,6 +43,8 @@ def test_config_trains_a_step(name: str, tmp_path: Path, tiny: Callable[[str], P
     experiment, _ = load_experiment(shipped_configs()[name], [])
     layout = LAYOUTS.get(experiment.data.func.__name__)
     data = [f"data.root={tiny(layout)}"] if layout else ["data.num_train=4", "data.num_val=4"]
+    if experiment.data.func.__name__ == "JointDataModule":
+        data = tiny_parts(experiment, tiny)
     run = tmp_path / "run"
     small = ["data.batch_size=2", "data.num_workers=0", "model.image_size=(96,96)", "model.weights=None"]
     if layout in ("cityscapes", "masks", "voc_masks"):
@@ -57,10 +62,28 @@ def test_config_trains_a_step(name: str, tmp_path: Path, tiny: Callable[[str], P
     assert {**scored, "seconds": 0} == {**trained, "seconds": 0}
 
 
+def tiny_parts(experiment: Experiment, tiny: Callable[[str], Path]) -> list[str]:
+    """Overrides for a config of boxes and masks: where the tiny data are, and their classes."""
+    parts = parameters(experiment.data)["parts"]
+    roots = {task: tiny(LAYOUTS[part.func.__name__]) for task, part in parts.items()}
+    names = names_by_task(experiment.class_names or ()) | {"detection": ("cat", "owl")}
+    return [
+        *(f"data.parts.{task}.root={root}" for task, root in roots.items()),
+        "data.parts.segmentation.augmentation.crop_size=(64,64)",
+        f"class_names={join_names(names)}",
+    ]
+
+
 @pytest.mark.parametrize(
-    "name", [name for name in shipped_configs() if "ssdlite" in name or "gfl" in name or "detect" in name]
+    "name",
+    [
+        name
+        for name in shipped_configs()
+        if "street" in name or "ssdlite" in name or "gfl" in name or "detect" in name
+    ],
 )
 def test_the_cap_on_boxes_can_be_overridden(name: str) -> None:
     experiment, _ = load_experiment(find_config(name), ["model.max_detections=7", "model.weights=None"])
     model = build_model(experiment, experiment.class_names or ("a", "b"))
-    assert model.postprocess.max_detections == 7  # type: ignore[union-attr]
+    detector = detector_in(model)
+    assert detector is not None and detector.postprocess.max_detections == 7

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pocketvision.costs.compare import CostComparison
     from pocketvision.costs.measure import Cost
     from pocketvision.costs.published import Published
+    from pocketvision.costs.sharing import Sharing
 
 BACKBONES = backbone_names()
 
@@ -58,13 +59,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pocketvision.runs.foreign import is_foreign
 
     options = parse_overrides(arguments.overrides)
+    sharing = None
     if is_foreign(arguments.model):
         cost, size = _file_cost(arguments.model, options)
     elif (config := _find(arguments.model)) is None:
         cost, size = _backbone_cost(arguments.model, options)
     else:
-        cost, size = _config_cost(config, options)
-    print(_json(arguments.model, size, cost) if arguments.json else _table(size, cost))
+        cost, size, sharing = _config_cost(config, options)
+    if arguments.json:
+        print(_json(arguments.model, size, cost, sharing))
+    else:
+        print(_table(size, cost), *([] if sharing is None else _shared(sharing)), sep="\n")
 
 
 def _find(name: str) -> Path | None:
@@ -103,9 +108,11 @@ def _backbone_cost(name: str, options: Mapping[str, Any]) -> tuple[Cost, Size]:
     return cost, reference.image_size
 
 
-def _config_cost(config: Path, overrides: Mapping[str, Any]) -> tuple[Cost, Size]:
+def _config_cost(config: Path, overrides: Mapping[str, Any]) -> tuple[Cost, Size, Sharing | None]:
     from pocketvision.costs.measure import measure_cost
     from pocketvision.costs.reference_models import parse_image_size
+    from pocketvision.costs.sharing import measure_sharing
+    from pocketvision.models import JointModel
 
     experiment = getattr(load_config(config)[0], "config", None)
     if not isinstance(experiment, Experiment):
@@ -118,7 +125,9 @@ def _config_cost(config: Path, overrides: Mapping[str, Any]) -> tuple[Cost, Size
     experiment = apply_overrides(experiment, overrides)
     model = _build(experiment, _class_names(config, experiment, num_classes))
     size = size or model.resize.image_size
-    return _measured(measure_cost, model, size), size
+    cost = _measured(measure_cost, model, size)
+    sharing = _measured(measure_sharing, model, size, cost) if isinstance(model, JointModel) else None
+    return cost, size, sharing
 
 
 def _class_names(config: Path, experiment: Experiment, num_classes: Any) -> Sequence[str | None]:
@@ -148,10 +157,26 @@ def _measured(measure: Any, *arguments: Any, **options: Any) -> Any:
         raise InputError(str(error)) from error
 
 
-def _json(name: str, size: Size, cost: Cost) -> str:
+def _json(name: str, size: Size, cost: Cost, sharing: Sharing | None) -> str:
     totals = {key: value for key, value in vars(cost).items() if key not in ("layers", "ops")}
+    if sharing is not None:
+        alone = {task: {"params": params, "madds": madds} for task, (params, madds) in sharing.alone.items()}
+        shares = {"params": sharing.share_of_params, "madds": sharing.share_of_madds}
+        totals |= {"alone": alone, "share_of_sum": shares}
     layers = [asdict(layer) for layer in cost.layers]
     return json.dumps({"model": name, "image_size": size, **totals, "layers": layers}, indent=1)
+
+
+def _shared(sharing: Sharing) -> list[str]:
+    """What the tasks of a model would cost one by one."""
+    return [
+        *(
+            f"{task} alone: {readable(params)} parameters, {readable(madds)} multiply-adds"
+            for task, (params, madds) in sharing.alone.items()
+        ),
+        f"one forward pass for all: {sharing.share_of_madds:.2f} of the sum of their multiply-adds, "
+        f"{sharing.share_of_params:.2f} of their parameters",
+    ]
 
 
 def _table(size: Size, cost: Cost) -> str:

@@ -13,7 +13,7 @@ from pocketvision.core.command import command, find_config
 from pocketvision.core.errors import InputError
 from pocketvision.core.files import check_new
 from pocketvision.tools.export_int8 import add_int8_options, check_int8_options, write_int8
-from pocketvision.tools.export_web import add_web_options, check_target, export_web
+from pocketvision.tools.export_web import add_web_options, check_target, check_wishes, export_web
 
 if TYPE_CHECKING:
     from pocketvision.deploy.certificate.images import ImageSet
@@ -47,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pocketvision.runs.ready_model import load_model
 
     model = load_model(arguments.source, arguments.weights, overrides=arguments.overrides)
+    check_wishes(model, arguments)
     if options.licence is None:
         options = replace(options, licence=_licence(arguments.source, arguments.weights))
     images = None if arguments.verify is None else _images(arguments, model, options)
@@ -118,14 +119,20 @@ def _check_new_files(arguments: argparse.Namespace) -> None:
         check_new(output.with_suffix(suffix), "--output")
 
 
-def _images(arguments: argparse.Namespace, model: VisionModel, options: ExportOptions) -> ImageSet:
+def _images(
+    arguments: argparse.Namespace, model: VisionModel, options: ExportOptions
+) -> ImageSet | dict[str, ImageSet]:
     """What to verify with, found before the time for exporting is spent: a run reads its own data itself."""
     from pocketvision.deploy.certificate.images import find_images, images_of
+    from pocketvision.deploy.certificate.several import images_of_parts
     from pocketvision.deploy.export.to_file import plan_artifact
     from pocketvision.evaluation.run_data import RunData
+    from pocketvision.models import JointModel
     from pocketvision.runs.folder import run_of_checkpoint
 
     data, source = arguments.verify, Path(arguments.source)
+    if isinstance(model, JointModel):
+        return images_of_parts(data, plan_artifact(model, options))
     source = run_of_checkpoint(source) or source
     if source.is_dir():
         own = RunData(source, model, arguments.overrides).data
@@ -134,15 +141,31 @@ def _images(arguments: argparse.Namespace, model: VisionModel, options: ExportOp
     return find_images(data, plan_artifact(model, options))
 
 
-def _verify(model: VisionModel, output: Path, images: ImageSet, converters: Converters) -> None:
+def _verify(
+    model: VisionModel, output: Path, images: ImageSet | dict[str, ImageSet], converters: Converters
+) -> None:
     """Write the certificate beside the file; over tolerance is an error, but the file stays."""
     from pocketvision.deploy.certificate.document import write_certificate_page
-    from pocketvision.deploy.certificate.measured import certify, write_certificate
+    from pocketvision.deploy.certificate.measured import Certificate, certify, write_certificate
+    from pocketvision.deploy.certificate.several import (
+        JointCertificate,
+        certify_parts,
+        write_parts,
+        write_parts_page,
+    )
+    from pocketvision.models import JointModel
 
-    page = output.with_suffix(".certificate.html")
-    certificate = certify(model, output, images, converters)
-    write_certificate(certificate, output.with_suffix(".certificate.json"))
-    write_certificate_page(certificate, page)
+    page, numbers = output.with_suffix(".certificate.html"), output.with_suffix(".certificate.json")
+    certificate: Certificate | JointCertificate
+    if isinstance(images, dict):
+        assert isinstance(model, JointModel)
+        certificate = certify_parts(model, output, images)
+        write_parts(certificate, numbers)
+        write_parts_page(certificate, page)
+    else:
+        certificate = certify(model, output, images, converters)
+        write_certificate(certificate, numbers)
+        write_certificate_page(certificate, page)
     if not certificate.passed:
         raise InputError(f"{certificate.verdict.removesuffix('.')}: look at {page}.")
     print(f"{certificate.verdict} Certificate: {page}")

@@ -49,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     writers = Writers(formats, names, artifact.task, artifact.class_names, arguments.json)
     summary = predict_sources(predictor, sources, writers, arguments.max_frames)
     say = partial(print, file=sys.stderr if arguments.json == STDOUT else sys.stdout)
-    threshold = f", boxes with scores above {predictor.threshold:.2f}" if artifact.task == "detection" else ""
+    has_boxes = any(part.task == "detection" for part in (artifact, *artifact.parts))
+    threshold = f", boxes with scores above {predictor.threshold:.2f}" if has_boxes else ""
     say(f"{summary}{threshold}")
     if names.num_renamed:
         say(f"files with other names than their images, as those were there already: {names.num_renamed}")

@@ -56,10 +56,11 @@ def show(config: Path, arguments: argparse.Namespace) -> None:
     from pocketvision.core.drawing import save_image
     from pocketvision.doctor.data_sheet import anchor_sheet, data_sheet
     from pocketvision.models import Detector
-    from pocketvision.runs.build import build, refusing_bad_values
+    from pocketvision.runs.build import build, refuse_several_tasks, refusing_bad_values
     from pocketvision.runs.folder import load_experiment
 
     experiment, _ = load_experiment(config, arguments.overrides)
+    refuse_several_tasks(experiment, "show-data CONFIG", "give the PATH of each data set")
     model, data = build(experiment, pretrained=False)
     with refusing_bad_values():
         if arguments.anchors:

@@ -48,7 +48,8 @@ def parser() -> argparse.ArgumentParser:
     add("--minutes", type=float, metavar="M", help="train as many steps as fit into M minutes in all")
     add("--overfit", type=int, metavar="N", help="self-test: overfit N images; PASS, or where to look")
     add("--run-dir", type=Path, help="new folder for the run (default: out/CONFIG/TIME)")
-    add("--from", dest="source", metavar="RUN|FILE", help="start from these weights (model.weights=...)")
+    words = "start from these weights (model.weights=...); once a task for a model of several"
+    add("--from", dest="source", action="append", metavar="RUN|FILE", help=words)
     add("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped")
     add("--allow-changed-data", action="store_true", help="with --resume: also where the data have changed")
     add("--print-config", action="store_true", help="show what would run, and stop")
@@ -86,7 +87,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise InputError(f"Give either the config {arguments.config} or --data {arguments.data}.")
         overrides = [*([] if arguments.config is None else [arguments.config]), *overrides]
     if arguments.source is not None:
-        overrides.append(f"model.weights={arguments.source!r}")
+        only, *more = arguments.source
+        overrides.append(f"model.weights={(only, *more) if more else only!r}")
     if arguments.data is None:
         start(arguments, config, overrides)
         return

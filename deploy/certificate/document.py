@@ -22,15 +22,20 @@ _ANSWERS = {True: "the same", False: "differs", None: "not judged"}
 
 def write_certificate_page(certificate: Certificate, path: Path) -> None:
     """Write the page; nothing in it is loaded from elsewhere."""
-    artifact = certificate.comparison.artifact
-    sections = [
+    task = certificate.comparison.artifact.task
+    title = f"Certificate of {certificate.path.name}: {task}, {certificate.kind}"
+    verdict = Verdict(certificate.passed, certificate.verdict)
+    write_page(path, title, certificate_sections(certificate), verdict)
+
+
+def certificate_sections(certificate: Certificate) -> list[Section]:
+    """What the page has below the verdict."""
+    return [
         Section("Tolerances", table=[("what", "result"), *_checks(certificate)]),
         Section("Stages", _stage_text(certificate), _stages(certificate)),
         Section("Numbers", _number_text(certificate), _numbers(certificate)),
         _pictures(certificate),
     ]
-    title = f"Certificate of {certificate.path.name}: {artifact.task}, {certificate.kind}"
-    write_page(path, title, sections, Verdict(certificate.passed, certificate.verdict))
 
 
 def _checks(certificate: Certificate) -> list[Cells]:

@@ -18,7 +18,7 @@ from pocketvision.core.boxes import clip_boxes
 from pocketvision.deploy.certificate.inner_graphs import InnerGraph, open_graph
 from pocketvision.deploy.runtimes.artifact import LABEL_MAP, OUTPUTS, Artifact
 from pocketvision.deploy.runtimes.described import describe
-from pocketvision.deploy.runtimes.graphs import ExportedGraph, LabelMapGraph
+from pocketvision.deploy.runtimes.graphs import raw_graph
 from pocketvision.deploy.runtimes.protocol import Runtime
 from pocketvision.models import VisionModel
 
@@ -38,7 +38,7 @@ class Reference(Runtime):
         artifact = describe(model)
         super().__init__(replace(artifact, outputs=LABEL_MAP) if label_map else artifact)
         copied = deepcopy(model).eval()
-        self.graph: nn.Module = (LabelMapGraph if label_map else ExportedGraph)(copied)
+        self.graph = raw_graph(copied, label_map=label_map)
         self.inner: Stages = {}
         parts = {"normalize": copied.normalize, "backbone": copied.backbone, "head": copied.head}
         for stage, part in parts.items():

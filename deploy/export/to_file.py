@@ -17,7 +17,7 @@ from pocketvision.deploy.formats import BESIDE, ExportOptions, check_format, che
 from pocketvision.deploy.runtimes.artifact import DETECTIONS, LABEL_MAP, Artifact
 from pocketvision.deploy.runtimes.described import describe
 from pocketvision.deploy.runtimes.graphs import make_graph
-from pocketvision.models import VisionModel
+from pocketvision.models import JointModel, VisionModel
 
 logger = logging.getLogger("pocketvision")
 _MEGABYTE = 1e6
@@ -71,6 +71,8 @@ def plan_artifact(model: VisionModel, options: ExportOptions) -> Artifact:
         licence=options.licence,
         has_float16=options.float16,
     )
+    if isinstance(model, JointModel):
+        return _plan_parts(artifact, options)
     if options.dynamic_size and artifact.task == "detection":
         raise InputError("A detector's anchors belong to one image size: export it with --size fixed.")
     if options.nms:
@@ -82,6 +84,17 @@ def plan_artifact(model: VisionModel, options: ExportOptions) -> Artifact:
             raise InputError(f"--labels is for segmenters, this model is for {artifact.task}: leave it out.")
         return replace(artifact, outputs=LABEL_MAP)
     return artifact
+
+
+def _plan_parts(artifact: Artifact, options: ExportOptions) -> Artifact:
+    """The parts of a model of several tasks take what the whole takes, and give raw outputs."""
+    if options.nms or options.label_map or options.dynamic_size or options.int8:
+        raise InputError(
+            "A model of several tasks is exported with raw outputs, in float and for one image size yet: "
+            "leave --nms, --labels, --size and --int8 out."
+        )
+    common = {name: getattr(artifact, name) for name in ("input_type", "batch", "has_float16")}
+    return replace(artifact, parts=tuple(replace(part, **common) for part in artifact.parts))
 
 
 def written_files(output: Path) -> list[Path]:

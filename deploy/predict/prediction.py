@@ -28,7 +28,7 @@ from pocketvision.core.structures import Size
 from pocketvision.core.terminal import notebook
 from pocketvision.deploy.predict import exchange
 
-Task = Literal["detection", "segmentation", "classification"]
+Task = Literal["detection", "segmentation", "classification", "joint"]
 _MASK_ALPHA = 0.5
 _PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 

@@ -21,9 +21,11 @@ from pocketvision.datasets.images.read import from_pillow
 from pocketvision.datasets.tiles.merging import merge_detections, merge_label_maps
 from pocketvision.datasets.tiles.picture import cut_out
 from pocketvision.deploy.predict.frames import read_frames
+from pocketvision.deploy.predict.interpret import boxes_above, image_size, interpret, with_boxes
 from pocketvision.deploy.predict.prediction import Prediction
 from pocketvision.deploy.predict.sources import find_video
-from pocketvision.deploy.runtimes.array_results import find_boxes, find_labels, find_scores
+from pocketvision.deploy.runtimes.array_results import Outputs, find_labels
+from pocketvision.deploy.runtimes.artifact import Artifact
 from pocketvision.deploy.runtimes.devices import AUTO, check_device, torch_device
 from pocketvision.deploy.runtimes.opening import open_runtime
 from pocketvision.deploy.runtimes.protocol import Runtime
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
 ImageLike = str | Path | bytes | IO[bytes] | npt.NDArray[np.uint8] | PillowImage.Image
 """A path, the bytes of a file or a file that is open, an array (H, W, 3) uint8 RGB, or a Pillow image."""
 
-_NUM_CLASSES = 5
 _DEFAULT_THRESHOLD = 0.5
 _MANY_TILES = 400
 logger = logging.getLogger("pocketvision")
@@ -62,19 +63,18 @@ class Predictor:
         tiling: Tiling | None = None,
     ) -> None:
         artifact = runtime.artifact
+        detector = next((part for part in (artifact, *artifact.parts) if part.postprocess), artifact)
         if threshold is None:
-            threshold = _DEFAULT_THRESHOLD if artifact.threshold is None else artifact.threshold
+            threshold = _DEFAULT_THRESHOLD if detector.threshold is None else detector.threshold
         if not 0 <= threshold <= 1:
             raise ValueError(f"The threshold is {threshold}: give a score from 0 to 1.")
         if batch_size < 1:
             raise ValueError(f"The batch size is {batch_size}: give a number from 1.")
-        if tiling is not None and artifact.task == "classification":
-            raise ValueError("A classifier sees the image as a whole: leave the tiles out.")
-        if artifact.postprocess is not None:
-            # Less to suppress, and the same result: what scores less never removes what scores more.
-            least = max(threshold, artifact.postprocess.score_threshold)
-            artifact = replace(artifact, postprocess=replace(artifact.postprocess, score_threshold=least))
-        self.runtime, self.artifact = runtime, artifact
+        if tiling is not None and artifact.task in ("classification", "joint"):
+            whole = "classifier" if artifact.task == "classification" else "model of several tasks"
+            raise ValueError(f"A {whole} sees the image as a whole: leave the tiles out.")
+        parts = tuple(_suppressing(part, threshold) for part in artifact.parts)
+        self.runtime, self.artifact = runtime, replace(_suppressing(artifact, threshold), parts=parts)
         self.threshold, self.batch_size = threshold, batch_size
         self.tiling = artifact.resize.tiling if tiling is None else tiling
         self._told: set[Size] = set()
@@ -147,37 +147,31 @@ class Predictor:
                 yield replace(found, path=frame.source.public_name, frame=frame.number)
 
     def _predict(self, images: Sequence[Image]) -> list[Prediction]:
+        if self.tiling is None:
+            return [
+                prediction
+                for batch in self._batches(images)
+                for prediction in interpret(self.artifact, self._answer(batch), batch, self.threshold)
+            ]
         task, names = self.artifact.task, self.artifact.class_names
         if task == "detection":
-            found = self._detect(images) if self.tiling is None else [self._detect_tiles(i) for i in images]
-            return [
-                Prediction(task, image, names, boxes=part.boxes, scores=part.scores, labels=part.labels)
-                for image, part in zip(images, found, strict=True)
-            ]
-        if task == "segmentation":
-            maps = self._segment(images) if self.tiling is None else [self._segment_tiles(i) for i in images]
-            pairs = zip(images, maps, strict=True)
-            return [Prediction(task, image, names, label_map=labels) for image, labels in pairs]
-        count = min(_NUM_CLASSES, sum(name is not None for name in names))
-        best = [(scores, np.argsort(-scores, kind="stable")[:count]) for scores in self._classify(images)]
-        return [
-            Prediction(task, image, names, scores=scores[labels], labels=labels)
-            for image, (scores, labels) in zip(images, best, strict=True)
-        ]
+            found = [(image, self._detect_tiles(image)) for image in images]
+            return [with_boxes(image, names, part) for image, part in found]
+        return [Prediction(task, image, names, label_map=self._segment_tiles(image)) for image in images]
 
     def _detect(self, images: Sequence[Image]) -> list[ArrayDetections]:
-        """Detections above the threshold in pixels of each image."""
-        found: list[ArrayDetections] = []
-        for batch in self._batches(images):
-            outputs = self.runtime.answer(self._inputs(batch))
-            for part in find_boxes(self.artifact, outputs, [_size(image) for image in batch]):
-                above = part.scores > self.threshold
-                found.append(ArrayDetections(part.boxes[above], part.scores[above], part.labels[above]))
-        return found
+        """Detections of tiles."""
+        return [
+            found
+            for batch in self._batches(images)
+            for found in boxes_above(
+                self.artifact, self._answer(batch), [image_size(image) for image in batch], self.threshold
+            )
+        ]
 
     def _detect_tiles(self, image: Image) -> ArrayDetections:
         assert self.tiling is not None and self.artifact.postprocess is not None
-        size = _size(image)
+        size = image_size(image)
         windows = self._windows(size)
         if len(windows) > 1 and self.tiling.adds_whole:
             windows.append(Window(0, 0, *size))
@@ -198,37 +192,38 @@ class Predictor:
         return windows
 
     def _segment(self, images: Sequence[Image]) -> list[npt.NDArray[np.uint8]]:
-        """Label maps (H, W) of the size of each image."""
+        """Label maps (H, W) of tiles."""
         return [
             label_map
             for batch in self._batches(images)
             for label_map in find_labels(
-                self.artifact, self.runtime.answer(self._inputs(batch)), [_size(image) for image in batch]
+                self.artifact, self._answer(batch), [image_size(image) for image in batch]
             )
         ]
 
     def _segment_tiles(self, image: Image) -> npt.NDArray[np.uint8]:
         assert self.tiling is not None
-        windows = self._windows(_size(image))
+        windows = self._windows(image_size(image))
         return merge_label_maps(
-            self._segment([cut_out(image, window) for window in windows]), windows, _size(image)
+            self._segment([cut_out(image, window) for window in windows]), windows, image_size(image)
         )
-
-    def _classify(self, images: Sequence[Image]) -> list[npt.NDArray[np.float32]]:
-        return [
-            scores
-            for batch in self._batches(images)
-            for scores in find_scores(self.artifact, self.runtime.answer(self._inputs(batch)))
-        ]
 
     def _batches(self, images: Sequence[Image]) -> list[Sequence[Image]]:
         size = self.batch_size
         return [images[start : start + size] for start in range(0, len(images), size)]
 
-    def _inputs(self, images: Sequence[Image]) -> npt.NDArray[np.uint8]:
-        """Images of any sizes -> (N, 3, H, W) uint8 of the model's size."""
+    def _answer(self, images: Sequence[Image]) -> Outputs:
+        """What the model says of images of any sizes."""
         resized = np.stack([self.artifact.resize.apply(image) for image in images])
-        return np.ascontiguousarray(resized.transpose(0, 3, 1, 2))
+        return self.runtime.answer(np.ascontiguousarray(resized.transpose(0, 3, 1, 2)))
+
+
+def _suppressing(artifact: Artifact, threshold: float) -> Artifact:
+    """Less to suppress, and the same result: what scores less never removes what scores more."""
+    post = artifact.postprocess
+    if post is None:
+        return artifact
+    return replace(artifact, postprocess=replace(post, score_threshold=max(threshold, post.score_threshold)))
 
 
 def _open(path: Path, threads: int | None, device: str) -> Runtime:
@@ -285,7 +280,3 @@ def _to_array(image: ImageLike, pixels: PixelFormat) -> Image:
 
 def _raise(sentence: str) -> NoReturn:
     raise InputError(sentence)
-
-
-def _size(image: Image) -> Size:
-    return image.shape[0], image.shape[1]

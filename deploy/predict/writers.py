@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -15,13 +15,15 @@ from PIL import Image as PillowImage
 
 from pocketvision.core.drawing import palette_for, save_image
 from pocketvision.core.files import replacing, write_json
-from pocketvision.core.structures import IGNORE_INDEX
+from pocketvision.core.structures import IGNORE_INDEX, names_by_task
 from pocketvision.deploy.predict.frames import SourceFrame
+from pocketvision.deploy.predict.joint_prediction import JointPrediction
 from pocketvision.deploy.predict.label_files import CvatWriter, LabelMeWriter, LabelStudioWriter
 from pocketvision.deploy.predict.output_names import OutputNames
 from pocketvision.deploy.predict.prediction import Prediction
 from pocketvision.deploy.predict.sources import Source
 from pocketvision.deploy.predict.video import VideoFile
+from pocketvision.deploy.prediction_formats import tasks_of
 
 CSV_COLUMNS = {
     "detection": ("image", "frame", "x1", "y1", "x2", "y2", "score", "label", "name"),
@@ -29,6 +31,8 @@ CSV_COLUMNS = {
     "classification": ("image", "frame", "score", "label", "name"),
 }
 _GRAY = (64, 64, 64)
+JOINT = "joint"
+"""What the task of a model of several is called."""
 
 
 class PredictionWriter(Protocol):
@@ -208,24 +212,29 @@ class Writers:
         json_file: Path | None = None,
     ) -> None:
         self.files = ExitStack()
-        makers: dict[str, Any] = {
-            "images": lambda: PictureWriter(names, self.files),
-            "csv": lambda: CsvWriter(names, self.files, task),
-            "coco": lambda: CocoWriter(names, class_names),
-            "yolo": lambda: YoloWriter(names, class_names),
-            "masks": lambda: MaskWriter(names, class_names),
-            "cvat": lambda: CvatWriter(names, class_names, task),
-            "labelstudio": lambda: LabelStudioWriter(names, class_names, task),
-            "labelme": lambda: LabelMeWriter(names),
+        own = names_by_task(class_names) if task == JOINT else {task: tuple(class_names)}
+        tasks = tasks_of(formats, task, tuple(own))
+        makers: dict[str, Callable[[Sequence[str | None]], PredictionWriter]] = {
+            "images": lambda _: PictureWriter(names, self.files),
+            "csv": lambda _: CsvWriter(names, self.files, task),
+            "coco": lambda classes: CocoWriter(names, classes),
+            "yolo": lambda classes: YoloWriter(names, classes),
+            "masks": lambda classes: MaskWriter(names, classes),
+            "cvat": lambda classes: CvatWriter(names, classes, task),
+            "labelstudio": lambda classes: LabelStudioWriter(names, classes, task),
+            "labelme": lambda _: LabelMeWriter(names),
         }
-        self.writers: list[PredictionWriter] = [makers[name]() for name in formats]
+        self.writers = [(tasks[name], makers[name](own.get(tasks[name], ()))) for name in formats]
         if json_file is not None:
-            self.writers.append(JsonWriter(json_file))
+            self.writers.append((task, JsonWriter(json_file)))
 
     def add(self, frame: SourceFrame, prediction: Prediction) -> None:
-        """Pass a prediction to all of them."""
-        for writer in self.writers:
-            writer.add(frame, prediction)
+        """Pass a prediction to all of them, or to each the part that it is for."""
+        for task, writer in self.writers:
+            if isinstance(prediction, JointPrediction) and task != JOINT:
+                writer.add(frame, prediction.parts[task])
+            else:
+                writer.add(frame, prediction)
 
     def __enter__(self) -> Writers:
         return self
@@ -236,5 +245,5 @@ class Writers:
         with self.files:
             if kind is not None and error is not None:
                 raise error
-            for writer in self.writers:
+            for _, writer in self.writers:
                 writer.close()

@@ -60,11 +60,12 @@ class Artifact:
 
     Detectors state ``postprocess`` and, unless it is in the graph, ``anchors`` (A, 4) xyxy pixels;
     ``threshold`` is the score with the best F1 on validation images, where it is known.
-    ``weights_sha256`` is the hash of the model's tensors, ``source`` says where
+    A model of several tasks has the metadata of each, as if it were alone, as ``parts``; its outputs are
+    ``TASK_OUTPUT``. ``weights_sha256`` is the hash of the model's tensors, ``source`` says where
     they came from.
     """
 
-    task: Literal["detection", "segmentation", "classification"]
+    task: Literal["detection", "segmentation", "classification", "joint"]
     class_names: tuple[str | None, ...]
     resize: Resize
     mean: tuple[float, ...]
@@ -82,6 +83,7 @@ class Artifact:
     quantization: Quantization | None = None
     threshold: float | None = None
     has_float16: bool = False
+    parts: tuple[Artifact, ...] = ()
     format_version: int = FORMAT_VERSION
 
     @property
@@ -111,6 +113,10 @@ class Artifact:
         """Whether a detector's graph gives final detections."""
         return self.outputs == DETECTIONS
 
+    def outputs_of(self, part: Artifact, outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of all ``outputs`` that are a part's, by the names that they have alone."""
+        return {name: outputs[f"{part.task}_{name}"] for name in part.outputs}
+
     def to_json(self) -> str:
         """The metadata as text."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -119,6 +125,9 @@ class Artifact:
             values["anchors"] = None
         if not self.has_float16:
             del values["has_float16"]  # files without it are read by earlier versions too
+        values["parts"] = [json.loads(part.to_json()) for part in self.parts]
+        if not self.parts:
+            del values["parts"]  # likewise
         for name in ("postprocess", "quantization"):
             values[name] = asdict(values[name]) if values[name] else None
         if self.postprocess is not None:
@@ -162,6 +171,7 @@ def _parse(values: dict[str, Any]) -> Artifact:
         postprocess = dict(values["postprocess"])
         postprocess["coder"] = _read_coder(postprocess["coder"])
         values["postprocess"] = SSDPostprocess(**postprocess)
+    values["parts"] = tuple(_parse(dict(part)) for part in values.get("parts", ()))
     if values.get("quantization") is not None:
         values["quantization"] = Quantization(**values["quantization"])
     return Artifact(**values)

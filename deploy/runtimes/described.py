@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from pocketvision.deploy.runtimes.artifact import OUTPUTS, Artifact, Box
-from pocketvision.models import Detector, VisionModel
+from pocketvision.models import Detector, JointModel, VisionModel
 
 
 def describe(model: VisionModel) -> Artifact:
     """The metadata of ``model`` as it stands: raw outputs, uint8 images, any batch size."""
+    if isinstance(model, JointModel):
+        return _describe_joint(model)
     facts = model.passport()
     artifact = Artifact(
         task=facts["task"],
@@ -31,6 +33,21 @@ def describe(model: VisionModel) -> Artifact:
         anchors=placed_anchors(model),
         postprocess=model.postprocess,
         threshold=model.best_threshold,
+    )
+
+
+def _describe_joint(model: JointModel) -> Artifact:
+    digest = hash_weights(model)
+    parts = tuple(replace(describe(model.part(task)), weights_sha256=digest) for task in model.tasks)
+    return Artifact(
+        task="joint",
+        class_names=model.class_names,
+        resize=model.resize,
+        mean=parts[0].mean,
+        std=parts[0].std,
+        outputs=tuple(f"{part.task}_{name}" for part in parts for name in part.outputs),
+        weights_sha256=digest,
+        parts=parts,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from pocketvision.core.structures import DetectionBatch, Detections, Size
+from pocketvision.deploy.runtimes.part import PartRuntime
 from pocketvision.deploy.runtimes.protocol import Runtime
 from pocketvision.deploy.runtimes.results import classify, detect, restore_detections, segment
 from pocketvision.models import SSDPostprocess
@@ -53,7 +54,15 @@ class ClassificationRuntime(_Predictor):
         return classify(self.runtime, images)
 
 
-RuntimePredictor = DetectionRuntime | SegmentationRuntime | ClassificationRuntime
+class JointRuntime(_Predictor):
+    """A model of several tasks: as ``JointModel``, what predicts for each of them."""
+
+    def part(self, task: str) -> RuntimePredictor:
+        """The predictor for a task."""
+        return predictor_of(PartRuntime(self.runtime, task))
+
+
+RuntimePredictor = DetectionRuntime | SegmentationRuntime | ClassificationRuntime | JointRuntime
 
 
 def predictor_of(runtime: Runtime) -> RuntimePredictor:
@@ -62,5 +71,6 @@ def predictor_of(runtime: Runtime) -> RuntimePredictor:
         "detection": DetectionRuntime,
         "segmentation": SegmentationRuntime,
         "classification": ClassificationRuntime,
+        "joint": JointRuntime,
     }
     return kinds[runtime.artifact.task](runtime)

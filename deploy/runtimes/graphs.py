@@ -10,25 +10,46 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pocketvision.core.layers import ConvNormAct
-from pocketvision.models import Detector, VisionModel
+from pocketvision.models import Detector, JointModel, SingleModel, VisionModel
 
 
 class ExportedGraph(nn.Module):
     """Images (N, 3, H, W), uint8 or float32 in 0..255 -> raw outputs.
 
     A detector gives ``class_logits`` and ``box_deltas``, a segmenter ``logits`` at its head's
-    resolution, a classifier ``class_logits``. What training needs besides is not in it.
+    resolution, a classifier ``class_logits``. What training needs besides is not in it. A part of a
+    :class:`JointModel` takes the features that it shares instead of images.
     """
 
-    def __init__(self, model: VisionModel) -> None:
+    def __init__(self, model: SingleModel, *, is_part: bool = False) -> None:
         super().__init__()
-        self.normalize, self.backbone, self.head = model.normalize, model.backbone, model.head
+        self.normalize: nn.Module = nn.Identity() if is_part else model.normalize
+        self.backbone, self.head = model.backbone, model.head
         self.is_detector = isinstance(model, Detector)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         # Not model.forward: its autocast region would become a part of the graph.
         output = self.head(self.backbone(self.normalize(images)))
         return tuple(output) if self.is_detector else (output,)
+
+
+class JointGraph(nn.Module):
+    """Images (N, 3, H, W) -> the raw outputs of the parts of a :class:`JointModel`, one part after the other.
+
+    The features that they share are computed once.
+    """
+
+    def __init__(self, model: JointModel) -> None:
+        super().__init__()
+        self.normalize, self.backbone = model.normalize, model.backbone
+        self.parts = nn.ModuleList(ExportedGraph(model.part(task), is_part=True) for task in model.tasks)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        features = self.backbone(self.normalize(images))
+        outputs: tuple[Tensor, ...] = ()
+        for part in self.parts:
+            outputs += part(features)
+        return outputs
 
 
 class LabelMapGraph(nn.Module):
@@ -39,7 +60,7 @@ class LabelMapGraph(nn.Module):
 
     labels: Tensor
 
-    def __init__(self, model: VisionModel) -> None:
+    def __init__(self, model: SingleModel) -> None:
         super().__init__()
         self.logits = ExportedGraph(model)
         named = [index for index, name in enumerate(model.class_names) if name is not None]
@@ -54,13 +75,20 @@ class LabelMapGraph(nn.Module):
         return ((self.labels[best] if self.has_reserved else best).to(torch.uint8),)
 
 
+def raw_graph(model: VisionModel, *, label_map: bool = False) -> nn.Module:
+    """The graph of ``model`` itself, as it was trained."""
+    if isinstance(model, JointModel):
+        return JointGraph(model)
+    return LabelMapGraph(model) if label_map else ExportedGraph(model)
+
+
 def make_graph(model: VisionModel, *, label_map: bool = False) -> nn.Module:
     """A copy of ``model`` for inference, as a graph with every BatchNorm folded into its convolution.
 
     The mean stays a subtraction: folded into the first convolution it would be wrong at the borders,
     where zeros are padded after it.
     """
-    graph = (LabelMapGraph if label_map else ExportedGraph)(deepcopy(model).eval())
+    graph = raw_graph(deepcopy(model).eval(), label_map=label_map)
     fold_norms(graph)
     return graph.requires_grad_(False)
 

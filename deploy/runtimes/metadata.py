@@ -22,20 +22,41 @@ def check_metadata(values: Mapping[str, Any]) -> None:
     Names of fields that are missing or too many are left to whoever builds an object of it.
     """
     task, names = values["task"], values["class_names"]
+    if task == "joint":
+        _check_joint(values)
+        return
     _need(isinstance(task, str) and task in _OUTPUTS, "task is none of this version")
     _need(_is_list(names, (str, type(None))), "class_names is no list of names")
     known = [name for name in names if name is not None]
     _need(bool(known) and len(set(known)) == len(known), "class_names has no name, or one twice")
     _need(values["outputs"] in _OUTPUTS[task], "outputs are none that its task has")
+    _check_common(values)
+    if values.get("threshold") is not None:
+        _need(_is_share(values["threshold"]), "threshold is no score from 0 to 1")
+    if task == "detection":
+        _check_detector(values, len(names))
+
+
+def _check_joint(values: Mapping[str, Any]) -> None:
+    """A model of several tasks: each part as if it were alone, and what they have in common."""
+    parts, names = values["parts"], values["class_names"]
+    _need(_is_list(parts, dict) and len(parts) > 1, "parts are not those of several tasks")
+    for part in parts:
+        check_metadata(part)
+    _need(len({part["task"] for part in parts}) == len(parts), "parts has a task twice")
+    own = [f"{part['task']}_{name}" for part in parts for name in part["outputs"]]
+    _need(values["outputs"] == own, "outputs are none that its parts have")
+    joined = [f"{part['task']}/{name or ''}" for part in parts for name in part["class_names"]]
+    _need(names == joined, "class_names are not those of its parts")
+    _check_common(values)
+
+
+def _check_common(values: Mapping[str, Any]) -> None:
     _check_input(values)
     for name in ("source", "licence"):
         _need(isinstance(values.get(name), str | None), f"{name} is no text")
     _need(isinstance(values["weights_sha256"], str), "weights_sha256 is no text")
     _need(isinstance(values.get("has_float16", False), bool), "has_float16 is neither true nor false")
-    if values.get("threshold") is not None:
-        _need(_is_share(values["threshold"]), "threshold is no score from 0 to 1")
-    if task == "detection":
-        _check_detector(values, len(names))
     if values.get("quantization") is not None:
         made = values["quantization"]
         _need(isinstance(made, Mapping) and _is_count(made["num_images"]), "quantization has no num_images")

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from pocketvision.core.config import Experiment, parse_overrides
 from pocketvision.datasets.data_module import AnyData
-from pocketvision.runs.build import build, look_at_start
+from pocketvision.runs.build import build, look_at_start, refuse_several_tasks
 from pocketvision.runs.folder import check_trainer, load_experiment, override
 from pocketvision.tasks.own.look import data_weights, look_at, raised_cap, write_config
 from pocketvision.tasks.own.rare_classes import settled_repeats
@@ -104,6 +104,8 @@ def _decided_by_data(
     auto: Sequence[str] | None,
 ) -> tuple[list[str], AnyData | None]:  # fmt: skip
     """Overrides, printed; ``auto`` are those given where the recipe is automatic. The data come with them."""
+    if auto is not None or minutes is not None:
+        refuse_several_tasks(experiment, "recipe=auto or --minutes", "state trainer.max_steps")
     if read is None and (auto is not None or minutes is not None):
         _, read = build(experiment, pretrained=False)
     settled = data_weights(experiment, read)

@@ -1,0 +1,245 @@
+"""Data sets of several tasks as one: a batch is of one of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from typing import Any
+
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from pocketvision.core.distributed import num_processes
+from pocketvision.core.errors import InputError
+from pocketvision.core.resize import Resize
+from pocketvision.core.structures import (
+    AnySamples,
+    AnyTarget,
+    BoxTarget,
+    MaskTarget,
+    join_names,
+    names_by_task,
+)
+from pocketvision.datasets.augment.flips_and_colors import import_albumentations
+from pocketvision.datasets.base_modules import BaseDataModule
+from pocketvision.datasets.classification import collate_classification
+from pocketvision.datasets.cores import default_num_workers
+from pocketvision.datasets.detection import collate_detection
+from pocketvision.datasets.loading import loader_options
+from pocketvision.datasets.records.annotations import (
+    ClassificationRecords,
+    DetectionRecords,
+    SegmentationRecords,
+)
+from pocketvision.datasets.repeats import drawing_factors
+from pocketvision.datasets.samples import SampleDataset
+from pocketvision.datasets.sampling import EpochSampler, ProcessShare, num_epochs
+from pocketvision.datasets.segmentation import collate_segmentation
+from pocketvision.datasets.turns import JointIndex, Stream, TurnSampler, epoch_steps
+
+_SampleList = list[tuple[Tensor, AnyTarget]]
+SingleRecords = DetectionRecords | SegmentationRecords | ClassificationRecords
+_log = logging.getLogger("pocketvision")
+
+
+@dataclass(frozen=True)
+class JointRecords:
+    """A split of every task's data set, by task."""
+
+    parts: Mapping[str, SingleRecords]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts.values()))
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """``TASK/NAME`` of all tasks."""
+        return join_names({task: part.class_names for task, part in self.parts.items()})
+
+    @cached_property
+    def image_paths(self) -> list[str]:
+        """The files of all tasks, one task after the other."""
+        return list(chain.from_iterable(part.image_paths for part in self.parts.values()))
+
+
+class JointDataset(Dataset[_SampleList]):
+    """The samples of several data sets; index it with a batch, whose samples are all of one of them."""
+
+    def __init__(self, parts: Mapping[str, SampleDataset[Any, Any, Any]]) -> None:
+        self.parts = dict(parts)
+        self._numbered = list(self.parts.values())
+
+    def __len__(self) -> int:
+        return sum(map(len, self._numbered))
+
+    def whole(self) -> JointDataset:
+        """Those of the whole pictures, as each part has them."""
+        return JointDataset({task: part.whole() for task, part in self.parts.items()})
+
+    def __getitem__(self, batch: Sequence[JointIndex]) -> _SampleList:
+        samples: list[Any] = []
+        for number, *index in batch:
+            key: Any = tuple(index) if len(index) > 1 else index[0]
+            samples.append(self._numbered[number][key])
+        return samples
+
+
+def collate_joint(samples: _SampleList) -> AnySamples:
+    """The batch of one task that they are."""
+    target: Any = samples[0][1]
+    any_samples: Any = samples
+    if isinstance(target, BoxTarget):
+        return collate_detection(any_samples)
+    if isinstance(target, MaskTarget):
+        return collate_segmentation(any_samples)
+    return collate_classification(any_samples)
+
+
+class JointDataModule:
+    """Data sets of several tasks, one a task, for a :class:`~pocketvision.models.joint.JointModel`.
+
+    ``parts`` build the data module of each task and hold what is its own: where it lies, its splits and its
+    augmentation. What they share is here, and so is the seed. Every batch is of one task: tasks take turns,
+    ``shares`` of the steps each (None: equally often; only proportions count). An epoch is as many steps as
+    it takes until each data set was seen once; a smaller one begins again meanwhile.
+
+    ``train``, ``val`` and ``test`` are the splits that each part has for it.
+
+    Raises:
+        ValueError: shares of other tasks than those of the parts, or none above 0; a part in tiles.
+    """
+
+    train_split, val_split, test_split = "train", "val", "test"
+
+    def __init__(
+        self,
+        parts: Mapping[str, Callable[..., BaseDataModule[Any, Any]]],
+        shares: Mapping[str, float] | None = None,
+        batch_size: int = 16,
+        eval_batch_size: int | None = None,
+        num_workers: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        shares = dict.fromkeys(parts, 1.0) if shares is None else dict(shares)
+        if shares.keys() != parts.keys() or not all(share > 0 for share in shares.values()):
+            raise ValueError(
+                f"data.shares is {shares}: give a number above 0 for each of {', '.join(parts)}."
+            )
+        self.shares = [shares[task] / sum(shares.values()) for task in parts]
+        self.batch_size, self.seed = batch_size, seed
+        self.num_workers = default_num_workers() if num_workers is None else num_workers
+        common = {"eval_batch_size": eval_batch_size or batch_size, "num_workers": self.num_workers}
+        self.parts = {task: part(batch_size=batch_size, seed=seed, **common) for task, part in parts.items()}
+        self._position = 0, 0
+        if tiled := [task for task, part in self.parts.items() if part.tile_size is not None]:
+            raise ValueError(f"tiles are for one task yet: leave data.parts.{tiled[0]}.tile_size out.")
+
+    def class_names(self) -> tuple[str, ...]:
+        """``TASK/NAME`` of all data sets' own classes."""
+        return join_names({task: part.class_names() for task, part in self.parts.items()})
+
+    def connect(self, class_names: Sequence[str | None], resize: Resize) -> None:
+        """Say which classes the model knows for each task, and how it resizes images.
+
+        Raises:
+            ValueError: the model's tasks are not those of the data.
+        """
+        names = names_by_task(class_names)
+        if names.keys() != self.parts.keys():
+            raise ValueError(
+                f"the model is for {', '.join(names)}, and the data for {', '.join(self.parts)}: "
+                "give both the same tasks."
+            )
+        for task, part in self.parts.items():
+            part.connect(names[task], resize)
+
+    def own_records(self, split: str) -> JointRecords:
+        """A split with the data sets' own classes."""
+        return JointRecords({task: part.own_records(_own(part, split)) for task, part in self.parts.items()})
+
+    def reuse(self, other: object) -> None:
+        """Take the records that ``other`` has read, if it reads the same data in the same way."""
+        if isinstance(other, JointDataModule):
+            for task in self.parts.keys() & other.parts.keys():
+                self.parts[task].reuse(other.parts[task])
+
+    def records(self, split: str) -> JointRecords:
+        """A split with labels of the connected model."""
+        return JointRecords({task: part.records(_own(part, split)) for task, part in self.parts.items()})
+
+    def dataset(self, split: str, *, train: bool) -> JointDataset:
+        """The samples of a split, augmented if ``train``."""
+        return JointDataset(
+            {task: part.dataset(_own(part, split), train=train) for task, part in self.parts.items()}
+        )
+
+    def batch(self, split: str, indices: Sequence[int], *, train: bool = False) -> AnySamples:
+        """Samples of the first task, by index."""
+        part = next(iter(self.parts.values()))
+        samples: AnySamples = part.batch(_own(part, split), indices, train=train)
+        return samples
+
+    def train_dataloader(
+        self, accumulated: int = 1, *, max_epochs: int | None = None, max_steps: int | None = None
+    ) -> DataLoader[_SampleList]:
+        """Batches of ``accumulated`` times the batch size, each of one task, augmented and shuffled.
+
+        Raises:
+            InputError: several processes train.
+        """
+        if num_processes() > 1:
+            raise InputError("Data sets of several tasks train in one process yet: set trainer.devices to 1.")
+        dataset, size = self.dataset(self.train_split, train=True), self.batch_size * accumulated
+        streams = []
+        for task, part in self.parts.items():
+            own = dataset.parts[task]
+            part.loading.prepare(own, owner=part)
+            repeats = drawing_factors(own.records, part.repeat_threshold, None)
+            streams.append(Stream(EpochSampler(own, self.seed, repeats), size))
+        if self.num_workers:
+            import_albumentations()  # as BaseDataModule does
+        sampler = TurnSampler(streams, self.shares, epoch_steps(self.shares, streams))
+        sampler.epoch, sampler.start = self._position[0], self._position[1] // size
+        epochs = num_epochs(len(sampler), max_epochs, max_steps)
+        for number, (task, part) in enumerate(self.parts.items()):
+            steps = sampler.turns.count(number) * (epochs or 0)
+            part.limit(dataset.parts[task], -(-steps // streams[number].num_batches) or None)
+            if epochs is not None:  # else it is only looked whether there are batches
+                _log.info("%s: %d of %d steps of an epoch", task, sampler.turns.count(number), len(sampler))
+        return self._loader(dataset, sampler)
+
+    def val_dataloader(self) -> DataLoader[_SampleList]:
+        """This process's share of the validation split of every task."""
+        return self._in_order(self.val_split, lambda number: list(ProcessShare(number)))
+
+    def eval_dataloader(self, split: str) -> DataLoader[_SampleList]:
+        """All of a split in order, one task after the other, not augmented."""
+        return self._in_order(split, lambda number: list(range(number)))
+
+    def start_at(self, epoch: int, num_samples: int) -> None:
+        """Let the next training loader begin after ``num_samples`` of the epoch."""
+        self._position = epoch, num_samples
+
+    def _in_order(self, split: str, indices: Callable[[int], list[int]]) -> DataLoader[_SampleList]:
+        dataset = self.dataset(split, train=False)
+        batches: list[list[JointIndex]] = []
+        for number, (task, part) in enumerate(self.parts.items()):
+            own, size = indices(len(dataset.parts[task])), part.eval_batch_size or self.batch_size
+            batches += [
+                [(number, i) for i in own[start : start + size]] for start in range(0, len(own), size)
+            ]
+        return self._loader(dataset, batches)
+
+    def _loader(self, dataset: JointDataset, batches: Any) -> DataLoader[_SampleList]:
+        """A loader whose samples are batches already."""
+        return DataLoader(
+            dataset, batch_size=None, sampler=batches, **loader_options(self.num_workers, collate_joint)
+        )
+
+
+def _own(part: BaseDataModule[Any, Any], split: str) -> str:
+    """What a part calls ``train``, ``val`` or ``test``; other names are the same for all."""
+    return str(getattr(part, f"{split}_split", split))

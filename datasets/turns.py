@@ -1,0 +1,87 @@
+"""Whose turn it is: an epoch of batches, each of one of several data sets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from torch.utils.data import Sampler
+
+from pocketvision.datasets.sampling import EpochIndex, EpochSampler
+
+JointIndex = tuple[int, int] | tuple[int, int, int] | tuple[int, int, int, int]
+"""The number of a data set, and then as for it alone: the index, or an :data:`EpochIndex`."""
+
+
+@dataclass
+class Stream:
+    """Batches of one data set without end, epoch after epoch as ``sampler`` has them."""
+
+    sampler: EpochSampler
+    batch_size: int
+    _order: tuple[int, list[EpochIndex]] = field(default=(-1, []))
+
+    @property
+    def num_batches(self) -> int:
+        """Whole batches of one epoch; one of all where there is none."""
+        return max(1, len(self.sampler) // self.batch_size)
+
+    def batch(self, number: int) -> list[EpochIndex]:
+        """A batch by its number from the beginning of the training."""
+        epoch, place = divmod(number, self.num_batches)
+        if self._order[0] != epoch:
+            self.sampler.set_epoch(epoch)
+            self._order = epoch, list(self.sampler)
+        start = place * self.batch_size
+        return self._order[1][start : start + self.batch_size]
+
+
+def take_turns(shares: Sequence[float], num_steps: int) -> list[int]:
+    """Whose turn each of ``num_steps`` is: always of what is furthest behind its share, first of equals."""
+    counts = [0] * len(shares)
+    turns = []
+    for step in range(1, num_steps + 1):
+        behind = [share * step - count for share, count in zip(shares, counts, strict=True)]
+        turn = behind.index(max(behind))
+        counts[turn] += 1
+        turns.append(turn)
+    return turns
+
+
+def epoch_steps(shares: Sequence[float], streams: Sequence[Stream]) -> int:
+    """Batches of an epoch: as many as it takes until each data set was seen once at its share."""
+    return max(
+        math.ceil(stream.num_batches / share - 1e-9) for share, stream in zip(shares, streams, strict=True)
+    )
+
+
+class TurnSampler(Sampler[list[JointIndex]]):
+    """Batches of several data sets, each of one of them, in the proportions ``shares`` (their sum is 1).
+
+    An epoch is ``num_steps`` batches; what ends before begins again. Which samples a batch has depends on
+    the seeds of the streams and on its number alone. Every ``iter()`` begins the next epoch unless
+    ``set_epoch`` said which one; ``start`` is how many batches the next epoch leaves out.
+    """
+
+    def __init__(self, streams: Sequence[Stream], shares: Sequence[float], num_steps: int) -> None:
+        self.streams = streams
+        self.turns = take_turns(shares, num_steps)
+        self.epoch = self.start = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Let the next ``iter()`` begin this epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.turns)
+
+    def __iter__(self) -> Iterator[list[JointIndex]]:
+        epoch, start = self.epoch, self.start
+        self.epoch, self.start = epoch + 1, 0
+        numbers = [epoch * self.turns.count(turn) for turn in range(len(self.streams))]
+        for step, turn in enumerate(self.turns):
+            number = numbers[turn]
+            numbers[turn] += 1
+            if step >= start:
+                yield [(turn, *index) for index in self.streams[turn].batch(number)]

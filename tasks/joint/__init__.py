@@ -1,0 +1,1 @@
+"""Training several heads on one backbone, each on its own data."""

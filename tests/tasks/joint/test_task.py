@@ -1,0 +1,192 @@
+"""Covers tasks/joint/task.py, tasks/joint/weighed.py.
+
+A batch of one task moves the shared backbone and its own head, and nothing of the other.
+"""
+
+from __future__ import annotations
+
+import csv
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from torch import Tensor
+from torch.optim import SGD, AdamW
+
+from pocketvision.backbones import WithExtraBlocks, mobilenet_v3_small
+from pocketvision.configs import street_v2
+from pocketvision.core.command import find_config
+from pocketvision.core.errors import StoppedError
+from pocketvision.core.resize import Resize
+from pocketvision.core.structures import (
+    AnySamples,
+    BoxTarget,
+    DetectionSamples,
+    MaskTarget,
+    SegmentationSamples,
+)
+from pocketvision.core.weights import read_passport, read_state_dict
+from pocketvision.heads import LRASPPHead, SSDLiteHead
+from pocketvision.heads.assign_guide import AssignGuide
+from pocketvision.losses import GFLLoss, SegmentationCrossEntropy, SSDLoss
+from pocketvision.models import Detector, JointModel, Segmenter, SharedBackbone
+from pocketvision.runs.folder import load_experiment
+from pocketvision.runs.ready_model import load_model
+from pocketvision.tasks import DetectionTask, JointTask, SegmentationTask
+from pocketvision.tasks.accumulation import losses_in_parts
+from pocketvision.tasks.fit import fit, resume
+
+SIZE = (64, 96)
+TASKS: dict[str, Any] = {
+    "detection": partial(DetectionTask, loss=SSDLoss()),
+    "segmentation": partial(SegmentationTask, loss=SegmentationCrossEntropy()),
+}
+
+
+def joint_model() -> JointModel:
+    torch.manual_seed(0)
+    body = mobilenet_v3_small(width_mult=0.35, out_features=("c3_depthwise", "c4_expand", "last"))
+    boxes = WithExtraBlocks(SharedBackbone(body, ("c4_expand", "last")), channels=(64,))
+    return JointModel(
+        body,
+        Detector(boxes, SSDLiteHead, ("cat", "owl"), Resize(SIZE)),
+        Segmenter(SharedBackbone(body, ("c3_depthwise", "last")), LRASPPHead, ("sky", "road"), Resize(SIZE)),
+    )
+
+
+def joint_task(model: JointModel, **options: Any) -> JointTask:
+    return JointTask(
+        model, **{"tasks": TASKS, "optimizer": partial(AdamW, lr=0.01), "reference_batch": 2, **options}
+    )
+
+
+def batch(task: str) -> AnySamples:
+    images = torch.randint(0, 256, (2, 3, *SIZE), dtype=torch.uint8)
+    if task == "segmentation":
+        masks = [MaskTarget(torch.randint(0, 2, SIZE, dtype=torch.uint8), i, SIZE) for i in range(2)]
+        return SegmentationSamples(images, masks)
+    box = torch.tensor([[10.0, 10.0, 50.0, 50.0]])
+    return DetectionSamples(images, [BoxTarget(box, torch.tensor([1]), i, SIZE) for i in range(2)])
+
+
+def step(task: JointTask, samples: AnySamples) -> set[str]:
+    """Take a step of the optimizer; the modules whose tensors have changed."""
+    before = {name: value.clone() for name, value in task.model.state_dict().items()}
+    optimizer = task.optimizer(task.parameter_groups())
+    losses, total = losses_in_parts(task.learner(samples), [samples], lambda loss: None)
+    total.backward()
+    optimizer.step()
+    changed = {
+        name for name, value in task.model.state_dict().items() if not torch.equal(value, before[name])
+    }
+    assert all(name.split("/")[0] in ("detection", "segmentation") for name in losses)
+    return {".".join(name.split(".")[: 2 if name.startswith("parts.") else 1]) for name in changed}
+
+
+@pytest.mark.parametrize("name", ["detection", "segmentation"])
+def test_a_batch_teaches_its_head_and_the_shared_backbone(name: str) -> None:
+    task = joint_task(joint_model()).train()
+    assert step(task, batch(name)) == {"backbone", f"parts.{name}"}  # type: ignore[arg-type]
+
+
+def test_frozen_norms_keep_their_statistics() -> None:
+    for is_frozen in (False, True):
+        model = joint_model()
+        task = joint_task(model, freeze_norms=is_frozen).train()
+        before = model.backbone.stem.norm.running_mean.clone()  # type: ignore[union-attr, operator, attr-defined]
+        step(task, batch("segmentation"))  # type: ignore[arg-type]
+        after: Tensor = model.backbone.stem.norm.running_mean  # type: ignore[union-attr, assignment, attr-defined]
+        assert torch.equal(before, after) == is_frozen
+
+
+def test_losses_are_those_of_the_task_alone_times_its_weight() -> None:
+    model = joint_model().eval()
+    samples = batch("segmentation")
+    alone = SegmentationTask(model.part("segmentation"), SegmentationCrossEntropy(), partial(SGD, lr=0.1), 2)
+    expected = alone.losses_of(alone.outputs(samples.images), list(samples.targets))["cross_entropy"]
+    task = joint_task(model, loss_weights={"segmentation": 2.5})
+    found, _ = losses_in_parts(task.learner(samples), [samples], lambda loss: None)
+    assert found.keys() == {"segmentation/cross_entropy"}
+    torch.testing.assert_close(found["segmentation/cross_entropy"], 2.5 * expected)
+    assert task.loss_weights == {"detection": 1.0, "segmentation": 2.5}
+
+
+def test_no_weight_of_the_model_is_named_twice() -> None:
+    model = joint_model()
+    task = joint_task(model)
+    assert len(list(task.parameters())) == len(list(model.parameters()))
+    groups = task.parameter_groups()
+    assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"tasks": {"detection": TASKS["detection"]}}, "for each of them"),
+        ({"loss_weights": {"detection": 0.0}}, "above 0"),
+        ({"loss_weights": {"boxes": 1.0}}, "no others"),
+        ({"compiled": True}, "task.compiled"),
+    ],
+)  # fmt: skip
+def test_what_it_can_not_train(options: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        joint_task(joint_model(), **options)
+
+
+def test_a_guide_is_refused() -> None:
+    model = street_v2.model(street_v2.config.class_names or (), image_size=(64, 96), weights=None)
+    boxes = partial(DetectionTask, loss=GFLLoss(), guide=AssignGuide)
+    with pytest.raises(ValueError, match="learns more than its head"):
+        joint_task(model, tasks=TASKS | {"detection": boxes})
+
+
+SMALL = [
+    "data.batch_size=2", "data.num_workers=0", "model.image_size=(64,96)", "model.weights=None",
+    "data.parts.segmentation.augmentation.crop_size=(64,64)", "checkpoint_minutes=0", "trainer.max_steps=6",
+    "task.ema_decay=0.9",
+]  # fmt: skip
+
+
+class StopAt(L.Callback):
+    """Ctrl-C at a step."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.global_step == self.number:
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_a_stopped_run_ends_where_an_unbroken_one_does(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    names = [f"segmentation/{number}" for number in range(12)]
+    words = [
+        *SMALL, f"class_names={('detection/cat', 'detection/owl', *names)}",
+        f"data.parts.detection.root={tiny('coco')}", f"data.parts.segmentation.root={tiny('masks')}",
+        "data.parts.segmentation.ignore_ids=()", "task.tasks.segmentation.loss.class_weights=None",
+    ]  # fmt: skip
+    experiment, files = load_experiment(find_config("street_v2"), words)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    fit(experiment, whole, files, words)
+    stopping = replace(experiment, trainer={**experiment.trainer, "callbacks": [StopAt(3)]})
+    with pytest.raises(StoppedError):
+        fit(stopping, broken, files, words)
+    resume(broken)
+    for name, value in read_state_dict(whole / "weights.safetensors").items():
+        assert torch.equal(value, read_state_dict(broken / "weights.safetensors")[name]), name
+    with (broken / "metrics.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["train/loss"]]
+    assert sum(bool(row["train/segmentation/cross_entropy"]) for row in rows) == 1  # of 6 a quarter
+    passport = read_passport(broken / "weights.safetensors")
+    assert passport["builder"]["config"] == "street_v2" and list(passport["parts"]) == [
+        "detection",
+        "segmentation",
+    ]
+    rebuilt = load_model(broken / "weights.safetensors")  # from the passport alone
+    assert isinstance(rebuilt, JointModel) and rebuilt.class_names[:2] == ("detection/cat", "detection/owl")
