@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pocketvision.core.files import replacing
-from pocketvision.datasets.images.cache_folder import cache_folder
+from pocketvision.datasets.images.cache_folder import kept_array
 from pocketvision.datasets.images.read import read_mask
 from pocketvision.datasets.records.annotations import AnyRecords, DetectionRecords, SegmentationRecords
 from pocketvision.datasets.sampling import Factors
@@ -93,21 +91,8 @@ def _values(paths: Sequence[str]) -> Presence:
         state = [(path, (s := Path(path).stat()).st_mtime_ns, s.st_size) for path in paths]
     except OSError:
         return _read_values(paths)  # reading says which file is missing
-    key = hashlib.sha256(repr((_VERSION, state)).encode(errors="surrogatepass")).hexdigest()[:24]
-    file = cache_folder("mask_values") / f"{key}.npy"
-    try:
-        known: Presence = np.load(file)
-        if known.shape == (len(paths), 256):
-            return known
-    except (OSError, ValueError):
-        pass  # missing, or damaged
-    found = _read_values(paths)
-    try:
-        with replacing(file) as temporary, temporary.open("wb") as stream:
-            np.save(stream, found)
-    except OSError:
-        pass  # a full or read-only disk costs time only
-    return found
+    shape = len(paths), 256
+    return kept_array("mask_values", (_VERSION, state), shape, lambda: _read_values(paths))
 
 
 def _read_values(paths: Sequence[str]) -> Presence:

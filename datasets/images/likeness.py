@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from pocketvision.core.errors import InputError
-from pocketvision.core.files import replacing
-from pocketvision.datasets.images.cache_folder import cache_folder
+from pocketvision.datasets.images.cache_folder import kept_array
 from pocketvision.datasets.images.header import opened
 from pocketvision.datasets.images.read import read_bytes
 
@@ -97,27 +95,18 @@ def like_groups(paths: Sequence[str]) -> Groups:
     if len(paths) > MAX_GROUPED:
         return alone
     try:
-        key = hashlib.sha256(repr([_VERSION, *map(_state, paths)]).encode(errors="surrogatepass"))
-        file = cache_folder("likeness") / f"{key.hexdigest()[:24]}.npy"
+        key = [_VERSION, *map(_state, paths)]
     except OSError:
         return alone  # generated pictures are no files
-    try:
-        known: Groups = np.load(file)
-        if known.shape == alone.shape:
-            _tell(known)
-            return known
-    except (OSError, ValueError):
-        pass  # missing, or damaged
-    with ThreadPoolExecutor(_THREADS) as pool:
-        thumbnails = np.stack(list(pool.map(_thumbnail, paths)) or [_flat()])
-    found = groups_of(thumbnails)[: len(paths)]
-    _tell(found)
-    try:
-        with replacing(file) as temporary, temporary.open("wb") as stream:
-            np.save(stream, found)
-    except OSError:
-        pass  # a full or read-only disk costs time only
-    return found
+
+    def find() -> Groups:
+        with ThreadPoolExecutor(_THREADS) as pool:
+            thumbnails = np.stack(list(pool.map(_thumbnail, paths)) or [_flat()])
+        return groups_of(thumbnails)[: len(paths)]
+
+    groups: Groups = kept_array("likeness", key, alone.shape, find)
+    _tell(groups)
+    return groups
 
 
 def _tell(groups: Groups) -> None:
