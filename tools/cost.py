@@ -55,21 +55,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     if arguments.model is None:
         raise InputError("Name a config or a backbone, or give --paper for every published figure.")
+    cost, size, sharing = _cost_of(arguments.model, parse_overrides(arguments.overrides))
+    print(_json(arguments.model, size, cost, sharing) if arguments.json else _table(size, cost, sharing))
 
+
+def _cost_of(name: str, options: Mapping[str, Any]) -> tuple[Cost, Size, Sharing | None]:
     from pocketvision.runs.foreign import is_foreign
 
-    options = parse_overrides(arguments.overrides)
-    sharing = None
-    if is_foreign(arguments.model):
-        cost, size = _file_cost(arguments.model, options)
-    elif (config := _find(arguments.model)) is None:
-        cost, size = _backbone_cost(arguments.model, options)
-    else:
-        cost, size, sharing = _config_cost(config, options)
-    if arguments.json:
-        print(_json(arguments.model, size, cost, sharing))
-    else:
-        print(_table(size, cost), *([] if sharing is None else _shared(sharing)), sep="\n")
+    if is_foreign(name):
+        return *_file_cost(name, options), None
+    config = _find(name)
+    return (*_backbone_cost(name, options), None) if config is None else _config_cost(config, options)
 
 
 def _find(name: str) -> Path | None:
@@ -169,17 +165,15 @@ def _json(name: str, size: Size, cost: Cost, sharing: Sharing | None) -> str:
 
 def _shared(sharing: Sharing) -> list[str]:
     """What the tasks of a model would cost one by one."""
+    alone = ((task, readable(n), readable(m)) for task, (n, m) in sharing.alone.items())
     return [
-        *(
-            f"{task} alone: {readable(params)} parameters, {readable(madds)} multiply-adds"
-            for task, (params, madds) in sharing.alone.items()
-        ),
+        *(f"{task} alone: {n} parameters, {m} multiply-adds" for task, n, m in alone),
         f"one forward pass for all: {sharing.share_of_madds:.2f} of the sum of their multiply-adds, "
         f"{sharing.share_of_params:.2f} of their parameters",
     ]
 
 
-def _table(size: Size, cost: Cost) -> str:
+def _table(size: Size, cost: Cost, sharing: Sharing | None) -> str:
     rows = [
         (
             layer.name,
@@ -198,7 +192,8 @@ def _table(size: Size, cost: Cost) -> str:
         f"({readable(cost.params_without_norm)} without BatchNorm), {readable(cost.madds)} multiply-adds, "
         f"peak of activations {cost.memory / 1e6:.2f} MB in float32"
     )
-    return "\n".join([*aligned([head, *rows, total], left=3), "", summary])
+    lines = [] if sharing is None else _shared(sharing)
+    return "\n".join([*aligned([head, *rows, total], left=3), "", summary, *lines])
 
 
 def readable(count: float) -> str:

@@ -33,6 +33,7 @@ from pocketvision.deploy.client.results import (
     sigmoid,
     softmax,
 )
+from pocketvision.deploy.client.tiles import merge_boxes, merge_labels, windows_of
 
 
 # <part>
@@ -77,6 +78,13 @@ class Model:
     # <detection>
     def detect(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Boxes (M, 4) in pixels of the image, scores (M,) and labels (M,), best first."""
+        # <tiles>
+        windows = windows_of(self.facts["resize"]["tiling"], image.shape[:2])
+        if len(windows) > 1:
+            tiles = [image[y : y + height, x : x + width] for y, x, height, width in windows]
+            threshold = self.facts["postprocess"]["iou_threshold"]
+            return merge_boxes([self.detect(tile) for tile in tiles], windows, image.shape[:2], threshold)
+        # </tiles>
         boxes, scores, labels = self.find(self.outputs(image))
         (height, width), content = image.shape[:2], content_size(self.facts["resize"], image.shape[:2])
         factors = np.array([content[1] / width, content[0] / height] * 2, dtype=np.float32)
@@ -115,6 +123,12 @@ class Model:
     # <segmentation>
     def segment(self, image: np.ndarray) -> np.ndarray:
         """The class of every pixel, (H, W) uint8."""
+        # <tiles>
+        windows = windows_of(self.facts["resize"]["tiling"], image.shape[:2])
+        if len(windows) > 1:
+            tiles = [image[y : y + height, x : x + width] for y, x, height, width in windows]
+            return merge_labels([self.segment(tile) for tile in tiles], windows, image.shape[:2])
+        # </tiles>
         outputs, size = self.outputs(image), image.shape[:2]
         # <logits>
         named = [index for index, name in enumerate(self.facts["class_names"]) if name is not None]

@@ -73,6 +73,8 @@ def best_boxes(
     return boxes[anchors[kept]], scores[anchors[kept], labels[kept]], labels[kept]
 
 
+# </nms>
+# <nms|boxes_in_tiles>
 def overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """IoU of a box (4,) with each of (M, 4)."""
     sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
@@ -81,7 +83,7 @@ def overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     return both / np.maximum(areas, np.finfo(areas.dtype).tiny)
 
 
-# </nms>
+# </nms|boxes_in_tiles>
 # <logits>
 def best_classes(logits: np.ndarray, size: Sequence[int]) -> np.ndarray:
     """The class of every pixel (H, W) of an image of ``size``, from logits (classes, h, w)."""

@@ -28,7 +28,7 @@ _PACKAGES = {
     "ncnn": "ncnn>=1.0.20261020",
 }
 """What each format needs besides NumPy and Pillow."""
-_PARTS = ("opening.py", "pictures.py", "results.py", "predict.py")
+_PARTS = ("opening.py", "pictures.py", "results.py", "tiles.py", "predict.py")
 _NO_NAME = "???"
 _MEGABYTE = 1e6
 
@@ -68,15 +68,12 @@ def sections(format: str, artifact: Artifact) -> set[str]:
     """The names of the program's sections that the model needs.
 
     Raises:
-        InputError: the model resizes in a way that only OpenCV does, or sees pictures in tiles.
+        InputError: the model resizes in a way that only OpenCV does.
     """
     resize, post = artifact.resize, artifact.postprocess
-    if resize.tiling is not None:
-        raise InputError(
-            "This model was trained in tiles of its pictures, which no client cuts: leave --client out; "
-            "Predictor and the web page do."
-        )
     wanted = {format, artifact.task, resize.mode, "rgb" if resize.pixels == RGB else "bands"}
+    if resize.tiling is not None:
+        wanted |= {"tiles", "boxes_in_tiles"} if artifact.task == "detection" else {"tiles"}
     if resize.antialias and resize.pixels != RGB:
         raise InputError(
             "This model resizes other channels than RGB with antialiasing, which no client does: leave "

@@ -56,7 +56,7 @@ def test_configs_say_their_model_by_their_names() -> None:
     assert model_of("ssdlite_v3_large_coco") == "ssdlite_v3_large"
     assert model_of("quickstart") is None
     others = [name for name in shipped_configs() if model_of(name) is None]
-    assert all(name.startswith(("own_", "quickstart")) for name in others)
+    assert all(name.startswith(("own_", "imported_", "street_", "quickstart")) for name in others)
 
 
 def test_torch_is_not_imported() -> None:

@@ -1,5 +1,5 @@
 """Covers deploy/export/to_client.py, deploy/client/predict.py, deploy/client/opening.py,
-deploy/client/pictures.py, deploy/client/results.py.
+deploy/client/pictures.py, deploy/client/tiles.py, deploy/client/results.py.
 
 A client says what ``Predictor`` says, in a Python that has neither PyTorch nor this package.
 """
@@ -128,6 +128,9 @@ def check(path: Path, photos: list[Path], folder: Path) -> None:
         ("segmentation", {"label_map": True}, Resize((64, 80), mode="letterbox", antialias=True)),
         ("classification", {}, Resize((64, 80), mode="crop", antialias=True)),
         ("classification", {}, Resize((64, 80), mode="crop", crop_share=0.7)),
+        ("detection", {}, Resize((64, 80), tiling=Tiling((40, 56), 0.3))),
+        ("detection", {"nms": True}, Resize((64, 80), tiling=Tiling((48, 48), 0.5))),
+        ("segmentation", {}, Resize((64, 80), tiling=Tiling((40, 56), 0.3))),
     ],
 )
 def test_a_client_says_what_predictor_says(
@@ -229,6 +232,7 @@ def test_every_program_is_tidy(format: str, models: dict[str, VisionModel], tmp_
                 {"antialias": True},
                 {"interpolation": "nearest"},
                 {"pixels": PixelFormat(5)},
+                {"tiling": Tiling((40, 56))},
             ):
                 resize = Resize((64, 80), mode=mode, **options)  # type: ignore[arg-type]
                 artifact = replace(facts(task, models), resize=resize)
@@ -256,13 +260,6 @@ def test_bad_input_is_one_sentence(exported: Exported, tmp_path: Path) -> None:
         write_client(path)
     with pytest.raises(InputError, match=r"There is no client for \.pt2: choose from onnx, openvino, litert"):
         write_client(exported("detection", "pt2"))
-
-
-def test_tiles_are_for_predictor_and_the_page(models: dict[str, VisionModel]) -> None:
-    artifact = facts("detection", models)
-    tiled = replace(artifact, resize=replace(artifact.resize, tiling=Tiling((64, 64))))
-    with pytest.raises(InputError, match="trained in tiles of its pictures, which no client cuts"):
-        sections("onnx", tiled)
 
 
 def test_a_missing_picture_is_one_sentence(exported: Exported, tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ def test_cmyk_is_as_pillow_converts_it(name: str, tmp_path: Path, assert_doors_a
         (GRAY.astype(np.int32) * 999, r"a\.tif has 32-bit values from .* whose range no rule gives"),
         (-GRAY.astype(np.int32), r"a\.tif has 32-bit values from -"),
         (GRAY.astype(np.float32) * 99, r"a\.tif has floating-point values from .*: convert it to 8 bits"),
-        (np.full((4, 5), np.nan, np.float32), r"a\.tif has floating-point values from nan"),
+        (np.full((4, 5), np.nan, np.float32), r"a\.tif has values that are no number \(NaN\)"),
         (GRAY.astype(np.uint16), r"a\.tif has 16-bit values up to \d+ only, which are black"),
     ],
 )

@@ -21,11 +21,12 @@ from torch import Tensor, nn
 from pocketvision.core.command import shipped_configs
 from pocketvision.deploy.runtimes.artifact import Artifact
 from pocketvision.deploy.runtimes.described import describe
+from pocketvision.deploy.runtimes.graphs import JointGraph
 from pocketvision.deploy.runtimes.opening import open_runtime
 from pocketvision.deploy.runtimes.protocol import Runtime
 from pocketvision.deploy.runtimes.results import classify, detect, restore_detections, segment
 from pocketvision.deploy.runtimes.torch_module import TorchRuntime
-from pocketvision.models import Classifier, Detector, Segmenter, VisionModel
+from pocketvision.models import Classifier, Detector, JointModel, Segmenter, VisionModel
 from pocketvision.runs.build import build_model
 from pocketvision.runs.folder import load_experiment
 
@@ -47,6 +48,8 @@ Exported = Callable[..., Path]
 
 def raw(model: VisionModel, images: Tensor) -> list[Tensor]:
     with torch.no_grad():
+        if isinstance(model, JointModel):
+            return list(JointGraph(model)(images))
         output = model(images)
     return [output.class_logits, output.box_deltas] if isinstance(model, Detector) else [output]
 
