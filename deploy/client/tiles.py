@@ -12,11 +12,11 @@ from pocketvision.deploy.client.results import overlap
 
 # <part>
 # <tiles>
-Window = tuple[int, int, int, int]
+TileWindow = tuple[int, int, int, int]
 """Top, left, height and width of a tile in its image."""
 
 
-def windows_of(tiling: Facts, size: Sequence[int]) -> list[Window]:
+def windows_of(tiling: Facts, size: Sequence[int]) -> list[TileWindow]:
     """The tiles of an image of ``size``, row by row, spread evenly."""
     starts = []
     for length, tile in zip(size, tiling["tile"], strict=True):
@@ -30,7 +30,7 @@ def windows_of(tiling: Facts, size: Sequence[int]) -> list[Window]:
 # <detection>
 def merge_boxes(
     parts: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
-    windows: Sequence[Window],
+    windows: Sequence[TileWindow],
     size: Sequence[int],
     threshold: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -78,7 +78,9 @@ def cut_off(
 
 # </detection>
 # <segmentation>
-def merge_labels(parts: Sequence[np.ndarray], windows: Sequence[Window], size: Sequence[int]) -> np.ndarray:
+def merge_labels(
+    parts: Sequence[np.ndarray], windows: Sequence[TileWindow], size: Sequence[int]
+) -> np.ndarray:
     """Label maps of tiles -> the image's: each pixel of the tile whose middle is the nearest."""
     labels = np.zeros(size, dtype=np.uint8)
     tops, lefts = (sorted({window[side] for window in windows}) for side in (0, 1))
