@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from pocketvision.core.download import download
@@ -94,11 +95,13 @@ def rename_modules(state: StateDict, names: Mapping[str, str]) -> StateDict:
 def adapt_stem(weight: Tensor, in_channels: int) -> Tensor:
     """An RGB stem's weight (C, 3, k, k) for images of ``in_channels``: (C, in_channels, k, k).
 
-    One channel takes the sum over RGB, so a gray image gives what it gave as RGB. Others repeat R, G, B
-    cyclically, scaled by 3 / in_channels: the same response to equal channels where their number is a
-    multiple of three, about the same elsewhere. timm does likewise.
+    One channel takes the sum over RGB, so a gray image gives what it gave as RGB, and two take R and G, times
+    3 / 2, as in timm. Of more the first three keep RGB's and the others begin at zero: what the file knows of
+    the first three is not disturbed, and the others are learned (docs/results.md, "Other channels").
     """
     if in_channels == 1:
         return weight.sum(1, keepdim=True)
-    repeated = weight.repeat(1, -(-in_channels // 3), 1, 1)[:, :in_channels]
-    return repeated * (3 / in_channels)
+    if in_channels < 3:
+        return weight[:, :in_channels] * (3 / in_channels)
+    others = weight.new_zeros(len(weight), in_channels - 3, *weight.shape[2:])
+    return torch.cat((weight, others), dim=1)
