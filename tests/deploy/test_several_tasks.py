@@ -37,6 +37,7 @@ from pocketvision.deploy.runtimes.artifact import Artifact
 from pocketvision.deploy.runtimes.exported_models import predictor_of
 from pocketvision.deploy.runtimes.opening import open_runtime
 from pocketvision.deploy.runtimes.part import PartRuntime
+from pocketvision.deploy.runtimes.torch_module import TorchRuntime
 from pocketvision.models import Detector, JointModel
 from pocketvision.runs.passport import make_passport
 from pocketvision.tools.export import main as export
@@ -56,6 +57,15 @@ def model(as_trained: Callable[[nn.Module], nn.Module]) -> JointModel:
 @pytest.fixture(scope="module")
 def file(model: JointModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return export_model(model, "onnx", tmp_path_factory.mktemp("joint") / "street.onnx")
+
+
+@pytest.mark.parametrize(("format", "suffix"), [("openvino", ".xml"), ("pt2", ".pt2")])
+def test_other_formats_answer_alike(format: str, suffix: str, model: JointModel, tmp_path: Path) -> None:
+    images = torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8)
+    found = open_runtime(export_model(model, format, tmp_path / f"street{suffix}"))(images)
+    assert tuple(found) == OUTPUTS
+    for name, expected in TorchRuntime(model)(images).items():
+        torch.testing.assert_close(found[name], expected, atol=1e-3, rtol=1e-3)
 
 
 @pytest.fixture(scope="module")
