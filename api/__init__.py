@@ -155,7 +155,7 @@ def train(
     What is trained is a config file, the name of a shipped config, or an :class:`Experiment` made in a cell;
     or ``data``, a data set whose format, split and recipe are found, for which ``task`` and ``model`` may be
     stated. ``weights`` are the run or file to start from. The folder holds all that defines the run: the code
-    of an experiment that was made in a notebook, too. See :func:`pocketvision.training.train`.
+    of an experiment that was made in a notebook, too.
 
     Raises:
         InputError: config, data, overrides or the folder are not fit for it.

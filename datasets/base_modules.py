@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 from torch.utils.data import DataLoader
 
 from pocketvision.core.resize import Resize, Tiling
@@ -27,7 +25,7 @@ from pocketvision.datasets.records.stored import is_large, store
 from pocketvision.datasets.repeats import check_threshold, drawing_factors
 from pocketvision.datasets.samples import SampleDataset
 from pocketvision.datasets.sampling import EpochSampler, ProcessShare, num_epochs
-from pocketvision.datasets.tiles.table import TileTable
+from pocketvision.datasets.tiles.table import Tiled
 
 ClassNames = Sequence[str | None]
 _Samples = TypeVar("_Samples")
@@ -36,7 +34,7 @@ _log = logging.getLogger("pocketvision")
 _LOADING = {
     "batch_size", "eval_batch_size", "num_workers", "augmentation", "seed", "strict", "cache", "cache_gib",
     "loading", "repeat_threshold", "tile_size", "tile_overlap", "empty_tiles", "tiling", "model_class_names",
-    "resize", "_position", "_read", "_reader", "_selected", "_tables", "_parts",
+    "resize", "_position", "_read", "_reader", "_selected", "_tiled", "_parts",
 }  # fmt: skip
 """Attributes of a data module that change no record."""
 
@@ -113,7 +111,7 @@ class BaseDataModule(Generic[SplitRecords, _Samples]):
         self._position = 0, 0
         self._read: dict[str, SplitRecords] = {}
         self._selected: dict[str, SplitRecords] = {}
-        self._tables: dict[str, TileTable] = {}
+        self._tiled: dict[str, Tiled[SplitRecords]] = {}
         self._parts: tuple[SplitRecords, SplitRecords] | None = None
 
     @abstractmethod
@@ -173,7 +171,7 @@ class BaseDataModule(Generic[SplitRecords, _Samples]):
         self.model_class_names, self.resize = tuple(class_names), resize
         self.tiling = tiling_of_options(vars(self)) or resize.tiling
         self._selected.clear()
-        self._tables.clear()
+        self._tiled.clear()
 
     def records(self, split: str) -> SplitRecords:
         """The records of a split with labels of the connected model; read once, notes logged once."""
@@ -187,17 +185,21 @@ class BaseDataModule(Generic[SplitRecords, _Samples]):
             self._selected[split] = selected
         return self._selected[split]
 
-    def picture_sizes(self, records: SplitRecords) -> npt.NDArray[np.integer]:
-        """(N, 2) height and width of the pictures of ``records``, for tasks that have tiles."""
+    def cut(self, records: SplitRecords, tiling: Tiling) -> Tiled[SplitRecords]:
+        """The tiles of the pictures of ``records``.
+
+        Raises:
+            ValueError: the task has none.
+        """
         raise ValueError("data.tile_size is for boxes and masks: leave it out.")
 
-    def tiles(self, split: str) -> TileTable | None:
-        """The tiles of the pictures of a split; None where they are shown as a whole."""
+    def tiled(self, split: str) -> Tiled[SplitRecords] | None:
+        """The tiles of the pictures of a split, cut once; None where they are shown as a whole."""
         if self.tiling is None:
             return None
-        if split not in self._tables:
-            self._tables[split] = TileTable.of(self.picture_sizes(self.records(split)), self.tiling)
-        return self._tables[split]
+        if split not in self._tiled:
+            self._tiled[split] = self.cut(self.records(split), self.tiling)
+        return self._tiled[split]
 
     def train_dataloader(
         self, accumulated: int = 1, *, max_epochs: int | None = None, max_steps: int | None = None

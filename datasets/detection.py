@@ -18,7 +18,7 @@ from pocketvision.datasets.records.annotations import Boxes, DetectionRecords, L
 from pocketvision.datasets.samples import NamedPicture, SampleDataset
 from pocketvision.datasets.sampling import sample_rng
 from pocketvision.datasets.tiles.picture import TilePicture
-from pocketvision.datasets.tiles.table import TileTable
+from pocketvision.datasets.tiles.table import Tiled, TileTable
 
 
 class DetectionDataset(SampleDataset[DetectionRecords, DetectionAugmentation, BoxTarget]):
@@ -40,12 +40,9 @@ class DetectionDataset(SampleDataset[DetectionRecords, DetectionAugmentation, Bo
         augmentation: DetectionAugmentation | None = None,
         *,
         seed: int = 0,
-        tiles: TileTable | None = None,
+        tiled: Tiled[DetectionRecords] | None = None,
     ) -> None:
-        super().__init__(records, resize, augmentation, seed=seed, tiles=tiles)
-
-    def records_of(self, tiles: TileTable) -> DetectionRecords:
-        return tiles.boxes(self.pictures)
+        super().__init__(records, resize, augmentation, seed=seed, tiled=tiled)
 
     def sample(self, epoch: int, index: int, time: int = 0) -> tuple[Tensor, BoxTarget]:
         picture = as_picture(self._read(index))

@@ -23,7 +23,7 @@ from pocketvision.datasets.images.picture import Picture, PictureFile
 from pocketvision.datasets.images.read import Reading
 from pocketvision.datasets.sampling import EpochIndex
 from pocketvision.datasets.tiles.decoded import DecodedPictures
-from pocketvision.datasets.tiles.table import Places, TileTable
+from pocketvision.datasets.tiles.table import Places, Tiled
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -54,7 +54,7 @@ _Value = TypeVar("_Value")
 class SampleDataset(Dataset[tuple[Tensor, _Target]], Generic[_Records, Augmentation, _Target]):
     """Index it with i, or with (epoch, i) or (epoch, i, times before) as an ``EpochSampler`` does.
 
-    With ``tiles`` of the pictures of ``records`` the samples are those tiles.
+    With ``tiled`` pictures of ``records`` the samples are their tiles.
 
     Attributes:
         records: of the samples; ``pictures`` are those of the whole pictures.
@@ -73,20 +73,16 @@ class SampleDataset(Dataset[tuple[Tensor, _Target]], Generic[_Records, Augmentat
         augmentation: Augmentation | None,
         *,
         seed: int = 0,
-        tiles: TileTable | None = None,
+        tiled: Tiled[_Records] | None = None,
     ) -> None:
-        self.pictures, self.tiles = records, tiles
-        self.records = records if tiles is None else self.records_of(tiles)
+        self.pictures, self.records = records, records if tiled is None else tiled.records
+        self.tiles = None if tiled is None else tiled.table
         self.resize = resize
         self.augmentation = augmentation
         self.seed = seed
         self.epoch = 0
         self._decoded = DecodedPictures()
         self._groups: tuple[int, Places] | None = None
-
-    def records_of(self, tiles: TileTable) -> _Records:
-        """The records of tiles of ``pictures``, for tasks that have them."""
-        raise NotImplementedError
 
     def whole(self) -> Self:
         """The samples of whole pictures."""

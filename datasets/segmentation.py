@@ -23,7 +23,7 @@ from pocketvision.datasets.records.annotations import SegmentationRecords
 from pocketvision.datasets.samples import SampleDataset
 from pocketvision.datasets.sampling import sample_rng
 from pocketvision.datasets.tiles.picture import TilePicture, cut_out
-from pocketvision.datasets.tiles.table import TileTable
+from pocketvision.datasets.tiles.table import Tiled
 
 
 class SegmentationDataset(SampleDataset[SegmentationRecords, SegmentationAugmentation, MaskTarget]):
@@ -41,13 +41,10 @@ class SegmentationDataset(SampleDataset[SegmentationRecords, SegmentationAugment
         augmentation: SegmentationAugmentation | None = None,
         *,
         seed: int = 0,
-        tiles: TileTable | None = None,
+        tiled: Tiled[SegmentationRecords] | None = None,
     ) -> None:
-        super().__init__(records, resize, augmentation, seed=seed, tiles=tiles)
+        super().__init__(records, resize, augmentation, seed=seed, tiled=tiled)
         self.has_others = bool((records.lookup == OTHER_INDEX).any())
-
-    def records_of(self, tiles: TileTable) -> SegmentationRecords:
-        return tiles.masks(self.pictures)
 
     def sample(self, epoch: int, index: int, time: int = 0) -> tuple[Tensor, MaskTarget]:
         read, mask = self._read(index)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from pocketvision.core.resize import Tiling
 from pocketvision.core.structures import ClassificationSamples, DetectionSamples, SegmentationSamples
 from pocketvision.datasets.augment.recipes import (
     ClassificationAugmentation,
@@ -27,6 +27,7 @@ from pocketvision.datasets.records.annotations import (
 )
 from pocketvision.datasets.samples import SampleDataset
 from pocketvision.datasets.segmentation import SegmentationDataset, collate_segmentation
+from pocketvision.datasets.tiles.table import Tiled, TileTable
 
 _log = logging.getLogger("pocketvision")
 _THREADS = 8
@@ -51,12 +52,13 @@ class DetectionDataModule(BaseDataModule[DetectionRecords, DetectionSamples]):
         return records.select(self.model_class_names or (), unknown=unknown)
 
     def dataset(self, split: str, *, train: bool) -> DetectionDataset:
-        augmentation, tiles = self.augmentation if train else None, self.tiles(split)
+        augmentation, tiled = self.augmentation if train else None, self.tiled(split)
         records, resize = self.records(split), self.connected_resize()
-        return DetectionDataset(records, resize, augmentation, seed=self.seed, tiles=tiles)
+        return DetectionDataset(records, resize, augmentation, seed=self.seed, tiled=tiled)
 
-    def picture_sizes(self, records: DetectionRecords) -> npt.NDArray[np.integer]:
-        return records.sizes
+    def cut(self, records: DetectionRecords, tiling: Tiling) -> Tiled[DetectionRecords]:
+        table = TileTable.of(records.sizes, tiling)
+        return Tiled(table, table.boxes(records))
 
     def limit(self, dataset: SampleDataset[Any, Any, Any], num_epochs: int | None) -> None:
         if self.augmentation is None or not self.augmentation.mixes or num_epochs is None:
@@ -82,12 +84,14 @@ class SegmentationDataModule(BaseDataModule[SegmentationRecords, SegmentationSam
 
     def dataset(self, split: str, *, train: bool) -> SegmentationDataset:
         augmentation = (self.augmentation or _UNCHANGED) if train else None
-        records, resize, tiles = self.records(split), self.connected_resize(), self.tiles(split)
-        return SegmentationDataset(records, resize, augmentation, seed=self.seed, tiles=tiles)
+        records, resize, tiled = self.records(split), self.connected_resize(), self.tiled(split)
+        return SegmentationDataset(records, resize, augmentation, seed=self.seed, tiled=tiled)
 
-    def picture_sizes(self, records: SegmentationRecords) -> npt.NDArray[np.integer]:
+    def cut(self, records: SegmentationRecords, tiling: Tiling) -> Tiled[SegmentationRecords]:
         with ThreadPoolExecutor(_THREADS) as pool:
-            return np.array(list(pool.map(read_size, records.image_paths)), dtype=np.int64).reshape(-1, 2)
+            sizes = np.array(list(pool.map(read_size, records.image_paths)), dtype=np.int64).reshape(-1, 2)
+        table = TileTable.of(sizes, tiling)
+        return Tiled(table, table.masks(records))
 
 
 @dataclass(eq=False)
@@ -104,7 +108,7 @@ class ClassificationDataModule(BaseDataModule[ClassificationRecords, Classificat
 
     def dataset(self, split: str, *, train: bool) -> ClassificationDataset:
         augmentation = self.augmentation if train else None
-        self.tiles(split)  # which refuses them
+        self.tiled(split)  # which refuses them
         return ClassificationDataset(
             self.records(split), self.connected_resize(), augmentation, seed=self.seed
         )

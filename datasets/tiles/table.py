@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from pocketvision.datasets.tiles.cut import cut_boxes
 from pocketvision.datasets.tiles.decoded import MAX_BYTES
 
 Places = npt.NDArray[np.int64]
+_Records = TypeVar("_Records")
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,14 @@ class TileTable:
             image_ids=np.arange(len(self)),
             mask_sources=None if sources is None else _of_tiles(sources, self.pictures),
         )
+
+
+@dataclass(frozen=True)
+class Tiled(Generic[_Records]):
+    """Tiles of a split's pictures, and their ``records``: those of tiles in place of pictures."""
+
+    table: TileTable
+    records: _Records
 
 
 def _of_tiles(paths: Sequence[str], pictures: Places) -> list[str]:

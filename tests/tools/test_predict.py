@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,31 +16,16 @@ import torch
 from PIL import Image as PillowImage
 
 import pocketvision
-from pocketvision.configs.quickstart import config, model
 from pocketvision.core.errors import InputError
 from pocketvision.core.weights import read_passport, save_weights
 from pocketvision.datasets import detect_format, read_image
 from pocketvision.deploy.export.to_file import export_model
 from pocketvision.deploy.predict.frames import SourceFrame
 from pocketvision.deploy.predict.video import VideoFile
-from pocketvision.runs.passport import make_passport
 from pocketvision.tools.predict import main
 
 NAMES = ("disc", "star")
 THRESHOLD = "0.6"
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A weights file that says how to build its model; its scores differ."""
-    torch.manual_seed(0)
-    experiment = replace(config, model=partial(model, image_size=(64, 64), width_mult=0.35))
-    detector = experiment.model(NAMES)
-    for block in detector.head.class_blocks:
-        block[1].weight.data *= 20_000
-    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
-    save_weights(path, detector, make_passport(detector, experiment))
-    return path
 
 
 @pytest.fixture(scope="module")

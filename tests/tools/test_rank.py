@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import shutil
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,31 +15,15 @@ import pytest
 import torch
 from PIL import Image as PillowImage
 
-from pocketvision.configs.quickstart import config, model
 from pocketvision.core.resize import Tiling
-from pocketvision.core.weights import save_weights
 from pocketvision.datasets import detect_format, read_image
 from pocketvision.deploy.predict.sources import Source
 from pocketvision.deploy.rank.doubt import doubts
 from pocketvision.deploy.rank.looks import look_at_pictures
 from pocketvision.models import Detector
-from pocketvision.runs.passport import make_passport
 from pocketvision.runs.ready_model import load_model
 from pocketvision.tools.predict import main as predict
 from pocketvision.tools.rank import main
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A weights file whose scores differ."""
-    torch.manual_seed(0)
-    experiment = replace(config, model=partial(model, image_size=(64, 64), width_mult=0.35))
-    detector = experiment.model(("disc", "star"))
-    for block in detector.head.class_blocks:
-        block[1].weight.data *= 20_000
-    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
-    save_weights(path, detector, make_passport(detector, experiment))
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -27,8 +27,9 @@ def module(root: Path, **options: Any) -> CocoDataModule:
 
 def test_tiles_are_records(large: Large) -> None:
     data = module(large(((160, 360), BOXES), ((90, 80), [(5, 5, 25, 25)])))
-    tiles = data.tiles("train")
-    assert tiles is not None
+    tiled = data.tiled("train")
+    assert tiled is not None and data.tiled("train") is tiled, "cut once"
+    tiles = tiled.table
     wide = Tiling((100, 100)).windows((160, 360))
     assert [tiles.window(i) for i in range(len(tiles))] == [*wide, (0, 0, 90, 80)]
     assert tiles.pictures.tolist() == [0] * len(wide) + [1]
