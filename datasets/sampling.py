@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -49,14 +49,17 @@ class EpochSampler(DistributedSampler[Any]):
     def __iter__(self) -> Iterator[EpochIndex]:
         epoch, places = self.epoch, list(super().__iter__())
         of_place = None if self.repeats is None else drawn(self.repeats, self.seed, epoch)
-        samples = [(place,) if of_place is None else of_place[place] for place in places]
+
+        def sample(place: int) -> tuple[int, ...]:
+            return (place,) if of_place is None else of_place[place]
+
         groups = self.groups(epoch)
         if groups is not None:
-            samples.sort(key=lambda sample: int(groups[sample[0]]))  # stable: the rest stays shuffled
-        samples = samples[self.start :]
+            places.sort(key=lambda place: int(groups[sample(place)[0]]))  # stable: the rest stays shuffled
+        places = places[self.start :]
         self.epoch += 1
         self.start = 0
-        return ((epoch, *sample) for sample in samples)
+        return (cast(EpochIndex, (epoch, *sample(place))) for place in places)
 
 
 def num_drawn(repeats: Factors) -> int:
