@@ -29,6 +29,6 @@ def notebook() -> Any:
     shell = None if ipython is None else ipython.get_ipython()
     if shell is None or not hasattr(shell, "kernel"):
         return None
-    import IPython.display  # type: ignore[import-not-found]
+    import IPython.display
 
     return IPython.display
