@@ -1,6 +1,6 @@
 """Rare classes: images drawn more often, boxes that weigh more, both or neither, for equal steps.
 
-    python benchmarks/rare_classes.py SHARED OUTPUT [--data coco_mini] [--steps 3000] [--seeds 0 1]
+    python benchmarks/rare_classes.py SHARED OUTPUT [--data coco_mini] [--steps 3000] [--seeds 0 1] [--batch-size 16]
 
 SHARED holds data/ and weights/. Every run is ``train --data`` with SSDLite on MobileNetV2 from published
 weights, and one recipe for all: warm-up, averaging and momentum are stated. The last weights are scored once.
@@ -86,6 +86,7 @@ def train(name: str, seed: int, arguments: argparse.Namespace) -> None:
                 "trainer.limit_val_batches=0",
                 f"seed={seed}",
                 f"data.seed={seed}",
+                f"data.batch_size={arguments.batch_size}",
             ),
             *(f"task.warmup_steps={max(1, steps // 10)}", f"task.ema_decay={1 - 1 / max(10, steps // 20)}"),
             *("task.freeze_until=None", f"model.norm_momentum={min(0.1, max(0.01, 100 / steps)):.3g}"),
@@ -101,6 +102,7 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--data", default="coco_mini", help="a folder of boxes in SHARED/data")
     parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--batch-size", type=int, default=32, help="32 takes 9 GB, 16 half of it")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--only", nargs="+", choices=WAYS, default=list(WAYS))
     arguments = parser.parse_args()
