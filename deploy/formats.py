@@ -47,7 +47,7 @@ FORMATS = {
 
 OWN_PYTHON = tuple(name for name, format in FORMATS.items() if format.own_python)
 """What is written in the converters' environment, whose PyTorch is another one."""
-OTHER_CHANNELS = ("onnx", "openvino", "pt2", "litert", "executorch", "ncnn")
+OTHER_CHANNELS = ("onnx", "openvino", "pt2", "litert", "executorch", "ncnn", "coreml")
 """Formats for models of other pictures than 8-bit RGB."""
 BESIDE = {".xml": (".bin",), ".param": (".bin", ".json")}
 """Suffixes of files that belong beside one of the suffix in front."""
