@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch.callbacks
 import lightning.pytorch.loggers
 
+from pocketvision.core.config import Experiment
 from pocketvision.core.errors import InputError
 
 _LOGGERS = {"wandb": "WandbLogger", "mlflow": "MLFlowLogger"}
@@ -69,3 +72,11 @@ def further_callbacks(given: object, metric: str) -> list[Any]:
                 "as objects of lightning.pytorch.callbacks."
             )
     return made
+
+
+def with_callbacks(
+    experiment: Experiment, callbacks: Sequence[lightning.pytorch.callbacks.Callback]
+) -> Experiment:
+    """The experiment with ``callbacks`` beside those that its ``trainer`` states."""
+    together = [*as_list(experiment.trainer.get("callbacks")), *callbacks]
+    return replace(experiment, trainer={**experiment.trainer, "callbacks": together})
