@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from pocketvision.core.command import command, find_config
 from pocketvision.core.errors import InputError
 from pocketvision.core.memory import keep_freed_memory
 from pocketvision.core.processes import leave
 from pocketvision.core.registered import TaskName, task_of
+
+if TYPE_CHECKING:
+    from pocketvision.tasks.tuning.start import SweepRequest
 
 MINUTES, TRIALS = 60.0, 10
 
@@ -40,6 +44,8 @@ def parser() -> argparse.ArgumentParser:
     words = f"for the whole sweep (default: {MINUTES:g}); with --resume: so many more"
     add("--minutes", type=float, metavar="M", help=words)
     add("--trials", type=int, metavar="N", help=f"trials are so short that N fit (default: {TRIALS})")
+    words = "instead of a sweep: train for 100 steps with a rising learning rate and suggest one"
+    add("--find-lr", action="store_true", help=words)
     add("--run-dir", type=Path, help="new folder for the sweep (default: out/tune/CONFIG/TIME)")
     add("--resume", type=Path, metavar="DIR", help="go on with a sweep that was stopped")
     return parser
@@ -51,12 +57,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     keep_freed_memory()
     arguments = parser().parse_intermixed_args(argv)
     check(arguments)
+    if arguments.find_lr:
+        show_rate(request_of(arguments, started), arguments.run_dir)
+        return
     if arguments.resume is None:
-        folder = begin(arguments, started)
-        more = 0.0
+        from pocketvision.tasks.tuning.start import begin
+
+        folder, more = begin(request_of(arguments, started), arguments.run_dir), 0.0
     else:
         folder, more = arguments.resume, arguments.minutes or 0.0
+    show_sweep(folder, started, more)
 
+
+def show_sweep(folder: Path, started: float, more: float) -> None:
+    """Go through a sweep, and print what is best and how to train it fully."""
     from pocketvision.tasks.tuning.plan import read_plan
     from pocketvision.tasks.tuning.results import best_of
     from pocketvision.tasks.tuning.sweep import search
@@ -78,10 +92,15 @@ def check(arguments: argparse.Namespace) -> None:
     if arguments.trials is not None and arguments.trials < 1:
         raise InputError(f"--trials is {arguments.trials}: give a number from 1.")
     if arguments.resume is not None:
-        others = (arguments.data, arguments.task, arguments.model, arguments.trials, arguments.run_dir)
+        others = (
+            arguments.data, arguments.task, arguments.model, arguments.trials, arguments.run_dir,
+            arguments.find_lr,
+        )  # fmt: skip
         if words or any(others):
             raise InputError("--resume DIR takes nothing else but --minutes: the folder knows the sweep.")
         return
+    if arguments.find_lr and (arguments.minutes or arguments.trials):
+        raise InputError("--find-lr takes 100 steps: --minutes and --trials are for a sweep.")
     if arguments.data is None and (arguments.config is None or "=" in arguments.config):
         raise InputError("Say what to train: a CONFIG, --data PATH, or --resume DIR.")
     if arguments.data is None and (arguments.task or arguments.model):
@@ -90,8 +109,8 @@ def check(arguments: argparse.Namespace) -> None:
         raise InputError(f"Give either the config {arguments.config} or --data {arguments.data}.")
 
 
-def begin(arguments: argparse.Namespace, started: float) -> Path:
-    """Make the folder of a new sweep."""
+def request_of(arguments: argparse.Namespace, started: float) -> SweepRequest:
+    """What is asked for; unknown names are answered here, before torch is imported."""
     words = list(arguments.overrides)
     config = None
     if arguments.data is None:
@@ -102,13 +121,25 @@ def begin(arguments: argparse.Namespace, started: float) -> Path:
             task_of(arguments.model)
 
     from pocketvision.tasks.tuning.start import SweepRequest
-    from pocketvision.tasks.tuning.start import begin as begin_sweep
 
     minutes, trials = arguments.minutes or MINUTES, arguments.trials or TRIALS
-    request = SweepRequest(
+    return SweepRequest(
         config, arguments.data, arguments.task, arguments.model, words, minutes, trials, started
     )
-    return begin_sweep(request, arguments.run_dir)
+
+
+def show_rate(request: SweepRequest, folder: Path | None) -> None:
+    """Print the learning rate at which the loss falls fastest."""
+    from pocketvision.tasks.tuning.space import number_text
+    from pocketvision.tasks.tuning.start import suggest_rate
+
+    found, stated, picture = suggest_rate(request, folder)
+    print(f"loss against learning rate: {picture}")
+    if found.suggestion is None:
+        raise InputError("The loss falls at no learning rate: look at the picture, and check the data.")
+    word = f"task.optimizer.lr={number_text(found.suggestion)}"
+    print(f"the loss falls fastest at {word}; the config has {number_text(stated)}")
+    print(f"next: {shlex.join(['pocketvision', 'train', *request.train, *request.words, word])}")
 
 
 if __name__ == "__main__":

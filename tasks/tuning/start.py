@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +13,8 @@ from pocketvision.core.command import shipped_configs
 from pocketvision.core.config import Experiment, parameters, parse_overrides
 from pocketvision.core.errors import InputError
 from pocketvision.runs.folder import load_experiment
-from pocketvision.tasks.own.starting import Request, configure, new_folder, settle
+from pocketvision.tasks.own.starting import Request, Settled, configure, new_folder, settle
+from pocketvision.tasks.tuning.learning_rates import RateRange, find_rates, plot_rates, stated_rate
 from pocketvision.tasks.tuning.length import trial_length
 from pocketvision.tasks.tuning.plan import Plan, check_folder, keys_of, write_plan
 from pocketvision.tasks.tuning.space import Dimension, parse_space
@@ -70,37 +71,77 @@ def begin(request: SweepRequest, folder: Path | None) -> Path:
     if folder is not None:
         check_folder(folder)
     check_keys(request, space, fixed)
-    with ExitStack() as stack:
-        config, overrides, read = request.config, fixed, None
-        if config is None:
-            assert request.data is not None
-            place = Path(stack.enter_context(TemporaryDirectory(prefix="pocketvision-config-")))
-            asked = Request(request.started, request.trial_seconds / 60)
-            config, overrides, read = configure(
-                request.data, request.task, request.model, fixed, place, "tune", asked
-            )
-            overrides = [word for word in overrides if not word.startswith("minutes=")]
-        settled = settle(config, overrides, Request(request.started), read, is_own=request.data is not None)
-        refuse_several_processes(settled.experiment)
-        limits: list[str] = []
-        line = "a trial is as long as the recipe above says"
-        if request.data is None:
-            limits, line = trial_length(
-                settled.experiment, keys_of(request.words), request.trial_seconds, settled.read
-            )
+    with TemporaryDirectory(prefix="pocketvision-config-") as place:
+        settled = prepare(request, fixed, Path(place), request.trial_seconds / 60)
+        limits, line = _length(request, settled)
         print("\n".join([*(f"{key}: {dimension}" for key, dimension in space.items()), line]), flush=True)
-        searched = tuple(word for word in request.words if word.partition("=")[0] in space)
         plan = Plan(
             config="",
             overrides=(*settled.overrides, *limits, *_place_of_data(settled.experiment)),
-            space=searched,
+            space=tuple(word for word in request.words if word.partition("=")[0] in space),
             minutes=request.minutes,
             trial_seconds=request.trial_seconds,
             train=(*request.train, *fixed),
         )
-        folder = folder or Path("out", "tune", *new_folder(config).parts[1:])
+        folder = folder or sweep_folder(settled.files[0])
         write_plan(folder, plan, settled.files)
     return folder
+
+
+def sweep_folder(config: Path) -> Path:
+    """Where a sweep goes for which nobody names a folder: out/tune/CONFIG/TIME."""
+    return Path("out", "tune", *new_folder(config).parts[1:])
+
+
+def prepare(
+    request: SweepRequest, fixed: Sequence[str], place: Path, minutes: float | None = None
+) -> Settled:
+    """The experiment of a config, or of one for the data that is written into ``place``, with its data.
+
+    The recipe for data without a config fits into ``minutes``.
+
+    Raises:
+        InputError: data or a value are unfit, or several devices are asked for.
+    """
+    config, overrides, read = request.config, list(fixed), None
+    if config is None:
+        assert request.data is not None
+        command, asked = shlex.join(["tune", *request.train]), Request(request.started, minutes)
+        config, overrides, read = configure(
+            request.data, request.task, request.model, fixed, place, command, asked
+        )
+        overrides = [word for word in overrides if not word.startswith("minutes=")]
+    settled = settle(config, overrides, Request(request.started), read, is_own=request.data is not None)
+    refuse_several_processes(settled.experiment)
+    return settled
+
+
+def _length(request: SweepRequest, settled: Settled) -> tuple[list[str], str]:
+    """Overrides for a trial's length, and a line about it; a recipe for own data has its length by now."""
+    if request.data is not None:
+        return [], "a trial is as long as the recipe says"
+    return trial_length(settled.experiment, keys_of(request.words), request.trial_seconds, settled.read)
+
+
+def suggest_rate(request: SweepRequest, folder: Path | None) -> tuple[RateRange, float, Path]:
+    """What learning rates a config, or a model for data, learns with; the picture lies in ``folder``.
+
+    Returns:
+        The range, the config's own rate, and the picture.
+
+    Raises:
+        InputError: something is unfit, or the folder is not empty.
+    """
+    if folder is not None:
+        check_folder(folder)
+    check_keys(request, {}, request.words)
+    with TemporaryDirectory(prefix="pocketvision-config-") as place:
+        settled = prepare(request, request.words, Path(place))
+        found = find_rates(settled.experiment, settled.read)
+        stated = stated_rate(settled.experiment)
+        picture = (folder or sweep_folder(settled.files[0])) / "learning_rates.png"
+    plot_rates(found, stated, picture)
+    return found, stated, picture
 
 
 def check_keys(request: SweepRequest, space: dict[str, Dimension], fixed: Sequence[str]) -> None:

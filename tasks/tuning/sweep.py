@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shlex
 import sys
@@ -20,12 +19,10 @@ from pocketvision.tasks.tuning.plan import Plan, add_minutes, read_plan
 from pocketvision.tasks.tuning.results import REASON, Outcome, outcomes, progress_line, write_results
 from pocketvision.tasks.tuning.space import drawn, stated_values
 from pocketvision.tasks.tuning.study import Clock, next_trial, open_study, seconds_spent
-from pocketvision.tasks.tuning.trial import METRIC, run_trial
+from pocketvision.tasks.tuning.trial import METRIC, only_warnings, run_trial
 
 if TYPE_CHECKING:
     from optuna import Trial
-
-logger = logging.getLogger("pocketvision")
 
 
 def search(folder: Path, started: float, more_minutes: float = 0.0) -> list[Outcome]:
@@ -98,13 +95,9 @@ def _read_once(plan: Plan, experiment: Experiment) -> AnyData | None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """A trial's own lines are left out: a sweep says one of each. A terminal still shows its bar."""
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
+    with only_warnings():
         if sys.stdout.isatty():
             yield
             return
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):  # noqa: PTH123
             yield
-    finally:
-        logger.setLevel(level)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +22,8 @@ from pocketvision.tasks.tuning.plan import Plan
 
 if TYPE_CHECKING:
     from optuna import Trial
+
+logger = logging.getLogger("pocketvision")
 
 METRIC = "metric"
 """What a trial knows the name of its score by."""
@@ -59,6 +64,17 @@ class ReportScores(L.Callback):
 
         if self.is_poor:
             raise TrialPruned
+
+
+@contextmanager
+def only_warnings() -> Iterator[None]:
+    """What a training says of itself is left out, but for warnings."""
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def reported(trial: Trial) -> dict[int, float]:
