@@ -45,7 +45,12 @@ def _logger(name: str, folder: Path) -> Any:
         known = ", ".join((*_OWN_LOGGERS, *_LOGGERS))
         raise InputError(f"There is no logger '{name}': choose from {known}, or False for none.")
     kind = getattr(lightning.pytorch.loggers, _LOGGERS[name])
-    place = {"save_dir": str(folder)} if name == "wandb" else {"tracking_uri": f"file:{folder / 'mlruns'}"}
+    place = {"save_dir": str(folder)}
+    if name == "mlflow":  # its newer versions write to a database only
+        place = {
+            "tracking_uri": f"sqlite:///{folder.resolve() / 'mlflow.db'}",
+            "artifact_location": (folder.resolve() / "mlartifacts").as_uri(),
+        }
     try:
         return kind(**place)
     except ModuleNotFoundError as error:

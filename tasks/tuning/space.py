@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pocketvision.core.config import Experiment, flat, parse_overrides
+from pocketvision.core.config import Experiment, parameters, parse_overrides
 from pocketvision.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -166,9 +166,14 @@ def number_text(value: float) -> str:
 
 def stated_values(space: Mapping[str, Dimension], experiment: Experiment) -> dict[str, Any]:
     """The config's own values, to be tried first, where they lie in what is searched; as Optuna has them."""
-    own = flat(experiment)
-    places = ((key, dimension.place(own.get(key))) for key, dimension in space.items())
+    places = ((key, dimension.place(_stated(experiment, key))) for key, dimension in space.items())
     return {key: value for key, value in places if value is not None}
+
+
+def _stated(part: Any, key: str) -> Any:
+    for name in key.split("."):
+        part = parameters(part).get(name)
+    return part
 
 
 def drawn(space: Mapping[str, Dimension], trial: Trial) -> Iterator[tuple[str, str]]:

@@ -154,7 +154,8 @@ def check_keys(request: SweepRequest, space: dict[str, Dimension], fixed: Sequen
     if "minutes" in parse_overrides(words):
         raise InputError("minutes is not for trials: give --minutes for the sweep, or trainer.max_steps.")
     if request.config is not None:
-        load_experiment(request.config, words)
+        experiment, _ = load_experiment(request.config, words)
+        refuse_several_processes(experiment)
         return
     others = [word for word in words if not word.startswith("data.")]  # they are the found format's
     errors = []

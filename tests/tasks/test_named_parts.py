@@ -62,12 +62,12 @@ def test_an_untrained_run_is_not_saved(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 class EagerLogger(CSVLogger):
-    """As MLflow's: it makes its folder when it is made."""
+    """As MLflow's: it makes its database when it is made."""
 
-    def __init__(self, tracking_uri: str) -> None:
-        self.place = Path(tracking_uri.removeprefix("file:"))
-        self.place.mkdir(parents=True)
-        super().__init__(self.place)
+    def __init__(self, tracking_uri: str, artifact_location: str) -> None:
+        database = Path(tracking_uri.removeprefix("sqlite:///"))
+        database.touch(exist_ok=False)
+        super().__init__(database.with_name("logged"))
 
 
 def test_a_logger_that_writes_at_once_trains(
@@ -76,4 +76,4 @@ def test_a_logger_that_writes_at_once_trains(
     monkeypatch.setattr("lightning.pytorch.loggers.MLFlowLogger", EagerLogger)
     run = tmp_path / "run"
     assert train([*SMALL, "trainer.logger=mlflow", "--run-dir", str(run)]) == 0, capsys.readouterr().err
-    assert (run / "mlruns").is_dir() and (run / "weights.safetensors").is_file()
+    assert (run / "mlflow.db").is_file() and (run / "weights.safetensors").is_file()
