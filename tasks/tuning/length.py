@@ -9,7 +9,7 @@ from typing import Any
 from pocketvision.core.config import Experiment
 from pocketvision.core.errors import InputError
 from pocketvision.datasets.data_module import AnyData
-from pocketvision.runs.build import build
+from pocketvision.runs.build import build, refuse_several_tasks
 from pocketvision.tasks.own.recipe import SPARE_TIME
 from pocketvision.tasks.own.timing import MAX_SCORINGS, Speed, measure
 
@@ -31,6 +31,7 @@ def trial_length(
     """
     if any(key in stated for key in _LENGTHS):
         return [], "a trial is as long as you have stated"
+    refuse_several_tasks(experiment, "timing a trial", "state trainer.max_steps")
     model, data = build(experiment, pretrained=False, read=read)
     speed = measure(experiment, model, data)
     took = f"a step takes {speed.seconds_per_step:.3g} s, scoring {speed.seconds_per_scoring:.3g} s"

@@ -120,7 +120,9 @@ def _length(request: SweepRequest, settled: Settled) -> tuple[list[str], str]:
     """Overrides for a trial's length, and a line about it; a recipe for own data has its length by now."""
     if request.data is not None:
         return [], "a trial is as long as the recipe says"
-    return trial_length(settled.experiment, keys_of(request.words), request.trial_seconds, settled.read)
+    stated = keys_of(request.words)
+    limits, line = trial_length(settled.experiment, stated, request.trial_seconds, settled.read)
+    return [word for word in limits if word.partition("=")[0] not in stated], line
 
 
 def suggest_rate(request: SweepRequest, folder: Path | None) -> tuple[RateRange, float, Path]:
