@@ -18,7 +18,7 @@ FILE = "sweep.json"
 
 
 @dataclass(frozen=True)
-class Plan:
+class SweepPlan:
     """The content of sweep.json.
 
     ``config`` is the copy in the folder, ``overrides`` hold for every trial, ``space`` are the words that say
@@ -54,21 +54,21 @@ class Plan:
         return shlex.join(["pocketvision", "train", *self.train, *values])
 
 
-def write_plan(folder: Path, plan: Plan, config_files: Sequence[Path]) -> None:
+def write_plan(folder: Path, plan: SweepPlan, config_files: Sequence[Path]) -> None:
     """Make a sweep's folder: its own copy of the config, and the plan."""
     check_folder(folder)
     config = keep_config(config_files, folder).relative_to(folder).as_posix()
     _write(folder, dataclasses.replace(plan, config=config))
 
 
-def add_minutes(folder: Path, plan: Plan, minutes: float, seconds_spent: float) -> Plan:
+def add_minutes(folder: Path, plan: SweepPlan, minutes: float, seconds_spent: float) -> SweepPlan:
     """Give a sweep ``minutes`` more than it had, or has taken."""
     longer = dataclasses.replace(plan, minutes=max(plan.minutes, seconds_spent / 60) + minutes)
     _write(folder, longer)
     return longer
 
 
-def _write(folder: Path, plan: Plan) -> None:
+def _write(folder: Path, plan: SweepPlan) -> None:
     write_json(folder / FILE, dataclasses.asdict(plan))
 
 
@@ -86,7 +86,7 @@ def check_folder(folder: Path) -> None:
     check_empty(folder, "--run-dir")
 
 
-def read_plan(folder: Path) -> Plan:
+def read_plan(folder: Path) -> SweepPlan:
     """The plan of a sweep's folder.
 
     Raises:
@@ -99,7 +99,7 @@ def read_plan(folder: Path) -> Plan:
     try:
         overrides, space, train = (tuple(map(str, content[key])) for key in ("overrides", "space", "train"))
         minutes, seconds = (float(content[key]) for key in ("minutes", "trial_seconds"))
-        return Plan(str(content["config"]), overrides, space, minutes, seconds, train)
+        return SweepPlan(str(content["config"]), overrides, space, minutes, seconds, train)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{file} is broken ({error!r}): start the sweep again.") from error
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pocketvision.core.files import replacing, write_json
 from pocketvision.core.progress import clock_text
-from pocketvision.tasks.tuning.plan import Plan
+from pocketvision.tasks.tuning.plan import SweepPlan
 from pocketvision.tasks.tuning.space import Dimension, Range
 from pocketvision.tasks.tuning.trial import METRIC
 
@@ -94,7 +94,7 @@ def progress_line(found: Sequence[Outcome], outcome: Outcome, seconds_left: floa
     )
 
 
-def write_results(folder: Path, found: Sequence[Outcome], plan: Plan) -> None:
+def write_results(folder: Path, found: Sequence[Outcome], plan: SweepPlan) -> None:
     """Write the table, as CSV and as JSON, and the picture."""
     rows = [_row(outcome) for outcome in found]
     best = best_of(found)

@@ -16,7 +16,7 @@ from pocketvision.runs.folder import load_experiment
 from pocketvision.tasks.own.starting import Request, Settled, configure, new_folder, settle
 from pocketvision.tasks.tuning.learning_rates import RateRange, find_rates, plot_rates, stated_rate
 from pocketvision.tasks.tuning.length import trial_length
-from pocketvision.tasks.tuning.plan import Plan, check_folder, keys_of, write_plan
+from pocketvision.tasks.tuning.plan import SweepPlan, check_folder, keys_of, write_plan
 from pocketvision.tasks.tuning.space import Dimension, parse_space
 from pocketvision.tasks.tuning.study import optuna_package
 
@@ -75,7 +75,7 @@ def begin(request: SweepRequest, folder: Path | None) -> Path:
         settled = prepare(request, fixed, Path(place), request.trial_seconds / 60)
         limits, line = _length(request, settled)
         print("\n".join([*(f"{key}: {dimension}" for key, dimension in space.items()), line]), flush=True)
-        plan = Plan(
+        plan = SweepPlan(
             config="",
             overrides=(*settled.overrides, *limits, *_place_of_data(settled.experiment)),
             space=tuple(word for word in request.words if word.partition("=")[0] in space),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pocketvision.core.errors import InputError
-from pocketvision.tasks.tuning.plan import Plan
+from pocketvision.tasks.tuning.plan import SweepPlan
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -71,7 +71,7 @@ def open_study(folder: Path) -> Study:
     return study
 
 
-def next_trial(study: Study, plan: Plan, clock: Clock, seed: int) -> Trial | None:
+def next_trial(study: Study, plan: SweepPlan, clock: Clock, seed: int) -> Trial | None:
     """The trial that was interrupted, or a new one if there is time for it.
 
     What is drawn follows from the seed and the trials before, however often the sweep was interrupted.

@@ -15,7 +15,7 @@ from pocketvision.core.errors import InputError, StoppedError
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.runs.build import build
 from pocketvision.tasks.run_lock import only_process
-from pocketvision.tasks.tuning.plan import Plan, add_minutes, read_plan
+from pocketvision.tasks.tuning.plan import SweepPlan, add_minutes, read_plan
 from pocketvision.tasks.tuning.results import REASON, Outcome, outcomes, progress_line, write_results
 from pocketvision.tasks.tuning.space import drawn, stated_values
 from pocketvision.tasks.tuning.study import Clock, next_trial, open_study, seconds_spent
@@ -54,7 +54,7 @@ def search(folder: Path, started: float, more_minutes: float = 0.0) -> list[Outc
         return outcomes(folder, study)
 
 
-def try_values(folder: Path, plan: Plan, trial: Trial, read: AnyData | None) -> None:
+def try_values(folder: Path, plan: SweepPlan, trial: Trial, read: AnyData | None) -> None:
     """Train a trial and tell its study what came of it.
 
     Raises:
@@ -84,7 +84,7 @@ def try_values(folder: Path, plan: Plan, trial: Trial, read: AnyData | None) -> 
         trial.study.tell(trial, score)
 
 
-def _read_once(plan: Plan, experiment: Experiment) -> AnyData | None:
+def _read_once(plan: SweepPlan, experiment: Experiment) -> AnyData | None:
     """Data that every trial can share; None where what is searched may read them differently."""
     if any(key.startswith("data.") for key in plan.dimensions):
         return None

@@ -18,7 +18,7 @@ from pocketvision.tasks.base import VisionTask
 from pocketvision.tasks.checkpoints import LAST, PREVIOUS, is_intact
 from pocketvision.tasks.fit import fit, is_finished, resume
 from pocketvision.tasks.named_parts import with_callbacks
-from pocketvision.tasks.tuning.plan import Plan
+from pocketvision.tasks.tuning.plan import SweepPlan
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -83,7 +83,7 @@ def reported(trial: Trial) -> dict[int, float]:
 
 
 def run_trial(
-    folder: Path, plan: Plan, trial: Trial, run: Path, values: list[str], read: AnyData | None
+    folder: Path, plan: SweepPlan, trial: Trial, run: Path, values: list[str], read: AnyData | None
 ) -> float:
     """The score of a trial with ``values``: trained into ``run``, or on from its last checkpoint, or known.
 

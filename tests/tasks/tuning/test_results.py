@@ -12,7 +12,7 @@ import pytest
 from optuna.trial import TrialState
 from PIL import Image
 
-from pocketvision.tasks.tuning.plan import Plan
+from pocketvision.tasks.tuning.plan import SweepPlan
 from pocketvision.tasks.tuning.results import (
     Outcome,
     best_of,
@@ -21,7 +21,7 @@ from pocketvision.tasks.tuning.results import (
     write_results,
 )
 
-PLAN = Plan(
+PLAN = SweepPlan(
     "config/c.py", (), ("task.optimizer.lr=1e-4..1e-1", "task.schedule=cosine,poly"), 60, 30,
     ("--data", "my data"),
 )  # fmt: skip

@@ -20,7 +20,7 @@ from pocketvision.core.errors import InputError
 from pocketvision.runs.folder import load_experiment
 from pocketvision.tasks.base import VisionTask
 from pocketvision.tasks.fit import fit, is_finished, resume
-from pocketvision.tasks.tuning.plan import Plan, read_plan, write_plan
+from pocketvision.tasks.tuning.plan import SweepPlan, read_plan, write_plan
 from pocketvision.tasks.tuning.study import Clock, next_trial, open_study
 from pocketvision.tasks.tuning.sweep import search, try_values
 
@@ -36,7 +36,7 @@ CONFIG = find_config("quickstart")
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A sweep that has time for its first trial only."""
-    write_plan(tmp_path / "sweep", Plan("", TINY, SPACE, 1e-3, 1.0, ("quickstart", *TINY)), [CONFIG])
+    write_plan(tmp_path / "sweep", SweepPlan("", TINY, SPACE, 1e-3, 1.0, ("quickstart", *TINY)), [CONFIG])
     return tmp_path / "sweep"
 
 
@@ -114,7 +114,7 @@ def test_a_poor_trial_ends_early_and_can_be_trained_on(folder: Path) -> None:
 def test_values_that_do_not_fit(folder: Path) -> None:
     """The first trial's fault is said; later ones are passed over."""
     (folder / "trials").mkdir()
-    plan = Plan("config/quickstart.py", TINY, ("task.schedule=cosine,wrong",), 1.0, 1.0, ())
+    plan = SweepPlan("config/quickstart.py", TINY, ("task.schedule=cosine,wrong",), 1.0, 1.0, ())
     study = open_study(folder)
     study.enqueue_trial({"task.schedule": "wrong"})
     with pytest.raises(InputError, match="schedule is 'wrong'"):
@@ -128,7 +128,7 @@ def test_values_that_do_not_fit(folder: Path) -> None:
 
 def test_what_is_drawn_follows_from_the_seed(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
-    plan = Plan("", (), SPACE, 60.0, 1.0, ())
+    plan = SweepPlan("", (), SPACE, 60.0, 1.0, ())
     rates = []
     for place, seed in ((folder, 1), (tmp_path / "other", 1), (tmp_path / "other", 2)):
         study = open_study(place)
