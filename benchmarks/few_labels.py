@@ -69,35 +69,41 @@ def call(tool: str, *words: str | Path) -> None:
 
 def train(run: Path, data: Path, seed: int, arguments: argparse.Namespace, *words: str | Path) -> Path:
     """Train ``run`` on ``data``, or go on with it; all but ``words`` is the same for all. Then score it."""
-    is_done = (run / "test" / "metrics.json").is_file()
-    if not is_done and any(run.glob("checkpoints/*")):
-        try_to_resume(run)
-    elif not is_done:
-        shutil.rmtree(run, ignore_errors=True)  # stopped before its first checkpoint
-        steps, size = arguments.steps, arguments.size
-        call(
-            "train", arguments.config, f"data.root={data}", "data.train_split=train", "data.val_split=val",
-            f"data.batch_size={arguments.batch_size}", f"model.image_size=({size}, {size})",
-            f"model.weights={arguments.weights}", "task.freeze_until=c2",
-            f"task.ema_decay={1 - 1 / max(10, steps // 20)}", "trainer.max_epochs=-1",
-            f"trainer.max_steps={steps}", f"seed={seed}", "data.num_workers=0",
-            "data.cache=ram", *words, "--run-dir", run,
-        )  # fmt: skip
-    return score(run)
+    if not is_trained(run, words):
+        if any(run.glob("checkpoints/*")):
+            call("train", "--resume", run)
+        else:
+            shutil.rmtree(run, ignore_errors=True)  # stopped before its first checkpoint
+            call("train", *recipe(data, seed, arguments, words), *words, "--run-dir", run)
+    return score(run, run / "test")
 
 
-def try_to_resume(run: Path) -> None:
-    """Go on with a run that may be finished."""
-    if not (run / "metrics.json").is_file():
-        call("train", "--resume", run)
+def is_trained(run: Path, words: Sequence[str | Path]) -> bool:
+    """Whether a run has all that ``train`` with these words makes."""
+    if "--unlabelled" not in words:
+        return (run / "metrics.json").is_file()
+    record = run / "unlabelled.json"
+    return record.is_file() and "outcome" in json.loads(record.read_text())
 
 
-def score(run: Path) -> Path:
+def recipe(data: Path, seed: int, arguments: argparse.Namespace, more: Sequence[str | Path]) -> list[str]:
+    """A config and its overrides, the same for all runs but for the weights to start from."""
+    steps, size = arguments.steps, arguments.size
+    start = [] if "--from" in more else [f"model.weights={arguments.weights}"]
+    return [
+        arguments.config, *start, f"data.root={data}", "data.train_split=train", "data.val_split=val",
+        f"data.batch_size={arguments.batch_size}", "data.num_workers=0", "data.cache=ram",
+        f"model.image_size=({size}, {size})", "task.freeze_until=c2",
+        f"task.ema_decay={1 - 1 / max(10, steps // 20)}", "trainer.max_epochs=-1",
+        f"trainer.max_steps={steps}", f"seed={seed}",
+    ]  # fmt: skip
+
+
+def score(run: Path, folder: Path, *words: str | Path) -> Path:
     """Score a run on test, once."""
-    folder = run / "test"
     if not (folder / "metrics.json").is_file():
         shutil.rmtree(folder, ignore_errors=True)
-        call("eval", run, "--split", "test", "--output", folder)
+        call("eval", run, "--split", "test", "--output", folder, *words)
     return folder
 
 

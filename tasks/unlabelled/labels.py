@@ -15,10 +15,10 @@ from torch import Tensor
 from pocketvision.core.errors import InputError
 from pocketvision.core.progress import Progress
 from pocketvision.core.structures import BoxTarget, Detections
-from pocketvision.datasets.data_module import AnyData
 from pocketvision.datasets.detection import DetectionDataset
 from pocketvision.datasets.records.annotations import DetectionRecords
 from pocketvision.datasets.records.splits import take
+from pocketvision.datasets.task_modules import DetectionDataModule
 from pocketvision.evaluation.detection_evaluator import DetectionEvaluator
 from pocketvision.models import Detector
 from pocketvision.tasks.unlabelled.thresholds import ClassScores, LabelThresholds, label_thresholds
@@ -42,13 +42,13 @@ class PseudoLabels(NamedTuple):
 
 
 def make_labels(
-    model: Detector, data: AnyData, pictures: DetectionRecords, device: torch.device
+    model: Detector, data: DetectionDataModule, pictures: DetectionRecords, device: torch.device
 ) -> PseudoLabels:
     """Label ``pictures`` with ``model``, by thresholds from the validation split of ``data``.
 
     A picture without a sure box is left out: it may be full of what the teacher doesn't know.
     """
-    model.to(device=device, memory_format=torch.channels_last).eval()
+    model.to(device).to(memory_format=torch.channels_last).eval()
     evaluator = DetectionEvaluator(model, data.records(data.val_split))
     for samples in data.eval_dataloader(data.val_split):
         evaluator.update(samples._replace(images=samples.images.to(device)))

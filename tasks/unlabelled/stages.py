@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from math import isfinite
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
@@ -26,7 +26,8 @@ from pocketvision.datasets.convert.common import convert
 from pocketvision.datasets.convert.write_coco import WRITER
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.datasets.pseudo.joined import PSEUDO_SPLIT
-from pocketvision.datasets.records.annotations import DetectionRecords, MissingSplitError
+from pocketvision.datasets.records.annotations import MissingSplitError
+from pocketvision.datasets.task_modules import DetectionDataModule
 from pocketvision.models import Detector
 from pocketvision.published.load import load_weights
 from pocketvision.runs.build import build
@@ -91,7 +92,7 @@ def check_fit_for_stages(experiment: Experiment) -> None:
             weights, or a folder without pictures.
     """
     data, trainer = parameters(experiment.data), experiment.trainer
-    if "pseudo" not in data:
+    if "pseudo" not in data or "format" not in data:
         raise InputError("--unlabelled is for boxes in data sets of their own: leave it out for other tasks.")
     if data.get("tile_size") is not None:
         raise InputError(
@@ -138,7 +139,7 @@ def _label(run: Run, experiment: Experiment) -> None:
     """Stage 2: write RUN/pseudo, and how its labels were chosen."""
     folder = run.folder
     model, data = build(experiment, pretrained=False)
-    assert isinstance(model, Detector)
+    assert isinstance(model, Detector) and isinstance(data, DetectionDataModule)
     load_weights(model, folder / TEACHER / training.WEIGHTS, same_classes=True)
     pictures = unlabelled_pictures(str(experiment.unlabelled), data.records(data.train_split), _known(data))
     logger.info("stage 2 of 3: %s", pictures.line())
@@ -151,12 +152,12 @@ def _label(run: Run, experiment: Experiment) -> None:
     write_json(folder / RECORD, {**left_out, **_facts(labels)})
 
 
-def _known(data: AnyData) -> list[str]:
+def _known(data: DetectionDataModule) -> list[str]:
     """All pictures of the data set, of whichever split."""
     paths: list[str] = []
     for split in dict.fromkeys((data.train_split, data.val_split, data.test_split)):
         try:
-            paths += cast(DetectionRecords, data.own_records(split)).image_paths
+            paths += data.own_records(split).image_paths
         except MissingSplitError:
             continue
     return paths
