@@ -64,7 +64,7 @@ def label_thresholds(
 
 
 def precise_threshold(matches: Matches, category: int, precision: float) -> float:
-    """The lowest score from which on so many of a class's boxes are right; infinite where too few are found."""
+    """The lowest score from which on so many of a class's boxes are right; infinite where few are found."""
     own = matches.categories == category
     scores = matches.scores[own]
     hits = np.cumsum(matches.hits[own] & _HALF).astype(np.int64)
