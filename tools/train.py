@@ -51,6 +51,8 @@ def parser() -> argparse.ArgumentParser:
     words = "start from these weights (model.weights=...); once a task for a model of several"
     add("--from", dest="source", action="append", metavar="RUN|FILE", help=words)
     add("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped")
+    words = "pictures without labels: the trained model labels them and trains on with them (boxes)"
+    add("--unlabelled", metavar="DIR", help=words)
     add("--allow-changed-data", action="store_true", help="with --resume: also where the data have changed")
     add("--print-config", action="store_true", help="show what would run, and stop")
     return parser
@@ -89,6 +91,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.source is not None:
         only, *more = arguments.source
         overrides.append(f"model.weights={(only, *more) if more else only!r}")
+    if arguments.unlabelled is not None:
+        overrides.append(f"unlabelled={str(Path(arguments.unlabelled).absolute())!r}")
     if arguments.data is None:
         start(arguments, config, overrides)
         return
@@ -113,8 +117,8 @@ def start(
 ) -> None:
     """Show, self-test or train a config; what ``read`` has read of its data is not read again."""
     from pocketvision.core.config import describe
-    from pocketvision.tasks.fit import fit
     from pocketvision.tasks.own.starting import new_folder, settle
+    from pocketvision.tasks.unlabelled.stages import fit_in_stages
 
     settled = settle(config, overrides, request(arguments), read, is_own=arguments.data is not None)
     if arguments.print_config:
@@ -125,7 +129,8 @@ def start(
         return
     folder = arguments.run_dir or new_folder(config)
     seconds = time.monotonic() - arguments.started
-    trained = fit(settled.experiment, folder, settled.files, settled.overrides, seconds, settled.read)
+    experiment, files, words, read = settled
+    trained = fit_in_stages(experiment, folder, files, words, seconds, read)
     report(trained, folder)
 
 
@@ -153,7 +158,7 @@ def go_on(arguments: argparse.Namespace) -> None:
     words = [word for word in (arguments.config, *arguments.overrides) if word is not None]
     others = (
         arguments.source, arguments.run_dir, arguments.data, arguments.task, arguments.model,
-        arguments.minutes, arguments.overfit,
+        arguments.minutes, arguments.overfit, arguments.unlabelled,
     )  # fmt: skip
     if any(others) or not all(word.startswith("data.root=") for word in words):
         raise InputError(
@@ -161,9 +166,9 @@ def go_on(arguments: argparse.Namespace) -> None:
             "config and overrides."
         )
 
-    from pocketvision.tasks.fit import resume
+    from pocketvision.tasks.unlabelled.stages import resume_in_stages
 
-    trained = resume(arguments.resume, words, allow_changed_data=arguments.allow_changed_data)
+    trained = resume_in_stages(arguments.resume, words, allow_changed_data=arguments.allow_changed_data)
     report(trained, arguments.resume)
 
 
