@@ -46,9 +46,7 @@ def describe_table(backend: str, threads: int, seconds: dict[str, float]) -> dic
     return {"backend": backend, "threads": threads, "machine": machine, "seconds": seconds}
 
 
-def measure_folder(
-    folder: Path, backend: str, threads: int
-) -> Iterable[tuple[int, int, dict[str, float]]]:
+def measure_folder(folder: Path, backend: str, threads: int) -> Iterable[tuple[int, int, dict[str, float]]]:
     """Time every file of the plan; tells after each how many of how many are done, and what is known."""
     plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
     opening = {"onnx": open_onnx, "openvino": open_openvino}[backend]
@@ -86,7 +84,10 @@ def open_onnx(path: Path, threads: int) -> Callable[[], object]:
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     types = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
-    feeds = {x.name: noise([d if isinstance(d, int) else 1 for d in x.shape], types[x.type]) for x in session.get_inputs()}
+    feeds = {
+        x.name: noise([d if isinstance(d, int) else 1 for d in x.shape], types[x.type])
+        for x in session.get_inputs()
+    }
     names = [x.name for x in session.get_outputs()]
     return lambda: session.run(names, feeds)
 
@@ -101,13 +102,19 @@ def open_openvino(path: Path, threads: int) -> Callable[[], object]:
 
     if not _core:
         _core.append(openvino.Core())
-    options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": str(threads)}
+    options = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": str(threads),
+    }
     model = _core[0].compile_model(_core[0].read_model(path), "CPU", options)
     request = model.create_infer_request()
     feeds = {}
     for index, x in enumerate(model.inputs):
         shape = [d.get_length() if d.is_static else 1 for d in x.partial_shape]
-        feeds[index] = noise(shape, np.uint8 if "u8" in str(x.element_type) or "uint8" in str(x.element_type) else np.float32)
+        feeds[index] = noise(
+            shape, np.uint8 if "u8" in str(x.element_type) or "uint8" in str(x.element_type) else np.float32
+        )
     return lambda: request.infer(feeds, share_inputs=True)
 
 

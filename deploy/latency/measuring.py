@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
-import shutil
 import tempfile
 import warnings
-import io
-from contextlib import redirect_stdout
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple

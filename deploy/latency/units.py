@@ -70,7 +70,9 @@ def body_with_widths(model: VisionModel) -> MobileNet:
     """
     body = None if isinstance(model, JointModel) else body_of(model.backbone)
     if not isinstance(body, MobileNet) or body.architecture.version == 1:
-        raise InputError("Widths can be adapted of models of one task on MobileNetV2 or V3: choose such a run.")
+        raise InputError(
+            "Widths can be adapted of models of one task on MobileNetV2 or V3: choose such a run."
+        )
     return body
 
 
@@ -110,7 +112,9 @@ def _unit(
     for block, part in places:
         shares = _OUTPUTS if part else _EXPANSIONS
         width = widths[block][part]
-        axes.append(tuple(sorted({max(STEP, round(width * share / STEP) * STEP) for share in shares} | {width})))
+        axes.append(
+            tuple(sorted({max(STEP, round(width * share / STEP) * STEP) for share in shares} | {width}))
+        )
     return Unit(name, tuple(places), tuple(axes), make)
 
 
@@ -125,7 +129,12 @@ def _map_sizes(body: MobileNet, image_size: Size) -> list[Size]:
 
 
 def _block_name(
-    block: InvertedResidual, channels: int, size: Size, places: Sequence[Place], own: tuple[int, int], index: int
+    block: InvertedResidual,
+    channels: int,
+    size: Size,
+    places: Sequence[Place],
+    own: tuple[int, int],
+    index: int,
 ) -> str:
     """Everything that its time depends on, but for the widths at ``places``."""
     first = block.expand if isinstance(block.expand, ConvNormAct) else block.depthwise
@@ -237,9 +246,7 @@ class _Rest(nn.Module):
 
 def _fingerprint(model: VisionModel, without: set[str] = frozenset()) -> str:  # type: ignore[assignment]
     """Of everything that decides the time of a network: its layers, their shapes and the image size."""
-    layers = [
-        (name, list(value.shape)) for name, value in model.named_parameters() if name not in without
-    ]
+    layers = [(name, list(value.shape)) for name, value in model.named_parameters() if name not in without]
     words = [type(module).__name__ for module in model.modules()]
     text = json.dumps([layers, words, model.resize.image_size])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
