@@ -9,6 +9,8 @@ from torch import nn
 from pocketvision.backbones.blocks import InvertedResidual
 from pocketvision.backbones.mobilenet import MobileNet
 from pocketvision.backbones.widths import Widths
+from pocketvision.core.errors import InputError
+from pocketvision.core.protocols import Backbone, body_of
 
 Place = tuple[int, int]
 """Where a width stands in a table of widths: (block, 0) its expansion, (block, 1) its output."""
@@ -33,20 +35,30 @@ class WidthGroup(NamedTuple):
         return tuple((expanded, out) for expanded, out in changed)
 
 
+def adaptable_body(backbone: Backbone) -> MobileNet:
+    """The innermost backbone, whose widths can change block by block.
+
+    Raises:
+        InputError: it is no MobileNetV2 or V3.
+    """
+    body = body_of(backbone)
+    if not isinstance(body, MobileNet) or not all(isinstance(b, InvertedResidual) for b in body.blocks):
+        raise InputError(
+            "Widths change block by block on MobileNetV2 and V3 only: choose a run or config on one of them."
+        )
+    return body
+
+
 def width_groups(body: MobileNet) -> list[WidthGroup]:
     """The groups of a built backbone of inverted residuals, from the first block to the last.
 
     Left out is what is tied to the stem, and what was not built. Expansions that do not widen have no
     width of their own.
-
-    Raises:
-        ValueError: it has other blocks, as MobileNetV1.
     """
     groups: list[WidthGroup] = []
     chain: list[Place] | None = None  # None: of the stem
     for index, block in enumerate(body.blocks):
-        if not isinstance(block, InvertedResidual):
-            raise ValueError("only MobileNetV2 and V3 have widths to change block by block.")
+        assert isinstance(block, InvertedResidual)
         if not isinstance(block.expand, nn.Identity):
             groups.append(WidthGroup(f"expansion of block {index}", ((index, 0),)))
         if block.until != "output":
@@ -63,4 +75,4 @@ def width_groups(body: MobileNet) -> list[WidthGroup]:
 
 def _chain_name(chain: list[Place]) -> str:
     first, last = chain[0][0], chain[-1][0]
-    return f"output of block {first}" if first == last else f"outputs of blocks {first} to {last}"
+    return f"output of block {first}" if first == last else f"outputs of blocks {first}-{last}"

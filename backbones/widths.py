@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from pocketvision.backbones.architecture import Architecture
 
+WIDTH_STEP = 8
+"""Widths that are found are multiples of it, as processors compute with whole vectors."""
+
 Widths = Sequence[tuple[int, int]]
 """(expanded, out) of every block, from the first to the last."""
 

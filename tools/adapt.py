@@ -1,4 +1,4 @@
-"""Narrow a trained network to a latency on this device: python tools/adapt.py RUN --latency 0.8x --run-dir DIR"""
+"""Narrow a trained network to a latency: python tools/adapt.py RUN --latency 0.8x --run-dir DIR"""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pocketvision.core.command import command, find_config
 from pocketvision.core.errors import InputError
 from pocketvision.core.files import check_empty, check_new, read_json, write_json
 
 if TYPE_CHECKING:
-    from pocketvision.backbones.widths import Widths
-    from pocketvision.deploy.latency.known import ModelPlan
     from pocketvision.deploy.latency.table import LatencyModel
-    from pocketvision.models import SingleModel
+    from pocketvision.tasks.adapt.network import AdaptedNetwork
     from pocketvision.tasks.adapt.path import Stop
     from pocketvision.tasks.adapt.result import Source
+    from pocketvision.tasks.fit import TrainingResult
 
 _UNITS = {"ms": 1e-3, "x": None, "s": 1.0}
 _SETTINGS, _TABLE, _PICTURE = "settings.json", "latency.json", "path.png"
 _KEPT = (
     "source", "overrides", "latency", "backend", "threads", "delta", "steps", "tried", "at_once", "images",
+    "table",
 )  # fmt: skip
 
 
@@ -32,8 +32,8 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pocketvision adapt",
         description="NetAdapt (arXiv:1804.03230) as for MobileNetV3: narrow a trained network round by round, "
-        "by latencies measured layer by layer on this device or another, then train it on. RUN-DIR becomes an "
-        "ordinary run; the search lies beside it, in RUN-DIR_search.",
+        "by latencies measured layer by layer, then train it on. RUN-DIR becomes an ordinary run; the search "
+        "lies beside it, in RUN-DIR_search.",
     )
     add = parser.add_argument
     add("source", metavar="RUN|CONFIG", nargs="?", help="a run, or a config with model.weights=FILE")
@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     add("--latency", metavar="0.8x|12ms", help="what to reach: a part of the latency now, or a time")
     add("--backend", default="onnx", help="onnx, torch or openvino (default: onnx)")
     add("--threads", type=int, default=1, metavar="N", help="CPU threads (default: 1)")
-    add("--table", type=Path, metavar="FILE", help="latencies of another device, by --write-layers")
+    add("--table", type=Path, metavar="FILE", help="latencies that a device wrote")
     add(
         "--write-layers",
         type=Path,
@@ -69,17 +69,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         if arguments.write_layers is not None:
             _write_layers(arguments.write_layers, source)
             return
+        arguments.table = None if arguments.table is None else str(arguments.table)
         search = _search_folder(arguments.run_dir)
-        write_json(search / _SETTINGS, {name: _plain(getattr(arguments, name)) for name in _KEPT})
+        write_json(search / _SETTINGS, {name: getattr(arguments, name) for name in _KEPT})
         if arguments.table is not None:
             from pocketvision.deploy.latency.known import read_table
 
-            write_json(search / _TABLE, read_table(arguments.table))
+            write_json(search / _TABLE, read_table(Path(arguments.table)))
     _adapt(arguments, _source(arguments))
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -148,83 +145,56 @@ def _source(arguments: argparse.Namespace) -> Source:
 
 
 def _write_layers(folder: Path, source: Source) -> None:
+    from pocketvision.deploy.latency.known import plan_of_model
     from pocketvision.deploy.latency.measuring import write_folder
+    from pocketvision.tasks.adapt.network import AdaptedNetwork
 
-    plan = _Network(source).plan()
-    write_folder(plan.plan.subnets, folder)
+    network = AdaptedNetwork(source)
+    write_folder(plan_of_model(network.model, network.build).plan.subnets, folder)
     print(f"{folder}: copy it to the device, and there: python measure.py --threads 1 --output latency.json")
     print("back here: pocketvision adapt ... --table latency.json")
 
 
-class _Network:
-    """The model that is adapted, and how it is built with other widths."""
-
-    def __init__(self, source: Source) -> None:
-        from pocketvision.backbones.widths import widths_of
-        from pocketvision.core.config import parameters
-        from pocketvision.deploy.latency.units import body_with_widths
-        from pocketvision.runs.build import build
-
-        if "widths" not in parameters(source.experiment.model):
-            raise InputError(
-                f"{source.files[0].name} has a model without the argument widths: take it, and give it to the "
-                "backbone, as configs/ssdlite_v2_bccd.py does."
-            )
-        self.experiment = source.experiment
-        model, self.data = build(source.experiment, pretrained=True)
-        self.widths = widths_of(body_with_widths(model).architecture)
-        self.model: Any = model
-
-    def build(self, widths: Widths) -> Any:
-        from pocketvision.runs.build import build_model
-
-        return build_model(self.with_widths(widths), self.model.class_names)
-
-    def with_widths(self, widths: Widths) -> Any:
-        """The experiment of a network of the path."""
-        from dataclasses import replace
-        from functools import partial
-
-        return replace(self.experiment, model=partial(self.experiment.model, widths=tuple(widths)))
-
-    def plan(self) -> ModelPlan:
-        from pocketvision.deploy.latency.known import plan_of_model
-
-        return plan_of_model(self.model, self.build)
-
-    def passport(self, model: SingleModel, widths: Widths) -> dict[str, Any]:
-        from pocketvision.runs.passport import make_passport
-
-        return make_passport(model, self.with_widths(widths))
-
-
 def _adapt(arguments: argparse.Namespace, source: Source) -> None:
     """Measure, search, and train the result on."""
+    from pocketvision.tasks.adapt.network import AdaptedNetwork
+    from pocketvision.tasks.fit import resume
+
     search = _search_folder(arguments.run_dir)
-    if not (arguments.run_dir / "run.json").is_file():
-        network = _Network(source)
-        latency = _latency(arguments, network, search / _TABLE)
-        stops = _narrow(arguments, network, latency, search)
-        _train(arguments, source, stops, search)
-    else:
-        from pocketvision.tasks.fit import resume
-
+    if (arguments.run_dir / "run.json").is_file():
         _finish(arguments, resume(arguments.run_dir), search)
+        return
+    network = AdaptedNetwork(source)
+    is_here = arguments.table is None
+    latency = _latency(arguments, network, search / _TABLE)
+    stops = _narrow(arguments, network, latency, search)
+    about = f"{_ms(stops[-1].seconds)} by its layers, {_ms(stops[0].seconds)} before"
+    print(about)
+    if is_here:
+        about += f"; measured {_measured(arguments, network, stops)}"
+    _train(arguments, source, stops, about)
 
 
-def _latency(arguments: argparse.Namespace, network: _Network, file: Path) -> LatencyModel:
+def _latency(arguments: argparse.Namespace, network: AdaptedNetwork, file: Path) -> LatencyModel:
     """From the search's own table, if it has one, else measured now."""
-    from pocketvision.deploy.latency.known import Device, from_table, measured_here, read_table
+    from pocketvision.deploy.latency.known import (
+        Device,
+        from_table,
+        measured_here,
+        plan_of_model,
+        read_table,
+    )
 
+    plan = plan_of_model(network.model, network.build)
     if file.is_file():
-        return from_table(network.plan(), read_table(file)["seconds"])
-    latency, table = measured_here(network.plan(), Device(arguments.backend, arguments.threads))
+        return from_table(plan, read_table(file)["seconds"])
+    latency, table = measured_here(plan, Device(arguments.backend, arguments.threads))
     write_json(file, table)
     return latency
 
 
 def _narrow(
-    arguments: argparse.Namespace, network: _Network, latency: LatencyModel, search: Path
+    arguments: argparse.Namespace, network: AdaptedNetwork, latency: LatencyModel, search: Path
 ) -> list[Stop]:
     from pocketvision.tasks.adapt.path import SearchFolder
     from pocketvision.tasks.adapt.picture import path_picture
@@ -235,11 +205,8 @@ def _narrow(
     now = latency(network.widths)
     target = amount * now if is_share else amount
     if target >= now:
-        print(
-            f"The network takes {now * 1e3:.2f} ms by its layers, which is below {arguments.latency} already."
-        )
-        raise InputError("There is nothing to adapt: ask for a lower --latency.")
-    print(f"{now * 1e3:.2f} ms now by its layers, {target * 1e3:.2f} ms wanted", flush=True)
+        raise InputError(f"The network takes {_ms(now)} by its layers already: ask for a lower --latency.")
+    print(f"{_ms(now)} by its layers now, {_ms(target)} wanted", flush=True)
     pace = Pace(arguments.delta, arguments.tried, arguments.steps, arguments.at_once)
     trials = Trials(network.experiment, trial_images(network.experiment, network.data, arguments.images))
     folder = SearchFolder(search)
@@ -249,14 +216,30 @@ def _narrow(
     return stops
 
 
-def _train(arguments: argparse.Namespace, source: Source, stops: list[Stop], search: Path) -> None:
+def _measured(arguments: argparse.Namespace, network: AdaptedNetwork, stops: list[Stop]) -> str:
+    """The first and last network of the path, timed as wholes on this machine."""
+    from pocketvision.deploy.latency.known import Device, time_networks
+
+    ends = {"before": stops[0].widths, "after": stops[-1].widths}
+    seconds = time_networks(network.build, ends, Device(arguments.backend, arguments.threads))
+    share = seconds["after"] / seconds["before"]
+    text = f"{_ms(seconds['after'])}, {_ms(seconds['before'])} before ({share:.2f}x)"
+    print(f"measured: {text}", flush=True)
+    return text
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.2f} ms"
+
+
+def _train(arguments: argparse.Namespace, source: Source, stops: list[Stop], about: str) -> None:
     """The long training: an ordinary run of the adapted config."""
     from pocketvision.runs.folder import load_experiment
     from pocketvision.tasks.adapt.path import SearchFolder
     from pocketvision.tasks.adapt.result import write_adapted
     from pocketvision.tasks.fit import fit
 
-    about = f"{stops[-1].seconds * 1e3:.2f} ms by its layers ({arguments.backend}), {stops[0].seconds * 1e3:.2f} before"
+    search = _search_folder(arguments.run_dir)
     config = write_adapted(search / "config", source, stops[-1].widths, about)
     weights = SearchFolder(search).weights(len(stops) - 1)
     overrides = [*source.overrides, f"model.weights={str(weights)!r}"]
@@ -264,7 +247,7 @@ def _train(arguments: argparse.Namespace, source: Source, stops: list[Stop], sea
     _finish(arguments, fit(experiment, arguments.run_dir, files, overrides), search)
 
 
-def _finish(arguments: argparse.Namespace, trained: Any, search: Path) -> None:
+def _finish(arguments: argparse.Namespace, trained: TrainingResult | None, search: Path) -> None:
     if trained is None:
         return
     from pocketvision.evaluation.evaluate import metrics_table

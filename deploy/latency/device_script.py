@@ -1,4 +1,6 @@
-"""Time the layers in this folder: python measure.py --threads 1 --output latency.json
+"""Time the layers in this folder.
+
+python measure.py --threads 1 --output latency.json
 
 It needs NumPy and onnxruntime (or openvino, with --backend openvino), and no PyTorch.
 """
@@ -9,7 +11,7 @@ import argparse
 import json
 import platform
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +33,16 @@ def main() -> None:
     if arguments.output.exists():
         raise SystemExit(f"error: {arguments.output} exists already: choose another --output")
     folder = Path(__file__).resolve().parent
-    seconds: dict[str, float] = {}
-    for number, total, seconds in measure_folder(folder, arguments.backend, arguments.threads):
-        if number % 20 == 0 or number == total:
-            print(f"{number} of {total}", flush=True)
+    seconds = measure_folder(folder, arguments.backend, arguments.threads, tell)
     table = describe_table(arguments.backend, arguments.threads, seconds)
     arguments.output.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     print(f"{arguments.output}: {len(seconds)} layers")
+
+
+def tell(number: int, total: int) -> None:
+    """Say how far it is, now and then."""
+    if number % 50 == 0 or number == total:
+        print(f"{number} of {total}", flush=True)
 
 
 def describe_table(backend: str, threads: int, seconds: dict[str, float]) -> dict[str, Any]:
@@ -46,18 +51,19 @@ def describe_table(backend: str, threads: int, seconds: dict[str, float]) -> dic
     return {"backend": backend, "threads": threads, "machine": machine, "seconds": seconds}
 
 
-def measure_folder(folder: Path, backend: str, threads: int) -> Iterable[tuple[int, int, dict[str, float]]]:
-    """Time every file of the plan; tells after each how many of how many are done, and what is known."""
+def measure_folder(
+    folder: Path, backend: str, threads: int, told: Callable[[int, int], None]
+) -> dict[str, float]:
+    """Seconds of every file of the plan by its key; ``told`` hears how many of how many calls are done."""
     plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
     opening = {"onnx": open_onnx, "openvino": open_openvino}[backend]
     seconds: dict[str, float] = {}
-    done, total = 0, PASSES * len(plan)
-    for _ in range(PASSES):  # what else the machine does for a while meets no layer in all passes
-        for key, file in plan.items():
+    for number in range(PASSES):  # what else the machine does for a while meets no layer in all passes
+        for place, (key, file) in enumerate(plan.items(), start=1):
             taken = fastest(opening(folder / file, threads))
             seconds[key] = min(taken, seconds.get(key, taken))
-            done += 1
-            yield done, total, seconds
+            told(number * len(plan) + place, PASSES * len(plan))
+    return seconds
 
 
 def fastest(call: Callable[[], object]) -> float:
@@ -83,12 +89,8 @@ def open_onnx(path: Path, threads: int) -> Callable[[], object]:
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    types = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
-    feeds = {
-        x.name: noise([d if isinstance(d, int) else 1 for d in x.shape], types[x.type])
-        for x in session.get_inputs()
-    }
-    names = [x.name for x in session.get_outputs()]
+    feeds = {value.name: noise(value.shape, "uint8" in value.type) for value in session.get_inputs()}
+    names = [value.name for value in session.get_outputs()]
     return lambda: session.run(names, feeds)
 
 
@@ -109,19 +111,17 @@ def open_openvino(path: Path, threads: int) -> Callable[[], object]:
     }
     model = _core[0].compile_model(_core[0].read_model(path), "CPU", options)
     request = model.create_infer_request()
-    feeds = {}
-    for index, x in enumerate(model.inputs):
-        shape = [d.get_length() if d.is_static else 1 for d in x.partial_shape]
-        feeds[index] = noise(
-            shape, np.uint8 if "u8" in str(x.element_type) or "uint8" in str(x.element_type) else np.float32
-        )
+    feeds = {
+        index: noise(list(value.shape), value.element_type == openvino.Type.u8)
+        for index, value in enumerate(model.inputs)
+    }
     return lambda: request.infer(feeds, share_inputs=True)
 
 
-def noise(shape: list[int], dtype: Any) -> Any:
+def noise(shape: list[int], is_image: bool) -> Any:
     """Numbers from 0 to 255 for images, else around 0."""
     generator = np.random.default_rng(0)
-    if dtype == np.uint8:
+    if is_image:
         return generator.integers(0, 256, shape, dtype=np.uint8)
     return generator.standard_normal(shape).astype(np.float32)
 

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pocketvision.backbones.width_groups import width_groups
+from pocketvision.backbones.width_groups import adaptable_body, width_groups
 from pocketvision.backbones.widths import Widths, widths_of
 from pocketvision.core.errors import InputError
 from pocketvision.core.files import read_json, write_json
@@ -17,8 +17,8 @@ from pocketvision.datasets.images.cache_folder import cache_folder
 from pocketvision.deploy.latency.device_script import describe_table
 from pocketvision.deploy.latency.measuring import BACKENDS, Plan, make_plan, measure, random_widths
 from pocketvision.deploy.latency.table import LatencyModel, latency_model
-from pocketvision.deploy.latency.units import Build, Unit, body_with_widths, cut, whole_net
-from pocketvision.models import JointModel, VisionModel
+from pocketvision.deploy.latency.units import Build, Unit, cut, whole_net
+from pocketvision.models import SingleModel
 
 _NUM_NETS = 3
 """Whole networks that the constant is fitted to: the model and narrower ones."""
@@ -39,14 +39,13 @@ class ModelPlan(NamedTuple):
     plan: Plan
 
 
-def plan_of_model(model: VisionModel, build: Build) -> ModelPlan:
+def plan_of_model(model: SingleModel, build: Build) -> ModelPlan:
     """What has to be timed of ``model``, which ``build`` makes with other widths.
 
     Raises:
         InputError: its widths can't change.
     """
-    body = body_with_widths(model)
-    assert not isinstance(model, JointModel)
+    body = adaptable_body(model.backbone)
     widths = widths_of(body.architecture)
     units = cut(model, widths, build)
     groups = width_groups(body)

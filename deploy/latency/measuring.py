@@ -17,13 +17,13 @@ import torch
 
 from pocketvision.backbones.blocks import InvertedResidual
 from pocketvision.backbones.width_groups import WidthGroup
-from pocketvision.backbones.widths import Widths
+from pocketvision.backbones.widths import WIDTH_STEP, Widths
 from pocketvision.core.layers import ConvNormAct
 from pocketvision.core.progress import Progress
 from pocketvision.deploy.export.to_onnx import OPSET
 from pocketvision.deploy.latency import device_script
 from pocketvision.deploy.latency.block_onnx import write_block
-from pocketvision.deploy.latency.units import STEP, Build, Subnet, Unit, whole_net
+from pocketvision.deploy.latency.units import Build, Subnet, Unit, whole_net
 from pocketvision.deploy.packages import optional
 
 BACKENDS = ("onnx", "torch", "openvino")
@@ -60,7 +60,9 @@ def random_widths(
     changed = tuple((expanded, out) for expanded, out in widths)
     for group in groups:
         share = generator.uniform(low, 1.0)
-        changed = group.resized(changed, max(STEP, round(group.width(widths) * share / STEP) * STEP))
+        changed = group.resized(
+            changed, max(WIDTH_STEP, round(group.width(widths) * share / WIDTH_STEP) * WIDTH_STEP)
+        )
     return changed
 
 
@@ -80,10 +82,10 @@ def measure(
     optional("onnxruntime" if backend == "onnx" else "openvino")
     with tempfile.TemporaryDirectory(prefix="pocketvision-latency-") as work:
         write_files(wanted, Path(work))
-        found: dict[str, float] = {}
-        with Progress(f"timing layers ({backend})", device_script.PASSES * len(wanted), "calls") as progress:
-            for _, _, found in device_script.measure_folder(Path(work), backend, threads):
-                progress.advance()
+        with Progress(f"timing layers ({backend})", device_script.PASSES * len(wanted), "layers") as progress:
+            found = device_script.measure_folder(
+                Path(work), backend, threads, lambda number, total: progress.advance()
+            )
     return {**known, **found}
 
 
@@ -131,7 +133,7 @@ def _measure_torch(wanted: Mapping[str, Make], threads: int) -> dict[str, float]
     torch.set_num_threads(threads)
     seconds: dict[str, float] = {}
     try:
-        with Progress("timing layers (torch)", device_script.PASSES * len(wanted), "calls") as progress:
+        with Progress("timing layers (torch)", device_script.PASSES * len(wanted), "layers") as progress:
             for _ in range(device_script.PASSES):
                 for key, make in wanted.items():
                     taken = device_script.fastest(_torch_call(make()))

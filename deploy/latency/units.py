@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from copy import deepcopy
 from functools import partial
 from itertools import product
@@ -16,9 +16,8 @@ from torch import Tensor, nn
 from pocketvision.backbones.architecture import feature_taps
 from pocketvision.backbones.blocks import InvertedResidual
 from pocketvision.backbones.mobilenet import MobileNet
-from pocketvision.backbones.width_groups import Place, width_groups
-from pocketvision.backbones.widths import Widths
-from pocketvision.core.errors import InputError
+from pocketvision.backbones.width_groups import Place, adaptable_body, width_groups
+from pocketvision.backbones.widths import WIDTH_STEP, Widths
 from pocketvision.core.layers import ConvNormAct, SameConv2d
 from pocketvision.core.protocols import body_of
 from pocketvision.core.structures import Size
@@ -28,8 +27,6 @@ from pocketvision.models import JointModel, SingleModel, VisionModel
 Build = Callable[[Widths], VisionModel]
 """The model with these widths; its weights do not matter."""
 
-STEP = 8
-"""Widths are multiples of it."""
 _EXPANSIONS, _OUTPUTS = (0.25, 0.5, 0.75, 1.0), (0.5, 1.0)
 """Shares of its width at which an expansion or an output is measured."""
 
@@ -62,23 +59,9 @@ class Unit(NamedTuple):
         return " ".join([self.name, "-".join(map(str, point))]).strip()
 
 
-def body_with_widths(model: VisionModel) -> MobileNet:
-    """The backbone whose widths can change.
-
-    Raises:
-        InputError: the model has several tasks, or is not on a MobileNetV2 or V3.
-    """
-    body = None if isinstance(model, JointModel) else body_of(model.backbone)
-    if not isinstance(body, MobileNet) or body.architecture.version == 1:
-        raise InputError(
-            "Widths can be adapted of models of one task on MobileNetV2 or V3: choose such a run."
-        )
-    return body
-
-
 def cut(model: SingleModel, widths: Widths, build: Build) -> list[Unit]:
     """The units of ``model``, which has these widths now; ``build`` makes it with others."""
-    body = body_with_widths(model)
+    body = adaptable_body(model.backbone)
     free = {place for group in width_groups(body) for place in group.places}
     sizes = _map_sizes(body, model.resize.image_size)
     channels = body.architecture.stem_channels
@@ -113,7 +96,12 @@ def _unit(
         shares = _OUTPUTS if part else _EXPANSIONS
         width = widths[block][part]
         axes.append(
-            tuple(sorted({max(STEP, round(width * share / STEP) * STEP) for share in shares} | {width}))
+            tuple(
+                sorted(
+                    {max(WIDTH_STEP, round(width * share / WIDTH_STEP) * WIDTH_STEP) for share in shares}
+                    | {width}
+                )
+            )
         )
     return Unit(name, tuple(places), tuple(axes), make)
 
@@ -122,7 +110,8 @@ def _map_sizes(body: MobileNet, image_size: Size) -> list[Size]:
     """Height and width of each block's input, and of the last one's output."""
     sizes = [(-(-image_size[0] // 2), -(-image_size[1] // 2))]
     for block in body.blocks:
-        stride = block.depthwise.conv.stride[0] if hasattr(block, "depthwise") else 1
+        assert isinstance(block, InvertedResidual)
+        stride = 1 if block.until == "expand" else block.depthwise.conv.stride[0]
         height, width = sizes[-1]
         sizes.append((-(-height // stride), -(-width // stride)))
     return sizes
@@ -197,7 +186,7 @@ def _for_inference(module: nn.Module) -> nn.Module:
 
 def _rest(model: SingleModel, widths: Widths, build: Build, free: set[Place]) -> Unit:
     """Everything behind the backbone: it depends on the widths of the features that it reads."""
-    body = body_with_widths(model)
+    body = adaptable_body(model.backbone)
     taps = feature_taps(body.architecture)
     read = [taps[name] for name in body.feature_info]
     places = list(dict.fromkeys((tap.block, 1 if tap.part == "output" else 0) for tap in read))
@@ -209,7 +198,7 @@ def _rest(model: SingleModel, widths: Widths, build: Build, free: set[Place]) ->
 
 
 def _half(width: int) -> int:
-    return max(STEP, round(width / 2 / STEP) * STEP)
+    return max(WIDTH_STEP, round(width / 2 / WIDTH_STEP) * WIDTH_STEP)
 
 
 def _make_rest(build: Build, widths: Widths, places: Sequence[Place], point: Sequence[int]) -> Subnet:
@@ -218,7 +207,7 @@ def _make_rest(build: Build, widths: Widths, places: Sequence[Place], point: Seq
         changed[block][part] = width
     model = build([(expanded, out) for expanded, out in changed])
     assert not isinstance(model, JointModel)
-    body = body_with_widths(model)
+    body = adaptable_body(model.backbone)
     height, width = model.resize.image_size
     with torch.no_grad():
         features = body.eval()(torch.zeros(1, model.resize.pixels.channels, height, width))
@@ -240,11 +229,12 @@ class _Rest(nn.Module):
         owner.backbone = nn.Identity()
 
     def forward(self, *features: Tensor) -> tuple[Tensor, ...]:
-        output = self.head(self.backbone(dict(zip(self.names, features, strict=True))))
+        given: Any = dict(zip(self.names, features, strict=True))
+        output = self.head(self.backbone(given))
         return tuple(output) if isinstance(output, tuple) else (output,)
 
 
-def _fingerprint(model: VisionModel, without: set[str] = frozenset()) -> str:  # type: ignore[assignment]
+def _fingerprint(model: VisionModel, without: Collection[str] = ()) -> str:
     """Of everything that decides the time of a network: its layers, their shapes and the image size."""
     layers = [(name, list(value.shape)) for name, value in model.named_parameters() if name not in without]
     words = [type(module).__name__ for module in model.modules()]

@@ -24,6 +24,7 @@ def path_picture(stops: Sequence[Stop], path: Path) -> None:
     way.plot(times, losses, color=_BLUE, marker="o", markersize=4)
     for number in {0, len(stops) - 1}:
         way.annotate(f" {times[number]:.2f} ms", (times[number], losses[number]), fontsize=9)
+    way.margins(x=0.1, y=0.1)
     way.invert_xaxis()
     way.set_xlabel("predicted latency (ms), from the first network to the last")
     way.set_ylabel("loss on held-out training images")

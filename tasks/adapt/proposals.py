@@ -8,10 +8,7 @@ from typing import NamedTuple
 from pocketvision.backbones.blocks import InvertedResidual
 from pocketvision.backbones.mobilenet import MobileNet
 from pocketvision.backbones.width_groups import WidthGroup
-from pocketvision.backbones.widths import Widths
-
-STEP = 8
-"""Widths are multiples of it, as processors compute with whole vectors."""
+from pocketvision.backbones.widths import WIDTH_STEP, Widths
 
 Table = tuple[tuple[int, int], ...]
 """Widths as the search passes them on: (expanded, out) of every block."""
@@ -34,8 +31,8 @@ def propose(
     before = latency(widths)
     found = []
     for group in groups:
-        start = (group.width(widths) - 1) // STEP * STEP
-        for width in range(start, 0, -STEP):
+        start = (group.width(widths) - 1) // WIDTH_STEP * WIDTH_STEP
+        for width in range(start, 0, -WIDTH_STEP):
             narrowed = group.resized(widths, width)
             won = before - latency(narrowed)
             if won >= delta and keeps_form(body, narrowed):
@@ -55,8 +52,8 @@ def keeps_form(body: MobileNet, widths: Widths) -> bool:
         expands = hasattr(block.expand, "conv")
         if expands != (expanded != channels):
             return False
-        if block.until == "output" and block.depthwise.conv.stride[0] == 1:
-            if block.has_residual != (channels == out):
-                return False
+        is_whole = block.until == "output"
+        if is_whole and block.depthwise.conv.stride[0] == 1 and block.has_residual != (channels == out):
+            return False
         channels = out
     return True

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from pocketvision.backbones.mobilenet import MobileNet
-from pocketvision.backbones.width_groups import WidthGroup, width_groups
+from pocketvision.backbones.width_groups import WidthGroup, adaptable_body, width_groups
 from pocketvision.core.errors import InputError
 from pocketvision.core.progress import Progress
-from pocketvision.core.protocols import body_of
 from pocketvision.models import SingleModel
 from pocketvision.tasks.adapt.path import SearchFolder, Stop
 from pocketvision.tasks.adapt.proposals import Latency, Proposal, Table, keeps_form, propose
@@ -19,7 +18,7 @@ from pocketvision.tasks.adapt.trial import Trials
 from pocketvision.tasks.adapt.truncate import truncate
 
 logger = logging.getLogger("pocketvision")
-_MS = 1e3
+_MS, _US = 1e3, 1e6
 
 
 @dataclass(frozen=True)
@@ -72,14 +71,14 @@ class Search:
         else:
             stops = [Stop(widths, self.latency(widths), self.trials.loss(model))]
             self.folder.keep(stops, model, self.describe(model, widths))
-        to_win = (stops[0].seconds - self.target) * _MS
-        done = (stops[0].seconds - stops[-1].seconds) * _MS
-        with Progress("adapting", to_win, "ms won", digits=2, done=done) as progress:
+        to_win = (stops[0].seconds - self.target) * _US
+        done = (stops[0].seconds - stops[-1].seconds) * _US
+        with Progress("adapting", to_win, "us won", rate_unit="us", done=done) as progress:
             while stops[-1].seconds > self.target:
                 model, stop = self.round(model, stops, progress)
                 stops = [*stops, stop]
                 self.folder.keep(stops, model, self.describe(model, stop.widths))
-                won = (stops[-2].seconds - stop.seconds) * _MS
+                won = (stops[-2].seconds - stop.seconds) * _US
                 progress.advance(won, note=f"round {len(stops) - 1}, loss {stop.loss:.3f}")
                 progress.say(_line(len(stops) - 1, stop))
         return stops
@@ -89,7 +88,7 @@ class Search:
     ) -> tuple[SingleModel, Stop]:
         """One network further."""
         last, number = stops[-1], len(stops)
-        body = _body(model)
+        body = adaptable_body(model.backbone)
         delta = min(self.pace.delta * stops[0].seconds, last.seconds - self.target)
         proposals = propose(body, width_groups(body), last.widths, self.latency, delta)
         if not proposals:
@@ -97,9 +96,12 @@ class Search:
                 f"The network can't be made faster than {last.seconds * _MS:.2f} ms by narrowing its blocks "
                 "(predicted): ask for a higher --latency, or for a smaller image size."
             )
-        ranked = self._ranked(model, last, proposals, progress)
+        ranked = self._ranked(model, proposals, progress)
+        reference = deepcopy(model)
+        self.trials.tune(reference, self.pace.steps, (number, self.pace.tried + 1))
+        loss = self.trials.loss(reference)
         judged = [
-            self._tried(proposal, narrowed, last, (number, place), progress)
+            self._tried(proposal, narrowed, loss, (number, place), progress)
             for place, (proposal, narrowed) in enumerate(ranked)
         ]
         judged.sort(key=lambda one: one.cost)
@@ -109,31 +111,33 @@ class Search:
         return self._together(model, last, judged, number)
 
     def _ranked(
-        self, model: SingleModel, last: Stop, proposals: Sequence[Proposal], progress: Progress
+        self, model: SingleModel, proposals: Sequence[Proposal], progress: Progress
     ) -> list[tuple[Proposal, SingleModel]]:
         """The proposals worth trying, with truncated weights: those that cost the least before training."""
-        found = []
+        found, before = [], self.trials.loss(model, 1)
         for place, proposal in enumerate(proposals):
             narrowed = self._narrowed(model, proposal.group, proposal.widths)
-            cost = (self.trials.loss(narrowed, 1) - last.loss) / proposal.won
+            cost = (self.trials.loss(narrowed, 1) - before) / proposal.won
             found.append((cost, place, narrowed))
             progress.advance(0, note=f"ranking {place + 1} of {len(proposals)} proposals")
         found.sort(key=lambda one: one[:2])
         return [(proposals[place], narrowed) for _, place, narrowed in found[: self.pace.tried]]
 
     def _tried(
-        self, proposal: Proposal, model: SingleModel, last: Stop, place: tuple[int, int], progress: Progress
-    ) -> Judged:
+        self, proposal: Proposal, model: SingleModel, before: float, place: tuple[int, int],
+        progress: Progress,
+    ) -> Judged:  # fmt: skip
+        """Train a proposal; what it costs is against the wider network, trained as long."""
         self.trials.tune(model, self.pace.steps, place)
         loss = self.trials.loss(model)
         progress.advance(0, note=f"tried {place[1] + 1} of {self.pace.tried}, {proposal.group.name}")
-        return Judged(proposal, model, loss, (loss - last.loss) / proposal.won)
+        return Judged(proposal, model, loss, (loss - before) / proposal.won)
 
     def _together(
         self, model: SingleModel, last: Stop, judged: Sequence[Judged], number: int
     ) -> tuple[SingleModel, Stop]:
         """The best proposals in one network, until it is fast enough."""
-        body, widths, groups = _body(model), last.widths, list[WidthGroup]()
+        body, widths, groups = adaptable_body(model.backbone), last.widths, list[WidthGroup]()
         for one in judged:
             group = one.proposal.group
             narrowed = group.resized(widths, group.width(one.proposal.widths))
@@ -154,12 +158,6 @@ class Search:
     def _stop(self, widths: Table, loss: float, groups: Sequence[WidthGroup]) -> Stop:
         names = tuple(f"{group.name} to {group.width(widths)}" for group in groups)
         return Stop(widths, self.latency(widths), loss, names)
-
-
-def _body(model: SingleModel) -> MobileNet:
-    body = body_of(model.backbone)
-    assert isinstance(body, MobileNet)
-    return body
 
 
 def _line(number: int, stop: Stop) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 
-from pocketvision.core.config import Experiment, apply_overrides
+from pocketvision.core.config import Experiment, apply_overrides, parameters
 from pocketvision.core.errors import InputError
 from pocketvision.core.structures import AnySamples
 from pocketvision.datasets.data_module import AnyData
@@ -19,6 +19,9 @@ from pocketvision.tasks.base import AnyTask
 
 MAX_BATCHES = 24
 """Batches of training images that are kept in memory for short trainings."""
+
+_PLAIN = {"guide": None, "teacher": None, "first_assigner": None, "first_epochs": 0}
+"""Of a task: short trainings are by the truth alone, and not at a training's beginning."""
 
 
 class TrialImages(NamedTuple):
@@ -58,7 +61,9 @@ class Trials:
     """
 
     def __init__(self, experiment: Experiment, images: TrialImages, lr_share: float = 0.25) -> None:
-        self.experiment = apply_overrides(experiment, _plain(experiment))
+        known = parameters(experiment.task)
+        plain = {f"task.{name}": value for name, value in _PLAIN.items() if name in known}
+        self.experiment = apply_overrides(experiment, plain)
         self.images = images
         self.lr_share = lr_share
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -81,7 +86,7 @@ class Trials:
         return float(np.mean(losses))
 
     def tune(self, model: VisionModel, num_steps: int, place: tuple[int, ...]) -> None:
-        """Train for a few steps at a constant rate; ``place`` in the search is all the randomness there is."""
+        """Train a few steps at a constant rate, seeded by ``place``, which is where in the search it is."""
         task = self._task(model)
         optimizer = task.optimizer(task.parameter_groups())
         share = self.lr_share * self.images.batches[0].images.shape[0] / task.reference_batch
@@ -107,8 +112,3 @@ class Trials:
         from lightning.fabric.utilities import move_data_to_device
 
         return losses_in_parts(task, [move_data_to_device(samples, self.device)], torch.Tensor.backward)[1]
-
-
-def _plain(experiment: Experiment) -> dict[str, Any]:
-    """Overrides for short trainings."""
-    return {"data.num_workers": 0}

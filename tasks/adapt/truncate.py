@@ -9,9 +9,8 @@ from torch import Tensor
 
 from pocketvision.backbones.blocks import InvertedResidual
 from pocketvision.backbones.mobilenet import MobileNet
-from pocketvision.backbones.width_groups import WidthGroup
+from pocketvision.backbones.width_groups import WidthGroup, adaptable_body
 from pocketvision.core.layers import ConvNormAct
-from pocketvision.core.protocols import body_of
 from pocketvision.models import SingleModel
 
 
@@ -22,9 +21,7 @@ def truncate(wide: SingleModel, narrow: SingleModel, group: WidthGroup) -> None:
     its BatchNorm scales it. What else is as wide as the group, in other blocks or the head, keeps the same
     channels. A width that follows from the group's, as that of squeeze-and-excitation, keeps its own largest.
     """
-    body = body_of(wide.backbone)
-    assert isinstance(body, MobileNet)
-    norms = filter_norms(body, group)
+    norms = filter_norms(adaptable_body(wide.backbone), group)
     state, target = wide.state_dict(), narrow.state_dict()
     inner = _inner_norms(state, target, len(norms))
     kept: dict[str, Tensor] = {}
