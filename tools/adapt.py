@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line of this tool."""
     parser = argparse.ArgumentParser(
         prog="pocketvision adapt",
-        description="NetAdapt (arXiv:1804.03230) as for MobileNetV3: narrow a trained network round by round, "
+        description="NetAdapt (arXiv:1804.03230) as for MobileNetV3: narrow a trained network in rounds, "
         "by latencies measured layer by layer, then train it on. RUN-DIR becomes an ordinary run; the search "
         "lies beside it, in RUN-DIR_search.",
     )

@@ -29,7 +29,8 @@ from pocketvision.tasks.adapt.trial import Trials, trial_images
 
 TINY = {
     "model.image_size": (64, 64), "model.width_mult": 0.5,
-    "class_names": ("circle", "square", "triangle", "star"), "data.num_train": 12, "data.num_val": 2, "data.batch_size": 2, "data.num_workers": 0,
+    "class_names": ("circle", "square", "triangle", "star"),
+    "data.num_train": 12, "data.num_val": 2, "data.batch_size": 2, "data.num_workers": 0,
 }  # fmt: skip
 
 

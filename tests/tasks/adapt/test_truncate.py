@@ -14,6 +14,7 @@ from torch import nn
 from pocketvision.backbones.width_groups import adaptable_body, width_groups
 from pocketvision.backbones.widths import widths_of
 from pocketvision.configs import gfl_v3_small_coco, lraspp_v2_camvid, quickstart
+from pocketvision.core.layers import ConvNormAct
 from pocketvision.core.protocols import body_of
 from pocketvision.runs.build import build_model
 from pocketvision.tasks.adapt.truncate import filter_norms, truncate
@@ -53,6 +54,9 @@ def test_filters_that_say_nothing_go_without_a_trace(
             if not part and block.until == "output" and hasattr(block.squeeze, "reduce"):
                 hidden = block.squeeze.reduce  # all but a few of its own say nothing either
                 hidden.weight.data[2:], hidden.bias.data[2:] = 0, 0
+        for layer in model.head.modules():  # a bias behind a silent channel would speak
+            if isinstance(layer, ConvNormAct) and layer.conv.groups == width:
+                silence(layer, silent)
         kept = experiment.model(("a", "b"), weights=None, widths=group.resized(widths, width - len(silent)))
         truncate(model, kept, group)
         wide, narrow = model.head(model.features(images)), kept.eval().head(kept.features(images))
