@@ -59,14 +59,9 @@ def mobilenet_v2(
     """
     backbone = MobileNet(
         with_widths(scaled_v2(width_mult, reduced_tail, scale_last), widths),
-        out_features=out_features,
-        output_stride=output_stride,
-        in_channels=in_channels,
-        padding=padding,
-        dilation_rule=dilation_rule,
-        norm_eps=norm_eps,
-        norm_momentum=norm_momentum,
-    )
+        out_features=out_features, output_stride=output_stride, in_channels=in_channels, padding=padding,
+        dilation_rule=dilation_rule, norm_eps=norm_eps, norm_momentum=norm_momentum,
+    )  # fmt: skip
     if weights is not None:
         load_pretrained(backbone, weights)
     return backbone

@@ -12,7 +12,7 @@ from pocketvision.backbones.widths import Widths
 from pocketvision.core.errors import InputError
 from pocketvision.core.protocols import Backbone, body_of
 
-Place = tuple[int, int]
+WidthPlace = tuple[int, int]
 """Where a width stands in a table of widths: (block, 0) its expansion, (block, 1) its output."""
 
 
@@ -20,7 +20,7 @@ class WidthGroup(NamedTuple):
     """Widths that are one: an expansion, or the outputs of all blocks that add to the same tensor."""
 
     name: str
-    places: tuple[Place, ...]
+    places: tuple[WidthPlace, ...]
 
     def width(self, widths: Widths) -> int:
         """Its width in a table."""
@@ -56,7 +56,7 @@ def width_groups(body: MobileNet) -> list[WidthGroup]:
     width of their own.
     """
     groups: list[WidthGroup] = []
-    chain: list[Place] | None = None  # None: of the stem
+    chain: list[WidthPlace] | None = None  # None: of the stem
     for index, block in enumerate(body.blocks):
         assert isinstance(block, InvertedResidual)
         if not isinstance(block.expand, nn.Identity):
@@ -73,6 +73,6 @@ def width_groups(body: MobileNet) -> list[WidthGroup]:
     return groups
 
 
-def _chain_name(chain: list[Place]) -> str:
+def _chain_name(chain: list[WidthPlace]) -> str:
     first, last = chain[0][0], chain[-1][0]
     return f"output of block {first}" if first == last else f"outputs of blocks {first}-{last}"

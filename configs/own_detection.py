@@ -67,12 +67,8 @@ def model(
     The backbone's last blocks are whole, not halved as in the paper: published ImageNet weights fit. Of
     crowded pictures more than ``max_detections`` candidates of a class must enter NMS.
     """
-    options = {
-        "weights": weights,
-        "widths": widths,
-        "norm_momentum": norm_momentum,
-        "in_channels": in_channels,
-    }
+    given = {"weights": weights, "widths": widths}
+    options = {**given, "norm_momentum": norm_momentum, "in_channels": in_channels}
     body = build_with(find_builder(backbone), TAPS, PLAIN_TAPS, **options)
     if pyramid_channels is None:
         pyramid: Backbone = WithExtraBlocks(body, channels=(256,), norm_momentum=norm_momentum)

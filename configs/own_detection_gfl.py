@@ -63,12 +63,8 @@ def model(
     They are ``channels`` wide, or as wide as leaves the detector about as fast as SSDLite on that backbone.
     """
     channels = channels or _CHANNELS.get(backbone, 96)
-    options = {
-        "weights": weights,
-        "widths": widths,
-        "norm_momentum": norm_momentum,
-        "in_channels": in_channels,
-    }
+    given = {"weights": weights, "widths": widths}
+    options = {**given, "norm_momentum": norm_momentum, "in_channels": in_channels}
     body = build_with(find_builder(backbone), ("c3", "c4", "c5"), **options)
     return Detector(
         backbone=WithPAN(body, channels, norm_momentum=norm_momentum),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pocketvision.deploy.latency.table import LatencyModel
     from pocketvision.tasks.adapt.network import AdaptedNetwork
     from pocketvision.tasks.adapt.path import Stop
-    from pocketvision.tasks.adapt.result import Source
+    from pocketvision.tasks.adapt.result import AdaptedSource
     from pocketvision.tasks.fit import TrainingResult
 
 _UNITS = {"ms": 1e-3, "x": None, "s": 1.0}
@@ -135,7 +135,7 @@ def _resume(arguments: argparse.Namespace) -> None:
     arguments.run_dir = arguments.resume
 
 
-def _source(arguments: argparse.Namespace) -> Source:
+def _source(arguments: argparse.Namespace) -> AdaptedSource:
     from pocketvision.tasks.adapt.result import of_config, source_of
 
     path = Path(arguments.source)
@@ -144,7 +144,7 @@ def _source(arguments: argparse.Namespace) -> Source:
     return of_config(find_config(arguments.source), arguments.overrides)
 
 
-def _write_layers(folder: Path, source: Source) -> None:
+def _write_layers(folder: Path, source: AdaptedSource) -> None:
     from pocketvision.deploy.latency.known import plan_of_model
     from pocketvision.deploy.latency.measuring import write_folder
     from pocketvision.tasks.adapt.network import AdaptedNetwork
@@ -155,7 +155,7 @@ def _write_layers(folder: Path, source: Source) -> None:
     print("back here: pocketvision adapt ... --table latency.json")
 
 
-def _adapt(arguments: argparse.Namespace, source: Source) -> None:
+def _adapt(arguments: argparse.Namespace, source: AdaptedSource) -> None:
     """Measure, search, and train the result on."""
     from pocketvision.tasks.adapt.network import AdaptedNetwork
     from pocketvision.tasks.fit import resume
@@ -232,7 +232,7 @@ def _ms(seconds: float) -> str:
     return f"{seconds * 1e3:.2f} ms"
 
 
-def _train(arguments: argparse.Namespace, source: Source, stops: list[Stop], about: str) -> None:
+def _train(arguments: argparse.Namespace, source: AdaptedSource, stops: list[Stop], about: str) -> None:
     """The long training: an ordinary run of the adapted config."""
     from pocketvision.runs.folder import load_experiment
     from pocketvision.tasks.adapt.path import SearchFolder

@@ -15,7 +15,7 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.files import read_json, write_json
 from pocketvision.datasets.images.cache_folder import cache_folder
 from pocketvision.deploy.latency.device_script import describe_table
-from pocketvision.deploy.latency.measuring import BACKENDS, Plan, make_plan, measure, random_widths
+from pocketvision.deploy.latency.measuring import BACKENDS, TimingPlan, make_plan, measure, random_widths
 from pocketvision.deploy.latency.table import LatencyModel, latency_model
 from pocketvision.deploy.latency.units import Build, Unit, cut, whole_net
 from pocketvision.models import SingleModel
@@ -36,7 +36,7 @@ class ModelPlan(NamedTuple):
     """What has to be timed of a model, and the units that it is put together from."""
 
     units: list[Unit]
-    plan: Plan
+    plan: TimingPlan
 
 
 def plan_of_model(model: SingleModel, build: Build) -> ModelPlan:

@@ -30,14 +30,14 @@ BACKENDS = ("onnx", "torch", "openvino")
 Make = Callable[[], Subnet]
 
 
-class Plan(NamedTuple):
+class TimingPlan(NamedTuple):
     """What is to be timed, by key, and the whole networks among it with their widths."""
 
     subnets: dict[str, Make]
     nets: list[tuple[Widths, str]]
 
 
-def make_plan(units: Sequence[Unit], build: Build, several: Sequence[Widths]) -> Plan:
+def make_plan(units: Sequence[Unit], build: Build, several: Sequence[Widths]) -> TimingPlan:
     """Every point of the units, and the networks of ``several`` widths."""
     subnets: dict[str, Make] = {
         unit.key(point): lambda unit=unit, point=point: unit.make(point)  # type: ignore[misc]
@@ -49,7 +49,7 @@ def make_plan(units: Sequence[Unit], build: Build, several: Sequence[Widths]) ->
         key, subnet = whole_net(build, widths)
         subnets[key] = lambda subnet=subnet: subnet  # type: ignore[misc]
         nets.append((widths, key))
-    return Plan(subnets, nets)
+    return TimingPlan(subnets, nets)
 
 
 def random_widths(

@@ -12,7 +12,7 @@ from pocketvision.backbones.widths import Widths
 from pocketvision.core.errors import InputError
 from pocketvision.deploy.latency.units import Unit
 
-Array = npt.NDArray[np.float64]
+_Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class LatencyModel:
     """
 
     units: Sequence[Unit]
-    values: Sequence[Array]
+    values: Sequence[_Array]
     constant: float = 0.0
 
     def __call__(self, widths: Widths) -> float:
@@ -61,7 +61,7 @@ def _look_up(seconds: Mapping[str, float], key: str) -> float:
     return seconds[key]
 
 
-def _interpolate(axes: Sequence[Sequence[int]], values: Array, at: Sequence[int]) -> float:
+def _interpolate(axes: Sequence[Sequence[int]], values: _Array, at: Sequence[int]) -> float:
     """Between the nearest points along each axis in turn; beyond the last, along the last line."""
     for axis, width in zip(axes, at, strict=True):
         if len(axis) == 1:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from pocketvision.backbones.architecture import feature_taps
 from pocketvision.backbones.blocks import InvertedResidual
 from pocketvision.backbones.mobilenet import MobileNet
-from pocketvision.backbones.width_groups import Place, adaptable_body, width_groups
+from pocketvision.backbones.width_groups import WidthPlace, adaptable_body, width_groups
 from pocketvision.backbones.widths import WIDTH_STEP, Widths
 from pocketvision.core.layers import ConvNormAct, SameConv2d
 from pocketvision.core.protocols import body_of
@@ -46,7 +46,7 @@ class Unit(NamedTuple):
     """
 
     name: str
-    places: tuple[Place, ...]
+    places: tuple[WidthPlace, ...]
     axes: tuple[tuple[int, ...], ...]
     make: Callable[[Sequence[int]], Subnet]
 
@@ -89,7 +89,7 @@ def whole_net(build: Build, widths: Widths) -> tuple[str, Subnet]:
 
 
 def _unit(
-    name: str, places: Sequence[Place], widths: Widths, make: Callable[[Sequence[int]], Subnet]
+    name: str, places: Sequence[WidthPlace], widths: Widths, make: Callable[[Sequence[int]], Subnet]
 ) -> Unit:
     axes = []
     for block, part in places:
@@ -121,7 +121,7 @@ def _block_name(
     block: InvertedResidual,
     channels: int,
     size: Size,
-    places: Sequence[Place],
+    places: Sequence[WidthPlace],
     own: tuple[int, int],
     index: int,
 ) -> str:
@@ -149,7 +149,12 @@ def _activation(layer: ConvNormAct) -> str:
 
 
 def _make_block(
-    body: MobileNet, index: int, size: Size, widths: Widths, places: Sequence[Place], point: Sequence[int]
+    body: MobileNet,
+    index: int,
+    size: Size,
+    widths: Widths,
+    places: Sequence[WidthPlace],
+    point: Sequence[int],
 ) -> Subnet:
     at = dict(zip(places, point, strict=True))
     old = body.blocks[index]
@@ -184,7 +189,7 @@ def _for_inference(module: nn.Module) -> nn.Module:
     return module.requires_grad_(False)
 
 
-def _rest(model: SingleModel, widths: Widths, build: Build, free: set[Place]) -> Unit:
+def _rest(model: SingleModel, widths: Widths, build: Build, free: set[WidthPlace]) -> Unit:
     """Everything behind the backbone: it depends on the widths of the features that it reads."""
     body = adaptable_body(model.backbone)
     taps = feature_taps(body.architecture)
@@ -201,7 +206,7 @@ def _half(width: int) -> int:
     return max(WIDTH_STEP, round(width / 2 / WIDTH_STEP) * WIDTH_STEP)
 
 
-def _make_rest(build: Build, widths: Widths, places: Sequence[Place], point: Sequence[int]) -> Subnet:
+def _make_rest(build: Build, widths: Widths, places: Sequence[WidthPlace], point: Sequence[int]) -> Subnet:
     changed = [list(pair) for pair in widths]
     for (block, part), width in zip(places, point, strict=True):
         changed[block][part] = width

@@ -13,7 +13,7 @@ from pocketvision.core.errors import InputError
 from pocketvision.models import JointModel, SingleModel
 from pocketvision.runs.build import build, build_model
 from pocketvision.runs.passport import make_passport
-from pocketvision.tasks.adapt.result import Source
+from pocketvision.tasks.adapt.result import AdaptedSource
 
 
 class AdaptedNetwork:
@@ -23,7 +23,7 @@ class AdaptedNetwork:
         InputError: its config can't be given widths, or its model has none that change.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: AdaptedSource) -> None:
         if "widths" not in parameters(source.experiment.model):
             raise InputError(
                 f"The model of {source.files[0].name} has no argument widths: take it and hand it to the "

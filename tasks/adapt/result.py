@@ -30,7 +30,7 @@ config = replace(base, model=partial(base.model, widths=WIDTHS))
 '''
 
 
-class Source(NamedTuple):
+class AdaptedSource(NamedTuple):
     """What is adapted: its experiment, its config's files (the config first), and the overrides for them."""
 
     experiment: Experiment
@@ -38,7 +38,7 @@ class Source(NamedTuple):
     overrides: list[str]
 
 
-def source_of(run: Path, overrides: Sequence[str]) -> Source:
+def source_of(run: Path, overrides: Sequence[str]) -> AdaptedSource:
     """What a run folder holds; its weights, classes and the place of its data are among the overrides.
 
     Raises:
@@ -54,10 +54,10 @@ def source_of(run: Path, overrides: Sequence[str]) -> Source:
     root = parameters(experiment.data).get("root")
     places = [] if root is None else [f"data.root={str(root)!r}"]
     names = f"class_names={tuple(experiment.class_names or ())!r}"
-    return Source(experiment, files, [*record["overrides"], names, *places, *stated])
+    return AdaptedSource(experiment, files, [*record["overrides"], names, *places, *stated])
 
 
-def of_config(config: Path, overrides: Sequence[str]) -> Source:
+def of_config(config: Path, overrides: Sequence[str]) -> AdaptedSource:
     """A config, whose model must have weights to begin with.
 
     Raises:
@@ -66,10 +66,10 @@ def of_config(config: Path, overrides: Sequence[str]) -> Source:
     experiment, files = load_experiment(config, overrides)
     if parameters(experiment.model).get("weights") is None:
         raise InputError(f"{config.stem} has no trained weights: give model.weights=FILE, or a RUN.")
-    return Source(experiment, files, list(overrides))
+    return AdaptedSource(experiment, files, list(overrides))
 
 
-def write_adapted(folder: Path, source: Source, widths: Table, about: str) -> Path:
+def write_adapted(folder: Path, source: AdaptedSource, widths: Table, about: str) -> Path:
     """Write the config of the adapted network into ``folder``, with the config that it is a variant of.
 
     Raises:

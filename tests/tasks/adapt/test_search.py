@@ -23,7 +23,7 @@ from pocketvision.tasks.adapt.network import AdaptedNetwork
 from pocketvision.tasks.adapt.path import SearchFolder, Stop
 from pocketvision.tasks.adapt.picture import path_picture
 from pocketvision.tasks.adapt.proposals import keeps_form, propose
-from pocketvision.tasks.adapt.result import Source
+from pocketvision.tasks.adapt.result import AdaptedSource
 from pocketvision.tasks.adapt.search import Pace, Search
 from pocketvision.tasks.adapt.trial import Trials, trial_images
 
@@ -46,7 +46,7 @@ def seconds(widths: Widths) -> float:
 def network() -> AdaptedNetwork:
     torch.manual_seed(0)
     experiment = apply_overrides(quickstart.config, TINY)
-    return AdaptedNetwork(Source(experiment, [CONFIGS / "quickstart.py"], []))
+    return AdaptedNetwork(AdaptedSource(experiment, [CONFIGS / "quickstart.py"], []))
 
 
 def search(folder: Path, adapted: AdaptedNetwork, pace: Pace, target: float) -> Search:
@@ -131,9 +131,9 @@ def test_judging_teaches_nothing_and_validation_images_take_no_part(monkeypatch:
 
 def test_what_can_not_be_adapted_is_said() -> None:
     with pytest.raises(InputError, match="no argument widths"):
-        AdaptedNetwork(Source(street_v2.config, [CONFIGS / "street_v2.py"], []))
+        AdaptedNetwork(AdaptedSource(street_v2.config, [CONFIGS / "street_v2.py"], []))
     experiment = apply_overrides(quickstart.config, {**TINY, "data.num_train": 3})
-    few = AdaptedNetwork(Source(replace(experiment), [CONFIGS / "quickstart.py"], []))
+    few = AdaptedNetwork(AdaptedSource(replace(experiment), [CONFIGS / "quickstart.py"], []))
     with pytest.raises(InputError, match="two batches"):
         trial_images(few.experiment, few.data, 4)
 
