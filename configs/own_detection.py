@@ -21,6 +21,7 @@ from torch.optim import AdamW
 
 from pocketvision.backbones import WithExtraBlocks, WithPAN
 from pocketvision.backbones.by_name import build_with, find_builder
+from pocketvision.backbones.widths import Widths
 from pocketvision.core.anchors import TorchvisionAnchors
 from pocketvision.core.config import Experiment
 from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD
@@ -50,6 +51,7 @@ def model(
     anchors: Anchors = ANCHORS,
     norm_momentum: float = 0.03,
     weights: str | Path | None = "imagenet",
+    widths: Widths | None = None,
     in_channels: int = 3,
     value_range: tuple[float, float] | None = None,
     mean: tuple[float, ...] = IMAGENET_MEAN,
@@ -65,7 +67,8 @@ def model(
     The backbone's last blocks are whole, not halved as in the paper: published ImageNet weights fit. Of
     crowded pictures more than ``max_detections`` candidates of a class must enter NMS.
     """
-    options = {"weights": weights, "norm_momentum": norm_momentum, "in_channels": in_channels}
+    given = {"weights": weights, "widths": widths}
+    options = {**given, "norm_momentum": norm_momentum, "in_channels": in_channels}
     body = build_with(find_builder(backbone), TAPS, PLAIN_TAPS, **options)
     if pyramid_channels is None:
         pyramid: Backbone = WithExtraBlocks(body, channels=(256,), norm_momentum=norm_momentum)

@@ -23,6 +23,7 @@ from torch.optim import AdamW
 
 from pocketvision.backbones import WithPAN
 from pocketvision.backbones.by_name import build_with, find_builder
+from pocketvision.backbones.widths import Widths
 from pocketvision.configs import own_detection as base
 from pocketvision.core.anchors import CellAnchors
 from pocketvision.core.distances import DistanceBoxCoder
@@ -49,6 +50,7 @@ def model(
     reg_max: int = 7,
     norm_momentum: float = 0.03,
     weights: str | Path | None = "imagenet",
+    widths: Widths | None = None,
     in_channels: int = 3,
     value_range: tuple[float, float] | None = None,
     mean: tuple[float, ...] = IMAGENET_MEAN,
@@ -61,7 +63,8 @@ def model(
     They are ``channels`` wide, or as wide as leaves the detector about as fast as SSDLite on that backbone.
     """
     channels = channels or _CHANNELS.get(backbone, 96)
-    options = {"weights": weights, "norm_momentum": norm_momentum, "in_channels": in_channels}
+    given = {"weights": weights, "widths": widths}
+    options = {**given, "norm_momentum": norm_momentum, "in_channels": in_channels}
     body = build_with(find_builder(backbone), ("c3", "c4", "c5"), **options)
     return Detector(
         backbone=WithPAN(body, channels, norm_momentum=norm_momentum),

@@ -20,6 +20,7 @@ from torch import nn
 from torch.optim import AdamW
 
 from pocketvision.backbones.by_name import build_with, find_builder, hidden_channels
+from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
 from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD
 from pocketvision.core.resize import PixelFormat, Resize
@@ -44,6 +45,7 @@ def model(
     mode: Literal["stretch", "letterbox"] = "letterbox",
     norm_momentum: float = 0.03,
     weights: str | Path | None = "imagenet",
+    widths: Widths | None = None,
     in_channels: int = 3,
     value_range: tuple[float, float] | None = None,
     mean: tuple[float, ...] = IMAGENET_MEAN,
@@ -59,7 +61,8 @@ def model(
     low, plain_low = (LOW, PLAIN_LOW) if head == "lraspp" else ((), ())
     body = build_with(
         builder, (*low, deepest), (*plain_low, "c5"),
-        output_stride=16, weights=weights, norm_momentum=norm_momentum, in_channels=in_channels,
+        output_stride=16, weights=weights, widths=widths, norm_momentum=norm_momentum,
+        in_channels=in_channels,
     )  # fmt: skip
     *finer, high = body.feature_info
     options = {"low": finer[::-1], "high": high} if head == "lraspp" else {"form": "raspp", "feature": high}

@@ -83,11 +83,12 @@ class SameConv2d(nn.Conv2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        top, bottom = self._pad(x.shape[2], 0)
-        left, right = self._pad(x.shape[3], 1)
+        top, bottom = self.pads(x.shape[2], 0)
+        left, right = self.pads(x.shape[3], 1)
         return super().forward(F.pad(x, (left, right, top, bottom)))
 
-    def _pad(self, size: int, axis: int) -> tuple[int, int]:
+    def pads(self, size: int, axis: int) -> tuple[int, int]:
+        """Zeros before and after an input of ``size`` along ``axis`` (0: height)."""
         stride, extent = self.stride[axis], self.dilation[axis] * (self.kernel_size[axis] - 1) + 1
         total = extent - 1 - (size - 1) % stride
         if extent < stride:  # never negative otherwise, and symbolic sizes do not see through a max
