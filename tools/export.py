@@ -88,6 +88,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch", default="dynamic", metavar="N|dynamic", help="images a call takes")
     parser.add_argument("--size", choices=("fixed", "dynamic"), default="fixed", help="of the images")
     parser.add_argument(
+        "--split",
+        type=int,
+        metavar="T",
+        help="run the blocks that need most memory in T groups of channels ('cost --split auto' says T)",
+    )
+    parser.add_argument(
         "--verify",
         type=Path,
         metavar="DATA",
@@ -205,6 +211,7 @@ def _options(arguments: argparse.Namespace) -> ExportOptions:
         dynamic_size=arguments.size == "dynamic",
         int8=arguments.int8,
         float16=arguments.float16,
+        split=arguments.split,
         source=arguments.weights or arguments.source,
         licence=arguments.licence,
     )
