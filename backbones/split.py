@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from copy import deepcopy
 from itertools import pairwise
 from typing import TypeVar
@@ -43,8 +43,9 @@ def split_blocks(model: Model, num_groups: int, only: Container[str] | None = No
         if num_groups > 1 and (only is None or name in only):
             parent, _, number = name.rpartition(".")
             blocks = split.get_submodule(parent)
-            assert isinstance(blocks, nn.ModuleList)
-            blocks[int(number)] = SplitResidual(blocks[int(number)], num_groups)
+            block = split.get_submodule(name)
+            assert isinstance(blocks, nn.ModuleList) and isinstance(block, InvertedResidual)
+            blocks[int(number)] = SplitResidual(block, num_groups)
     return split
 
 
@@ -99,19 +100,24 @@ class SplitResidual(Block):
 
     def parts(self, x: Tensor) -> dict[Part, Tensor]:
         """The output alone: nothing inside is whole."""
-        gates = [None] * len(self.groups) if self.squeeze is None else self._gates(x)
-        out = None
-        for group, gate in zip(self.groups, gates, strict=True):
-            projected = group(x, gate)
-            out = projected if out is None else out + projected
+        no_gates: Sequence[Tensor | None] = [None] * len(self.groups)
+        gates = no_gates if self.squeeze is None else self._gates(x, self.squeeze)
+        first, *others = zip(self.groups, gates, strict=True)
+        out: Tensor = first[0](x, first[1])
+        for group, gate in others:
+            out = out + group(x, gate)
         out = self.norm(out)
         return {"output": x + out if self.has_residual else out}
 
-    def _gates(self, x: Tensor) -> list[Tensor]:
-        assert self.squeeze is not None
-        means = [group.filtered(x).mean((2, 3), keepdim=True) for group in self.groups]
-        sizes = [mean.shape[1] for mean in means]
-        return list(self.squeeze.gate(torch.cat(means, dim=1)).split(sizes, dim=1))
+    def _gates(self, x: Tensor, squeeze: SqueezeExcitation) -> Sequence[Tensor | None]:
+        means = [group.filtered(x).mean((2, 3), keepdim=True) for group in self._own()]
+        gates: tuple[Tensor, ...] = torch.split(
+            squeeze.gate(torch.cat(means, dim=1)), [mean.shape[1] for mean in means], dim=1
+        )  # type: ignore[no-untyped-call]
+        return gates
+
+    def _own(self) -> list[_Group]:
+        return [group for group in self.groups if isinstance(group, _Group)]
 
 
 class _Group(nn.Module):
@@ -120,19 +126,22 @@ class _Group(nn.Module):
     def __init__(self, block: InvertedResidual, start: int, stop: int) -> None:
         super().__init__()
         own = slice(start, stop)
-        is_expanded = not isinstance(block.expand, nn.Identity)
-        self.channels = None if is_expanded else own
-        self.expand = _outputs(block.expand, own) if is_expanded else nn.Identity()
+        self.channels: slice | None = own
+        self.expand: nn.Module = nn.Identity()
+        if isinstance(block.expand, ConvNormAct):
+            self.channels, self.expand = None, _outputs(block.expand, own)
         self.depthwise = _outputs(block.depthwise, own)
         self.project = _inputs(block.project.conv, own)
 
     def forward(self, x: Tensor, gate: Tensor | None) -> Tensor:
         filtered = self.filtered(x)
-        return self.project(filtered if gate is None else filtered * gate)
+        projected: Tensor = self.project(filtered if gate is None else filtered * gate)
+        return projected
 
     def filtered(self, x: Tensor) -> Tensor:
         """After the depthwise convolution."""
-        return self.depthwise(self.expand(x if self.channels is None else x[:, self.channels]))
+        filtered: Tensor = self.depthwise(self.expand(x if self.channels is None else x[:, self.channels]))
+        return filtered
 
 
 def _outputs(layer: ConvNormAct, own: slice) -> ConvNormAct:

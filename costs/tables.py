@@ -111,7 +111,7 @@ def _split_summary(chosen: ChosenSplit) -> list[str]:
         return [*lines, "no block is split: its largest parts are others, or splitting would take too long"]
     saved = 1 - plan.peak_after / plan.peak_before
     lines.append(
-        f"{len(plan.blocks)} blocks in {plan.num_groups} groups: the peak falls by {100 * saved:.0f} %, for "
+        f"blocks in {plan.num_groups} groups: {len(plan.blocks)}. The peak falls by {100 * saved:.0f} %, for "
         f"{plan.extra_madds:,} more multiply-adds"
     )
     return lines
