@@ -28,6 +28,23 @@ BACKBONES = backbone_names()
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
+    arguments = _parser().parse_intermixed_args(argv)
+    if arguments.paper:
+        _print_paper(arguments.model, arguments.overrides, arguments.json)
+        return
+    if arguments.model is None:
+        raise InputError("Name a config or a backbone, or give --paper for every published figure.")
+    groups = None if arguments.split is None else _groups(arguments.split)
+    counted = _model_of(arguments.model, parse_overrides(arguments.overrides))
+    if groups is not None:
+        print(_split(arguments.model, counted, groups, arguments.json))
+        return
+    cost, sharing = _costs(counted)
+    as_text = _json if arguments.json else _table
+    print(as_text(arguments.model, counted.image_size, cost, sharing))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pocketvision cost",
         description="Count parameters, multiply-adds and peak activation memory (float32, one image).",
@@ -54,20 +71,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="peak memory with blocks run in T groups of channels (arXiv:1801.04381, sec. 5.1); auto: the "
         "smallest T that reaches the lowest peak and costs little time on this machine",
     )
-    arguments = parser.parse_intermixed_args(argv)
-    if arguments.paper:
-        _print_paper(arguments.model, arguments.overrides, arguments.json)
-        return
-    if arguments.model is None:
-        raise InputError("Name a config or a backbone, or give --paper for every published figure.")
-    groups = None if arguments.split is None else _groups(arguments.split)
-    counted = _model_of(arguments.model, parse_overrides(arguments.overrides))
-    if groups is not None:
-        print(_split(arguments.model, counted, groups, arguments.json))
-        return
-    cost, sharing = _costs(counted)
-    as_text = _json if arguments.json else _table
-    print(as_text(arguments.model, counted.image_size, cost, sharing))
+    return parser
 
 
 class _Counted(NamedTuple):
