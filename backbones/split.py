@@ -15,13 +15,13 @@ from pocketvision.backbones.mobilenet import MobileNet
 from pocketvision.core.errors import InputError
 from pocketvision.core.layers import ConvNormAct, SqueezeExcitation
 
-Model = TypeVar("Model", bound=nn.Module)
+_Model = TypeVar("_Model", bound=nn.Module)
 
 ALIGNMENT = 8
 """Groups are of as many channels or a multiple, where a width allows it: processors work on as many."""
 
 
-def split_blocks(model: Model, num_groups: int, only: Container[str] | None = None) -> Model:
+def split_blocks(model: _Model, num_groups: int, only: Container[str] | None = None) -> _Model:
     """A copy of ``model`` for inference whose inverted residuals run in ``num_groups`` groups of channels.
 
     ``model`` is anything with our backbones inside: a detector, segmenter, classifier, several tasks.
