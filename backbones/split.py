@@ -113,7 +113,7 @@ class SplitResidual(Block):
         means = [group.filtered(x).mean((2, 3), keepdim=True) for group in self._own()]
         gates: tuple[Tensor, ...] = torch.split(
             squeeze.gate(torch.cat(means, dim=1)), [mean.shape[1] for mean in means], dim=1
-        )  # type: ignore[no-untyped-call]
+        )
         return gates
 
     def _own(self) -> list[_Group]:
