@@ -164,7 +164,7 @@ def test_split_shows_peaks_whole_and_split(capsys: pytest.CaptureFixture[str]) -
     rows = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line}
     assert rows["backbone.blocks.1"] == ["3", "6.02", "3.01", "1.51", "3.11", "1.56", "0.78"]
     assert rows["peak"] == ["6.02", "3.01", "1.51", "3.21", "1.61", "0.80"]
-    assert "the peak falls by 47 %, for 0 more multiply-adds" in text
+    assert "blocks in 3 groups: 2. The peak falls by 47 %, for 0 more multiply-adds" in text
     found = run("ssdlite_v2_coco", "num_classes=3", "--split", "4", capsys=capsys)
     assert found["plan"]["blocks"] and found["time_loss"] == {}
     assert max(found["plan"]["after"].values()) < max(found["plan"]["before"].values())
