@@ -145,8 +145,11 @@ class SqueezeExcitation(nn.Module):
         self.expand = nn.Conv2d(squeeze_channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate = F.relu(self.reduce(x.mean((2, 3), keepdim=True)))
-        return x * F.hardsigmoid(self.expand(gate))
+        return x * self.gate(x.mean((2, 3), keepdim=True))
+
+    def gate(self, means: Tensor) -> Tensor:
+        """Means over the map (N, C, 1, 1) -> what each channel is multiplied by."""
+        return F.hardsigmoid(self.expand(F.relu(self.reduce(means))))
 
 
 class Normalize(nn.Module):
