@@ -15,6 +15,7 @@ from pocketvision.evaluation.joint_evaluator import MEAN_SCORE
 from pocketvision.models import JointModel
 from pocketvision.tasks.base import AnyTask, VisionTask
 from pocketvision.tasks.joint.weighed import Weighed
+from pocketvision.tasks.learning_rates import parameter_groups
 
 logger = logging.getLogger("pocketvision")
 
@@ -44,6 +45,7 @@ class JointTask(VisionTask[AnySamples]):
         optimizer: Callable[..., Optimizer],
         reference_batch: int,
         loss_weights: Mapping[str, float] | None = None,
+        lr_factors: Mapping[str, float] | None = None,
         **options: Any,
     ) -> None:
         weights = {**dict.fromkeys(model.tasks, 1.0), **(loss_weights or {})}
@@ -53,6 +55,7 @@ class JointTask(VisionTask[AnySamples]):
                 f"the model is for {known}: give task.tasks for each of them, in this order, and "
                 "task.loss_weights, if any, above 0 for no others."
             )
+        self.lr_factors = dict(lr_factors or {})
         super().__init__(model, _no_loss, optimizer, reference_batch, **options)
         if self.compiled or self.quantization_aware:
             raise ValueError("task.compiled and task.quantization_aware are for models of one task yet.")
@@ -77,6 +80,17 @@ class JointTask(VisionTask[AnySamples]):
     def learner(self, samples: AnySamples) -> Weighed:
         name = task_of(samples)
         return Weighed(self.parts[name], name, self.loss_weights[name], self.model)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        heads = {
+            parameter: factor
+            for name, factor in self.lr_factors.items()
+            for parameter in self.model.part(name).parameters()
+        }
+        return parameter_groups(
+            self.model, self.backbone_lr_factor, self.layer_decay,
+            decay_depthwise=self.decay_depthwise, head_factors=heads,
+        )  # fmt: skip
 
     def outputs(self, images: Tensor) -> Any:
         return self.model(images)
