@@ -30,9 +30,7 @@ def model(
 ) -> Segmenter:
     """LR-ASPP from c5 at stride 32, with strides 16, 8 and 4."""
     return Segmenter(
-        backbone=mobilenet_v2(
-            out_features=(*LOW[::-1], "c5"), weights=weights, norm_momentum=norm_momentum
-        ),
+        backbone=mobilenet_v2(out_features=(*LOW[::-1], "c5"), weights=weights, norm_momentum=norm_momentum),
         head=partial(LRASPPHead, low=LOW, high="c5"),
         class_names=class_names,
         resize=Resize(image_size),

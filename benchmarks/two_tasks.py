@@ -5,9 +5,9 @@
 SHARED holds data/ and weights/. Boxes are seven street classes of coco_mini (GFL), the map is camvid's
 (LR-ASPP), MobileNetV2 from published weights, images of 240x320, batches of 8. The models alone are of the
 joint one's form; backbone, boxes and map have the same rates in all. ``joint`` has BatchNorm statistics of
-both data sets in turn, ``frozen`` those of ImageNet. The last weights are scored once: boxes on coco_mini's val,
-the map on camvid's test images. Differences come from a paired bootstrap over the images. Called again it goes
-on with what is missing.
+both data sets in turn, ``frozen`` those of ImageNet. The last weights are scored once: boxes on coco_mini's
+val, the map on camvid's test images. Differences come from a paired bootstrap over the images. Called again
+it goes on with what is missing.
 """
 
 from __future__ import annotations
@@ -61,7 +61,12 @@ def train(name: str, arguments: argparse.Namespace) -> None:
         ]
         common = [
             f"model.weights={arguments.shared / 'weights' / 'mobilenet_v2-b0353104.pth'}",
-            *("model.image_size=(240,320)", "data.batch_size=8", "data.num_workers=0", "checkpoint_minutes=2"),
+            *(
+                "model.image_size=(240,320)",
+                "data.batch_size=8",
+                "data.num_workers=0",
+                "checkpoint_minutes=2",
+            ),
             *(f"trainer.max_steps={steps}", "trainer.max_epochs=None", "trainer.limit_val_batches=0"),
             *(f"task.warmup_steps={steps // 10}", f"task.ema_decay={1 - 20 / steps}"),
         ]

@@ -82,7 +82,7 @@ class JointTask(VisionTask[AnySamples]):
         return Weighed(self.parts[name], name, self.loss_weights[name], self.model)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        heads = {
+        heads: dict[Tensor, float] = {
             parameter: factor
             for name, factor in self.lr_factors.items()
             for parameter in self.model.part(name).parameters()

@@ -115,7 +115,7 @@ def write_config(
     recipe, experiment = _derive(own, weights, overrides)
     if check_weights:
         look_at_start(experiment)
-    if check_weights and "model.weights" not in given and not _has_published(experiment, own.class_names):
+    if check_weights and "model.weights" not in given and not has_published(experiment, own.class_names):
         weights = None
         recipe, experiment = _derive(own, weights, overrides)
     if minutes is not None:
@@ -170,7 +170,7 @@ def raised_cap(experiment: Experiment, read: AnyData | None = None) -> list[str]
     return [f"model.max_detections={most}"] if most > cap else []
 
 
-def _has_published(experiment: Experiment, class_names: tuple[str | None, ...]) -> bool:
+def has_published(experiment: Experiment, class_names: tuple[str | None, ...]) -> bool:
     """Whether the file of ImageNet weights for this backbone is here or can be fetched."""
     with refusing_bad_values():
         model = build_model(experiment, class_names)
