@@ -32,7 +32,6 @@ from pocketvision.tasks import DetectionTask, JointTask, SegmentationTask
 
 HEADS = {"detection": "ssdlite", "segmentation": "lraspp", "classification": "classifier"}
 """The family of each task's head."""
-_LOW, _PLAIN_LOW = ("c2_depthwise", "c3_depthwise", "c4"), ("c2", "c3", "c4")
 
 
 class _Reader(NamedTuple):
@@ -57,7 +56,9 @@ def _readers(backbone: str, anchors: Anchors | None, **options: Any) -> dict[str
             own_detection.TAPS, own_detection.PLAIN_TAPS, partial(own_detection.ssdlite_on, **boxes)
         ),
         "gfl": _Reader(levels, levels, gfl),
-        "lraspp": _Reader((*_LOW, deepest), (*_PLAIN_LOW, "c5"), own_segmentation.map_on),
+        "lraspp": _Reader(
+            (*own_segmentation.LOW, deepest), (*own_segmentation.PLAIN_LOW, "c5"), own_segmentation.map_on
+        ),
         "deeplabv3": _Reader((deepest,), ("c5",), partial(own_segmentation.map_on, head="deeplabv3")),
         "classifier": _Reader(("last",), ("c5",), partial(_classes_on, hidden_channels=hidden)),
     }
@@ -74,7 +75,9 @@ def model(
     weights: str | Path | None = "imagenet",
     max_detections: int = 100,
 ) -> JointModel:
-    """The head of each task that ``class_names`` have, on one backbone at stride 32; maps from stride 4 on.
+    """The head of each task that ``class_names`` have, on one backbone at stride 32.
+
+    Each is the head that a model of its task alone has, so that runs of one task can begin one of several.
 
     Raises:
         ValueError: there is no such backbone or family of heads.

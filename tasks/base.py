@@ -84,6 +84,8 @@ class VisionTask(L.LightningModule, Generic[_Samples]):
     """
 
     metric: ClassVar[str]
+    trains_all: ClassVar[bool] = True
+    """Whether every batch teaches all weights."""
 
     def __init__(
         self,
@@ -157,6 +159,10 @@ class VisionTask(L.LightningModule, Generic[_Samples]):
         """What :meth:`losses_of` normalizes by, if the loss says it; ``outputs`` may be of other images."""
         return self.loss.counts(outputs, targets) if isinstance(self.loss, CountsTruth) else None
 
+    def logged(self) -> dict[str, float]:
+        """What else is logged at every step, by its name."""
+        return {}
+
     def train(self, mode: bool = True) -> VisionTask[_Samples]:
         super().train(mode)
         layers.settle_frozen_norms(self.model)
@@ -212,7 +218,8 @@ class VisionTask(L.LightningModule, Generic[_Samples]):
         self.last_loss = values[-1]
         rate = max(group["lr"] for group in self.trainer.optimizers[0].param_groups)
         # Not self.log: it is slow, and writes after the step's checkpoint is made.
-        row = dict(zip(names, values, strict=True)) | {"lr": rate, "epoch": self.current_epoch}
+        facts = {"lr": rate, "epoch": self.current_epoch, **self.logged()}
+        row = dict(zip(names, values, strict=True)) | facts
         for table in self.loggers:
             table.log_metrics(row, step=self.global_step)
         return last

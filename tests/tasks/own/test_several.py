@@ -9,12 +9,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 from pocketvision.core.config import parameters
 from pocketvision.core.errors import InputError
+from pocketvision.core.protocols import body_of
+from pocketvision.core.weights import save_weights
 from pocketvision.models import JointModel
 from pocketvision.runs.build import build
 from pocketvision.runs.folder import Run, load_experiment
+from pocketvision.tasks.own.look import look_at, write_config
 from pocketvision.tasks.own.recipe import derive_recipe, join_recipes
 from pocketvision.tasks.own.several import look_at_several, write_several
 from pocketvision.tools.train import main as train
@@ -65,6 +70,13 @@ def test_masks_say_the_size_and_what_is_stated_stays(tiny: Tiny) -> None:
     assert stated.parts["detection"].fitted.repeats is not None
 
 
+def test_images_with_boxes_and_masks_teach_both(tiny: Tiny) -> None:
+    several = look_at_several([str(tiny("coco"))] * 2, ("segmentation", "detection"), (), SMALL)
+    assert [own.found.task for own in several.parts.values()] == ["detection", "segmentation"]
+    boxes, masks = (several.data.records("train").parts[task] for task in several.parts)
+    assert boxes.image_paths == masks.image_paths
+
+
 def test_each_task_has_the_steps_and_the_rate_that_it_has_alone() -> None:
     boxes = derive_recipe(320, 3, 8, "detection", dense=True)
     masks = derive_recipe(80, 12, 8, "segmentation")
@@ -77,6 +89,33 @@ def test_each_task_has_the_steps_and_the_rate_that_it_has_alone() -> None:
         assert joint.lr * factors[task] == pytest.approx(recipe.lr, rel=1e-3)  # type: ignore[index]
     assert joint.lr * joint.backbone_lr_factor == pytest.approx(masks.lr * masks.backbone_lr_factor, rel=1e-3)
     assert masks.freeze_until == "c2" and joint.freeze_until is None, "400 images teach the backbone"
+
+
+@pytest.mark.parametrize("first", ["voc", "masks"])
+def test_runs_of_one_task_begin_it(
+    first: str, tiny: Tiny, tmp_path: Path, as_trained: Callable[[nn.Module], nn.Module],
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    """SSDLite reads V2's last convolution, the map ends before it; backbone of the first, heads of each."""
+    sources, alone = [], {}
+    for layout, model in {"voc": "ssdlite_v2", "masks": "lraspp_v2"}.items():
+        file, _ = write_config(look_at(tiny(layout), None, model, SMALL), tmp_path, SMALL, "train")
+        built, _ = build(load_experiment(file, SMALL)[0], pretrained=False)
+        made = alone[layout] = as_trained(built)
+        sources.append(str(tmp_path / f"{layout}.safetensors"))
+        save_weights(Path(sources[-1]), made, made.passport())  # type: ignore[operator]
+    words = [*SMALL[:2], SMALL[3], f"model.weights={sources if first == 'voc' else sources[::-1]}"]
+    several = look_at_several([str(tiny("masks")), str(tiny("voc"))], (), ("ssdlite_v2",), words)
+    file, _ = write_several(several, tmp_path, words, "train --data x")
+    caplog.set_level("INFO")
+    joint, _ = build(load_experiment(file, words)[0], pretrained=True)
+    assert isinstance(joint, JointModel)
+    for task, layout in {"detection": "voc", "segmentation": "masks"}.items():
+        head, own = joint.part(task).head.state_dict(), alone[layout].head.state_dict()  # type: ignore[union-attr, operator]
+        assert head.keys() == own.keys() and all(torch.equal(head[name], own[name]) for name in own)
+    stem = next(iter(joint.backbone.state_dict().values()))  # type: ignore[union-attr, operator]
+    assert torch.equal(stem, next(iter(body_of(alone[first].backbone).state_dict().values())))  # type: ignore[arg-type]
+    assert "of the backbone" in caplog.text
 
 
 @pytest.mark.parametrize(
