@@ -84,8 +84,7 @@ class VisionTask(L.LightningModule, Generic[_Samples]):
     """
 
     metric: ClassVar[str]
-    trains_all: ClassVar[bool] = True
-    """Whether every batch teaches all weights."""
+    trains_all: ClassVar[bool] = True  # whether every batch teaches all weights
 
     def __init__(
         self,
@@ -119,8 +118,7 @@ class VisionTask(L.LightningModule, Generic[_Samples]):
         self.decay_depthwise = decay_depthwise
         self.ema_decay = ema_decay
         self.layer_decay = layer_decay
-        self.quantization_aware = quantization_aware
-        self.compiled = compiled
+        self.quantization_aware, self.compiled = quantization_aware, compiled
         self.evaluator: Evaluator | None = None
         self.lr_reduction = 1.0
         self.place: Callable[[int, int], float] = lambda step, num_steps: step
@@ -218,8 +216,9 @@ class VisionTask(L.LightningModule, Generic[_Samples]):
         self.last_loss = values[-1]
         rate = max(group["lr"] for group in self.trainer.optimizers[0].param_groups)
         # Not self.log: it is slow, and writes after the step's checkpoint is made.
-        facts = {"lr": rate, "epoch": self.current_epoch, **self.logged()}
-        row = dict(zip(names, values, strict=True)) | facts
+        row = (
+            dict(zip(names, values, strict=True)) | {"lr": rate, "epoch": self.current_epoch} | self.logged()
+        )
         for table in self.loggers:
             table.log_metrics(row, step=self.global_step)
         return last

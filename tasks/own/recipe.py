@@ -135,25 +135,15 @@ def join_recipes(
     first, total = next(iter(recipes.values())), sum(num_images.values())
     backbone = min(recipe.lr * recipe.backbone_lr_factor for recipe in recipes.values())
     joint = _of_length(
-        num_steps,
-        batch_size=first.batch_size,
-        lr=lr,
-        backbone_lr_factor=round(backbone / lr, 4),
-        freeze_until=_freeze_until(total) if pretrained else None,
-        freeze_norms=first.freeze_norms,
-        epochs_between_scores=max(1, num_steps // epoch // 5),
-        derivation=(),
-    )
+        num_steps, batch_size=first.batch_size, lr=lr, backbone_lr_factor=round(backbone / lr, 4),
+        freeze_until=_freeze_until(total) if pretrained else None, freeze_norms=first.freeze_norms,
+        epochs_between_scores=max(1, num_steps // epoch // 5), derivation=(),
+    )  # fmt: skip
     lines = [f"{task}: {line}" for task, recipe in recipes.items() for line in _of_its_own(recipe)]
     turns = ", ".join(f"{recipe.num_steps} for {task}" for task, recipe in recipes.items())
+    lines += [f"{num_steps} steps in all: {turns}, in turns", *_reasons(joint)]
     frozen = _frozen(joint, total, first.batch_size, pretrained)
-    derivation = (
-        *lines,
-        f"{num_steps} steps in all: {turns}, in turns",
-        *_reasons(joint),
-        f"frozen: {frozen}",
-    )
-    return replace(joint, derivation=derivation), shares, factors
+    return replace(joint, derivation=(*lines, f"frozen: {frozen}")), shares, factors
 
 
 def _of_its_own(recipe: TrainingRecipe) -> list[str]:
