@@ -216,9 +216,7 @@ class VisionTask(L.LightningModule, Generic[_Samples]):
         self.last_loss = values[-1]
         rate = max(group["lr"] for group in self.trainer.optimizers[0].param_groups)
         # Not self.log: it is slow, and writes after the step's checkpoint is made.
-        row = (
-            dict(zip(names, values, strict=True)) | {"lr": rate, "epoch": self.current_epoch} | self.logged()
-        )
+        row = dict(zip(names, values, strict=True), lr=rate, epoch=self.current_epoch, **self.logged())
         for table in self.loggers:
             table.log_metrics(row, step=self.global_step)
         return last

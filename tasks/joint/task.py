@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from pocketvision.core.structures import AnySamples, task_of
@@ -98,11 +97,10 @@ class JointTask(VisionTask[AnySamples]):
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """The gradient of the whole batch, of all processes, is there, and not clipped yet."""
         if self.rule == "gradient_norm":
-            grads = [p.grad for p in self.model.backbone.parameters() if p.grad is not None]
-            if grads:
-                self.balance.learn(
-                    torch.nn.utils.get_total_norm(grads) / self._loss_scale(optimizer), self.turn
-                )
+            shared = cast(nn.Module, self.model.backbone)
+            grads = [parameter.grad for parameter in shared.parameters() if parameter.grad is not None]
+            norm = nn.utils.get_total_norm(grads) / self._loss_scale(optimizer)
+            self.balance.learn(norm, self.turn)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from torch.optim import AdamW
 
@@ -18,6 +18,7 @@ from pocketvision.core.later import Later
 from pocketvision.core.registered import TaskName, default_model, own_config, task_of
 from pocketvision.core.resize import RGB
 from pocketvision.datasets import JointDataModule, detect_format, format_modules
+from pocketvision.datasets.data_module import AnyData
 from pocketvision.runs.build import look_at_start
 from pocketvision.runs.folder import load_experiment
 from pocketvision.tasks.accumulation import num_parts
@@ -48,9 +49,10 @@ class SeveralData:
         return [line for own in self.parts.values() for line in (*own.lines(), "")][:-1]
 
     @property
-    def data(self) -> JointDataModule:
+    def data(self) -> AnyData:
         """The splits that were read."""
-        return JointDataModule({task: partial(_given, own.data) for task, own in self.parts.items()})
+        parts = {task: partial(_given, own.data) for task, own in self.parts.items()}
+        return cast(AnyData, JointDataModule(parts))
 
 
 def _given(data: Any, **_: Any) -> Any:
@@ -211,7 +213,7 @@ def _task(several: SeveralData, recipe: TrainingRecipe, factors: Mapping[TaskNam
         loss = parameters(base)["loss"]
         if own.fitted.class_weights is not None:
             loss = replace(loss, class_weights=own.fitted.class_weights)
-        tasks[task] = partial(base.func.resolve() if type(base.func) is Later else base.func, loss=loss)
+        tasks[task] = partial(_class_of(base.func), loss=loss)
     return {
         "tasks": tasks,
         "lr_factors": dict(factors),
@@ -223,6 +225,11 @@ def _task(several: SeveralData, recipe: TrainingRecipe, factors: Mapping[TaskNam
         "freeze_until": recipe.freeze_until,
         "freeze_norms": recipe.freeze_norms,
     }
+
+
+def _class_of(function: Any) -> Callable[..., Any]:
+    """What a partial calls, imported."""
+    return function.resolve() if type(function) is Later else cast(Callable[..., Any], function)
 
 
 def _data(several: SeveralData, shares: Mapping[TaskName, float]) -> dict[str, Any]:
