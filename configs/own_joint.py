@@ -3,7 +3,8 @@
     python tools/train.py --data BOXES --data MASKS [--model gfl_v2 --model lraspp_v2]
 
 This file alone trains on COCO JSON and VOC masks: python tools/train.py configs/own_joint.py
-with data.parts.detection.root=/data/boxes data.parts.segmentation.root=/data/masks, where they lie.
+with data.parts.detection.root=/data/boxes data.parts.segmentation.root=/data/masks, where they lie, and
+class_names=None for the classes that they have.
 
 Expected: AP and mIoU that depend on the data. ``train --data`` writes a config that replaces tasks, anchors,
 image size, class weights, turns and recipe with what fits the data.
@@ -21,11 +22,17 @@ from torch.optim import AdamW
 
 from pocketvision.backbones.by_name import build_with, find_builder, hidden_channels
 from pocketvision.configs import own_classification, own_detection, own_detection_gfl, own_segmentation
+from pocketvision.configs.street_v2 import STREET_NAMES
 from pocketvision.core.config import Experiment
 from pocketvision.core.protocols import Anchors, Backbone
 from pocketvision.core.resize import Resize
-from pocketvision.core.structures import Size, names_by_task
-from pocketvision.datasets import CocoDataModule, JointDataModule, VocSegmentationDataModule
+from pocketvision.core.structures import Size, join_names, names_by_task
+from pocketvision.datasets import (
+    VOC_SEGMENTATION_NAMES,
+    CocoDataModule,
+    JointDataModule,
+    VocSegmentationDataModule,
+)
 from pocketvision.losses import SegmentationCrossEntropy, SSDLoss
 from pocketvision.models import Classifier, JointModel, SharedBackbone
 from pocketvision.tasks import DetectionTask, JointTask, SegmentationTask
@@ -116,6 +123,7 @@ def _classes_on(
 
 
 config = Experiment(
+    class_names=join_names({"detection": STREET_NAMES, "segmentation": VOC_SEGMENTATION_NAMES}),
     model=partial(model, image_size=(320, 320)),
     task=partial(
         JointTask,

@@ -36,7 +36,7 @@ def several_text(
         *_call("task", "base.config.task", settings["task"]),
         *_call("data", "JointDataModule", settings["data"]),
         *_rows("trainer=", settings["trainer"], 4),
-        *('    recipe="fixed",', ")", ""),
+        *("    class_names=None,  # as the data have them", '    recipe="fixed",', ")", ""),
     ]
     return "\n".join(lines)
 

@@ -74,7 +74,7 @@ def test_two_processes_train_several_tasks_as_one(tiny: Callable[[str], Path], t
     config.write_text(CONFIG.replace("quickstart", "own_joint"))
     roots = [f"data.parts.detection.root={tiny('coco')}", f"data.parts.segmentation.root={tiny('voc_masks')}"]
     words = [
-        *roots, "model.weights=None", "model.backbone=v1", "task.balance=gradient_norm",
+        *roots, "class_names=None", "model.weights=None", "model.backbone=v1", "task.balance=gradient_norm",
         "trainer.max_epochs=2", "trainer.accelerator=cpu", "data.num_workers=0",
         "data.parts.segmentation.augmentation.crop_size=(64,64)",
     ]  # fmt: skip
