@@ -71,11 +71,12 @@ def test_two_processes_are_one_with_the_joint_batch(tmp_path: Path) -> None:
 def test_two_processes_train_several_tasks_as_one(tiny: Callable[[str], Path], tmp_path: Path) -> None:
     """A batch of one task leaves the other's head without gradients, in both processes."""
     config = tmp_path / "config.py"
-    config.write_text(CONFIG.replace("quickstart", "own_joint"))
+    text = CONFIG.replace("quickstart", "own_joint")
+    config.write_text(text.replace("(64, 64)", '(64, 64), backbone="v1", weights=None'))
     roots = [f"data.parts.detection.root={tiny('coco')}", f"data.parts.segmentation.root={tiny('voc_masks')}"]
     words = [
-        *roots, "class_names=None", "model.weights=None", "model.backbone=v1", "task.balance=gradient_norm",
-        "trainer.max_epochs=2", "trainer.accelerator=cpu", "data.num_workers=0",
+        *roots, "class_names=None", "task.balance=gradient_norm", "trainer.max_epochs=2",
+        "trainer.check_val_every_n_epoch=2", "trainer.accelerator=cpu", "data.num_workers=0",
         "data.parts.segmentation.augmentation.crop_size=(64,64)",
     ]  # fmt: skip
     train = [sys.executable, str(ROOT / "tools" / "train.py"), str(config), *words]
