@@ -51,7 +51,7 @@ class SeveralData:
     @property
     def data(self) -> AnyData:
         """The splits that were read."""
-        parts = {task: partial(_given, own.data) for task, own in self.parts.items()}
+        parts: dict[str, Any] = {task: partial(_given, own.data) for task, own in self.parts.items()}
         return cast(AnyData, JointDataModule(parts))
 
 

@@ -73,7 +73,7 @@ def test_masks_say_the_size_and_what_is_stated_stays(tiny: Tiny) -> None:
 def test_images_with_boxes_and_masks_teach_both(tiny: Tiny) -> None:
     several = look_at_several([str(tiny("coco"))] * 2, ("segmentation", "detection"), (), SMALL)
     assert [own.found.task for own in several.parts.values()] == ["detection", "segmentation"]
-    boxes, masks = (several.data.records("train").parts[task] for task in several.parts)
+    boxes, masks = (own.data.own_records("train") for own in several.parts.values())
     assert boxes.image_paths == masks.image_paths
 
 
