@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -66,28 +65,6 @@ def test_two_processes_are_one_with_the_joint_batch(tmp_path: Path) -> None:
         assert column(tmp_path / "parts", name) == pytest.approx(column(one, name), rel=1e-4)
     assert column(two, "val/AP") == pytest.approx(column(one, "val/AP"), abs=1e-3)
     assert json.loads((two / "metrics.json").read_text())["num_images"] == 5
-
-
-def test_two_processes_train_several_tasks_as_one(tiny: Callable[[str], Path], tmp_path: Path) -> None:
-    """A batch of one task leaves the other's head without gradients, in both processes."""
-    config = tmp_path / "config.py"
-    text = CONFIG.replace("quickstart", "own_joint")
-    config.write_text(text.replace("(64, 64)", '(64, 64), backbone="v1", weights=None'))
-    roots = [f"data.parts.detection.root={tiny('coco')}", f"data.parts.segmentation.root={tiny('voc_masks')}"]
-    words = [
-        *roots, "class_names=None", "task.balance=gradient_norm", "trainer.max_epochs=2",
-        "trainer.check_val_every_n_epoch=2", "trainer.accelerator=cpu", "data.num_workers=0",
-        "data.parts.segmentation.augmentation.crop_size=(64,64)",
-    ]  # fmt: skip
-    train = [sys.executable, str(ROOT / "tools" / "train.py"), str(config), *words]
-    run([*train, "data.batch_size=4", "--run-dir", "one"], tmp_path)
-    run([*train, "data.batch_size=2", "trainer.devices=2", "--run-dir", "two"], tmp_path)
-    one, two = tmp_path / "one", tmp_path / "two"
-    losses = "train/loss", "train/detection/box_loss", "train/segmentation/cross_entropy"
-    for name in (*losses, "train/weight/detection"):
-        assert column(two, name) == pytest.approx(column(one, name), rel=1e-3), name
-    scores = [json.loads((folder / "metrics.json").read_text()) for folder in (one, two)]
-    assert scores[0]["num_images"] == scores[1]["num_images"]
 
 
 @pytest.mark.parametrize(
