@@ -119,7 +119,10 @@ def _settled(
             if model is not None:
                 task_of(model)
             made_by = f"pocketvision.train(data={str(data)!r})"
-            file, overrides, read = configure(data, task, model, overrides, Path(scratch), made_by, request)
+            tasks, models = [task] if task else [], [model] if model else []
+            file, overrides, read = configure(
+                [str(data)], tasks, models, overrides, Path(scratch), made_by, request
+            )
         elif isinstance(config, str | Path):
             file = find_config(str(config))
         else:

@@ -70,6 +70,32 @@ def model(
     given = {"weights": weights, "widths": widths}
     options = {**given, "norm_momentum": norm_momentum, "in_channels": in_channels}
     body = build_with(find_builder(backbone), TAPS, PLAIN_TAPS, **options)
+    resize = Resize(image_size, mode=mode, pixels=PixelFormat(in_channels, value_range))
+    return ssdlite_on(
+        body,
+        class_names,
+        resize,
+        anchors,
+        norm_momentum,
+        max_detections,
+        pyramid_channels,
+        mean=mean,
+        std=std,
+    )
+
+
+def ssdlite_on(
+    body: Backbone,
+    class_names: Sequence[str | None],
+    resize: Resize,
+    anchors: Anchors = ANCHORS,
+    norm_momentum: float = 0.03,
+    max_detections: int = 100,
+    pyramid_channels: int | None = None,
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
+) -> Detector:
+    """SSDLite on a backbone with three features, at stride 8, 16 and 32."""
     if pyramid_channels is None:
         pyramid: Backbone = WithExtraBlocks(body, channels=(256,), norm_momentum=norm_momentum)
     else:
@@ -78,11 +104,11 @@ def model(
         backbone=pyramid,
         head=partial(FAMILIES["ssdlite"], norm_momentum=norm_momentum),
         class_names=class_names,
-        mean=mean,
-        std=std,
-        resize=Resize(image_size, mode=mode, pixels=PixelFormat(in_channels, value_range)),
+        resize=resize,
         anchors=anchors,
         postprocess=SSDPostprocess(iou_threshold=0.5, max_detections=100).giving(max_detections),
+        mean=mean,
+        std=std,
     )
 
 

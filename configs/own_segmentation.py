@@ -23,6 +23,7 @@ from pocketvision.backbones.by_name import build_with, find_builder, hidden_chan
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
 from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD
+from pocketvision.core.protocols import Backbone
 from pocketvision.core.resize import PixelFormat, Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets import SegmentationAugmentation, VocSegmentationDataModule
@@ -64,15 +65,28 @@ def model(
         output_stride=16, weights=weights, widths=widths, norm_momentum=norm_momentum,
         in_channels=in_channels,
     )  # fmt: skip
+    resize = Resize(image_size, mode=mode, pixels=PixelFormat(in_channels, value_range))
+    return map_on(body, class_names, resize, head, mean=mean, std=std)
+
+
+def map_on(
+    body: Backbone,
+    class_names: Sequence[str | None],
+    resize: Resize,
+    head: str = "lraspp",
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
+) -> Segmenter:
+    """A head that reads all features of a backbone, the deepest first."""
     *finer, high = body.feature_info
     options = {"low": finer[::-1], "high": high} if head == "lraspp" else {"form": "raspp", "feature": high}
     return Segmenter(
         backbone=body,
         head=partial(FAMILIES[head], **options),
         class_names=class_names,
+        resize=resize,
         mean=mean,
         std=std,
-        resize=Resize(image_size, mode=mode, pixels=PixelFormat(in_channels, value_range)),
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from pocketvision.core.resize import Tiling
 from pocketvision.core.structures import ClassificationSamples, DetectionSamples, SegmentationSamples
@@ -132,10 +133,18 @@ class SegmentationDataModule(BaseDataModule[SegmentationRecords, SegmentationSam
         return SegmentationDataset(records, resize, augmentation, seed=self.seed, tiled=tiled)
 
     def cut(self, records: SegmentationRecords, tiling: Tiling) -> Tiled[SegmentationRecords]:
-        with ThreadPoolExecutor(_THREADS) as pool:
-            sizes = np.array(list(pool.map(read_size, records.image_paths)), dtype=np.int64).reshape(-1, 2)
-        table = TileTable.of(sizes, tiling)
+        table = TileTable.of(picture_sizes(records), tiling)
         return Tiled(table, table.masks(records))
+
+
+def picture_sizes(records: SegmentationRecords) -> npt.NDArray[np.int64]:
+    """(N, 2) of all pictures, (height, width) as their files say.
+
+    Raises:
+        InputError: one can't be read.
+    """
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return np.array(list(pool.map(read_size, records.image_paths)), dtype=np.int64).reshape(-1, 2)
 
 
 @dataclass(eq=False)

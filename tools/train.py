@@ -37,14 +37,13 @@ def parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("config", metavar="CONFIG", nargs="?", help="a config file or the name of a shipped config")
     add("overrides", metavar="part.key=value", nargs="*", help="values to change")
-    add("--data", metavar="PATH", help="train on this data set: its format, split and recipe are found")
-    add(
-        "--task",
-        choices=get_args(TaskName),
-        help="with --data, where the data serve several",
-    )
+    words = "train on this data set: format, split and recipe are found; once a task for a model of several"
+    add("--data", metavar="PATH", action="append", help=words)
+    words = "with --data, where the data serve several"
+    add("--task", choices=get_args(TaskName), action="append", help=words)
     defaults = ", ".join(default_model(task) for task in get_args(TaskName))
-    add("--model", help=f"with --data: {', '.join(own_models())} (default: {defaults})")
+    words = f"with --data: {', '.join(own_models())} (default: {defaults})"
+    add("--model", action="append", help=words)
     add("--minutes", type=float, metavar="M", help="train as many steps as fit into M minutes in all")
     add("--overfit", type=int, metavar="N", help="self-test: overfit N images; PASS, or where to look")
     add("--run-dir", type=Path, help="new folder for the run (default: out/CONFIG/TIME)")
@@ -83,10 +82,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise InputError("--task and --model go with --data PATH: a CONFIG has its own.")
         config = find_config(arguments.config)
     else:
-        if arguments.model is not None:
-            task_of(arguments.model)
+        for model in arguments.model or ():
+            task_of(model)
         if arguments.config is not None and "=" not in arguments.config:
-            raise InputError(f"Give either the config {arguments.config} or --data {arguments.data}.")
+            raise InputError(f"Give either the config {arguments.config} or --data {arguments.data[0]}.")
         overrides = [*([] if arguments.config is None else [arguments.config]), *overrides]
     if arguments.source is not None:
         only, *more = arguments.source
@@ -108,8 +107,9 @@ def configure(
 
     words = shlex.join(["train", *(sys.argv[1:] if sys.argv[1:2] != ["train"] else sys.argv[2:])])
     return starting.configure(
-        arguments.data, arguments.task, arguments.model, overrides, folder, words, request(arguments)
-    )
+        arguments.data, arguments.task or (), arguments.model or (), overrides, folder, words,
+        request(arguments),
+    )  # fmt: skip
 
 
 def start(

@@ -116,7 +116,7 @@ def write_config(
     recipe, experiment = _derive(own, weights, overrides)
     if check_weights:
         look_at_start(experiment)
-    if check_weights and "model.weights" not in given and not _has_published(experiment, own.class_names):
+    if check_weights and "model.weights" not in given and not has_published(experiment, own.class_names):
         weights = None
         recipe, experiment = _derive(own, weights, overrides)
     if minutes is not None:
@@ -171,7 +171,7 @@ def raised_cap(experiment: Experiment, read: AnyData | None = None) -> list[str]
     return [f"model.max_detections={most}"] if most > cap else []
 
 
-def _has_published(experiment: Experiment, class_names: tuple[str | None, ...]) -> bool:
+def has_published(experiment: Experiment, class_names: tuple[str | None, ...]) -> bool:
     """Whether the file of ImageNet weights for this backbone is here or can be fetched."""
     with refusing_bad_values():
         model = build_model(experiment, class_names)
@@ -211,12 +211,13 @@ def _tiles(
     """Tiles of pictures with boxes or masks: as the user wants them, else where these need them."""
     if isinstance(train, ClassificationRecords):
         return None
-    tiling = tiling_of_options(vars(data))
+    options = vars(data)
+    tiling, empty_share = tiling_of_options(options), options["empty_tiles"]
     if tiling is not None:
-        return cut_tiles(train, data, tiling)
+        return cut_tiles(train, tiling, empty_share)
     if image_size is None:
         image_size = fit_size(train)[0] if isinstance(train, SegmentationRecords) else BOXES_SIZE
-    return None if "data.tile_size" in given else fit_tiles(train, data, image_size)
+    return None if "data.tile_size" in given else fit_tiles(train, image_size, empty_share)
 
 
 def _pixels(train: AnyRecords, given: Mapping[str, Any]) -> FoundPixels:

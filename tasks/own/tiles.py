@@ -13,9 +13,13 @@ from pocketvision.datasets.records.annotations import AnyRecords, DetectionRecor
 from pocketvision.datasets.records.splits import take
 from pocketvision.datasets.repeats import class_presence, drawing_factors
 from pocketvision.datasets.sampling import num_drawn
+from pocketvision.datasets.task_modules import picture_sizes
+from pocketvision.datasets.tiles.table import TileTable
 from pocketvision.doctor.anchors.tiles import TileAdvice, suggest_tiles
 from pocketvision.doctor.checks.detail import MaskTileAdvice, suggest_mask_tiles
 from pocketvision.tasks.own.fit_to_data import boxes_of
+
+BoxesOrMasks = DetectionRecords | SegmentationRecords
 
 
 class Tiles(NamedTuple):
@@ -48,21 +52,23 @@ class Tiles(NamedTuple):
         )
 
 
-def fit_tiles(train: AnyRecords, data: AnyData, image_size: Size) -> Tiles | None:
+def fit_tiles(train: BoxesOrMasks, image_size: Size, empty_share: float) -> Tiles | None:
     """Tiles where :func:`suggest_tiles` or :func:`suggest_mask_tiles` finds that boxes or masks need some."""
-    advice: TileAdvice | MaskTileAdvice | None = None
+    advice: TileAdvice | MaskTileAdvice | None
     if isinstance(train, DetectionRecords):
         advice = suggest_tiles(boxes_of(train), image_size)
-    elif isinstance(train, SegmentationRecords):
+    else:
         advice = suggest_mask_tiles(train, image_size)
-    return None if advice is None else cut_tiles(train, data, Tiling(advice.tile), advice.reason())
+    return None if advice is None else cut_tiles(train, Tiling(advice.tile), empty_share, advice.reason())
 
 
-def cut_tiles(train: AnyRecords, data: AnyData, tiling: Tiling, reason: str = "as stated") -> Tiles:
+def cut_tiles(train: BoxesOrMasks, tiling: Tiling, empty_share: float, reason: str = "as stated") -> Tiles:
     """The tiles of the training pictures."""
-    tiles: AnyRecords = data.cut(train, tiling).records
-    learned = with_boxes(tiles) if isinstance(tiles, DetectionRecords) else tiles
-    return Tiles(tiling, reason, tiles, learned, data.empty_tiles)
+    if isinstance(train, DetectionRecords):
+        tiles = TileTable.of(train.sizes, tiling).boxes(train)
+        return Tiles(tiling, reason, tiles, with_boxes(tiles), empty_share)
+    of_masks = TileTable.of(picture_sizes(train), tiling).masks(train)
+    return Tiles(tiling, reason, of_masks, of_masks, empty_share)
 
 
 def with_boxes(records: DetectionRecords) -> DetectionRecords:
