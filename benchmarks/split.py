@@ -5,9 +5,9 @@
 
 Models with new weights and one uint8 image, one thread; LiteRT's converter needs its environment. Each file
 runs in fresh processes. ``exact``: allocations go back to the system when they are freed (glibc's mmap
-threshold at 64 kB; ONNX Runtime without its arena, memory pattern and reuse of buffers, which keeps one that a
-later operator will take), so that what the process has at most, less what it has between passes (VmHWM - VmRSS),
-is what is alive: the median of passes. ``default``: by how
+threshold at 64 kB; ONNX Runtime without its arena, memory pattern and reuse of buffers, which keeps one that
+a later operator will take), so that what the process has at most, less what it has between passes (VmHWM -
+VmRSS), is what is alive: the median of passes. ``default``: by how
 much its peak has grown in a few passes since the file was opened, with the runtime's settings as they are.
 ``arena``: LiteRT's plan of all tensors, without XNNPACK, by their addresses. The fall is whole less split,
 beside what ``cost --split`` counts.

@@ -107,9 +107,8 @@ def prepare(
     if config is None:
         assert request.data is not None
         command, asked = shlex.join(["tune", *request.train]), Request(request.started, minutes)
-        config, overrides, read = configure(
-            request.data, request.task, request.model, fixed, place, command, asked
-        )
+        tasks, models = ([] if one is None else [one] for one in (request.task, request.model))
+        config, overrides, read = configure([request.data], tasks, models, fixed, place, command, asked)
         overrides = [word for word in overrides if not word.startswith("minutes=")]
     settled = settle(config, overrides, Request(request.started), read, is_own=request.data is not None)
     refuse_several_processes(settled.experiment)
