@@ -20,7 +20,7 @@ _RESULTS = (
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StudentGain:
     """The teacher's AP and the student's on validation pictures, and their difference with its interval.
 
     All but ``num_images`` are None where there are too few pictures, or no boxes, for a test.
@@ -51,13 +51,13 @@ class Outcome:
         )
 
 
-def outcome_of(teacher: Path, student: Path, num_images: int) -> Outcome:
+def outcome_of(teacher: Path, student: Path, num_images: int) -> StudentGain:
     """Compare two folders with results on the same validation pictures, by a paired bootstrap over them."""
     try:
         before, after, difference = compare(teacher, student).metrics[_METRIC]
     except (InputError, KeyError):
-        return Outcome(num_images)
-    return Outcome(num_images, before, after, difference.value, difference.low, difference.high)
+        return StudentGain(num_images)
+    return StudentGain(num_images, before, after, difference.value, difference.low, difference.high)
 
 
 def keep_apart(run: Path, folder: Path) -> None:

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from pocketvision.core.errors import StoppedError
 from pocketvision.runs.folder import Run
 from pocketvision.tasks.unlabelled import stages
-from pocketvision.tasks.unlabelled.outcome import Outcome
+from pocketvision.tasks.unlabelled.outcome import StudentGain
 from pocketvision.tools.eval import main as evaluate
 from pocketvision.tools.train import main as train
 
@@ -121,10 +121,10 @@ def test_what_can_not_learn_so_is_refused(
 
 
 def test_the_outcome_is_one_line() -> None:
-    better, worse = Outcome(9, 0.5, 0.6, 0.1, 0.05, 0.15), Outcome(9, 0.5, 0.4, -0.1, -0.15, -0.05)
+    better, worse = StudentGain(9, 0.5, 0.6, 0.1, 0.05, 0.15), StudentGain(9, 0.5, 0.4, -0.1, -0.15, -0.05)
     assert better.keeps_student and "helped: AP 0.5000 -> 0.6000, +0.1000" in better.line()
     assert not worse.keeps_student and "did harm" in worse.line() and "teacher's" in worse.line()
-    unclear = Outcome(9, 0.5, 0.4, -0.1, -0.25, 0.05)
+    unclear = StudentGain(9, 0.5, 0.4, -0.1, -0.25, 0.05)
     assert unclear.keeps_student and "no difference for sure" in unclear.line()
-    unknown = Outcome(1)
+    unknown = StudentGain(1)
     assert unknown.keeps_student and "can't be told on 1 pictures" in unknown.line()
