@@ -61,9 +61,8 @@ def check_wishes(model: VisionModel, arguments: argparse.Namespace) -> None:
     """Refuse what a model of several tasks can't become yet."""
     from pocketvision.models import JointModel
 
-    for word, value in (("--client", arguments.client), ("--int8", arguments.int8), ("--web", arguments.web)):
-        if value and isinstance(model, JointModel):
-            raise InputError(f"{word} is for models of one task yet: leave it out.")
+    if arguments.web and isinstance(model, JointModel):
+        raise InputError("--web is for models of one task yet: leave it out.")
 
 
 def export_web(arguments: argparse.Namespace, licence: str | None) -> None:

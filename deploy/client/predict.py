@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,21 +60,32 @@ class Model:
         # <ncnn>
         self.facts, self.run = open_ncnn(Path(path), threads)
         # </ncnn>
-        self.class_names = CLASSES.read_text(encoding="utf-8").split("\n")
-        best = self.facts["threshold"]
+        # <alone>
+        self.tasks = {self.facts["task"]: self.facts}
+        # </alone>
+        # <joint>
+        self.tasks = {part["task"]: part for part in self.facts["parts"]}
+        # </joint>
+        lines = iter(CLASSES.read_text(encoding="utf-8").split("\n"))
+        self.names = {task: [next(lines) for _ in part["class_names"]] for task, part in self.tasks.items()}
+        # <detection>
+        best = self.tasks["detection"]["threshold"]
         self.threshold = threshold if threshold is not None else 0.5 if best is None else best
+        # </detection>
         # <raw>
-        self.anchors = np.array(self.facts["anchors"], dtype=np.float32)
+        self.anchors = np.array(self.tasks["detection"]["anchors"], dtype=np.float32)
         # </raw>
 
-    def outputs(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        """What the graph answers for an image (H, W, 3) uint8 RGB of any size, by name."""
+    def outputs(self, image: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
+        """What the graph answers for an image (H, W, 3) uint8 RGB of any size, by task and name."""
         images = make_input(image, self.facts["resize"])[None]
         images = np.repeat(images, self.facts["batch"] or 1, axis=0)
         if self.facts["input_type"] == "float":
             images = images.astype(np.float32)
-        answers = zip(self.facts["outputs"], self.run(images), strict=True)
-        return {name: answer[0] for name, answer in answers}
+        answers = iter(self.run(images))
+        return {
+            task: {name: next(answers)[0] for name in facts["outputs"]} for task, facts in self.tasks.items()
+        }
 
     # <detection>
     def detect(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -82,24 +94,31 @@ class Model:
         windows = windows_of(self.facts["resize"]["tiling"], image.shape[:2])
         if len(windows) > 1:
             tiles = [image[y : y + height, x : x + width] for y, x, height, width in windows]
-            threshold = self.facts["postprocess"]["iou_threshold"]
+            threshold = self.tasks["detection"]["postprocess"]["iou_threshold"]
             return merge_boxes([self.detect(tile) for tile in tiles], windows, image.shape[:2], threshold)
         # </tiles>
-        boxes, scores, labels = self.find(self.outputs(image))
-        (height, width), content = image.shape[:2], content_size(self.facts["resize"], image.shape[:2])
+        return self.boxes_of(self.outputs(image)["detection"], image.shape[:2])
+
+    def boxes_of(
+        self, outputs: dict[str, np.ndarray], size: Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The same of an image of this size, from what the graph answers."""
+        boxes, scores, labels = self.find(outputs)
+        (height, width), content = size, content_size(self.facts["resize"], size)
         factors = np.array([content[1] / width, content[0] / height] * 2, dtype=np.float32)
         return (boxes / factors).clip(0, [width, height] * 2).astype(np.float32), scores, labels
 
     def find(self, outputs: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The same in pixels of the model's input, from what the graph answers."""
         # <raw>
-        (height, width), postprocess = self.facts["resize"]["image_size"], self.facts["postprocess"]
-        # <softmax>
+        postprocess = self.tasks["detection"]["postprocess"]
+        height, width = self.facts["resize"]["image_size"]
+        # <softmax_scores>
         scores = softmax(outputs["class_logits"])[:, :-1]
-        # </softmax>
-        # <sigmoid>
+        # </softmax_scores>
+        # <sigmoid_scores>
         scores = sigmoid(outputs["class_logits"])
-        # </sigmoid>
+        # </sigmoid_scores>
         scores[:, postprocess["reserved_labels"]] = 0.0
         # <ssd>
         boxes = decode_ssd(outputs["box_deltas"], self.anchors, postprocess["coder"])
@@ -129,9 +148,13 @@ class Model:
             tiles = [image[y : y + height, x : x + width] for y, x, height, width in windows]
             return merge_labels([self.segment(tile) for tile in tiles], windows, image.shape[:2])
         # </tiles>
-        outputs, size = self.outputs(image), image.shape[:2]
+        return self.map_of(self.outputs(image)["segmentation"], image.shape[:2])
+
+    def map_of(self, outputs: dict[str, np.ndarray], size: Sequence[int]) -> np.ndarray:
+        """The same of an image of this size, from what the graph answers."""
         # <logits>
-        named = [index for index, name in enumerate(self.facts["class_names"]) if name is not None]
+        names = self.tasks["segmentation"]["class_names"]
+        named = [index for index, name in enumerate(names) if name is not None]
         logits = outputs["logits"][named]
         # <letterbox>
         height, width = content_size(self.facts["resize"], size)
@@ -148,12 +171,44 @@ class Model:
     # <classification>
     def classify(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Scores and labels of the five best classes, best first."""
-        scores = softmax(self.outputs(image)["class_logits"])
-        named = [index for index, name in enumerate(self.facts["class_names"]) if name is not None]
+        return self.classes_of(self.outputs(image)["classification"])
+
+    def classes_of(self, outputs: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """The same from what the graph answers."""
+        scores, names = softmax(outputs["class_logits"]), self.tasks["classification"]["class_names"]
+        named = [index for index, name in enumerate(names) if name is not None]
         labels = np.array(named)[np.argsort(-scores[named], kind="stable")[:5]]
         return scores[labels], labels
 
     # </classification>
+    def look(self, image: np.ndarray) -> dict[str, Any]:
+        """What each task says of an image (H, W, 3) uint8 RGB, from one run of the graph."""
+        # <joint>
+        outputs, size = self.outputs(image), image.shape[:2]
+        return {
+            # <detection>
+            "detection": self.boxes_of(outputs["detection"], size),
+            # </detection>
+            # <segmentation>
+            "segmentation": self.map_of(outputs["segmentation"], size),
+            # </segmentation>
+            # <classification>
+            "classification": self.classes_of(outputs["classification"]),
+            # </classification>
+        }
+        # </joint>
+        # <alone>
+        # <detection>
+        return {"detection": self.detect(image)}
+        # </detection>
+        # <segmentation>
+        return {"segmentation": self.segment(image)}
+        # </segmentation>
+        # <classification>
+        return {"classification": self.classify(image)}
+        # </classification>
+        # </alone>
+
     def __call__(self, source: str | Path | Image.Image | np.ndarray) -> dict[str, Any]:
         """What is found in a file, a Pillow image or an array (H, W, 3) uint8 RGB, as plain values."""
         # <rgb>
@@ -162,25 +217,34 @@ class Model:
         # <bands>
         image = read_bands(source, self.facts["resize"]["pixels"])
         # </bands>
-        names = self.class_names
+        results = self.look(image)
         found: dict[str, Any] = {"size": list(image.shape[:2])}
         # <detection>
+        names = self.names["detection"]
         found["detections"] = [
             {"box": box, "score": score, "label": label, "name": names[label]}
-            for box, score, label in zip(*(values.tolist() for values in self.detect(image)), strict=True)
+            for box, score, label in zip(*(values.tolist() for values in results["detection"]), strict=True)
         ]
         # </detection>
         # <segmentation>
-        labels, counts = np.unique(self.segment(image), return_counts=True)
+        names = self.names["segmentation"]
+        labels, counts = np.unique(results["segmentation"], return_counts=True)
         found["classes"] = [
             {"label": label, "name": names[label], "share": count / counts.sum()}
             for label, count in zip(labels.tolist(), counts.tolist(), strict=True)
         ]
         # </segmentation>
         # <classification>
-        found["classes"] = [
+        names = self.names["classification"]
+        # <alone>
+        key = "classes"
+        # </alone>
+        # <joint>
+        key = "image_classes"
+        # </joint>
+        found[key] = [
             {"label": label, "name": names[label], "score": score}
-            for score, label in zip(*(values.tolist() for values in self.classify(image)), strict=True)
+            for score, label in zip(*(values.tolist() for values in results["classification"]), strict=True)
         ]
         # </classification>
         return found

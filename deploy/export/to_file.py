@@ -88,13 +88,13 @@ def plan_artifact(model: VisionModel, options: ExportOptions) -> Artifact:
 
 def _plan_parts(artifact: Artifact, options: ExportOptions) -> Artifact:
     """The parts of a model of several tasks take what the whole takes, and give raw outputs."""
-    if options.nms or options.label_map or options.dynamic_size or options.int8:
+    if options.nms or options.label_map or options.dynamic_size:
         raise InputError(
-            "A model of several tasks is exported with raw outputs, in float and for one image size yet: "
-            "leave --nms, --labels, --size and --int8 out."
+            "A model of several tasks is exported with raw outputs and for one image size yet: leave --nms, "
+            "--labels and --size out."
         )
     common = {name: getattr(artifact, name) for name in ("input_type", "batch", "has_float16")}
-    return replace(artifact, parts=tuple(replace(part, **common) for part in artifact.parts))
+    return artifact.with_common(**common)
 
 
 def written_files(output: Path) -> list[Path]:

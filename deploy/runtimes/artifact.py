@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -112,6 +112,17 @@ class Artifact:
     def has_nms(self) -> bool:
         """Whether a detector's graph gives final detections."""
         return self.outputs == DETECTIONS
+
+    @property
+    def raw_outputs(self) -> tuple[str, ...]:
+        """The outputs of the graph without NMS and label map; of several tasks those of every part."""
+        if not self.parts:
+            return OUTPUTS[self.task]
+        return tuple(f"{part.task}_{name}" for part in self.parts for name in part.raw_outputs)
+
+    def with_common(self, **values: Any) -> Artifact:
+        """With these values, which every part has as well."""
+        return replace(self, **values, parts=tuple(replace(part, **values) for part in self.parts))
 
     def outputs_of(self, part: Artifact, outputs: Mapping[str, Any]) -> dict[str, Any]:
         """Those of all ``outputs`` that are a part's, by the names that they have alone."""

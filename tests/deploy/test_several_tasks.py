@@ -181,8 +181,7 @@ def test_the_certificate_is_of_every_part(
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["--nms"], "raw outputs"), (["--labels"], "raw outputs"), (["--client"], "--client is for models"),
-        (["--int8"], "--int8 is for models of one task"),
+        (["--nms"], "raw outputs"), (["--labels"], "raw outputs"), (["--size", "dynamic"], "raw outputs"),
     ],
 )  # fmt: skip
 def test_what_it_can_not_become_yet(
