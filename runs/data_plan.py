@@ -32,7 +32,7 @@ def plans_of(experiment: Experiment) -> list[tuple[FoundData, Plan]]:
         model = build_model(experiment, known or unknown)
     if not isinstance(model, JointModel):
         return [_plan(parameters(experiment.data), model, known)]
-    own = {task: None for task in model.tasks} if known is None else names_by_task(known)
+    own = dict.fromkeys(model.tasks) if known is None else names_by_task(known)
     return [_plan(parameters(parts[task]), model.part(task), own[task]) for task in model.tasks]
 
 

@@ -56,7 +56,7 @@ def show(config: Path, arguments: argparse.Namespace) -> None:
     from pocketvision.core.drawing import save_image
     from pocketvision.datasets import JointDataModule
     from pocketvision.doctor.data_sheet import anchor_sheet, data_sheet
-    from pocketvision.models import Detector, JointModel
+    from pocketvision.models import Detector, detector_in
     from pocketvision.runs.build import build, refusing_bad_values
     from pocketvision.runs.folder import load_experiment
 
@@ -65,12 +65,8 @@ def show(config: Path, arguments: argparse.Namespace) -> None:
     with refusing_bad_values():
         if arguments.anchors:
             task = experiment.task
-            if (
-                isinstance(model, JointModel)
-                and isinstance(data, JointDataModule)
-                and "detection" in data.parts
-            ):
-                model, data = model.part("detection"), data.parts["detection"]
+            if isinstance(data, JointDataModule) and (boxes := detector_in(model)) is not None:
+                model, data = boxes, data.parts["detection"]
                 task = parameters(task)["tasks"]["detection"]
             if not isinstance(model, Detector):
                 raise InputError("--anchors is for detectors: this model has none.")

@@ -87,11 +87,17 @@ def plan_artifact(model: VisionModel, options: ExportOptions) -> Artifact:
 
 
 def _plan_parts(artifact: Artifact, options: ExportOptions) -> Artifact:
-    """The parts of a model of several tasks take what the whole takes, and give raw outputs."""
-    if options.nms or options.label_map or options.dynamic_size:
+    """The parts of a model of several tasks take what the whole takes; boxes may be final."""
+    if options.label_map or options.dynamic_size:
         raise InputError(
-            "A model of several tasks is exported with raw outputs and for one image size yet: leave --nms, "
+            "A model of several tasks is exported with logits of its map and for one image size yet: leave "
             "--labels and --size out."
+        )
+    if options.nms:
+        if all(part.task != "detection" for part in artifact.parts):
+            raise InputError("--nms is for detectors, and none of the model's tasks is one: leave it out.")
+        artifact = artifact.with_parts(
+            replace(part, outputs=DETECTIONS) if part.task == "detection" else part for part in artifact.parts
         )
     common = {name: getattr(artifact, name) for name in ("input_type", "batch", "has_float16")}
     return artifact.with_common(**common)

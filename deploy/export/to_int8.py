@@ -74,7 +74,7 @@ def export_int8(
     logger.info("int8: measuring ranges on %d images, then each block", len(images))
     # Measured an image a call: several are what a graph for any number is made for when it is saved.
     measured = artifact.with_common(batch=1 if artifact.batch == 1 and format not in OWN_PYTHON else None)
-    raw = make_onnx(make_graph(model), replace(measured, outputs=artifact.raw_outputs))
+    raw = make_onnx(make_graph(model), measured.raw)
     on_raw = OnnxQuantizer(raw, images)
     errors = block_errors(on_raw, images)
     if format in OWN_PYTHON:
