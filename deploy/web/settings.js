@@ -15,14 +15,15 @@ export class Setting {
 
   constructor(facts, room, changed, { isOneOfSeveral }) {
     this.facts = facts;
-    room.addEventListener("input", () => {
+    const moved = () => {
       this.#tell();
       changed();
-    });
+    };
     const label = make(room, "label", { className: "setting" });
     if (isOneOfSeveral) {
       this.#box = make(label, "input", { type: "checkbox", checked: true, name: facts.task });
       label.append(SHOWN[facts.task]);
+      this.#box.addEventListener("input", moved);
     }
     const slider = SLIDERS[facts.task];
     if (!slider) return;
@@ -30,6 +31,7 @@ export class Setting {
     place.append(slider.name);
     const value = facts.threshold ?? slider.value;
     this.#slider = make(place, "input", { type: "range", min: 0, max: 1, step: 0.01, value });
+    this.#slider.addEventListener("input", moved);
     this.#output = make(place, "output", {});
     this.#tell();
   }
