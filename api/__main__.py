@@ -8,9 +8,11 @@ import sys
 
 COMMANDS = {
     "train": "train a config, or a data set without one, into a run folder",
+    "tune": "search for hyper-parameters in short trainings",
     "eval": "score a run or a weights file",
     "predict": "find objects or masks in images, videos and streams",
     "rank": "say which pictures to label next",
+    "adapt": "narrow a trained network to a latency on your device",
     "compare": "test whether one run is better than another on the same images",
     "check-data": "find what is wrong with a data set",
     "show-data": "show what a model is trained on",
@@ -45,7 +47,7 @@ def main() -> int:
         return 2
     tool = importlib.import_module(f"pocketvision.tools.{name.replace('-', '_')}")
     code: int = tool.main(sys.argv[2:])
-    if name == "train":
+    if name in ("train", "tune"):
         from pocketvision.core.processes import leave
 
         leave(code)

@@ -77,8 +77,8 @@ def train(
     from pocketvision.core.errors import InputError
     from pocketvision.core.memory import keep_freed_memory
     from pocketvision.core.processes import end_with_parent, is_started_by_another
-    from pocketvision.tasks.fit import fit
     from pocketvision.tasks.own.starting import Request, new_folder
+    from pocketvision.tasks.unlabelled.stages import fit_in_stages
 
     if (config is None) == (data is None):
         raise InputError("Say what to train: a config, or data=PATH, and not both.")
@@ -97,7 +97,8 @@ def train(
         _check_processes(settled.experiment)
         folder = new_folder(name) if run_dir is None else Path(run_dir)
         seconds = time.monotonic() - request.started
-        result = fit(settled.experiment, folder, settled.files, settled.overrides, seconds, settled.read)
+        experiment, files, words, read = settled
+        result = fit_in_stages(experiment, folder, files, words, seconds, read)
     return TrainedRun(folder, {} if result is None else result.metrics)
 
 
@@ -118,7 +119,10 @@ def _settled(
             if model is not None:
                 task_of(model)
             made_by = f"pocketvision.train(data={str(data)!r})"
-            file, overrides, read = configure(data, task, model, overrides, Path(scratch), made_by, request)
+            tasks, models = [task] if task else [], [model] if model else []
+            file, overrides, read = configure(
+                [str(data)], tasks, models, overrides, Path(scratch), made_by, request
+            )
         elif isinstance(config, str | Path):
             file = find_config(str(config))
         else:

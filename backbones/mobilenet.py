@@ -89,16 +89,21 @@ class MobileNet(nn.Module):
             self.last = conv(channels, self.architecture.last_channels, activation=activation)
 
     def forward(self, images: Tensor) -> Features:
-        parts: dict[Tap, Tensor] = {}
+        taps, parts = self._taps.values(), {}
         x = parts[Tap(-1, "output")] = self.stem(images)
         for index, block in enumerate(self.blocks):
             assert isinstance(block, Block)
             tensors = block.parts(x)
-            parts.update({Tap(index, part): tensor for part, tensor in tensors.items()})
+            parts |= {tap: tensors[tap.part] for tap in taps if tap.block == index}
             x = tensors[block.until]
+            del tensors  # else what is inside a block would stay until the next one is through
         if self.last is not None:
             parts[Tap(len(self.blocks), "output")] = self.last(x)
         return {name: parts[tap] for name, tap in self._taps.items()}
+
+    def whole_blocks(self) -> set[int]:
+        """Numbers of the blocks that a feature is read from inside: its reader needs all their channels."""
+        return {tap.block for tap in self._taps.values() if tap.part != "output"}
 
     def __prepare_scriptable__(self) -> nn.Module:
         """What ``torch.jit.script`` takes in place of this: the layers in a row.

@@ -9,6 +9,7 @@ from pocketvision.backbones.architecture import Architecture, DilationRule
 from pocketvision.backbones.blocks import BlockSpec, InvertedResidual
 from pocketvision.backbones.mobilenet import MobileNet
 from pocketvision.backbones.pretrained import load_pretrained
+from pocketvision.backbones.widths import Widths, with_widths
 from pocketvision.core.layers import Padding, make_divisible
 
 # Table 2: expansion t, channels c, repeats n, stride s of the first.
@@ -39,31 +40,28 @@ def mobilenet_v2(
     dilation_rule: DilationRule = "tensorflow",
     norm_eps: float = 1e-5,
     norm_momentum: float = 0.1,
+    widths: Widths | None = None,
 ) -> MobileNet:
     """MobileNetV2 without its classifier.
 
     ``width_mult`` scales every layer but the last 1x1 convolution, which stays at 1280 below 1.0 as in
     all published classifiers; ``scale_last`` scales it there too, as TensorFlow's detection models do.
     ``reduced_tail`` halves all layers between c4 and c5, as the V3 paper does for segmentation
-    (arXiv:1905.02244, table 7, "RF2"). ``weights`` is ``"imagenet"`` (torchvision's published file,
+    (arXiv:1905.02244, table 7, "RF2"). ``widths`` states (expanded, out) of every block instead,
+    as ``adapt`` finds them. ``weights`` is ``"imagenet"`` (torchvision's published file,
     downloaded once) or a local file with torchvision's, timm's or our names. ``norm_eps`` and
     ``norm_momentum`` are torchvision's and timm's; TensorFlow has 1e-3 and 0.003. The other arguments
     are those of :class:`MobileNet`.
 
     Raises:
-        ValueError: an unknown feature name, output stride, dilation rule or padding.
+        ValueError: an unknown feature name, output stride, dilation rule, padding or widths.
         InputError: ``weights`` does not fit or can't be loaded.
     """
     backbone = MobileNet(
-        scaled_v2(width_mult, reduced_tail, scale_last),
-        out_features=out_features,
-        output_stride=output_stride,
-        in_channels=in_channels,
-        padding=padding,
-        dilation_rule=dilation_rule,
-        norm_eps=norm_eps,
-        norm_momentum=norm_momentum,
-    )
+        with_widths(scaled_v2(width_mult, reduced_tail, scale_last), widths),
+        out_features=out_features, output_stride=output_stride, in_channels=in_channels, padding=padding,
+        dilation_rule=dilation_rule, norm_eps=norm_eps, norm_momentum=norm_momentum,
+    )  # fmt: skip
     if weights is not None:
         load_pretrained(backbone, weights)
     return backbone

@@ -11,6 +11,7 @@ from pocketvision.backbones.architecture import Architecture, DilationRule
 from pocketvision.backbones.blocks import BlockSpec, InvertedResidual
 from pocketvision.backbones.mobilenet import MobileNet
 from pocketvision.backbones.pretrained import load_pretrained
+from pocketvision.backbones.widths import Widths, with_widths
 from pocketvision.core.layers import Padding, make_divisible
 
 ReducedTail = Literal["detection", "segmentation"]
@@ -82,6 +83,7 @@ class MobileNetV3:
         dilation_rule: DilationRule = "tensorflow",
         norm_eps: float = 1e-3,
         norm_momentum: float = 0.01,
+        widths: Widths | None = None,
     ) -> MobileNet:
         """MobileNetV3 without its classifier.
 
@@ -90,16 +92,17 @@ class MobileNetV3:
         ``width_rule``: ``"paper"`` derives expansions from the scaled input, as all published 0.75
         weights need; ``"torchvision"`` scales each one by itself. ``minimalistic`` is TensorFlow's
         variant for slow accelerators: 3x3 kernels and ReLU throughout, no squeeze-and-excitation.
+        ``widths`` states (expanded, out) of every block, as ``adapt`` finds them.
         ``weights`` is ``"imagenet"`` (torchvision's published file, downloaded once) or a local file
         with torchvision's, timm's or our names; of timm's, the ``tf_`` files need ``padding="same"``
         and the others ``norm_eps=1e-5``. The other arguments are those of :class:`MobileNet`.
 
         Raises:
-            ValueError: an unknown feature name, output stride, rule, tail or padding.
+            ValueError: an unknown feature name, output stride, rule, tail, padding or widths.
             InputError: ``weights`` does not fit or can't be loaded.
         """
         backbone = MobileNet(
-            self.scaled(width_mult, reduced_tail, width_rule, minimalistic),
+            with_widths(self.scaled(width_mult, reduced_tail, width_rule, minimalistic), widths),
             out_features=out_features,
             output_stride=output_stride,
             in_channels=in_channels,

@@ -1,6 +1,6 @@
 """Rare classes: images drawn more often, boxes that weigh more, both or neither, for equal steps.
 
-    python benchmarks/rare_classes.py SHARED OUTPUT [--data coco_mini] [--steps 3000] [--seeds 0 1] [--batch-size 16]
+    python benchmarks/rare_classes.py SHARED OUTPUT [--steps 3000] [--seeds 0 1] [--batch-size 16]
 
 SHARED holds data/ and weights/. Every run is ``train --data`` with SSDLite on MobileNetV2 from published
 weights, and one recipe for all: warm-up, averaging and momentum are stated. The last weights are scored once.

@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 
 from pocketvision.backbones import mobilenet_v2
+from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
 from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
 from pocketvision.core.resize import Resize
@@ -38,6 +39,7 @@ def model(
     image_size: Size = (224, 224),
     width_mult: float = 1.0,
     weights: str | Path | None = None,
+    widths: Widths | None = None,
     norm_momentum: float = 0.003,
     padding: Padding = "torch",
     mean: tuple[float, float, float] = IMAGENET_MEAN,
@@ -51,6 +53,7 @@ def model(
         width_mult=width_mult,
         out_features=("last",),
         weights=weights,
+        widths=widths,
         norm_momentum=norm_momentum,
         padding=padding,
     )

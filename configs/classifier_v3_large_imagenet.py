@@ -24,6 +24,7 @@ from pathlib import Path
 from torch import nn
 
 from pocketvision.backbones import mobilenet_v3_large
+from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
 from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
 from pocketvision.core.resize import Resize
@@ -41,6 +42,7 @@ def model(
     image_size: Size = (224, 224),
     width_mult: float = 1.0,
     weights: str | Path | None = None,
+    widths: Widths | None = None,
     norm_momentum: float = 0.01,
     minimalistic: bool = False,
     padding: Padding = "torch",
@@ -57,6 +59,7 @@ def model(
         width_mult=width_mult,
         out_features=("last",),
         weights=weights,
+        widths=widths,
         norm_momentum=norm_momentum,
         minimalistic=minimalistic,
         padding=padding,

@@ -20,6 +20,7 @@ from pathlib import Path
 from torch.optim import SGD
 
 from pocketvision.backbones import mobilenet_v2
+from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
@@ -36,10 +37,15 @@ def model(
     width_mult: float = 1.0,
     output_stride: int = 16,
     weights: str | Path | None = None,
+    widths: Widths | None = None,
 ) -> Segmenter:
     """R-ASPP on the 320 channels of c5, without the convolution to 1280: 2.11M parameters, 20.8B MAdds."""
     backbone = mobilenet_v2(
-        width_mult=width_mult, output_stride=output_stride, out_features=("c5",), weights=weights
+        width_mult=width_mult,
+        output_stride=output_stride,
+        out_features=("c5",),
+        weights=weights,
+        widths=widths,
     )
     return Segmenter(
         backbone=backbone,

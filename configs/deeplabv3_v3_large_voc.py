@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from pocketvision.backbones import mobilenet_v3_large
+from pocketvision.backbones.widths import Widths
 from pocketvision.configs import lraspp_v3_large_voc as base
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
@@ -28,6 +29,7 @@ def model(
     image_size: Size = (520, 520),
     width_mult: float = 1.0,
     weights: str | Path | None = "imagenet",
+    widths: Widths | None = None,
 ) -> Segmenter:
     """Full backbone at output stride 16, atrous rates 12, 24, 36."""
     backbone = mobilenet_v3_large(
@@ -36,6 +38,7 @@ def model(
         dilation_rule="torchvision",
         out_features=("c3_first", "last"),
         weights=weights,
+        widths=widths,
     )
     return Segmenter(
         backbone=backbone,

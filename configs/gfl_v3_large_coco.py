@@ -17,6 +17,7 @@ from pathlib import Path
 from torch.optim import AdamW
 
 from pocketvision.backbones import WithPAN, mobilenet_v3_large
+from pocketvision.backbones.widths import Widths
 from pocketvision.core.anchors import CellAnchors
 from pocketvision.core.config import Experiment
 from pocketvision.core.distances import DistanceBoxCoder
@@ -36,11 +37,16 @@ def model(
     image_size: Size = (320, 320),
     width_mult: float = 1.0,
     weights: str | Path | None = "imagenet",
+    widths: Widths | None = None,
     max_detections: int = 100,
 ) -> Detector:
     """As the papers', on c3, c4 and c5."""
     body = mobilenet_v3_large(
-        width_mult=width_mult, out_features=("c3", "c4", "c5"), weights=weights, norm_momentum=0.03
+        width_mult=width_mult,
+        out_features=("c3", "c4", "c5"),
+        weights=weights,
+        widths=widths,
+        norm_momentum=0.03,
     )
     return on_pyramid(body, class_names, image_size, max_detections)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from torch.optim import AdamW
 
 from pocketvision.backbones import mobilenet_v2
+from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
@@ -37,10 +38,11 @@ def model(
     class_names: Sequence[str | None],
     image_size: Size = (360, 480),
     weights: str | Path | None = "imagenet",
+    widths: Widths | None = None,
 ) -> Segmenter:
     """Two low features instead of the paper's one: poles and signs need stride 4."""
     backbone = mobilenet_v2(
-        output_stride=16, out_features=("c2_depthwise", "c3_depthwise", "c5"), weights=weights
+        output_stride=16, out_features=("c2_depthwise", "c3_depthwise", "c5"), weights=weights, widths=widths
     )
     return Segmenter(
         backbone=backbone,

@@ -16,6 +16,7 @@ from pathlib import Path
 from torch.optim import SGD
 
 from pocketvision.backbones import mobilenet_v3_large
+from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
@@ -32,6 +33,7 @@ def model(
     width_mult: float = 1.0,
     output_stride: int = 16,
     weights: str | Path | None = None,
+    widths: Widths | None = None,
 ) -> Segmenter:
     """Reduced backbone, skip from the depthwise tensor at stride 8, 128 channels."""
     backbone = mobilenet_v3_large(
@@ -40,6 +42,7 @@ def model(
         reduced_tail="segmentation",
         out_features=("c3_depthwise", "last"),
         weights=weights,
+        widths=widths,
     )
     return Segmenter(backbone=backbone, head=LRASPPHead, class_names=class_names, resize=Resize(image_size))
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from torch.optim import SGD
 
 from pocketvision.backbones import mobilenet_v3_large
+from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
@@ -38,6 +39,7 @@ def model(
     image_size: Size = (520, 520),
     width_mult: float = 1.0,
     weights: str | Path | None = "imagenet",
+    widths: Widths | None = None,
 ) -> Segmenter:
     """Full backbone at output stride 16, a gate for the whole image, skip of 40 channels at stride 8."""
     backbone = mobilenet_v3_large(
@@ -46,6 +48,7 @@ def model(
         dilation_rule="torchvision",
         out_features=("c3_first", "last"),
         weights=weights,
+        widths=widths,
     )
     return Segmenter(
         backbone=backbone,

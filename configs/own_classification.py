@@ -18,6 +18,7 @@ from torch import nn
 from torch.optim import AdamW
 
 from pocketvision.backbones.by_name import build_with, find_builder, hidden_channels
+from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
@@ -38,10 +39,13 @@ def model(
     image_size: Size = (224, 224),
     norm_momentum: float = 0.03,
     weights: str | Path | None = "imagenet",
+    widths: Widths | None = None,
 ) -> Classifier:
     """The published classifier with a new last layer; torchvision has no file for V1."""
     builder = find_builder(backbone)
-    body = build_with(builder, ("last",), ("c5",), weights=weights, norm_momentum=norm_momentum)
+    body = build_with(
+        builder, ("last",), ("c5",), weights=weights, widths=widths, norm_momentum=norm_momentum
+    )
     (feature,) = body.feature_info
     head = partial(FAMILIES["classifier"], feature=feature, hidden_channels=hidden_channels(builder))
     return Classifier(

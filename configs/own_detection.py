@@ -21,6 +21,7 @@ from torch.optim import AdamW
 
 from pocketvision.backbones import WithExtraBlocks, WithPAN
 from pocketvision.backbones.by_name import build_with, find_builder
+from pocketvision.backbones.widths import Widths
 from pocketvision.core.anchors import TorchvisionAnchors
 from pocketvision.core.config import Experiment
 from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD
@@ -50,6 +51,7 @@ def model(
     anchors: Anchors = ANCHORS,
     norm_momentum: float = 0.03,
     weights: str | Path | None = "imagenet",
+    widths: Widths | None = None,
     in_channels: int = 3,
     value_range: tuple[float, float] | None = None,
     mean: tuple[float, ...] = IMAGENET_MEAN,
@@ -65,8 +67,35 @@ def model(
     The backbone's last blocks are whole, not halved as in the paper: published ImageNet weights fit. Of
     crowded pictures more than ``max_detections`` candidates of a class must enter NMS.
     """
-    options = {"weights": weights, "norm_momentum": norm_momentum, "in_channels": in_channels}
+    given = {"weights": weights, "widths": widths}
+    options = {**given, "norm_momentum": norm_momentum, "in_channels": in_channels}
     body = build_with(find_builder(backbone), TAPS, PLAIN_TAPS, **options)
+    resize = Resize(image_size, mode=mode, pixels=PixelFormat(in_channels, value_range))
+    return ssdlite_on(
+        body,
+        class_names,
+        resize,
+        anchors,
+        norm_momentum,
+        max_detections,
+        pyramid_channels,
+        mean=mean,
+        std=std,
+    )
+
+
+def ssdlite_on(
+    body: Backbone,
+    class_names: Sequence[str | None],
+    resize: Resize,
+    anchors: Anchors = ANCHORS,
+    norm_momentum: float = 0.03,
+    max_detections: int = 100,
+    pyramid_channels: int | None = None,
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
+) -> Detector:
+    """SSDLite on a backbone with three features, at stride 8, 16 and 32."""
     if pyramid_channels is None:
         pyramid: Backbone = WithExtraBlocks(body, channels=(256,), norm_momentum=norm_momentum)
     else:
@@ -75,11 +104,11 @@ def model(
         backbone=pyramid,
         head=partial(FAMILIES["ssdlite"], norm_momentum=norm_momentum),
         class_names=class_names,
-        mean=mean,
-        std=std,
-        resize=Resize(image_size, mode=mode, pixels=PixelFormat(in_channels, value_range)),
+        resize=resize,
         anchors=anchors,
         postprocess=SSDPostprocess(iou_threshold=0.5, max_detections=100).giving(max_detections),
+        mean=mean,
+        std=std,
     )
 
 

@@ -23,11 +23,12 @@ from torch.optim import AdamW
 
 from pocketvision.backbones import WithPAN
 from pocketvision.backbones.by_name import build_with, find_builder
+from pocketvision.backbones.widths import Widths
 from pocketvision.configs import own_detection as base
 from pocketvision.core.anchors import CellAnchors
 from pocketvision.core.distances import DistanceBoxCoder
 from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD
-from pocketvision.core.protocols import Anchors
+from pocketvision.core.protocols import Anchors, Backbone
 from pocketvision.core.resize import PixelFormat, Resize
 from pocketvision.core.structures import Size
 from pocketvision.heads import GFLHead
@@ -37,18 +38,20 @@ from pocketvision.tasks import DetectionTask
 
 FAMILIES: dict[str, Callable[..., nn.Module]] = {"gfl": GFLHead}
 AUGMENTATION = base.AUGMENTATION
-_CHANNELS = {"v3_small": 64}
+ANCHORS = CellAnchors(7.0)
+CHANNELS = {"v3_small": 64}
 
 
 def model(
     class_names: Sequence[str | None],
     backbone: str = "v3_small",
     image_size: Size = (320, 320),
-    anchors: Anchors = CellAnchors(7.0),  # noqa: B008  # a value
+    anchors: Anchors = ANCHORS,
     channels: int | None = None,
     reg_max: int = 7,
     norm_momentum: float = 0.03,
     weights: str | Path | None = "imagenet",
+    widths: Widths | None = None,
     in_channels: int = 3,
     value_range: tuple[float, float] | None = None,
     mean: tuple[float, ...] = IMAGENET_MEAN,
@@ -60,21 +63,50 @@ def model(
 
     They are ``channels`` wide, or as wide as leaves the detector about as fast as SSDLite on that backbone.
     """
-    channels = channels or _CHANNELS.get(backbone, 96)
-    options = {"weights": weights, "norm_momentum": norm_momentum, "in_channels": in_channels}
+    channels = channels or CHANNELS.get(backbone, 96)
+    given = {"weights": weights, "widths": widths}
+    options = {**given, "norm_momentum": norm_momentum, "in_channels": in_channels}
     body = build_with(find_builder(backbone), ("c3", "c4", "c5"), **options)
+    resize = Resize(image_size, mode=mode, pixels=PixelFormat(in_channels, value_range))
+    return gfl_on(
+        body,
+        class_names,
+        resize,
+        anchors,
+        channels,
+        norm_momentum,
+        max_detections,
+        reg_max,
+        mean=mean,
+        std=std,
+    )
+
+
+def gfl_on(
+    body: Backbone,
+    class_names: Sequence[str | None],
+    resize: Resize,
+    anchors: Anchors = ANCHORS,
+    channels: int = 96,
+    norm_momentum: float = 0.03,
+    max_detections: int = 100,
+    reg_max: int = 7,
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
+) -> Detector:
+    """GFL on a backbone with three features, at stride 8, 16 and 32."""
     return Detector(
         backbone=WithPAN(body, channels, norm_momentum=norm_momentum),
         head=partial(FAMILIES["gfl"], reg_max=reg_max, norm_momentum=norm_momentum),
         class_names=class_names,
-        mean=mean,
-        std=std,
-        resize=Resize(image_size, mode=mode, pixels=PixelFormat(in_channels, value_range)),
+        resize=resize,
         anchors=anchors,
         postprocess=SSDPostprocess(iou_threshold=0.5, max_detections=100, coder=DistanceBoxCoder()).giving(
             max_detections
         ),
         score_function="sigmoid",
+        mean=mean,
+        std=std,
     )
 
 

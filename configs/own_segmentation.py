@@ -20,8 +20,10 @@ from torch import nn
 from torch.optim import AdamW
 
 from pocketvision.backbones.by_name import build_with, find_builder, hidden_channels
+from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
 from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD
+from pocketvision.core.protocols import Backbone
 from pocketvision.core.resize import PixelFormat, Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets import SegmentationAugmentation, VocSegmentationDataModule
@@ -44,6 +46,7 @@ def model(
     mode: Literal["stretch", "letterbox"] = "letterbox",
     norm_momentum: float = 0.03,
     weights: str | Path | None = "imagenet",
+    widths: Widths | None = None,
     in_channels: int = 3,
     value_range: tuple[float, float] | None = None,
     mean: tuple[float, ...] = IMAGENET_MEAN,
@@ -59,17 +62,31 @@ def model(
     low, plain_low = (LOW, PLAIN_LOW) if head == "lraspp" else ((), ())
     body = build_with(
         builder, (*low, deepest), (*plain_low, "c5"),
-        output_stride=16, weights=weights, norm_momentum=norm_momentum, in_channels=in_channels,
+        output_stride=16, weights=weights, widths=widths, norm_momentum=norm_momentum,
+        in_channels=in_channels,
     )  # fmt: skip
+    resize = Resize(image_size, mode=mode, pixels=PixelFormat(in_channels, value_range))
+    return map_on(body, class_names, resize, head, mean=mean, std=std)
+
+
+def map_on(
+    body: Backbone,
+    class_names: Sequence[str | None],
+    resize: Resize,
+    head: str = "lraspp",
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
+) -> Segmenter:
+    """A head that reads all features of a backbone, the deepest first."""
     *finer, high = body.feature_info
     options = {"low": finer[::-1], "high": high} if head == "lraspp" else {"form": "raspp", "feature": high}
     return Segmenter(
         backbone=body,
         head=partial(FAMILIES[head], **options),
         class_names=class_names,
+        resize=resize,
         mean=mean,
         std=std,
-        resize=Resize(image_size, mode=mode, pixels=PixelFormat(in_channels, value_range)),
     )
 
 

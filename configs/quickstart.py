@@ -15,6 +15,7 @@ from pathlib import Path
 from torch.optim import AdamW
 
 from pocketvision.backbones import mobilenet_v3_small
+from pocketvision.backbones.widths import Widths
 from pocketvision.core.anchors import ExplicitAnchors
 from pocketvision.core.config import Experiment
 from pocketvision.core.resize import Resize
@@ -40,6 +41,7 @@ def model(
     image_size: Size = (160, 160),
     width_mult: float = 1.0,
     weights: str | Path | None = None,
+    widths: Widths | None = None,
     max_detections: int = 100,
 ) -> Detector:
     """Small images need a map at stride 8 and no map beyond stride 32."""
@@ -48,6 +50,7 @@ def model(
         reduced_tail="detection",
         out_features=("c3_expand", "c4_expand", "last"),
         weights=weights,
+        widths=widths,
         norm_momentum=0.1,  # a short run: running statistics must keep up
     )
     return Detector(

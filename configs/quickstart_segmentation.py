@@ -15,6 +15,7 @@ from pathlib import Path
 from torch.optim import AdamW
 
 from pocketvision.backbones import mobilenet_v3_small
+from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
@@ -30,6 +31,7 @@ def model(
     image_size: Size = (160, 160),
     width_mult: float = 1.0,
     weights: str | Path | None = None,
+    widths: Widths | None = None,
 ) -> Segmenter:
     """Only up to c4: in small pictures nothing is large enough to need more depth."""
     backbone = mobilenet_v3_small(
@@ -37,6 +39,7 @@ def model(
         output_stride=16,
         out_features=("c2_expand", "c3_depthwise", "c4"),
         weights=weights,
+        widths=widths,
         norm_momentum=0.1,  # a short run: running statistics must keep up
     )
     return Segmenter(

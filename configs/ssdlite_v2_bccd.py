@@ -16,6 +16,7 @@ from pathlib import Path
 from torch.optim import AdamW
 
 from pocketvision.backbones import WithExtraBlocks, mobilenet_v2
+from pocketvision.backbones.widths import Widths
 from pocketvision.core.anchors import ExplicitAnchors
 from pocketvision.core.config import Experiment
 from pocketvision.core.resize import Resize
@@ -42,10 +43,11 @@ def model(
     class_names: Sequence[str | None],
     image_size: Size = (320, 320),
     weights: str | Path | None = "imagenet",
+    widths: Widths | None = None,
     max_detections: int = 100,
 ) -> Detector:
     """Taps at stride 8 (for platelets), 16 and 32, and one extra block."""
-    backbone = mobilenet_v2(out_features=("c3_expand", "c4_expand", "last"), weights=weights)
+    backbone = mobilenet_v2(out_features=("c3_expand", "c4_expand", "last"), weights=weights, widths=widths)
     return Detector(
         backbone=WithExtraBlocks(backbone, channels=(256,)),
         head=SSDLiteHead,

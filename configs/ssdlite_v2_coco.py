@@ -18,6 +18,7 @@ from pathlib import Path
 from torch.optim import SGD
 
 from pocketvision.backbones import WithExtraBlocks, mobilenet_v2
+from pocketvision.backbones.widths import Widths
 from pocketvision.configs.ssdlite_v3_large_coco import config as base
 from pocketvision.core.anchors import TensorFlowAnchors
 from pocketvision.core.resize import Resize
@@ -34,10 +35,13 @@ def model(
     image_size: Size = (320, 320),
     width_mult: float = 1.0,
     weights: str | Path | None = "imagenet",
+    widths: Widths | None = None,
     max_detections: int = 300,
 ) -> Detector:
     """The first map is the expansion of bottleneck 14, the second the last 1x1 convolution."""
-    backbone = mobilenet_v2(width_mult=width_mult, out_features=("c4_expand", "last"), weights=weights)
+    backbone = mobilenet_v2(
+        width_mult=width_mult, out_features=("c4_expand", "last"), weights=weights, widths=widths
+    )
     return Detector(
         backbone=WithExtraBlocks(backbone),
         head=SSDLiteHead,

@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 
 from pocketvision.backbones import WithExtraBlocks, mobilenet_v2
+from pocketvision.backbones.widths import Widths
 from pocketvision.configs.ssdlite_v2_coco import config as base
 from pocketvision.core.anchors import TensorFlowAnchors
 from pocketvision.core.resize import Resize
@@ -36,6 +37,7 @@ def model(
     image_size: Size = (300, 300),
     width_mult: float = 1.0,
     weights: str | Path | None = None,
+    widths: Widths | None = None,
     max_detections: int = 100,
 ) -> Detector:
     """As ``ssdlite_v2_coco``, with TensorFlow's padding, epsilon, input and scores."""
@@ -43,6 +45,7 @@ def model(
         width_mult=width_mult,
         out_features=("c4_expand", "last"),
         weights=weights,
+        widths=widths,
         padding="same",
         norm_eps=1e-3,
         norm_momentum=0.03,

@@ -17,6 +17,7 @@ from pathlib import Path
 from torch.optim import SGD
 
 from pocketvision.backbones import WithExtraBlocks, mobilenet_v3_large
+from pocketvision.backbones.widths import Widths
 from pocketvision.core.anchors import TorchvisionAnchors
 from pocketvision.core.config import Experiment
 from pocketvision.core.resize import Resize
@@ -33,6 +34,7 @@ def model(
     image_size: Size = (320, 320),
     width_mult: float = 1.0,
     weights: str | Path | None = None,
+    widths: Widths | None = None,
     max_detections: int = 300,
 ) -> Detector:
     """SSDLite on the reduced backbone, with anchors and normalization as in torchvision."""
@@ -41,6 +43,7 @@ def model(
         reduced_tail="detection",
         out_features=("c4_expand", "last"),
         weights=weights,
+        widths=widths,
         norm_momentum=0.03,
     )
     return Detector(

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from pocketvision.backbones import WithExtraBlocks, mobilenet_v3_small
+from pocketvision.backbones.widths import Widths
 from pocketvision.configs.ssdlite_v3_large_coco import config as base
 from pocketvision.core.anchors import TensorFlowAnchors
 from pocketvision.core.resize import Resize
@@ -27,6 +28,7 @@ def model(
     image_size: Size = (320, 320),
     width_mult: float = 1.0,
     weights: str | Path | None = None,
+    widths: Widths | None = None,
     max_detections: int = 300,
 ) -> Detector:
     """SSDLite on the reduced backbone with TensorFlow's anchors, as published."""
@@ -35,6 +37,7 @@ def model(
         reduced_tail="detection",
         out_features=("c4_expand", "last"),
         weights=weights,
+        widths=widths,
         norm_momentum=0.03,
     )
     return Detector(

@@ -28,7 +28,9 @@ class Experiment:
     means: taken from the data once and frozen into the run folder. A checkpoint to go on from is
     written every ``checkpoint_minutes`` and after every epoch. With ``recipe`` "auto" the train command
     derives steps, rates, averaging and freezing from the data; what the command line states stays.
-    Training ends after ``minutes``, if that is given, with its schedule at its end.
+    Training ends after ``minutes``, if that is given, with its schedule at its end. Pictures in the folder
+    ``unlabelled`` are labeled by the trained model, which then trains on with them
+    (:mod:`pocketvision.tasks.unlabelled`).
     """
 
     model: Callable[..., Any]
@@ -40,6 +42,7 @@ class Experiment:
     checkpoint_minutes: float = 5.0
     recipe: Literal["fixed", "auto"] = "fixed"
     minutes: float | None = None
+    unlabelled: str | None = None
 
 
 def parse_overrides(words: Iterable[str]) -> dict[str, Any]:

@@ -83,11 +83,12 @@ class SameConv2d(nn.Conv2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        top, bottom = self._pad(x.shape[2], 0)
-        left, right = self._pad(x.shape[3], 1)
+        top, bottom = self.pads(x.shape[2], 0)
+        left, right = self.pads(x.shape[3], 1)
         return super().forward(F.pad(x, (left, right, top, bottom)))
 
-    def _pad(self, size: int, axis: int) -> tuple[int, int]:
+    def pads(self, size: int, axis: int) -> tuple[int, int]:
+        """Zeros before and after an input of ``size`` along ``axis`` (0: height)."""
         stride, extent = self.stride[axis], self.dilation[axis] * (self.kernel_size[axis] - 1) + 1
         total = extent - 1 - (size - 1) % stride
         if extent < stride:  # never negative otherwise, and symbolic sizes do not see through a max
@@ -144,8 +145,11 @@ class SqueezeExcitation(nn.Module):
         self.expand = nn.Conv2d(squeeze_channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate = F.relu(self.reduce(x.mean((2, 3), keepdim=True)))
-        return x * F.hardsigmoid(self.expand(gate))
+        return x * self.gate(x.mean((2, 3), keepdim=True))
+
+    def gate(self, means: Tensor) -> Tensor:
+        """Means over the map (N, C, 1, 1) -> what each channel is multiplied by."""
+        return F.hardsigmoid(self.expand(F.relu(self.reduce(means))))
 
 
 class Normalize(nn.Module):

@@ -111,7 +111,7 @@ class Progress:
         if self.total is not None:
             count += f" of {self.total:.{self.digits}f}"
             if came > 0:
-                parts.append(f"{_clock(seconds / came * max(0.0, self.total - self.done))} left")
+                parts.append(f"{clock_text(seconds / came * max(0.0, self.total - self.done))} left")
         rate = f"{came * self.factor / seconds:.1f} {self.rate_unit}/s"
         return ", ".join([f"{count} {self.unit}", *parts, rate, *([note] if note else [])])
 
@@ -140,7 +140,8 @@ def _bar(title: str, total: float | None, stream: TextIO) -> RichProgress:
     return bar
 
 
-def _clock(seconds: float) -> str:
+def clock_text(seconds: float) -> str:
+    """``41 s``, ``2:05`` or ``1:00:03``."""
     if seconds < 59.5:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -84,6 +84,12 @@ class Tiling:
         if not 0 <= self.overlap < 0.9:
             raise ValueError(f"The overlap of tiles is {self.overlap}: give a share from 0, below 0.9.")
 
+    @property
+    def option(self) -> int | Size:
+        """``data.tile_size``."""
+        height, width = self.tile
+        return height if height == width else self.tile
+
     def windows(self, image_size: Size) -> list[Window]:
         """The tiles of an image of (height, width), row by row."""
         tops, lefts = (self._starts(*sides) for sides in zip(image_size, self.tile, strict=True))

@@ -29,6 +29,8 @@ ICCV_MADDS = "2.9M are met with the 1280 channels that ICCV prints, 66M by neith
 SMALL_75 = "2.4M are met with ICCV's 1280 channels after pooling: hidden_channels=1280"
 README_MINIMAL = "the README's 65M; its layers have 52.3M"
 SWAPPED = "digits swapped: 1.91, and only then the column adds up to 100"
+HUNDREDS = "printed in whole hundreds, and the maximum likewise"
+WHOLE = "31.4 kB, printed as 32"
 SEVENS = "7 * 7 * 1024 * 2 bytes are 100 kB"
 NEXT_STAGE = "counts the channels of the next stage"
 EIGHT_BITS = "half of what later versions print, as if at 8 bits"
@@ -116,20 +118,20 @@ CLASSIFIERS_V2 = (
     Row("torchvision", f"{V2}",                                 "3504872", "0.301B"),
 )  # fmt: skip
 MEMORY = (
-    Memory("V2 table 3", V1, "c1", "1600"),
-    Memory("V2 table 3", V1, "c2", "800"),
-    Memory("V2 table 3", V1, "c3", "400"),
+    Memory("V2 table 3", V1, "c1", "1600", HUNDREDS),
+    Memory("V2 table 3", V1, "c2", "800", HUNDREDS),
+    Memory("V2 table 3", V1, "c3", "400", HUNDREDS),
     Memory("V2 table 3", V1, "c4", "200"),
     Memory("V2 table 3", V1, "c5", "199", SEVENS),
     Memory("V2 table 3", V1, "pooled", "2"),
-    Memory("V2 table 3", V1, "largest", "1600"),
-    Memory("V2 table 3", V2, "c1", "400"),
+    Memory("V2 table 3", V1, "largest", "1600", HUNDREDS),
+    Memory("V2 table 3", V2, "c1", "400", HUNDREDS),
     Memory("V2 table 3", V2, "c2", "200", f"{NEXT_STAGE}: 32 for 24"),
     Memory("V2 table 3", V2, "c3", "100", f"{NEXT_STAGE}: 64 for 32"),
     Memory("V2 table 3", V2, "c4", "62",  f"{NEXT_STAGE}: 160 for 96"),
-    Memory("V2 table 3", V2, "c5", "32"),
+    Memory("V2 table 3", V2, "c5", "32", WHOLE),
     Memory("V2 table 3", V2, "pooled", "2"),
-    Memory("V2 table 3", V2, "largest", "400"),
+    Memory("V2 table 3", V2, "largest", "400", HUNDREDS),
     Memory("V2 table 3, first versions", V1, "largest", "800", EIGHT_BITS),
     Memory("V2 table 3, first versions", V2, "largest", "200", EIGHT_BITS),
 )  # fmt: skip

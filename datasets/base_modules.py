@@ -213,9 +213,8 @@ class BaseDataModule(Generic[SplitRecords, _Samples]):
         if self.num_workers:
             # Forked workers inherit the import; each of them would pay the seconds otherwise.
             import_albumentations()
-        empty_share = None if dataset.tiles is None else self.empty_tiles
-        factors = drawing_factors(dataset.records, self.repeat_threshold, empty_share)
-        sampler = EpochSampler(dataset, self.seed, factors, dataset.groups)
+        sampler = self.sampler(dataset)
+        factors = sampler.repeats
         if factors is not None:
             kind = "images" if dataset.tiles is None else f"tiles of {len(dataset.pictures)} images"
             _log.info(
@@ -229,6 +228,12 @@ class BaseDataModule(Generic[SplitRecords, _Samples]):
         steps_per_epoch = len(sampler) // size if drop_last else 1
         self.limit(dataset, num_epochs(steps_per_epoch, max_epochs, max_steps))
         return DataLoader(dataset, size, sampler=sampler, drop_last=drop_last, **self._loader_options())
+
+    def sampler(self, dataset: SampleDataset[Any, Any, Any]) -> EpochSampler:
+        """What draws the training samples of an epoch."""
+        empty_share = None if dataset.tiles is None else self.empty_tiles
+        factors = drawing_factors(dataset.records, self.repeat_threshold, empty_share)
+        return EpochSampler(dataset, self.seed, factors, dataset.groups)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """This process's share of the validation split, in order."""

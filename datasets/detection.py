@@ -53,7 +53,7 @@ class DetectionDataset(SampleDataset[DetectionRecords, DetectionAugmentation, Bo
         else:
             rng = sample_rng(self.seed, epoch, index, time)
             partners = self._partners(epoch, index)
-            image, boxes, labels = self.augmentation(picture, boxes, labels, self.resize, rng, partners)
+            image, boxes, labels = self.augmented(index, picture, boxes, labels, rng, partners)
         target = BoxTarget(
             boxes=torch.from_numpy(np.ascontiguousarray(boxes, dtype=np.float32)),
             labels=torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64)),
@@ -62,6 +62,14 @@ class DetectionDataset(SampleDataset[DetectionRecords, DetectionAugmentation, Bo
             tile=None if self.tiles is None else self.tiles.place(index),
         )
         return to_tensor(image), target
+
+    def augmented(
+        self, index: int, picture: Picture, boxes: Boxes, labels: Labels, rng: np.random.Generator,
+        partners: Partners | None,
+    ) -> tuple[Array, Boxes, Labels]:  # fmt: skip
+        """The picture of a sample at the input's size, with its boxes (G, 4) and labels (G,) there."""
+        assert self.augmentation is not None
+        return self.augmentation(picture, boxes, labels, self.resize, rng, partners)
 
     def _read(self, index: int) -> Array | Picture:
         if self.tiles is not None:

@@ -12,8 +12,6 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from pocketvision.core.distributed import num_processes
-from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import (
     AnySamples,
@@ -187,11 +185,8 @@ class JointDataModule:
     ) -> DataLoader[_SampleList]:
         """Batches of ``accumulated`` times the batch size, each of one task, augmented and shuffled.
 
-        Raises:
-            InputError: several processes train.
+        Several processes have the same turns, and each its share of a data set's epoch.
         """
-        if num_processes() > 1:
-            raise InputError("Data sets of several tasks train in one process yet: set trainer.devices to 1.")
         dataset, size = self.dataset(self.train_split, train=True), self.batch_size * accumulated
         streams = []
         for task, part in self.parts.items():

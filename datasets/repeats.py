@@ -43,7 +43,9 @@ def class_presence(records: AnyRecords) -> Presence:
     presence = np.zeros((len(records), len(records.class_names)), dtype=np.bool_)
     if isinstance(records, SegmentationRecords):
         classes = records.lookup[:, None] == np.arange(len(records.class_names))
-        return np.asarray(_values(records.mask_paths) @ classes, dtype=np.bool_)
+        rows = {path: row for row, path in enumerate(dict.fromkeys(records.mask_paths))}
+        own = [rows[path] for path in records.mask_paths]  # tiles share the mask of their picture
+        return np.asarray((_values(list(rows)) @ classes)[own], dtype=np.bool_)
     if isinstance(records, DetectionRecords):
         trained = ~np.asarray(records.crowd)
         presence[records.owners()[trained], np.asarray(records.labels)[trained]] = True

@@ -47,7 +47,7 @@ FORMATS = {
 
 OWN_PYTHON = tuple(name for name, format in FORMATS.items() if format.own_python)
 """What is written in the converters' environment, whose PyTorch is another one."""
-OTHER_CHANNELS = ("onnx", "openvino", "pt2", "litert", "executorch", "ncnn")
+OTHER_CHANNELS = ("onnx", "openvino", "pt2", "litert", "executorch", "ncnn", "coreml")
 """Formats for models of other pictures than 8-bit RGB."""
 BESIDE = {".xml": (".bin",), ".param": (".bin", ".json")}
 """Suffixes of files that belong beside one of the suffix in front."""
@@ -68,8 +68,9 @@ class ExportOptions:
     ``label_map``: a segmenter gives the class of every pixel of its input. ``input_type``: what the
     graph takes; both in 0..255. ``batch``: the number of images, None for any. ``dynamic_size``: other
     image sizes than the model's too, for segmenters and classifiers. ``int8``: weights and activations
-    are to be quantized. ``float16``: weights are kept in half the bytes (LiteRT). ``source`` and
-    ``licence`` are written into the metadata.
+    are to be quantized. ``float16``: weights are kept in half the bytes (LiteRT). ``split``: blocks that
+    need the most memory run in so many groups of channels. ``source`` and ``licence`` are written into the
+    metadata.
     """
 
     nms: bool = False
@@ -79,6 +80,7 @@ class ExportOptions:
     dynamic_size: bool = False
     int8: bool = False
     float16: bool = False
+    split: int | None = None
     source: str | None = None
     licence: str | None = None
 
@@ -103,6 +105,10 @@ def check_format(format: str, output: Path, options: ExportOptions) -> None:
         raise InputError(f"{format} can't be written with float16: choose litert, or leave --float16 out.")
     if options.float16 and options.int8:
         raise InputError("--int8 and --float16 are two ways to a smaller file: leave one out.")
+    if options.split is not None and options.split < 2:
+        raise InputError(f"--split is {options.split}: give a number of groups from 2.")
+    if options.split is not None and options.int8:
+        raise InputError("--split is for graphs in float: leave it or --int8 out.")
     if options.dynamic_size and not can.sizes:
         raise InputError(f"{format} takes images of one size: choose --size fixed.")
     if options.label_map and not can.label_map:

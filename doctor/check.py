@@ -36,6 +36,7 @@ from pocketvision.doctor.anchors.reach import AnchorLayout, areas_of, training_b
 from pocketvision.doctor.anchors.summary import report_anchors
 from pocketvision.doctor.anchors.tiles import suggest_tiles
 from pocketvision.doctor.checks.classes import check_classes, training_splits
+from pocketvision.doctor.checks.detail import advise_mask_tiles
 from pocketvision.doctor.checks.files import check_content, check_names, check_stated_sizes
 from pocketvision.doctor.checks.images import ImageFacts, inspect_image
 from pocketvision.doctor.checks.masks import (
@@ -123,7 +124,7 @@ def examine(found: FoundData, plan: Plan) -> Examination:
         sizes = {split: len(records) for split, records in readings.items()}
         unit = UNITS[found.task]
         report = Report(root, found.format, found.task, sizes, len(paths), unit, findings=findings)
-        report.pixels, report.resize = pixels or EIGHT_BIT_RGB, advice
+        report.pixels = pixels or EIGHT_BIT_RGB
         examination = Examination(found, report, readings, facts)
         checks = {
             "detection": _check_boxes,
@@ -131,6 +132,7 @@ def examine(found: FoundData, plan: Plan) -> Examination:
             "classification": _check_labels,
         }
         checks[found.task](examination, plan)
+        report.resize = None if report.tiles else advice  # tiles have one shape
         if not findings.num("error"):
             _read_as_training(found, readings, findings)
     report.seconds = time.perf_counter() - start
@@ -246,8 +248,6 @@ def _check_boxes(examination: Examination, plan: Plan) -> None:
     if len(own.boxes):
         report.points = report_points(own, plan.resize)
         report.tiles = suggest_tiles(own, plan.resize.image_size)
-        if report.tiles is not None:
-            report.resize = None  # of tiles, which have one shape
 
 
 def _check_masks(examination: Examination, plan: Plan) -> None:
@@ -264,9 +264,10 @@ def _check_masks(examination: Examination, plan: Plan) -> None:
     for split, records in readings.items():
         check_masks(records, examination.masks[split], examination.cause, findings)
         report.class_counts[split] = class_pixels(records, examination.masks[split])
-    known = [name for name in names if name is not None]
     if not examination.cause:
+        known = [name for name in names if name is not None]
         check_classes(known, report.class_counts, report.root, findings, unit="pixels")
+        report.tiles = advise_mask_tiles(readings)
     report.samples = mask_samples(readings, examination.masks, examination.facts)
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pocketvision.core.layers import ConvNormAct, initialize
@@ -73,7 +74,8 @@ class DeepLabV3Head(nn.Module):
 
     def forward(self, features: Features) -> Tensor:
         x = features[self.feature]
-        pooled = self.pooled(x.mean((2, 3), keepdim=True)).expand(-1, -1, *x.shape[-2:])
+        # Enlarged rather than expanded: LiteRT's converter writes a broadcast that its runtime refuses.
+        pooled = F.interpolate(self.pooled(x.mean((2, 3), keepdim=True)), x.shape[-2:], mode="nearest")
         branches = [self.point(x), *(atrous(x) for atrous in self.atrous), pooled]
         mixed = self.dropout(self.project(torch.cat(branches, dim=1)))
         logits: Tensor = self.logits(self.refine(mixed))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +27,8 @@ def load_part(
 ) -> MatchReport:
     """Load the backbone and the head of one task; the other heads stay as they are.
 
+    A backbone that ends before the model's, or after it, gives the layers that both have.
+
     Classes may differ, as for a model of one task; ``same_classes`` refuses such weights: for scoring.
 
     Raises:
@@ -43,5 +46,20 @@ def load_part(
     head = {name: value for name, value in state.items() if not name.startswith(prefix)}
     body = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     head, _ = match_classes(part, head, passport.get("class_names"), str(path))
-    load_state_dict(cast(nn.Module, model.backbone), body, str(path))
-    return load_state_dict(part, head, f"{path} ({task})")
+    known = _shared(cast(nn.Module, model.backbone), body, path)
+    report = load_state_dict(part, head, f"{path} ({task})")
+    return replace(report, note=f"and {known.num_matched} of {known.num_tensors} of the backbone")
+
+
+def _shared(backbone: nn.Module, state: StateDict, path: Path) -> MatchReport:
+    """Load a backbone from one that may end at another feature: what only one of them has stays as it is.
+
+    Raises:
+        InputError: they differ in more.
+    """
+    own = backbone.state_dict()
+    common = {name: value for name, value in state.items() if name in own}
+    if len(common) < min(len(own), len(state)):
+        return load_state_dict(backbone, state, str(path))  # which says the difference
+    load_state_dict(backbone, {**own, **common}, str(path))
+    return MatchReport(str(path), len(common), len(own))

@@ -100,12 +100,7 @@ class Run:
             InputError: the folder exists and is not empty.
         """
         check_empty(folder, "--run-dir")
-        config, *imported = config_files
-        (folder / _CONFIG_FOLDER).mkdir(parents=True)
-        for file in [config, *imported]:
-            target = folder / _CONFIG_FOLDER / file.relative_to(config.parent)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, target)
+        config = keep_config(config_files, folder)
         record = {
             "config": config.name,
             "overrides": list(overrides),
@@ -183,6 +178,20 @@ class Run:
         if "data.root" not in given:
             experiment = _with_root(experiment, self.folder, record.get(_ROOT))
         return replace(experiment, class_names=names)
+
+
+def keep_config(config_files: Sequence[Path], folder: Path) -> Path:
+    """Copy a config, which comes first, and the files of its own that it imports into ``folder``.
+
+    Returns:
+        The copy of the config.
+    """
+    config = config_files[0]
+    for file in config_files:
+        target = folder / _CONFIG_FOLDER / file.relative_to(config.parent)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+    return folder / _CONFIG_FOLDER / config.name
 
 
 def _places(root: str | Path | None, folder: Path) -> dict[str, str] | None:

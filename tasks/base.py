@@ -84,6 +84,7 @@ class VisionTask(L.LightningModule, Generic[_Samples]):
     """
 
     metric: ClassVar[str]
+    trains_all: ClassVar[bool] = True  # whether every batch teaches all weights
 
     def __init__(
         self,
@@ -117,8 +118,7 @@ class VisionTask(L.LightningModule, Generic[_Samples]):
         self.decay_depthwise = decay_depthwise
         self.ema_decay = ema_decay
         self.layer_decay = layer_decay
-        self.quantization_aware = quantization_aware
-        self.compiled = compiled
+        self.quantization_aware, self.compiled = quantization_aware, compiled
         self.evaluator: Evaluator | None = None
         self.lr_reduction = 1.0
         self.place: Callable[[int, int], float] = lambda step, num_steps: step
@@ -156,6 +156,10 @@ class VisionTask(L.LightningModule, Generic[_Samples]):
     def counts_of(self, outputs: Any, targets: list[Any]) -> list[Tensor] | None:
         """What :meth:`losses_of` normalizes by, if the loss says it; ``outputs`` may be of other images."""
         return self.loss.counts(outputs, targets) if isinstance(self.loss, CountsTruth) else None
+
+    def logged(self) -> dict[str, float]:
+        """What else is logged at every step, by its name."""
+        return {}
 
     def train(self, mode: bool = True) -> VisionTask[_Samples]:
         super().train(mode)
@@ -212,7 +216,7 @@ class VisionTask(L.LightningModule, Generic[_Samples]):
         self.last_loss = values[-1]
         rate = max(group["lr"] for group in self.trainer.optimizers[0].param_groups)
         # Not self.log: it is slow, and writes after the step's checkpoint is made.
-        row = dict(zip(names, values, strict=True)) | {"lr": rate, "epoch": self.current_epoch}
+        row = dict(zip(names, values, strict=True), lr=rate, epoch=self.current_epoch, **self.logged())
         for table in self.loggers:
             table.log_metrics(row, step=self.global_step)
         return last

@@ -23,7 +23,7 @@ from pocketvision.losses.distillation import Distillation
 from pocketvision.models import Detector
 from pocketvision.runs.ready_model import load_model
 from pocketvision.tasks.base import VisionTask
-from pocketvision.tasks.ema import TRAINED
+from pocketvision.tasks.ema import put_back, set_beside
 from pocketvision.tasks.options import check_class_weights
 
 _GUIDE = "guide"
@@ -151,16 +151,11 @@ class DetectionTask(VisionTask[DetectionSamples]):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
         if self.guide is not None:
-            checkpoint[_GUIDE] = {
-                key: {name: checkpoint[key].pop(name) for name in list(checkpoint[key]) if _is_guide(name)}
-                for key in ("state_dict", TRAINED)
-                if key in checkpoint
-            }
+            set_beside(checkpoint, _GUIDE)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
-        for key, weights in checkpoint.get(_GUIDE, {}).items():
-            checkpoint[key] |= weights
+        put_back(checkpoint, _GUIDE)
 
 
 def load_teacher(source: str | Path, student: Detector) -> Detector:
@@ -208,7 +203,3 @@ def _learned(predicted: Sequence[Tensor], anchors: Tensor) -> LossInput:
     if not distributions:
         return DetectionOutput(class_logits, box_deltas, anchors)
     return DistributionOutput(class_logits, box_deltas, anchors, *distributions)
-
-
-def _is_guide(name: str) -> bool:
-    return name.startswith(f"{_GUIDE}.")

@@ -101,3 +101,20 @@ class WeightAverage(L.Callback):
 def _floats(module: L.LightningModule) -> dict[str, Tensor]:
     """Weights and statistics by name; counters are not averaged."""
     return {name: value for name, value in module.state_dict().items() if value.is_floating_point()}
+
+
+def set_beside(checkpoint: dict[str, Any], part: str) -> None:
+    """Move the tensors of a task's ``part`` to a key of its name: what stays are the model's alone."""
+    checkpoint[part] = {
+        key: {
+            name: checkpoint[key].pop(name) for name in list(checkpoint[key]) if name.startswith(f"{part}.")
+        }
+        for key in ("state_dict", TRAINED)
+        if key in checkpoint
+    }
+
+
+def put_back(checkpoint: dict[str, Any], part: str) -> None:
+    """Undo :func:`set_beside`, if it was done."""
+    for key, tensors in checkpoint.get(part, {}).items():
+        checkpoint[key] |= tensors

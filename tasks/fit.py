@@ -33,6 +33,7 @@ from pocketvision.tasks.checkpoints import LAST, PREVIOUS, KeepBest, is_intact, 
 from pocketvision.tasks.curves import plot_curves
 from pocketvision.tasks.fingerprint import check_fingerprint, write_fingerprint
 from pocketvision.tasks.lightning_data import for_lightning
+from pocketvision.tasks.named_parts import with_callbacks
 from pocketvision.tasks.recovery import Recovery
 from pocketvision.tasks.run_lock import only_process
 from pocketvision.tasks.stopping import Stopping, describe_code
@@ -101,11 +102,12 @@ def fit(
 
 
 def resume(
-    folder: Path, overrides: Sequence[str] = (), *, allow_changed_data: bool = False
-) -> TrainingResult | None:
+    folder: Path, overrides: Sequence[str] = (), *, allow_changed_data: bool = False,
+    callbacks: Sequence[L.Callback] = (),
+) -> TrainingResult | None:  # fmt: skip
     """Go on with a run that was stopped, from its last checkpoint, as if nothing had happened.
 
-    ``overrides`` may say where the data are now: data.root=FOLDER.
+    ``overrides`` may say where the data are now: data.root=FOLDER. ``callbacks`` come beside the config's.
 
     Raises:
         InputError: it is no run folder, is finished, is being trained, has no checkpoint that can be
@@ -117,7 +119,7 @@ def resume(
     if is_finished(folder):
         raise InputError(f"{folder} is finished: train on from its weights with --from {folder}.")
     checkpoint = newest_intact(folder / "checkpoints")
-    experiment = run.load(overrides)
+    experiment = with_callbacks(run.load(overrides), callbacks)
     L.seed_everything(experiment.seed, verbose=False)
     model, data = build(experiment, pretrained=False)
     if is_first_process():

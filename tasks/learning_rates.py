@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -33,18 +34,25 @@ def lr_factor(
 
 
 def parameter_groups(
-    model: VisionModel, backbone_lr_factor: float, layer_decay: float, *, decay_depthwise: bool
+    model: VisionModel,
+    backbone_lr_factor: float,
+    layer_decay: float,
+    *,
+    decay_depthwise: bool,
+    head_factors: Mapping[Tensor, float] | None = None,
 ) -> list[dict[str, Any]]:
     """Groups for an optimizer, with ``lr_factor``: the share of the learning rate.
 
     Norms and biases are not decayed, nor are depthwise convolutions without ``decay_depthwise``. The
-    innermost backbone has ``backbone_lr_factor``, times ``layer_decay`` for every later group of layers.
+    innermost backbone has ``backbone_lr_factor``, times ``layer_decay`` for every later group of layers;
+    other parameters have theirs of ``head_factors``, or 1.
 
     Raises:
         ValueError: ``layer_decay`` is below 1, and the backbone does not name its layers.
     """
     spared = set() if decay_depthwise else depthwise_weights(model)
-    factors = _backbone_factors(body_of(model.backbone), backbone_lr_factor, layer_decay)
+    body = body_of(model.backbone)
+    factors = {**(head_factors or {}), **_backbone_factors(body, backbone_lr_factor, layer_decay)}
     groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
     for parameter in model.parameters():
         if not parameter.requires_grad:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch.callbacks
 import lightning.pytorch.loggers
 
+from pocketvision.core.config import Experiment
 from pocketvision.core.errors import InputError
 
 _LOGGERS = {"wandb": "WandbLogger", "mlflow": "MLFlowLogger"}
@@ -42,7 +45,12 @@ def _logger(name: str, folder: Path) -> Any:
         known = ", ".join((*_OWN_LOGGERS, *_LOGGERS))
         raise InputError(f"There is no logger '{name}': choose from {known}, or False for none.")
     kind = getattr(lightning.pytorch.loggers, _LOGGERS[name])
-    place = {"save_dir": str(folder)} if name == "wandb" else {"tracking_uri": f"file:{folder / 'mlruns'}"}
+    place = {"save_dir": str(folder)}
+    if name == "mlflow":  # its newer versions write to a database only
+        place = {
+            "tracking_uri": f"sqlite:///{folder.resolve() / 'mlflow.db'}",
+            "artifact_location": (folder.resolve() / "mlartifacts").as_uri(),
+        }
     try:
         return kind(**place)
     except ModuleNotFoundError as error:
@@ -69,3 +77,11 @@ def further_callbacks(given: object, metric: str) -> list[Any]:
                 "as objects of lightning.pytorch.callbacks."
             )
     return made
+
+
+def with_callbacks(
+    experiment: Experiment, callbacks: Sequence[lightning.pytorch.callbacks.Callback]
+) -> Experiment:
+    """The experiment with ``callbacks`` beside those that its ``trainer`` states."""
+    together = [*as_list(experiment.trainer.get("callbacks")), *callbacks]
+    return replace(experiment, trainer={**experiment.trainer, "callbacks": together})

@@ -22,7 +22,7 @@ from pocketvision.core.command import CONFIG_PREFIX
 from pocketvision.core.config import Experiment, describe, flat
 from pocketvision.core.errors import InputError
 from pocketvision.core.files import replacing
-from pocketvision.tasks.base import AnyTask
+from pocketvision.tasks.base import AnyTask, VisionTask
 from pocketvision.tasks.bottleneck import Bottleneck
 from pocketvision.tasks.checkpoints import KeepBest, KeepLast, VerifiedCheckpoints
 from pocketvision.tasks.ema import WeightAverage
@@ -44,7 +44,16 @@ _FIXED = {
 
 
 class UnevenDDP(DDPStrategy):
-    """DDP whose validation does not synchronize: processes may score different numbers of batches."""
+    """DDP whose validation does not synchronize: processes may score different numbers of batches.
+
+    Where a batch may leave out weights, as of one task of several, it looks for them.
+    """
+
+    def configure_ddp(self) -> None:
+        task = self.lightning_module
+        if isinstance(task, VisionTask) and not task.trains_all:
+            self._ddp_kwargs["find_unused_parameters"] = True
+        super().configure_ddp()
 
     def validation_step(self, *args: object, **kwargs: object) -> STEP_OUTPUT:
         assert self.lightning_module is not None

@@ -40,6 +40,12 @@ def test_backbones_need_torch_and_core_only() -> None:
         (["-m", "pocketvision", "--version"], 0, "."),
         (["-m", "pocketvision", "trian"], 2, "Did you mean 'train'? Commands: train, eval"),
         (["-m", "pocketvision", "train", "--help"], 0, "usage: pocketvision train"),
+        (["-m", "pocketvision", "tune", "--help"], 0, "usage: pocketvision tune"),
+        (
+            ["-m", "pocketvision", "tune", "quikstart", "task.optimizer.lr=1..2"],
+            1,
+            "Did you mean 'quickstart'?",
+        ),
         (["tools/train.py", "--help"], 0, "Shipped configs: "),
         (["tools/eval.py", "--help"], 0, "usage: pocketvision eval"),
         (["tools/train.py", "ssdlite_v2_coco", "--no-such-option"], 2, "unrecognized arguments"),

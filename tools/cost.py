@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pocketvision.core.command import command, find_config, load_config, shipped_configs
 from pocketvision.core.config import Experiment, apply_overrides, parameters, parse_overrides
@@ -19,7 +19,6 @@ from pocketvision.core.registered import backbone_names, model_of, short_name, t
 
 if TYPE_CHECKING:
     from pocketvision.core.structures import Size
-    from pocketvision.costs.compare import CostComparison
     from pocketvision.costs.measure import Cost
     from pocketvision.costs.published import Published
     from pocketvision.costs.sharing import Sharing
@@ -29,6 +28,23 @@ BACKBONES = backbone_names()
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
+    arguments = _parser().parse_intermixed_args(argv)
+    if arguments.paper:
+        _print_paper(arguments.model, arguments.overrides, arguments.json)
+        return
+    if arguments.model is None:
+        raise InputError("Name a config or a backbone, or give --paper for every published figure.")
+    groups = None if arguments.split is None else _groups(arguments.split)
+    counted = _model_of(arguments.model, parse_overrides(arguments.overrides))
+    if groups is not None:
+        print(_split(arguments.model, counted, groups, arguments.json))
+        return
+    cost, sharing = _costs(counted)
+    as_text = _json if arguments.json else _table
+    print(as_text(arguments.model, counted.image_size, cost, sharing))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pocketvision cost",
         description="Count parameters, multiply-adds and peak activation memory (float32, one image).",
@@ -49,23 +65,67 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--paper", action="store_true", help="compare with published figures (of all models)")
-    arguments = parser.parse_intermixed_args(argv)
-    if arguments.paper:
-        _print_paper(arguments.model, arguments.overrides, arguments.json)
-        return
-    if arguments.model is None:
-        raise InputError("Name a config or a backbone, or give --paper for every published figure.")
-    cost, size, sharing = _cost_of(arguments.model, parse_overrides(arguments.overrides))
-    print(_json(arguments.model, size, cost, sharing) if arguments.json else _table(size, cost, sharing))
+    parser.add_argument(
+        "--split",
+        metavar="auto|T",
+        help="peak memory with blocks run in T groups of channels (arXiv:1801.04381, sec. 5.1); auto: the "
+        "smallest T that reaches the lowest peak and costs little time on this machine",
+    )
+    return parser
 
 
-def _cost_of(name: str, options: Mapping[str, Any]) -> tuple[Cost, Size, Sharing | None]:
+class _Counted(NamedTuple):
+    """A model and the image that it is counted for."""
+
+    model: Any
+    image_size: Size
+    in_channels: int
+
+
+def _model_of(name: str, options: Mapping[str, Any]) -> _Counted:
+    from pocketvision.costs.reference_models import reference_model
     from pocketvision.runs.foreign import is_foreign
 
     if is_foreign(name):
-        return *_file_cost(name, options), None
-    config = _find(name)
-    return (*_backbone_cost(name, options), None) if config is None else _config_cost(config, options)
+        model, size = _file_model(name, options)
+    elif config := _find(name):
+        model, size = _config_model(config, options)
+    else:
+        reference = reference_model(name, options)
+        return _Counted(reference.model, reference.image_size, reference.in_channels)
+    return _Counted(model, size or model.resize.image_size, model.resize.pixels.channels)
+
+
+def _costs(counted: _Counted) -> tuple[Cost, Sharing | None]:
+    from pocketvision.costs.measure import measure_cost
+    from pocketvision.costs.sharing import measure_sharing
+    from pocketvision.models import JointModel
+
+    model, size, in_channels = counted
+    cost = _measured(measure_cost, model, size, in_channels=in_channels)
+    sharing = _measured(measure_sharing, model, size, cost) if isinstance(model, JointModel) else None
+    return cost, sharing
+
+
+def _groups(text: str) -> int:
+    """Of --split; 0 for auto."""
+    if text != "auto" and not (text.isdecimal() and int(text) > 1):
+        raise InputError(f"--split is '{text}': give a number of groups from 2, or auto.")
+    return 0 if text == "auto" else int(text)
+
+
+def _split(name: str, counted: _Counted, groups: int, as_json: bool) -> str:
+    from pocketvision.costs.splitting import ChosenSplit, choose_groups, plan_split
+    from pocketvision.costs.tables import split_table
+
+    model, size, in_channels = counted
+    if groups:
+        chosen = ChosenSplit(_measured(plan_split, model, size, groups, in_channels), {})
+    else:
+        chosen = _measured(choose_groups, model, size, in_channels)
+    if not as_json:
+        return split_table(chosen)
+    return json.dumps({"model": name, "image_size": size, **asdict(chosen)}, indent=1)
 
 
 def _find(name: str) -> Path | None:
@@ -80,9 +140,8 @@ def _find(name: str) -> Path | None:
         raise InputError(f"{error} Backbones:{hint} {', '.join(BACKBONES)}.") from None
 
 
-def _file_cost(name: str, options: Mapping[str, Any]) -> tuple[Cost, Size]:
-    """The cost of the model that others' file holds."""
-    from pocketvision.costs.measure import measure_cost
+def _file_model(name: str, options: Mapping[str, Any]) -> tuple[Any, Size | None]:
+    """The model that others' file holds, and the image size if one is stated."""
     from pocketvision.costs.reference_models import parse_image_size
     from pocketvision.runs.ready_model import load_model
 
@@ -90,25 +149,12 @@ def _file_cost(name: str, options: Mapping[str, Any]) -> tuple[Cost, Size]:
         raise InputError(
             f"{name} says itself what it is: leave {unknown[0]} out, only image_size can change."
         )
-    model = load_model(name)
-    size = parse_image_size(options["image_size"]) if options else model.resize.image_size
-    return _measured(measure_cost, model, size), size
+    return load_model(name), parse_image_size(options["image_size"]) if options else None
 
 
-def _backbone_cost(name: str, options: Mapping[str, Any]) -> tuple[Cost, Size]:
-    from pocketvision.costs.measure import measure_cost
-    from pocketvision.costs.reference_models import reference_model
-
-    reference = reference_model(name, options)
-    cost = _measured(measure_cost, reference.model, reference.image_size, in_channels=reference.in_channels)
-    return cost, reference.image_size
-
-
-def _config_cost(config: Path, overrides: Mapping[str, Any]) -> tuple[Cost, Size, Sharing | None]:
-    from pocketvision.costs.measure import measure_cost
+def _config_model(config: Path, overrides: Mapping[str, Any]) -> tuple[Any, Size | None]:
+    """A config's model, and the image size if one is stated."""
     from pocketvision.costs.reference_models import parse_image_size
-    from pocketvision.costs.sharing import measure_sharing
-    from pocketvision.models import JointModel
 
     experiment = getattr(load_config(config)[0], "config", None)
     if not isinstance(experiment, Experiment):
@@ -119,11 +165,7 @@ def _config_cost(config: Path, overrides: Mapping[str, Any]) -> tuple[Cost, Size
     if size and "image_size" in parameters(experiment.model):
         overrides["model.image_size"] = size
     experiment = apply_overrides(experiment, overrides)
-    model = _build(experiment, _class_names(config, experiment, num_classes))
-    size = size or model.resize.image_size
-    cost = _measured(measure_cost, model, size)
-    sharing = _measured(measure_sharing, model, size, cost) if isinstance(model, JointModel) else None
-    return cost, size, sharing
+    return _build(experiment, _class_names(config, experiment, num_classes)), size
 
 
 def _class_names(config: Path, experiment: Experiment, num_classes: Any) -> Sequence[str | None]:
@@ -165,6 +207,8 @@ def _json(name: str, size: Size, cost: Cost, sharing: Sharing | None) -> str:
 
 def _shared(sharing: Sharing) -> list[str]:
     """What the tasks of a model would cost one by one."""
+    from pocketvision.costs.tables import readable
+
     alone = ((task, readable(n), readable(m)) for task, (n, m) in sharing.alone.items())
     return [
         *(f"{task} alone: {n} parameters, {m} multiply-adds" for task, n, m in alone),
@@ -173,7 +217,9 @@ def _shared(sharing: Sharing) -> list[str]:
     ]
 
 
-def _table(size: Size, cost: Cost, sharing: Sharing | None) -> str:
+def _table(name: str, size: Size, cost: Cost, sharing: Sharing | None) -> str:
+    from pocketvision.costs.tables import aligned, readable
+
     rows = [
         (
             layer.name,
@@ -196,30 +242,11 @@ def _table(size: Size, cost: Cost, sharing: Sharing | None) -> str:
     return "\n".join([*aligned([head, *rows, total], left=3), "", summary, *lines])
 
 
-def readable(count: float) -> str:
-    """3504872 -> "3.50M"."""
-    for unit, size in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
-        if count >= size:
-            return f"{count / size:.4g}{unit}" if count / size >= 100 else f"{count / size:.2f}{unit}"
-    return str(count)
-
-
-def aligned(rows: Sequence[Sequence[str]], left: int) -> list[str]:
-    """Columns of equal width: the first ``left`` to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if i < left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-
-
 def _print_paper(name: str | None, overrides: Sequence[str], as_json: bool) -> None:
     if overrides:
         raise InputError(f"--paper compares the published models as they are: leave out {overrides[0]}.")
     from pocketvision.costs.compare import PUBLISHED, compare
+    from pocketvision.costs.tables import dense_table, paper_table
 
     rows = PUBLISHED if name is None else [row for row in PUBLISHED if _is_of(row, name)]
     is_dense = name is None or (model_of(Path(name).stem) or "").startswith("gfl_")
@@ -233,8 +260,8 @@ def _print_paper(name: str | None, overrides: Sequence[str], as_json: bool) -> N
 
         print(json.dumps([{**row._asdict(), "madds": row.madds} for row in DENSE_DETECTORS], indent=1))
     else:
-        tables = [_paper_table(found)] if found else []
-        print("\n\n".join([*tables, *([_dense_table()] if is_dense else [])]))
+        tables = [paper_table(found)] if found else []
+        print("\n\n".join([*tables, *([dense_table()] if is_dense else [])]))
 
 
 def _is_of(row: Published, name: str) -> bool:
@@ -252,46 +279,6 @@ def _is_of(row: Published, name: str) -> bool:
     head = found[1] if found else "classifier"
     same_task = HEADS[head].is_segmenter if task_of(model) == "segmentation" else head == family
     return same_task and short_name(row.model.split()[0]) == backbone
-
-
-def _dense_table() -> str:
-    """Published dense detectors, none of which is built here."""
-    from pocketvision.costs.dense_detectors import DENSE_DETECTORS
-
-    rows = [
-        (row.source, row.model, "x".join(map(str, row.image_size)), f"{row.params}M", f"{row.flops}G",
-         readable(row.madds), row.ap)
-        for row in DENSE_DETECTORS
-    ]  # fmt: skip
-    head = ("source", "model", "input", "params", "published FLOPs", "multiply-adds", "AP")
-    note = "Others' dense detectors, to compare gfl_* with: two of their FLOPs are one multiply-add here."
-    return "\n".join([*aligned([head, *rows], left=3), "", note])
-
-
-def _paper_table(found: Sequence[CostComparison]) -> str:
-    from pocketvision.costs.published import CONVENTIONS
-
-    errata = list(dict.fromkeys(row.erratum for row in found if row.erratum))
-    conventions = list(dict.fromkeys(row.convention for row in found))
-    rows = [
-        (
-            row.source,
-            row.model,
-            row.quantity,
-            "" if row.convention == "plain" else row.convention,
-            row.printed,
-            f"{row.ours:,.0f}" if row.ours >= 1000 else f"{row.ours:.2f}",
-            f"{100 * row.deviation:+.2f} %",
-            "=" if row.has_printed_digits else "",
-            f"[{errata.index(row.erratum) + 1}]" if row.erratum else "",
-        )
-        for row in found
-    ]
-    head = ("source", "model", "quantity", "counted", "published", "ours", "deviation", "", "")
-    notes = [f"[{number}] {text}" for number, text in enumerate(errata, start=1)]
-    legend = [f"{name}: {CONVENTIONS[name]}" for name in conventions if name != "plain"]
-    equal = "=: ours, rounded or with further digits cut off, is what is printed"
-    return "\n".join([*aligned([head, *rows], left=4), "", equal, *notes, *legend])
 
 
 if __name__ == "__main__":

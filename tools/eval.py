@@ -90,6 +90,8 @@ def what_and_where(
 
 
 def _is_foreign(source: str) -> bool:
+    if Path(source).suffix in ("", ".py"):  # a run or a config: what is wrong with it is said without PyTorch
+        return False
     from pocketvision.runs.foreign import is_foreign
 
     return is_foreign(source)

@@ -81,11 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--format", choices=FORMATS)
     parser.add_argument("--output", type=Path, metavar="FILE", help="file to write")
     add_web_options(parser)
-    parser.add_argument("--nms", action="store_true", help="detectors: final boxes instead of raw outputs")
-    parser.add_argument("--labels", action="store_true", help="segmenters: a label map instead of logits")
-    parser.add_argument("--input", choices=("uint8", "float"), default="uint8", help="0..255 in both")
-    parser.add_argument("--batch", default="dynamic", metavar="N|dynamic", help="images a call takes")
-    parser.add_argument("--size", choices=("fixed", "dynamic"), default="fixed", help="of the images")
+    _add_graph_options(parser)
     parser.add_argument(
         "--verify",
         type=Path,
@@ -103,6 +99,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--licence", help="of the weights (default: what their file says)")
     return parser
+
+
+def _add_graph_options(parser: argparse.ArgumentParser) -> None:
+    """What is in the graph besides the model, and how it runs."""
+    parser.add_argument("--nms", action="store_true", help="detectors: final boxes instead of raw outputs")
+    parser.add_argument("--labels", action="store_true", help="segmenters: a label map instead of logits")
+    parser.add_argument("--input", choices=("uint8", "float"), default="uint8", help="0..255 in both")
+    parser.add_argument("--batch", default="dynamic", metavar="N|dynamic", help="images a call takes")
+    parser.add_argument("--size", choices=("fixed", "dynamic"), default="fixed", help="of the images")
+    parser.add_argument(
+        "--split",
+        type=int,
+        metavar="T",
+        help="run the blocks that need most memory in T groups of channels ('cost --split auto' says T)",
+    )
 
 
 def _check_new_files(arguments: argparse.Namespace) -> None:
@@ -204,6 +215,7 @@ def _options(arguments: argparse.Namespace) -> ExportOptions:
         dynamic_size=arguments.size == "dynamic",
         int8=arguments.int8,
         float16=arguments.float16,
+        split=arguments.split,
         source=arguments.weights or arguments.source,
         licence=arguments.licence,
     )

@@ -44,6 +44,7 @@ def check_target(arguments: argparse.Namespace) -> None:
         "--size": arguments.size != "fixed",
         "--verify": arguments.verify is not None,
         "--float16": arguments.float16,
+        "--split": arguments.split is not None,
         "--client": arguments.client,
     }
     given = [name for name, is_given in decided.items() if is_given]

@@ -37,20 +37,21 @@ def parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("config", metavar="CONFIG", nargs="?", help="a config file or the name of a shipped config")
     add("overrides", metavar="part.key=value", nargs="*", help="values to change")
-    add("--data", metavar="PATH", help="train on this data set: its format, split and recipe are found")
-    add(
-        "--task",
-        choices=get_args(TaskName),
-        help="with --data, where the data serve several",
-    )
+    words = "train on this data set: format, split and recipe are found; once a task for a model of several"
+    add("--data", metavar="PATH", action="append", help=words)
+    words = "with --data, where the data serve several"
+    add("--task", choices=get_args(TaskName), action="append", help=words)
     defaults = ", ".join(default_model(task) for task in get_args(TaskName))
-    add("--model", help=f"with --data: {', '.join(own_models())} (default: {defaults})")
+    words = f"with --data: {', '.join(own_models())} (default: {defaults})"
+    add("--model", action="append", help=words)
     add("--minutes", type=float, metavar="M", help="train as many steps as fit into M minutes in all")
     add("--overfit", type=int, metavar="N", help="self-test: overfit N images; PASS, or where to look")
     add("--run-dir", type=Path, help="new folder for the run (default: out/CONFIG/TIME)")
     words = "start from these weights (model.weights=...); once a task for a model of several"
     add("--from", dest="source", action="append", metavar="RUN|FILE", help=words)
     add("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped")
+    words = "pictures without labels: the trained model labels them and trains on with them (boxes)"
+    add("--unlabelled", metavar="DIR", help=words)
     add("--allow-changed-data", action="store_true", help="with --resume: also where the data have changed")
     add("--print-config", action="store_true", help="show what would run, and stop")
     return parser
@@ -81,14 +82,16 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise InputError("--task and --model go with --data PATH: a CONFIG has its own.")
         config = find_config(arguments.config)
     else:
-        if arguments.model is not None:
-            task_of(arguments.model)
+        for model in arguments.model or ():
+            task_of(model)
         if arguments.config is not None and "=" not in arguments.config:
-            raise InputError(f"Give either the config {arguments.config} or --data {arguments.data}.")
+            raise InputError(f"Give either the config {arguments.config} or --data {arguments.data[0]}.")
         overrides = [*([] if arguments.config is None else [arguments.config]), *overrides]
     if arguments.source is not None:
         only, *more = arguments.source
         overrides.append(f"model.weights={(only, *more) if more else only!r}")
+    if arguments.unlabelled is not None:
+        overrides.append(f"unlabelled={str(Path(arguments.unlabelled).absolute())!r}")
     if arguments.data is None:
         start(arguments, config, overrides)
         return
@@ -104,8 +107,9 @@ def configure(
 
     words = shlex.join(["train", *(sys.argv[1:] if sys.argv[1:2] != ["train"] else sys.argv[2:])])
     return starting.configure(
-        arguments.data, arguments.task, arguments.model, overrides, folder, words, request(arguments)
-    )
+        arguments.data, arguments.task or (), arguments.model or (), overrides, folder, words,
+        request(arguments),
+    )  # fmt: skip
 
 
 def start(
@@ -113,8 +117,8 @@ def start(
 ) -> None:
     """Show, self-test or train a config; what ``read`` has read of its data is not read again."""
     from pocketvision.core.config import describe
-    from pocketvision.tasks.fit import fit
     from pocketvision.tasks.own.starting import new_folder, settle
+    from pocketvision.tasks.unlabelled.stages import fit_in_stages
 
     settled = settle(config, overrides, request(arguments), read, is_own=arguments.data is not None)
     if arguments.print_config:
@@ -125,7 +129,8 @@ def start(
         return
     folder = arguments.run_dir or new_folder(config)
     seconds = time.monotonic() - arguments.started
-    trained = fit(settled.experiment, folder, settled.files, settled.overrides, seconds, settled.read)
+    experiment, files, words, read = settled
+    trained = fit_in_stages(experiment, folder, files, words, seconds, read)
     report(trained, folder)
 
 
@@ -153,7 +158,7 @@ def go_on(arguments: argparse.Namespace) -> None:
     words = [word for word in (arguments.config, *arguments.overrides) if word is not None]
     others = (
         arguments.source, arguments.run_dir, arguments.data, arguments.task, arguments.model,
-        arguments.minutes, arguments.overfit,
+        arguments.minutes, arguments.overfit, arguments.unlabelled,
     )  # fmt: skip
     if any(others) or not all(word.startswith("data.root=") for word in words):
         raise InputError(
@@ -161,9 +166,9 @@ def go_on(arguments: argparse.Namespace) -> None:
             "config and overrides."
         )
 
-    from pocketvision.tasks.fit import resume
+    from pocketvision.tasks.unlabelled.stages import resume_in_stages
 
-    trained = resume(arguments.resume, words, allow_changed_data=arguments.allow_changed_data)
+    trained = resume_in_stages(arguments.resume, words, allow_changed_data=arguments.allow_changed_data)
     report(trained, arguments.resume)
 
 

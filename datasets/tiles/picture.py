@@ -37,20 +37,23 @@ class TilePicture:
     def read(self, scale: float = 1.0) -> Reading:
         """The tile (h, w, C) uint8, whatever ``scale``; raises what ``read_whole`` raises."""
         pixels = cut_out(self.read_whole().pixels, self.window)
-        if len(self.painted):
-            pixels = self._paint(pixels)
+        pixels = painted_over(pixels, self.painted, self.spared, self.fill)
         return Reading(pixels, self.size, self.size)
 
-    def _paint(self, pixels: Array) -> Array:
-        is_painted = np.zeros(self.size, dtype=np.bool_)
-        for boxes, value in ((self.painted, True), (self.spared, False)):
-            for left, top, right, bottom in boxes.tolist():
-                is_painted[int(top) : math.ceil(bottom), int(left) : math.ceil(right)] = value
-        channels = pixels.shape[2]
-        color = self.fill if len(self.fill) == channels else (round(sum(self.fill) / len(self.fill)),)
-        painted: Array = pixels.copy()
-        painted[is_painted] = np.array(color, dtype=np.uint8)
-        return painted
+
+def painted_over(pixels: Array, painted: Boxes, spared: Boxes, fill: tuple[int, ...]) -> Array:
+    """A picture (H, W, C) with the color ``fill`` in ``painted`` boxes (M, 4), not in ``spared`` (G, 4)."""
+    if not len(painted):
+        return pixels
+    is_painted = np.zeros(pixels.shape[:2], dtype=np.bool_)
+    for boxes, value in ((painted, True), (spared, False)):
+        for left, top, right, bottom in boxes.tolist():
+            is_painted[int(top) : math.ceil(bottom), int(left) : math.ceil(right)] = value
+    channels = pixels.shape[2]
+    color = fill if len(fill) == channels else (round(sum(fill) / len(fill)),)
+    result: Array = pixels.copy()
+    result[is_painted] = np.array(color, dtype=np.uint8)
+    return result
 
 
 def cut_out(pixels: Array, window: Window) -> Array:

@@ -21,7 +21,8 @@ from pocketvision.deploy.runtimes.mil_structure import check_structure
 def write_coreml(graph: nn.Module, artifact: Artifact, path: Path, converters: Converters) -> str:
     """Write ``graph`` as a package for iOS 16 and later: float16 inside, one image a call.
 
-    It takes a picture (RGB) where the artifact says uint8, else an array. Metadata are the package's own.
+    It takes a picture where the artifact says uint8 and the model reads 8-bit RGB, else an array. Metadata
+    are the package's own.
 
     Raises:
         InputError: the model can't be traced or converted, or there is no converter, or what lies in the
@@ -40,7 +41,7 @@ def write_coreml(graph: nn.Module, artifact: Artifact, path: Path, converters: C
             "program": str(Path(folder) / "program.pt2"),
             "package": str(made),
             "outputs": artifact.outputs,
-            "takes_image": artifact.input_type == "uint8",
+            "takes_image": artifact.takes_picture,
             "metadata": {METADATA_KEY: artifact.to_json(), "classes": ",".join(names)},
             "licence": artifact.licence or "",
             "description": f"{artifact.task} by pocketvision",

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from torch import nn
 
+from pocketvision.backbones.split import split_blocks
 from pocketvision.core.errors import InputError
+from pocketvision.costs.splitting import plan_split
 from pocketvision.deploy.converters.environment import Converters
 from pocketvision.deploy.formats import BESIDE, ExportOptions, check_format, check_pixels
 from pocketvision.deploy.runtimes.artifact import DETECTIONS, LABEL_MAP, Artifact
@@ -49,11 +51,25 @@ def export_model(
     start = time.perf_counter()
     logger.info("exporting to %s: this takes a few seconds up to a minute or two", output)
     graph = make_graph(model, label_map=options.label_map)
+    if options.split is not None:
+        graph = _split(graph, artifact, options.split)
     content = _writer(format, converters)(graph, artifact, output)
     seconds = time.perf_counter() - start
     size = sum(file.stat().st_size for file in written_files(output)) / _MEGABYTE
     logger.info("%s: %.2f MB, %s, %.0f s", output, size, content, seconds)
     return output
+
+
+def _split(graph: nn.Module, artifact: Artifact, num_groups: int) -> nn.Module:
+    """``graph`` with the blocks that need the most memory in ``num_groups`` groups of channels."""
+    plan = plan_split(graph, artifact.image_size, num_groups, artifact.num_channels)
+    if not plan.blocks:
+        raise InputError("No block of this model needs the most memory by itself: leave --split out.")
+    logger.info(
+        "%d blocks in %d groups: activations of an image take %.2f MB at their peak instead of %.2f",
+        len(plan.blocks), num_groups, plan.peak_after / _MEGABYTE, plan.peak_before / _MEGABYTE,
+    )  # fmt: skip
+    return split_blocks(graph, num_groups, plan.blocks)
 
 
 def plan_artifact(model: VisionModel, options: ExportOptions) -> Artifact:

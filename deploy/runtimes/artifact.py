@@ -15,7 +15,7 @@ from pocketvision.core.boxes import SSDBoxCoder
 from pocketvision.core.distances import DistanceBoxCoder
 from pocketvision.core.errors import InputError
 from pocketvision.core.protocols import BoxCoder
-from pocketvision.core.resize import Resize
+from pocketvision.core.resize import RGB, Resize
 from pocketvision.core.structures import Size
 from pocketvision.deploy.formats import InputType
 from pocketvision.deploy.runtimes.metadata import check_metadata
@@ -95,6 +95,11 @@ class Artifact:
     def num_channels(self) -> int:
         """Channels of the input."""
         return self.resize.pixels.channels
+
+    @property
+    def takes_picture(self) -> bool:
+        """Whether a runtime that knows pictures, as Core ML, can be given one: 8-bit RGB."""
+        return self.input_type == "uint8" and self.resize.pixels == RGB
 
     @cached_property
     def anchor_array(self) -> npt.NDArray[np.float32]:

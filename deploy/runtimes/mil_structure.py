@@ -17,7 +17,6 @@ _ROUNDING = 2.0**-11
 """Of float16, as a share of a number ..."""
 _LEAST = 2.0**-14
 """... that is no less than this; below, the steps stay as they are."""
-_NUMBERS = {"uint8": "RGB", "float": "FLOAT32"}
 
 
 class StructureCheck(NamedTuple):
@@ -50,7 +49,8 @@ def check_structure(program: MilProgram, graph: nn.Module, path: Path) -> list[S
 
 
 def _check_input(program: MilProgram, artifact: Artifact) -> StructureCheck:
-    expected = [("images", _NUMBERS[artifact.input_type], [1, 3, *artifact.image_size])]
+    kind = "RGB" if artifact.takes_picture else "FLOAT32"
+    expected = [("images", kind, [1, artifact.num_channels, *artifact.image_size])]
     found = [(entry["name"], entry["kind"], entry["shape"]) for entry in program.inputs]
     return StructureCheck(f"the input is {_words(found)}", found == expected)
 

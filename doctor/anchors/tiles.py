@@ -29,6 +29,10 @@ class TileAdvice:
     smallest: float
     image_size: Size
 
+    @property
+    def tile(self) -> Size:
+        return self.side, self.side
+
     def as_row(self) -> dict[str, Any]:
         """As JSON has it."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""Stretch or letterbox: by how much the shapes of the pictures differ from each other."""
+"""Stretch or letterbox, by how much the shapes of the pictures differ; the input size for masks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from pocketvision.core.structures import Size
 from pocketvision.datasets.even_choice import first_to_last
+from pocketvision.datasets.images.read import read_size
 from pocketvision.datasets.records.annotations import AnyRecords, DetectionRecords, SegmentationRecords
 from pocketvision.doctor.checks.classes import training_splits
 
@@ -17,6 +18,7 @@ MAX_LOOKED_AT = 100
 """Pictures with masks whose sizes are read."""
 _MASKS, _BOXES = 1.1, 2.0
 _ENDS = (0.05, 0.95)
+_MAX_PIXELS, _SIDE_STEP = 512 * 768, 8
 
 
 class ResizeAdvice(NamedTuple):
@@ -55,6 +57,16 @@ def advise_masks(sizes: npt.NDArray[np.float64]) -> ResizeAdvice:
     """For masks of pictures (N, 2) of (height, width): letterbox where shapes differ at all."""
     ratios = sizes[:, 1] / sizes[:, 0]
     return ResizeAdvice(float(ratios.max() / ratios.min()), _MASKS)
+
+
+def fit_size(train: SegmentationRecords) -> tuple[Size, ResizeAdvice]:
+    """Input size of the images' own shape, at most as many pixels as 512x768, and the mode of resizing."""
+    looked_at = first_to_last(len(train), MAX_LOOKED_AT)
+    sizes = np.array([read_size(train.image_paths[i]) for i in looked_at], dtype=np.float64)
+    shape = np.median(sizes, axis=0)
+    factor = min(1.0, np.sqrt(_MAX_PIXELS / shape.prod()))
+    height, width = (max(32, round(side * factor / _SIDE_STEP) * _SIDE_STEP) for side in shape.tolist())
+    return (height, width), advise_masks(sizes)
 
 
 def advise(readings: Mapping[str, AnyRecords], sizes: Mapping[str, Size | None]) -> ResizeAdvice | None:

@@ -16,6 +16,7 @@ from pocketvision.datasets.records.notes import NotedBox
 from pocketvision.doctor.anchors.points import PointReport
 from pocketvision.doctor.anchors.summary import AnchorReport
 from pocketvision.doctor.anchors.tiles import TileAdvice
+from pocketvision.doctor.checks.detail import MaskTileAdvice
 from pocketvision.doctor.checks.shapes import ResizeAdvice
 from pocketvision.doctor.findings import Findings
 from pocketvision.doctor.kinds import KINDS
@@ -51,7 +52,7 @@ class Report:
         sides: (B,) square roots of the areas of the boxes, in pixels.
         anchors: for detection.
         points: for detection, what the finest map of a dense head can hold.
-        tiles: for detection, those that the boxes need.
+        tiles: those that boxes or masks need.
         samples: some images, for people to look at.
         seconds: how long it took.
         pixels: what training reads the pictures as.
@@ -70,7 +71,7 @@ class Report:
     sides: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     anchors: AnchorReport | None = None
     points: PointReport | None = None
-    tiles: TileAdvice | None = None
+    tiles: TileAdvice | MaskTileAdvice | None = None
     samples: list[SampleImage] = field(default_factory=list)
     seconds: float = 0.0
     pixels: FoundPixels = EIGHT_BIT_RGB

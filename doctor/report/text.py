@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pocketvision.core.resize import Tiling
 from pocketvision.core.terminal import printable
 from pocketvision.doctor.anchors.points import PointReport
 from pocketvision.doctor.anchors.reach import Ceiling
 from pocketvision.doctor.anchors.summary import AnchorReport
 from pocketvision.doctor.anchors.tiles import TileAdvice
+from pocketvision.doctor.checks.detail import MaskTileAdvice
 from pocketvision.doctor.kinds import KINDS
 from pocketvision.doctor.report.examination import Report
 
@@ -87,11 +89,11 @@ def _points(report: PointReport) -> list[str]:
     ]
 
 
-def _tiles(advice: TileAdvice) -> list[str]:
+def _tiles(advice: TileAdvice | MaskTileAdvice) -> list[str]:
     return [
         "",
-        f"Small boxes: {advice.reason()}. Train in tiles, as 'train --data' does, with "
-        f"data.tile_size={advice.side}.",
+        f"Small objects: {advice.reason()}. Train in tiles, as 'train --data' does, with "
+        f"data.tile_size={Tiling(advice.tile).option}.",
     ]
 
 

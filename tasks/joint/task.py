@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from pocketvision.core.errors import InputError
@@ -14,9 +14,14 @@ from pocketvision.core.structures import AnySamples, task_of
 from pocketvision.evaluation.joint_evaluator import MEAN_SCORE
 from pocketvision.models import JointModel
 from pocketvision.tasks.base import AnyTask, VisionTask
+from pocketvision.tasks.ema import put_back, set_beside
+from pocketvision.tasks.joint.balance import Rule, make_balance
 from pocketvision.tasks.joint.weighed import Weighed
+from pocketvision.tasks.learning_rates import parameter_groups
 
 logger = logging.getLogger("pocketvision")
+_BALANCE = "balance"
+"""Key of a checkpoint for what the losses' weights are made of, which is none of the model's."""
 
 
 class JointTask(VisionTask[AnySamples]):
@@ -24,10 +29,13 @@ class JointTask(VisionTask[AnySamples]):
 
     ``tasks`` build the task of each part from its model, with its loss and all that is its own, as
     ``partial(DetectionTask, loss=SSDLoss())``. A batch is of one task: it teaches that part and the shared
-    backbone. Its losses count ``loss_weights`` times (1 where a task is not named): fixed, and logged.
+    backbone. Its losses count ``loss_weights`` times (1 where a task is not named) and, unless ``balance`` is
+    ``fixed``, a factor that ``uncertainty`` learns or ``gradient_norm`` measures
+    (:mod:`~pocketvision.tasks.joint.balance`). What they count is logged at every step.
 
-    The optimizer, its rate, averaging and freezing are this task's, as for every :class:`VisionTask`.
-    BatchNorms of the backbone see each task's images in turn, and their running statistics are of all;
+    The optimizer, its rate, averaging and freezing are this task's, as for every :class:`VisionTask`; a head
+    named in ``lr_factors`` has so many times the rate. BatchNorms of the backbone see each task's images in
+    turn, and their running statistics are of all;
     ``freeze_norms`` keeps those that training started from.
 
     Raises:
@@ -35,6 +43,7 @@ class JointTask(VisionTask[AnySamples]):
     """
 
     metric: ClassVar[str] = MEAN_SCORE
+    trains_all: ClassVar[bool] = False
     model: JointModel
 
     def __init__(
@@ -44,6 +53,8 @@ class JointTask(VisionTask[AnySamples]):
         optimizer: Callable[..., Optimizer],
         reference_batch: int,
         loss_weights: Mapping[str, float] | None = None,
+        lr_factors: Mapping[str, float] | None = None,
+        balance: Rule = "fixed",
         **options: Any,
     ) -> None:
         weights = {**dict.fromkeys(model.tasks, 1.0), **(loss_weights or {})}
@@ -53,10 +64,16 @@ class JointTask(VisionTask[AnySamples]):
                 f"the model is for {known}: give task.tasks for each of them, in this order, and "
                 "task.loss_weights, if any, above 0 for no others."
             )
+        self.lr_factors = dict(lr_factors or {})
+        if unknown := self.lr_factors.keys() - weights.keys():
+            raise ValueError(f"task.lr_factors names {min(unknown)}: the model is for {', '.join(weights)}.")
         super().__init__(model, _no_loss, optimizer, reference_batch, **options)
         if self.compiled or self.quantization_aware:
             raise ValueError("task.compiled and task.quantization_aware are for models of one task yet.")
-        self.loss_weights = weights
+        self.loss_weights, self.rule = weights, balance
+        self.balance = make_balance(balance, weights)
+        self.turn = model.tasks[0]
+        """The task of the batch that is trained on."""
         self.parts: dict[str, AnyTask] = {}
         """In a dict, so that their weights, which are the model's, have one name."""
         for name, part in tasks.items():
@@ -71,12 +88,58 @@ class JointTask(VisionTask[AnySamples]):
             raise InputError("Data sets of several tasks train in one process yet: set trainer.devices to 1.")
         for part in self.parts.values():
             part.trainer = self.trainer
-        said = ", ".join(f"{name} {weight:g}" for name, weight in self.loss_weights.items())
-        logger.info("losses count, fixed: %s", said)
+        logger.info("losses count, %s: %s", self.rule, self._said())
 
     def learner(self, samples: AnySamples) -> Weighed:
-        name = task_of(samples)
-        return Weighed(self.parts[name], name, self.loss_weights[name], self.model)
+        self.turn = task_of(samples)
+        return Weighed(self.parts[self.turn], self.turn, self.balance, self.model)
+
+    def logged(self) -> dict[str, float]:
+        return {f"train/weight/{task}": weight for task, weight in self.balance.weights().items()}
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """The gradient of the whole batch, of all processes, is there, and not clipped yet."""
+        if self.rule == "gradient_norm":
+            shared = cast(nn.Module, self.model.backbone)
+            grads = [parameter.grad for parameter in shared.parameters() if parameter.grad is not None]
+            norm = nn.utils.get_total_norm(grads) / self._loss_scale(optimizer)
+            self.balance.learn(norm, self.turn)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        if self.rule != "fixed":
+            set_beside(checkpoint, _BALANCE)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        put_back(checkpoint, _BALANCE)
+        super().on_load_checkpoint(checkpoint)
+
+    def on_validation_epoch_end(self) -> None:
+        super().on_validation_epoch_end()
+        if self.rule != "fixed":
+            logger.info("losses count, %s: %s", self.rule, self._said())
+
+    def _said(self) -> str:
+        return ", ".join(f"{task} {weight:.3g}" for task, weight in self.balance.weights().items())
+
+    def _loss_scale(self, optimizer: Optimizer) -> float:
+        """What gradients are still multiplied by in fp16: a fused optimizer divides them itself."""
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        is_scaled = scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False)
+        return float(scaler.get_scale()) if scaler is not None and is_scaled else 1.0
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        heads: dict[Tensor, float] = {
+            parameter: factor
+            for name, factor in self.lr_factors.items()
+            for parameter in self.model.part(name).parameters()
+        }
+        groups = parameter_groups(
+            self.model, self.backbone_lr_factor, self.layer_decay,
+            decay_depthwise=self.decay_depthwise, head_factors=heads,
+        )  # fmt: skip
+        own = list(self.balance.parameters())
+        return [*groups, {"params": own, "lr_factor": 1.0, "weight_decay": 0.0}] if own else groups
 
     def outputs(self, images: Tensor) -> Any:
         return self.model(images)

@@ -9,15 +9,16 @@ from torch import Tensor
 
 from pocketvision.models import JointModel
 from pocketvision.tasks.base import AnyTask
+from pocketvision.tasks.joint.balance import Balance
 
 
 @dataclass
 class Weighed:
-    """A task whose losses count ``weight`` times and have its ``name`` in front, as part of a ``model``."""
+    """A task, part of a ``model``, whose losses count as ``balance`` says and have its ``name`` in front."""
 
     task: AnyTask
     name: str
-    weight: float
+    balance: Balance
     model: JointModel
 
     def outputs(self, images: Tensor) -> Any:
@@ -26,8 +27,8 @@ class Weighed:
 
     def losses_of(self, outputs: Any, targets: list[Any]) -> dict[str, Tensor]:
         """Weighed and named."""
-        losses = self.task.losses_of(outputs, targets)
-        return {f"{self.name}/{name}": self.weight * loss for name, loss in losses.items()}
+        losses = self.balance.apply_to(self.task.losses_of(outputs, targets), self.name)
+        return {f"{self.name}/{name}": loss for name, loss in losses.items()}
 
     def counts_of(self, outputs: Any, targets: list[Any]) -> list[Tensor] | None:
         """As the task has them."""

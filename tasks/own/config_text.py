@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import partial
 from typing import Any
@@ -45,13 +45,13 @@ def config_text(own: OwnData, recipe: TrainingRecipe, weights: str | None, comma
             f"from pocketvision.datasets import {own.found.data_module}",
             *([] if loss is None else [f"from pocketvision.losses import {type(loss).__name__}"]),
             "",
-            *(_anchors(own) if has_anchors else []),
+            *(anchor_lines(own) if has_anchors else []),
             "config = replace(",
             "    base.config,",
             *_call("model", "base.model" if own.start is None else "source.model", settings.model),
             *_call("task", "base.config.task", settings.task),
             *_call("data", own.found.data_module, settings.data, f"augmentation={augmentation}"),
-            f"    trainer={_code(settings.trainer)},",
+            f"    trainer={code_of(settings.trainer)},",
             '    recipe="fixed",',
             ")",
             "",
@@ -61,7 +61,11 @@ def config_text(own: OwnData, recipe: TrainingRecipe, weights: str | None, comma
 
 def _docstring(own: OwnData, recipe: TrainingRecipe, command: str) -> str:
     title = f"{own.model} for the data in {own.found.root.resolve()}, written by: {command}"
-    paragraphs = [title, "", *own.lines(), "", *recipe.derivation]
+    return docstring_of([title, "", *own.lines(), "", *recipe.derivation])
+
+
+def docstring_of(paragraphs: Sequence[str]) -> str:
+    """Lines for a person as a docstring."""
     lines = [part for text in paragraphs for part in (textwrap.wrap(_plain(text), _WIDTH - 4) or [""])]
     return '"""' + "\n".join(lines) + '\n"""'
 
@@ -72,7 +76,8 @@ def _plain(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in readable).replace("\\", "\\\\").replace('"', "'")
 
 
-def _anchors(own: OwnData) -> list[str]:
+def anchor_lines(own: OwnData) -> list[str]:
+    """The constant ``ANCHORS`` that :func:`code_of` names; nothing where there are none."""
     anchors = own.fitted.anchors
     if anchors is None:
         return []
@@ -90,8 +95,13 @@ def _anchors(own: OwnData) -> list[str]:
 
 
 def _call(name: str, function: str, keywords: Mapping[str, object], *more: str) -> list[str]:
-    rows = [f"        {word}," for word in (*(f"{key}={_code(x)}" for key, x in keywords.items()), *more)]
+    rows = [f"        {word}," for word in (*(f"{key}={code_of(x)}" for key, x in keywords.items()), *more)]
     return [f"    {name}=partial(", f"        {function},", *rows, "    ),"]
+
+
+def stated_fields(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass that are not as they are by default."""
+    return {f.name: getattr(value, f.name) for f in fields(value) if not _is_default(value, f)}
 
 
 def _is_default(value: object, field: Field[Any]) -> bool:
@@ -99,15 +109,17 @@ def _is_default(value: object, field: Field[Any]) -> bool:
     return bool(getattr(value, field.name) == default)
 
 
-def _code(value: object) -> str:
-    """A value as code: a literal in double quotes where that needs no escapes, else a call."""
+def code_of(value: object) -> str:
+    """A value as code on one line: a literal in double quotes where that needs no escapes, else a call."""
     if isinstance(value, ExplicitAnchors):
         return "ANCHORS"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f'"{key}": {code_of(part)}' for key, part in value.items()) + "}"
     if isinstance(value, partial):
-        options = "".join(f", {name}={_code(option)}" for name, option in value.keywords.items())
+        options = "".join(f", {name}={code_of(option)}" for name, option in value.keywords.items())
         return f"partial({value.func.__name__}{options})"
     if is_dataclass(value) and not isinstance(value, type):
-        stated = {f.name: getattr(value, f.name) for f in fields(value) if not _is_default(value, f)}
-        return f"{type(value).__name__}({', '.join(f'{name}={_code(x)}' for name, x in stated.items())})"
+        stated = ", ".join(f"{name}={code_of(x)}" for name, x in stated_fields(value).items())
+        return f"{type(value).__name__}({stated})"
     text = repr(value)
     return text if '"' in text or "\\" in text else text.replace("'", '"')

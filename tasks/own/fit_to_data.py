@@ -13,7 +13,6 @@ from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets import read_mask
 from pocketvision.datasets.even_choice import first_to_last
-from pocketvision.datasets.images.read import read_size
 from pocketvision.datasets.records.annotations import DetectionRecords, SegmentationRecords
 from pocketvision.doctor.anchors.fitted import STRIDES, fit_layout
 from pocketvision.doctor.anchors.points import report_points
@@ -26,12 +25,12 @@ from pocketvision.doctor.anchors.reach import (
     shapes_of,
 )
 from pocketvision.doctor.anchors.suggested import map_levels
-from pocketvision.doctor.checks.shapes import MAX_LOOKED_AT, ResizeAdvice, advise_masks
+from pocketvision.doctor.checks.shapes import MAX_LOOKED_AT
 
 ResizeMode = Literal["stretch", "letterbox"]
 
 MIN_DETECTIONS, _CROWDED_MARGIN = 100, 1.5
-_MAX_PIXELS, _SIDE_STEP, _CROP_SHARE = 512 * 768, 8, 0.8
+_CROP_SHARE = 0.8
 _MAX_BOXES = 50_000
 _MOST = 0.9
 """Share of the boxes on a map that its anchor is not smaller than."""
@@ -97,16 +96,6 @@ def fit_max_detections(train: DetectionRecords) -> int:
     owners = np.repeat(np.arange(len(train)), np.diff(train.offsets))[~np.asarray(train.crowd)]
     most = int(np.bincount(owners, minlength=1).max())
     return max(MIN_DETECTIONS, math.ceil(most * _CROWDED_MARGIN / 10) * 10)
-
-
-def fit_size(train: SegmentationRecords) -> tuple[Size, ResizeAdvice]:
-    """Input size of the images' own shape, at most as many pixels as 512x768, and the mode of resizing."""
-    looked_at = first_to_last(len(train), MAX_LOOKED_AT)
-    sizes = np.array([read_size(train.image_paths[i]) for i in looked_at], dtype=np.float64)
-    shape = np.median(sizes, axis=0)
-    factor = min(1.0, np.sqrt(_MAX_PIXELS / shape.prod()))
-    height, width = (max(32, round(side * factor / _SIDE_STEP) * _SIDE_STEP) for side in shape.tolist())
-    return (height, width), advise_masks(sizes)
 
 
 def class_weights(train: SegmentationRecords) -> tuple[float, ...]:

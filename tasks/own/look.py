@@ -29,7 +29,7 @@ from pocketvision.datasets.records.annotations import (
     DetectionRecords,
     SegmentationRecords,
 )
-from pocketvision.doctor.checks.shapes import advise_boxes
+from pocketvision.doctor.checks.shapes import advise_boxes, fit_size
 from pocketvision.runs.build import build, build_model, look_at_start, refusing_bad_values
 from pocketvision.runs.folder import load_experiment, override
 from pocketvision.tasks.accumulation import num_parts
@@ -42,7 +42,6 @@ from pocketvision.tasks.own.fit_to_data import (
     fit_anchors,
     fit_cells,
     fit_max_detections,
-    fit_size,
 )
 from pocketvision.tasks.own.found import Fitted, OwnData, StartingModel
 from pocketvision.tasks.own.rare_classes import fit_repeats, stated_repeats
@@ -88,6 +87,8 @@ def look_at(
         tiles = _tiles(train, data, given, given_size)
         learned = train if tiles is None else tiles.learned
         size, fitted = _fit(learned, given_size, given.get("model.mode"), is_dense=_is_dense(chosen))
+        if tiles is not None and isinstance(train, SegmentationRecords):
+            fitted = replace(fitted, resize=None)  # tiles have one shape
         fitted = replace(fitted, tiles=tiles)
         if "data.repeat_threshold" not in given:
             fitted = replace(fitted, repeats=fit_repeats(learned))
@@ -115,7 +116,7 @@ def write_config(
     recipe, experiment = _derive(own, weights, overrides)
     if check_weights:
         look_at_start(experiment)
-    if check_weights and "model.weights" not in given and not _has_published(experiment, own.class_names):
+    if check_weights and "model.weights" not in given and not has_published(experiment, own.class_names):
         weights = None
         recipe, experiment = _derive(own, weights, overrides)
     if minutes is not None:
@@ -170,7 +171,7 @@ def raised_cap(experiment: Experiment, read: AnyData | None = None) -> list[str]
     return [f"model.max_detections={most}"] if most > cap else []
 
 
-def _has_published(experiment: Experiment, class_names: tuple[str | None, ...]) -> bool:
+def has_published(experiment: Experiment, class_names: tuple[str | None, ...]) -> bool:
     """Whether the file of ImageNet weights for this backbone is here or can be fetched."""
     with refusing_bad_values():
         model = build_model(experiment, class_names)
@@ -207,14 +208,16 @@ def _is_dense(model: str) -> bool:
 def _tiles(
     train: AnyRecords, data: AnyData, given: Mapping[str, Any], image_size: Size | None
 ) -> Tiles | None:
-    """Tiles of pictures with boxes: as the user wants them, else where the boxes need them."""
-    if not isinstance(train, DetectionRecords):
+    """Tiles of pictures with boxes or masks: as the user wants them, else where these need them."""
+    if isinstance(train, ClassificationRecords):
         return None
     options = vars(data)
     tiling, empty_share = tiling_of_options(options), options["empty_tiles"]
     if tiling is not None:
         return cut_tiles(train, tiling, empty_share)
-    return None if "data.tile_size" in given else fit_tiles(train, image_size or BOXES_SIZE, empty_share)
+    if image_size is None:
+        image_size = fit_size(train)[0] if isinstance(train, SegmentationRecords) else BOXES_SIZE
+    return None if "data.tile_size" in given else fit_tiles(train, image_size, empty_share)
 
 
 def _pixels(train: AnyRecords, given: Mapping[str, Any]) -> FoundPixels:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 from pocketvision.core.registered import TaskName
 
@@ -93,22 +94,78 @@ def derive_recipe(
         num_steps, more = _fit_time(num_steps, steps_per_epoch, minutes, seconds_per_step)
         lines += more
     start = (_DENSE if dense else _PUBLISHED) if pretrained else _RANDOM
-    horizon = min(5000, max(10, num_steps // 20))
-    recipe = TrainingRecipe(
-        num_steps=num_steps,
+    recipe = _of_length(
+        num_steps,
         batch_size=total,
         lr=start.rate(total),
         backbone_lr_factor=start.backbone_factor,
-        warmup_steps=max(1, min(1000, num_steps // 10)),
-        ema_decay=round(1 - 1 / horizon, 5),
-        norm_momentum=round(min(0.1, max(0.01, 100 / num_steps)), 3),
         freeze_until=_freeze_until(num_images) if pretrained and freezable else None,
         freeze_norms=pretrained and batch_size < 4,
         epochs_between_scores=max(1, num_steps // steps_per_epoch // 5),
         derivation=(),
     )
-    reasons = _reasons(recipe, horizon, _frozen(recipe, num_images, batch_size, pretrained), start)
-    return replace(recipe, derivation=(*lines, *reasons))
+    frozen = _frozen(recipe, num_images, batch_size, pretrained)
+    rate = (
+        f"learning rate {recipe.lr:g} for AdamW: {LR:g} for {LR_BATCH} images, by its root, on "
+        f"{start.words}, {start.most:g} at most"
+    )
+    return replace(recipe, derivation=(*lines, rate, *_reasons(recipe), f"frozen: {frozen}"))
+
+
+def join_recipes(
+    recipes: Mapping[TaskName, TrainingRecipe],
+    num_images: Mapping[TaskName, int],
+    steps_per_epoch: Mapping[TaskName, int],
+    *,
+    pretrained: bool = True,
+) -> tuple[TrainingRecipe, dict[TaskName, float], dict[TaskName, float]]:
+    """One recipe for a model of several tasks: each has as many steps and the rate that it has alone.
+
+    All are for the same batch size. The backbone has the least of the rates that it would have, and is frozen
+    by what all images together say.
+
+    Returns:
+        The recipe, whose rate is the least; each task's share of the steps; factors on the rate, by head.
+    """
+    num_steps = sum(recipe.num_steps for recipe in recipes.values())
+    lr = min(recipe.lr for recipe in recipes.values())
+    shares = {task: round(recipe.num_steps / num_steps, 4) for task, recipe in recipes.items()}
+    factors = {task: round(recipe.lr / lr, 4) for task, recipe in recipes.items()}
+    epoch = max(math.ceil(steps_per_epoch[task] / shares[task]) for task in recipes)
+    first, total = next(iter(recipes.values())), sum(num_images.values())
+    backbone = min(recipe.lr * recipe.backbone_lr_factor for recipe in recipes.values())
+    joint = _of_length(
+        num_steps, batch_size=first.batch_size, lr=lr, backbone_lr_factor=round(backbone / lr, 4),
+        freeze_until=_freeze_until(total) if pretrained else None, freeze_norms=first.freeze_norms,
+        epochs_between_scores=max(1, num_steps // epoch // 5), derivation=(),
+    )  # fmt: skip
+    lines = [f"{task}: {line}" for task, recipe in recipes.items() for line in _of_its_own(recipe)]
+    turns = ", ".join(f"{recipe.num_steps} for {task}" for task, recipe in recipes.items())
+    lines += [f"{num_steps} steps in all: {turns}, in turns", *_reasons(joint)]
+    frozen = _frozen(joint, total, first.batch_size, pretrained)
+    return replace(joint, derivation=(*lines, f"frozen: {frozen}")), shares, factors
+
+
+def _of_its_own(recipe: TrainingRecipe) -> list[str]:
+    """What a derivation says of steps and rate."""
+    rates = [line for line in recipe.derivation if line.startswith("learning rate")]
+    return [recipe.derivation[0], *rates]
+
+
+def _of_length(num_steps: int, **values: Any) -> TrainingRecipe:
+    """A recipe whose other values follow from its number of steps."""
+    return TrainingRecipe(
+        num_steps=num_steps,
+        warmup_steps=max(1, min(1000, num_steps // 10)),
+        ema_decay=round(1 - 1 / _horizon(num_steps), 5),
+        norm_momentum=round(min(0.1, max(0.01, 100 / num_steps)), 3),
+        **values,
+    )
+
+
+def _horizon(num_steps: int) -> int:
+    """Steps that weights are averaged over."""
+    return min(5000, max(10, num_steps // 20))
 
 
 def _check(
@@ -146,17 +203,14 @@ _DENSE = _Start(
 )  # fmt: skip
 
 
-def _reasons(recipe: TrainingRecipe, horizon: int, frozen: str, start: _Start) -> list[str]:
-    """One line for a person for every value but the number of steps."""
-    steps, warmup = recipe.num_steps, recipe.warmup_steps
+def _reasons(recipe: TrainingRecipe) -> list[str]:
+    """One line for a person for every value that follows from the number of steps."""
+    steps, warmup, horizon = recipe.num_steps, recipe.warmup_steps, _horizon(recipe.num_steps)
     return [
-        f"learning rate {recipe.lr:g} for AdamW: {LR:g} for {LR_BATCH} images, by its root, on "
-        f"{start.words}, {start.most:g} at most",
         f"warm-up {warmup} steps: {_share(warmup, steps, 10, 'a tenth')}",
         f"weights are averaged over about {horizon} steps: {_share(horizon, steps, 20, 'a twentieth')}",
         f"BatchNorm momentum {recipe.norm_momentum:g}: statistics must keep up with a run of "
         f"{recipe.num_steps} steps",
-        f"frozen: {frozen}",
     ]
 
 

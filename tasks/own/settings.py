@@ -19,7 +19,6 @@ from pocketvision.losses import FocalLoss, SegmentationCrossEntropy, SSDLoss
 from pocketvision.runs.folder import load_experiment
 from pocketvision.tasks.own.found import OwnData
 from pocketvision.tasks.own.recipe import TrainingRecipe
-from pocketvision.tasks.own.tiles import tile_option
 from pocketvision.tasks.own.timing import scoring_options
 
 _WEIGHT_DECAY = {"detection": 0.05, "segmentation": 0.01, "classification": 0.05}
@@ -60,7 +59,7 @@ def own_settings(own: OwnData, recipe: TrainingRecipe, weights: str | None) -> O
     root = str(own.found.root.resolve())
     data = {**own.found.arguments, "root": root, "batch_size": own.batch_size}
     if own.fitted.tiles is not None:
-        data["tile_size"] = tile_option(own.fitted.tiles.tiling)
+        data["tile_size"] = own.fitted.tiles.tiling.option
     if own.fitted.repeats is not None:
         data["repeat_threshold"] = own.fitted.repeats.threshold
     return OwnSettings(model, task, data, {"max_steps": recipe.num_steps, **scoring_options(recipe)})

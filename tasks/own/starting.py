@@ -11,11 +11,13 @@ from typing import NamedTuple
 from lightning.pytorch.utilities import rank_zero_only
 
 from pocketvision.core.config import Experiment, parse_overrides
+from pocketvision.core.errors import InputError
 from pocketvision.datasets.data_module import AnyData
 from pocketvision.runs.build import build, look_at_start, refuse_several_tasks
 from pocketvision.runs.folder import check_trainer, load_experiment, override
 from pocketvision.tasks.own.look import data_weights, look_at, raised_cap, write_config
 from pocketvision.tasks.own.rare_classes import settled_repeats
+from pocketvision.tasks.own.several import look_at_several, write_several
 from pocketvision.tasks.own.start import starting_model
 from pocketvision.tasks.own.timing import auto_overrides, auto_recipe, describe_recipe, minutes_overrides
 
@@ -52,18 +54,30 @@ def new_folder(config: Path) -> Path:
 
 
 def configure(
-    data: str | Path, task: str | None, model: str | None, overrides: Sequence[str], folder: Path,
+    data: Sequence[str], tasks: Sequence[str], models: Sequence[str], overrides: Sequence[str], folder: Path,
     command: str, request: Request,
 ) -> tuple[Path, list[str], AnyData]:  # fmt: skip
-    """Write a config for a data set into ``folder``, and print what was found.
+    """Write a config for a data set, or for one of each of several tasks; print what was found.
+
+    ``tasks`` are those of the first data sets, where they serve several, and ``models`` a family for each.
 
     Returns:
         The config, the overrides to go on with, and the data that were read.
+
+    Raises:
+        InputError: data, tasks and models don't go together.
     """
     overrides = [word for word in overrides if word != AUTO]  # the config that is written has its recipe
+    if len(data) > 1:
+        return _configure_several(data, tasks, models, overrides, folder, command, request)
+    if more := [option for option, given in (("task", tasks), ("model", models)) if len(given) > 1]:
+        raise InputError(
+            f"--{more[0]} is given {len(tasks if more[0] == 'task' else models)} times, --data once."
+        )
+    task, model = next(iter(tasks), None), next(iter(models), None)
     weights = parse_overrides(overrides).get("model.weights")
     begun = starting_model(weights) if model is None and isinstance(weights, str) else None
-    own = look_at(data, task, model, overrides, begun)
+    own = look_at(data[0], task, model, overrides, begun)
     if own.start is not None:
         kept = [word for word in overrides if not word.startswith("model.weights=")]
         overrides = [*kept, f"model.weights={own.start.weights!r}"]
@@ -75,6 +89,22 @@ def configure(
     say(describe_recipe(recipe.derivation), flush=True)
     limits = [] if recipe.minutes is None else [f"minutes={recipe.minutes!r}"]
     return file, [*limits, *overrides], own.data
+
+
+def _configure_several(
+    data: Sequence[str], tasks: Sequence[str], models: Sequence[str], overrides: list[str], folder: Path,
+    command: str, request: Request,
+) -> tuple[Path, list[str], AnyData]:  # fmt: skip
+    several = look_at_several(data, tasks, models, overrides)
+    say("\n".join(several.lines()), flush=True)
+    file, recipe = write_several(several, folder, overrides, command, check_weights=request.is_run)
+    say(describe_recipe(recipe.derivation), flush=True)
+    limits: list[str] = []
+    if request.minutes is not None and request.is_run:
+        experiment, _ = load_experiment(file, overrides)
+        limits, line = minutes_overrides(experiment, request.minutes, several.data, request.started)
+        say(line, flush=True)
+    return file, [*limits, *overrides], several.data
 
 
 def settle(
@@ -104,8 +134,8 @@ def _decided_by_data(
     auto: Sequence[str] | None,
 ) -> tuple[list[str], AnyData | None]:  # fmt: skip
     """Overrides, printed; ``auto`` are those given where the recipe is automatic. The data come with them."""
-    if auto is not None or minutes is not None:
-        refuse_several_tasks(experiment, "recipe=auto or --minutes", "state trainer.max_steps")
+    if auto is not None:
+        refuse_several_tasks(experiment, "recipe=auto", "state trainer.max_steps")
     if read is None and (auto is not None or minutes is not None):
         _, read = build(experiment, pretrained=False)
     settled = data_weights(experiment, read)

@@ -9,13 +9,17 @@ import numpy as np
 from pocketvision.core.resize import Tiling
 from pocketvision.core.structures import Size
 from pocketvision.datasets.data_module import AnyData
-from pocketvision.datasets.records.annotations import AnyRecords, DetectionRecords
+from pocketvision.datasets.records.annotations import AnyRecords, DetectionRecords, SegmentationRecords
 from pocketvision.datasets.records.splits import take
 from pocketvision.datasets.repeats import class_presence, drawing_factors
 from pocketvision.datasets.sampling import num_drawn
+from pocketvision.datasets.task_modules import picture_sizes
 from pocketvision.datasets.tiles.table import TileTable
-from pocketvision.doctor.anchors.tiles import suggest_tiles
+from pocketvision.doctor.anchors.tiles import TileAdvice, suggest_tiles
+from pocketvision.doctor.checks.detail import MaskTileAdvice, suggest_mask_tiles
 from pocketvision.tasks.own.fit_to_data import boxes_of
+
+BoxesOrMasks = DetectionRecords | SegmentationRecords
 
 
 class Tiles(NamedTuple):
@@ -24,14 +28,14 @@ class Tiles(NamedTuple):
     Attributes:
         tiling: how they are cut.
         reason: why, in words.
-        all: records of all tiles; of those with boxes in ``learned``.
-        empty_share: of an epoch's tiles that have none.
+        all: records of all tiles; ``learned`` are those with boxes, or all with masks.
+        empty_share: of an epoch's tiles that have no box.
     """
 
     tiling: Tiling
     reason: str
-    all: DetectionRecords
-    learned: DetectionRecords
+    all: AnyRecords
+    learned: AnyRecords
     empty_share: float
 
     def num_drawn(self, threshold: float | None) -> int:
@@ -41,32 +45,30 @@ class Tiles(NamedTuple):
 
     def line(self) -> str:
         """What a person should know of them."""
+        with_boxes = f", {len(self.learned)} with boxes" if isinstance(self.all, DetectionRecords) else ""
         return (
-            f"tiles: {self.reason}; data.tile_size={tile_option(self.tiling)}: "
-            f"{len(self.all)} training tiles, {len(self.learned)} with boxes; data.tile_size=None for none"
+            f"tiles: {self.reason}; data.tile_size={self.tiling.option}: "
+            f"{len(self.all)} training tiles{with_boxes}; data.tile_size=None for none"
         )
 
 
-def tile_option(tiling: Tiling) -> int | Size:
-    """``data.tile_size``."""
-    height, width = tiling.tile
-    return height if height == width else tiling.tile
+def fit_tiles(train: BoxesOrMasks, image_size: Size, empty_share: float) -> Tiles | None:
+    """Tiles where :func:`suggest_tiles` or :func:`suggest_mask_tiles` finds that boxes or masks need some."""
+    advice: TileAdvice | MaskTileAdvice | None
+    if isinstance(train, DetectionRecords):
+        advice = suggest_tiles(boxes_of(train), image_size)
+    else:
+        advice = suggest_mask_tiles(train, image_size)
+    return None if advice is None else cut_tiles(train, Tiling(advice.tile), empty_share, advice.reason())
 
 
-def fit_tiles(train: DetectionRecords, image_size: Size, empty_share: float) -> Tiles | None:
-    """Tiles where :func:`suggest_tiles` finds that the boxes need some."""
-    advice = suggest_tiles(boxes_of(train), image_size)
-    if advice is None:
-        return None
-    return cut_tiles(train, Tiling((advice.side, advice.side)), empty_share, advice.reason())
-
-
-def cut_tiles(
-    train: DetectionRecords, tiling: Tiling, empty_share: float, reason: str = "as stated"
-) -> Tiles:
+def cut_tiles(train: BoxesOrMasks, tiling: Tiling, empty_share: float, reason: str = "as stated") -> Tiles:
     """The tiles of the training pictures."""
-    tiles = TileTable.of(train.sizes, tiling).boxes(train)
-    return Tiles(tiling, reason, tiles, with_boxes(tiles), empty_share)
+    if isinstance(train, DetectionRecords):
+        tiles = TileTable.of(train.sizes, tiling).boxes(train)
+        return Tiles(tiling, reason, tiles, with_boxes(tiles), empty_share)
+    of_masks = TileTable.of(picture_sizes(train), tiling).masks(train)
+    return Tiles(tiling, reason, of_masks, of_masks, empty_share)
 
 
 def with_boxes(records: DetectionRecords) -> DetectionRecords:

@@ -182,7 +182,7 @@ def measure(experiment: Experiment, model: VisionModel, data: AnyData) -> Speed:
     def step(samples: Any) -> None:
         with torch.autocast(device.type, torch.float16, enabled=device.type == "cuda"):
             parts = split_batch(move_data_to_device(samples, device), data.batch_size)
-            _, loss = losses_in_parts(task, parts, torch.Tensor.backward)
+            _, loss = losses_in_parts(task.learner(samples), parts, torch.Tensor.backward)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()

@@ -20,6 +20,7 @@ from pocketvision.core.errors import InputError
         (["export", "--int"], ["--int8"]),
         (["train", "quick"], ["quickstart", "quickstart_segmentation"]),
         (["train", "--res"], ["--resume"]),
+        (["tune", "--find"], ["--find-lr"]),
         (["convert-data", "--divide"], ["--divide-by"]),
         (["doctor", "quick"], []),
         (["nothing", "--"], []),

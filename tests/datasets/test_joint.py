@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import torch
 
-from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import task_of
 from pocketvision.datasets import (
@@ -114,7 +113,12 @@ def test_tiles_are_refused(tiny: Tiny) -> None:
         JointDataModule({"detection": part}, num_workers=0)
 
 
-def test_several_processes_are_refused(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pocketvision.datasets.joint.num_processes", lambda: 2)
-    with pytest.raises(InputError, match="one process"):
-        connected(joint(tiny)).train_dataloader()
+def test_two_processes_share_the_turns_and_the_images(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = ids(connected(joint(tiny, batch_size=4)).train_dataloader())
+    monkeypatch.setattr("pocketvision.datasets.sampling.num_processes", lambda: 2)
+    shares = []
+    for rank in range(2):
+        monkeypatch.setattr("pocketvision.datasets.sampling.process_index", lambda rank=rank: rank)
+        shares.append(ids(connected(joint(tiny)).train_dataloader()))
+    for (task, images), (first, own), (second, others) in zip(whole, *shares, strict=True):
+        assert task == first == second and sorted(images) == sorted(own + others)

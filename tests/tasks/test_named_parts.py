@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import EarlyStopping, Timer
 from lightning.pytorch.loggers import CSVLogger
 
 from pocketvision.core.errors import InputError
+from pocketvision.tasks.curves import read_curves
 from pocketvision.tasks.named_parts import further_callbacks, further_loggers
 from pocketvision.tasks.trainer import checked_options
 from pocketvision.tools.train import main as train
@@ -62,12 +63,12 @@ def test_an_untrained_run_is_not_saved(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 class EagerLogger(CSVLogger):
-    """As MLflow's: it makes its folder when it is made."""
+    """As MLflow's: it makes its database when it is made."""
 
-    def __init__(self, tracking_uri: str) -> None:
-        self.place = Path(tracking_uri.removeprefix("file:"))
-        self.place.mkdir(parents=True)
-        super().__init__(self.place)
+    def __init__(self, tracking_uri: str, artifact_location: str) -> None:
+        database = Path(tracking_uri.removeprefix("sqlite:///"))
+        database.touch(exist_ok=False)
+        super().__init__(database.with_name("logged"))
 
 
 def test_a_logger_that_writes_at_once_trains(
@@ -76,4 +77,14 @@ def test_a_logger_that_writes_at_once_trains(
     monkeypatch.setattr("lightning.pytorch.loggers.MLFlowLogger", EagerLogger)
     run = tmp_path / "run"
     assert train([*SMALL, "trainer.logger=mlflow", "--run-dir", str(run)]) == 0, capsys.readouterr().err
-    assert (run / "mlruns").is_dir() and (run / "weights.safetensors").is_file()
+    assert (run / "mlflow.db").is_file() and (run / "weights.safetensors").is_file()
+
+
+def test_a_score_that_does_not_rise_ends_training(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = ["trainer.max_epochs=12", "trainer.check_val_every_n_epoch=1", "trainer.callbacks=EarlyStopping"]
+    small = ["data.num_train=2", "data.num_val=1", "model.image_size=(64,64)", "task.optimizer.lr=0.0"]
+    assert train(["quickstart", *small, "data.batch_size=2", *words, "--run-dir", str(run)]) == 0
+    table = read_curves(run / "metrics.csv")
+    assert len(table["val/AP"].values) == 4, "the first score, and three that are no better"
+    assert (run / "weights.safetensors").is_file()

@@ -158,6 +158,18 @@ def test_the_table_ends_with_totals(capsys: pytest.CaptureFixture[str]) -> None:
     assert "3.50M parameters" in summary and "300.8M multiply-adds" in summary
 
 
+def test_split_shows_peaks_whole_and_split(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["mobilenet_v2", "--split", "3"]) == 0
+    text = capsys.readouterr().out
+    rows = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line}
+    assert rows["backbone.blocks.1"] == ["3", "6.02", "3.01", "1.51", "3.11", "1.56", "0.78"]
+    assert rows["peak"] == ["6.02", "3.01", "1.51", "3.21", "1.61", "0.80"]
+    assert "blocks in 3 groups: 2. The peak falls by 47 %, for 0 more multiply-adds" in text
+    found = run("ssdlite_v2_coco", "num_classes=3", "--split", "4", capsys=capsys)
+    assert found["plan"]["blocks"] and found["time_loss"] == {}
+    assert max(found["plan"]["after"].values()) < max(found["plan"]["before"].values())
+
+
 def test_paper_marks_errata(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["classifier_v2_imagenet", "--paper"]) == 0
     text = capsys.readouterr().out
@@ -214,6 +226,9 @@ def test_the_docs_show_what_is_printed(capsys: pytest.CaptureFixture[str]) -> No
         (["mobilenet_v1", "variant=deep"], "choose full_convolutions or shallow"),
         (["mobilenet_v2", "width_mult=2", "--paper"], "leave out width_mult=2"),
         (["quickstart", "--paper"], "No published costs"),
+        (["mobilenet_v2", "--split", "1"], "from 2, or auto"),
+        (["mobilenet_v2", "--split", "many"], "from 2, or auto"),
+        (["mobilenet_v1", "--split", "2"], "no inverted residual"),
     ],
 )
 def test_bad_input_is_one_sentence(

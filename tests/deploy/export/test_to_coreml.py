@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from pocketvision.backbones import mobilenet_v2
 from pocketvision.core.errors import InputError
+from pocketvision.core.resize import PixelFormat, Resize
 from pocketvision.deploy.certificate.coreml_package import read_package
 from pocketvision.deploy.certificate.document import write_certificate_page
 from pocketvision.deploy.certificate.images import ImageSet
@@ -24,7 +27,8 @@ from pocketvision.deploy.export.to_file import export_model, written_files
 from pocketvision.deploy.formats import ExportOptions
 from pocketvision.deploy.predict.predictor import Predictor
 from pocketvision.deploy.runtimes.opening import open_runtime
-from pocketvision.models import VisionModel
+from pocketvision.heads import ClassifierHead
+from pocketvision.models import Classifier, VisionModel
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +81,16 @@ def test_a_package_is_the_model(
     for opened in (open_runtime, Predictor.load):
         with pytest.raises(InputError, match=r"m.mlpackage runs on Apple's systems only"):
             opened(path)
+
+
+def test_other_channels_are_an_array(converters: Converters, tmp_path: Path) -> None:
+    body = mobilenet_v2(width_mult=0.35, out_features=("c3",), in_channels=5)
+    head = partial(ClassifierHead, feature="c3")
+    resize = Resize((32, 64), pixels=PixelFormat(5, None))
+    model = Classifier(body, head, ("a", "b"), resize, mean=(0.5,) * 5, std=(0.5,) * 5).eval()
+    path = export_model(model, "coreml", tmp_path / "m.mlpackage", None, converters)
+    (taken,) = read_package(path, converters).inputs
+    assert (taken["kind"], taken["shape"]) == ("FLOAT32", [1, 5, 32, 64])
 
 
 def test_a_package_of_another_model(

@@ -6,19 +6,23 @@ LiteRT files: made by the real converter where it is there, refused in a sentenc
 from __future__ import annotations
 
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from pocketvision.backbones import mobilenet_v2
 from pocketvision.core.errors import InputError
+from pocketvision.core.resize import Resize
 from pocketvision.deploy.converters.environment import Converters
 from pocketvision.deploy.export.to_file import export_model
 from pocketvision.deploy.formats import ExportOptions
 from pocketvision.deploy.predict.predictor import Predictor
 from pocketvision.deploy.runtimes.opening import open_runtime
-from pocketvision.models import VisionModel
+from pocketvision.heads import DeepLabV3Head
+from pocketvision.models import Segmenter, VisionModel
 
 TFLITE = Path(__file__).resolve().parents[4] / "shared/weights/mobilenet_v3_small_1.0_224_uint8.tflite"
 
@@ -54,6 +58,20 @@ def test_it_answers_as_pytorch(
         names = archive.read("labels.txt").decode().splitlines()
     assert names == [name or "???" for name in models[task].class_names]
     check_changed(path, tmp_path / "changed.tflite")
+
+
+def test_a_head_that_enlarges_an_average(converters: Converters, tmp_path: Path) -> None:
+    """DeepLabv3 was refused: "broadcast_to.cc Output shape must be broadcastable from input shape"."""
+    pytest.importorskip("ai_edge_litert")
+    torch.manual_seed(0)
+    body = mobilenet_v2(width_mult=0.35, output_stride=16, out_features=("c4",))
+    head = partial(DeepLabV3Head, channels=8, feature="c4")
+    model = Segmenter(body, head, ("ground", "crack"), Resize((32, 64))).eval()
+    torch.nn.init.normal_(model.head.logits.weight)
+    path = export_model(model, "litert", tmp_path / "m.tflite", ExportOptions(), converters)
+    images = torch.randint(0, 256, (1, 3, 32, 64), dtype=torch.uint8)
+    (logits,) = open_runtime(path, threads=1)(images).values()
+    torch.testing.assert_close(logits, model(images).detach(), atol=1e-3, rtol=1e-3)
 
 
 def check_changed(path: Path, changed: Path) -> None:

@@ -132,11 +132,22 @@ def test_no_weight_of_the_model_is_named_twice() -> None:
         ({"loss_weights": {"detection": 0.0}}, "above 0"),
         ({"loss_weights": {"boxes": 1.0}}, "no others"),
         ({"compiled": True}, "task.compiled"),
+        ({"balance": "dwa"}, "task.balance is 'dwa'"),
+        ({"lr_factors": {"boxes": 2.0}}, "task.lr_factors"),
     ],
 )  # fmt: skip
 def test_what_it_can_not_train(options: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=named):
         joint_task(joint_model(), **options)
+
+
+def test_a_head_may_have_a_rate_of_its_own() -> None:
+    model = joint_model()
+    task = joint_task(model, lr_factors={"detection": 20.0}, backbone_lr_factor=0.5)
+    factors = {p: group["lr_factor"] for group in task.parameter_groups() for p in group["params"]}
+    assert {factors[p] for p in model.part("detection").parameters()} == {20.0}
+    assert {factors[p] for p in model.part("segmentation").parameters()} == {1.0}
+    assert {factors[p] for p in model.backbone.parameters()} == {0.5}  # type: ignore[union-attr, attr-defined]
 
 
 def test_a_guide_is_refused() -> None:
@@ -164,12 +175,25 @@ class StopAt(L.Callback):
             signal.raise_signal(signal.SIGINT)
 
 
-def test_a_stopped_run_ends_where_an_unbroken_one_does(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+def rows_of(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open() as file:
+        return [row for row in csv.DictReader(file) if row["train/loss"]]
+
+
+def weights_in(row: dict[str, str]) -> tuple[str, ...]:
+    return row["train/weight/detection"], row["train/weight/segmentation"]
+
+
+@pytest.mark.parametrize("rule", ["uncertainty", "gradient_norm"])
+def test_a_stopped_run_ends_where_an_unbroken_one_does(
+    rule: str, tiny: Callable[[str], Path], tmp_path: Path
+) -> None:
     names = [f"segmentation/{number}" for number in range(12)]
     words = [
         *SMALL, f"class_names={('detection/cat', 'detection/owl', *names)}",
         f"data.parts.detection.root={tiny('coco')}", f"data.parts.segmentation.root={tiny('masks')}",
         "data.parts.segmentation.ignore_ids=()", "task.tasks.segmentation.loss.class_weights=None",
+        f"task.balance={rule}",
     ]  # fmt: skip
     experiment, files = load_experiment(find_config("street_v2"), words)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -180,8 +204,9 @@ def test_a_stopped_run_ends_where_an_unbroken_one_does(tiny: Callable[[str], Pat
     resume(broken)
     for name, value in read_state_dict(whole / "weights.safetensors").items():
         assert torch.equal(value, read_state_dict(broken / "weights.safetensors")[name]), name
-    with (broken / "metrics.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["train/loss"]]
+    rows = rows_of(broken)
+    assert [weights_in(row) for row in rows] == [weights_in(row) for row in rows_of(whole)]
+    assert len({weights_in(row) for row in rows}) > 1, "they are measured or learned"
     assert sum(bool(row["train/segmentation/cross_entropy"]) for row in rows) == 1  # of 6 a quarter
     passport = read_passport(broken / "weights.safetensors")
     assert passport["builder"]["config"] == "street_v2" and list(passport["parts"]) == [

@@ -25,10 +25,11 @@ from pocketvision.datasets import VocDataModule, detect_format
 from pocketvision.datasets.records.annotations import DetectionRecords
 from pocketvision.doctor.anchors.fitted import STRIDES
 from pocketvision.doctor.anchors.reach import AnchorLayout, ImageBoxes, match
+from pocketvision.doctor.checks.shapes import fit_size
 from pocketvision.runs.build import build
 from pocketvision.runs.folder import load_experiment, override
 from pocketvision.tasks.own import look as own_data
-from pocketvision.tasks.own.fit_to_data import class_weights, crop_size, fit_anchors, fit_size
+from pocketvision.tasks.own.fit_to_data import class_weights, crop_size, fit_anchors
 from pocketvision.tasks.own.look import look_at, write_config
 from pocketvision.tasks.own.recipe import derive_recipe
 from pocketvision.tasks.own.settings import own_experiment

@@ -92,3 +92,28 @@ def test_overfitting_tiles(wide: Path) -> None:
     recipe = derive_recipe(own.num_learned, 1, 2, "detection", pretrained=False)
     result = overfit(override(own_experiment(own, recipe, None), words), 3)
     assert result.num_images == 3 and result.num_steps == 2 and 0 < result.ceiling <= 1
+
+
+def test_masks_whose_detail_an_input_loses(tmp_path: Path) -> None:
+    """Lines of two pixels in pictures of 1000x1500, of which an input of a fifth keeps little."""
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        for number in range(4):
+            mask = np.zeros((1000, 1500), np.uint8)
+            for _ in range(20):
+                cv2.line(mask, rng.integers(0, 1000, 2).tolist(), rng.integers(0, 1500, 2).tolist(), 1, 2)
+            for kind, pixels in (("images", mask * 200), ("masks", mask)):
+                (tmp_path / "cracks" / split / kind).mkdir(parents=True, exist_ok=True)
+                cv2.imwrite(str(tmp_path / "cracks" / split / kind / f"{number}.png"), pixels)
+    (tmp_path / "cracks" / "classes.txt").write_text("ground\ncrack\n")
+    words = ["model.weights=None", "data.num_workers=0", "model.image_size=(192,288)"]
+    own = look_at(tmp_path / "cracks", None, "lraspp_v3_small", words)
+    (line,) = [line for line in own.lines() if line.startswith("tiles: ")]
+    tiles = own.fitted.tiles
+    assert tiles is not None and f"data.tile_size={tiles.tiling.tile}" in line and "mean IoU" in line
+    assert own.num_learned == len(tiles.all) > 4 and own.fitted.resize is None
+    file, _ = write_config(own, tmp_path, words, "train --data cracks")
+    experiment, _ = load_experiment(file, words)
+    assert experiment.data.keywords["tile_size"] == tiles.tiling.tile  # type: ignore[attr-defined]
+    none = look_at(tmp_path / "cracks", None, "lraspp_v3_small", [*words, "data.tile_size=None"])
+    assert none.fitted.tiles is None and none.fitted.resize is not None

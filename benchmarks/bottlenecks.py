@@ -1,0 +1,163 @@
+"""Figure 6 of the MobileNetV2 paper, in small: linear against ReLU6 bottlenecks, and where shortcuts go.
+
+    python benchmarks/bottlenecks.py DATA OUTPUT.json [--steps 400] [--seeds 0 1 2] [--only NAME ...]
+
+Classifies crops of the ten most frequent classes of DATA (boxes, as coco_mini), 48x48 pixels, with a
+MobileNetV2 of width 0.35 whose stem keeps its resolution, from random weights; all variants see the same
+crops in the same order. Validation crops are scored once at the end. Called again it goes on with what is
+missing in OUTPUT.json. The paper's figure shows ImageNet's top-1; its differences are of one or two points.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pocketvision.backbones import mobilenet_v2
+from pocketvision.backbones.blocks import InvertedResidual
+from pocketvision.core.files import replacing
+from pocketvision.datasets import detect_format
+from pocketvision.datasets.format_modules import data_module_of
+from pocketvision.datasets.images.read import read_image
+
+SIDE, SMALLEST, NUM_CLASSES, BATCH = 48, 24, 10, 64
+
+
+class Variant(NamedTuple):
+    """How bottlenecks differ: their activation, and what a shortcut connects."""
+
+    shortcut: Literal["bottlenecks", "expansions", "none"] = "bottlenecks"
+    is_linear: bool = True
+
+
+VARIANTS = {
+    "as published": Variant(),
+    "ReLU6 in bottlenecks": Variant(is_linear=False),
+    "shortcuts between expansions": Variant("expansions"),
+    "no shortcuts": Variant("none"),
+}
+
+
+class Crops(NamedTuple):
+    """Images (N, 3, 48, 48) uint8 and labels (N,)."""
+
+    images: Tensor
+    labels: Tensor
+
+
+class SmallNet(nn.Module):
+    """MobileNetV2's layers, joined as ``variant`` says; (N, 3, 48, 48) uint8 -> class_logits (N, 10)."""
+
+    def __init__(self, variant: Variant) -> None:
+        super().__init__()
+        self.variant = variant
+        self.body = mobilenet_v2(width_mult=0.35, out_features=("c5",))
+        self.body.stem.conv.stride = (1, 1)
+        self.class_logits = nn.Linear(self.body.feature_info["c5"].channels, NUM_CLASSES)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x, widened = self.body.stem(images.float() / 127.5 - 1), None
+        for block in self.body.blocks:
+            assert isinstance(block, InvertedResidual)
+            inner = block.depthwise(block.expand(x))
+            if self.variant.shortcut == "expansions" and widened is not None and widened.shape == inner.shape:
+                inner = inner + widened
+            widened, out = inner, block.project(inner)
+            if self.variant.shortcut == "bottlenecks" and block.has_residual:
+                out = x + out
+            x = out if self.variant.is_linear else nn.functional.relu6(out)
+        return self.class_logits(x.mean(dim=(2, 3)))
+
+
+def read_crops(data: Path) -> tuple[Crops, Crops]:
+    """Objects of the most frequent training classes, for training and validation."""
+    module = data_module_of(detect_format(data, "detection"))(num_workers=0)
+    splits = [module.own_records(split) for split in (module.train_split, module.val_split)]
+    counts = np.bincount(splits[0].labels, minlength=len(splits[0].class_names))
+    chosen = np.argsort(-counts, kind="stable")[:NUM_CLASSES].tolist()
+    results = []
+    for records in splits:
+        images, labels = [], []
+        for index, path in enumerate(records.image_paths):
+            picture = read_image(path)
+            own = records.boxes_of(index)
+            for box, label in zip(records.boxes[own], records.labels[own].tolist(), strict=True):
+                left, top, right, bottom = np.round(box).astype(int).tolist()
+                if label in chosen and min(right - left, bottom - top) >= SMALLEST:
+                    crop = cv2.resize(picture[top:bottom, left:right], (SIDE, SIDE))
+                    images.append(torch.from_numpy(crop).permute(2, 0, 1))
+                    labels.append(chosen.index(label))
+        results.append(Crops(torch.stack(images), torch.tensor(labels)))
+    return results[0], results[1]
+
+
+def batch_of(crops: Crops, generator: torch.Generator) -> Crops:
+    """Random crops, the rarer classes as often as the others, half of them mirrored."""
+    weights = 1.0 / torch.bincount(crops.labels)[crops.labels]
+    chosen = torch.multinomial(weights, BATCH, generator=generator)
+    images = crops.images[chosen]
+    mirrored = torch.rand(BATCH, generator=generator) < 0.5
+    return Crops(torch.where(mirrored[:, None, None, None], images.flip(3), images), crops.labels[chosen])
+
+
+def train(variant: Variant, crops: Crops, steps: int, seed: int) -> SmallNet:
+    torch.manual_seed(seed)
+    model = SmallNet(variant)
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=3e-3, total_steps=steps)
+    for _ in range(steps):
+        images, labels = batch_of(crops, generator)
+        loss = nn.functional.cross_entropy(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return model.eval()
+
+
+@torch.no_grad()
+def mean_class_accuracy(model: SmallNet, crops: Crops) -> float:
+    """The mean of the classes' shares of right answers."""
+    answers = torch.cat([model(part).argmax(dim=1) for part in crops.images.split(256)])
+    right = (answers == crops.labels).float()
+    return float(torch.stack([right[crops.labels == label].mean() for label in range(NUM_CLASSES)]).mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    arguments = parser.parse_args()
+    train_crops, val_crops = read_crops(arguments.data)
+    print(f"{len(train_crops.labels)} crops to train, {len(val_crops.labels)} to score", flush=True)
+    scores = json.loads(arguments.output.read_text()) if arguments.output.is_file() else {}
+    for seed in arguments.seeds:
+        for name in arguments.only:
+            key, start = f"{name}, seed {seed}, {arguments.steps} steps", time.perf_counter()
+            if key not in scores:
+                model = train(VARIANTS[name], train_crops, arguments.steps, seed)
+                scores[key] = mean_class_accuracy(model, val_crops)
+                with replacing(arguments.output) as temporary:
+                    temporary.write_text(json.dumps(scores, indent=2))
+                print(f"{key}: {scores[key]:.4f}, {time.perf_counter() - start:.0f} s", flush=True)
+    for name in arguments.only:
+        own = [scores[f"{name}, seed {seed}, {arguments.steps} steps"] for seed in arguments.seeds]
+        spread = statistics.stdev(own) if len(own) > 1 else 0.0
+        print(f"| {name} | {statistics.mean(own):.4f} | {spread:.4f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""One backbone for boxes and a map beside two models of one task each, for as many steps of each task.
+
+    python benchmarks/two_tasks.py SHARED OUTPUT [--steps 300] [--only boxes map joint frozen]
+
+SHARED holds data/ and weights/. Boxes are seven street classes of coco_mini (GFL), the map is camvid's
+(LR-ASPP), MobileNetV2 from published weights, images of 240x320, batches of 8. The models alone are of the
+joint one's form; backbone, boxes and map have the same rates in all. ``joint`` has BatchNorm statistics of
+both data sets in turn, ``frozen`` those of ImageNet. The last weights are scored once: boxes on coco_mini's
+val, the map on camvid's test images. Differences come from a paired bootstrap over the images. Called again
+it goes on with what is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from pocketvision.configs.street_v2 import STREET_NAMES
+from pocketvision.evaluation.per_image_results import read_images
+from pocketvision.metrics.bootstrap import differences
+
+HERE = Path(__file__).resolve().parent
+TRAIN = [sys.executable, str(HERE.parent / "tools" / "train.py")]
+CROP = "augmentation.crop_size=(192,192)"
+RATES = ("task.optimizer.lr=1e-3", "task.backbone_lr_factor=0.4", "task.optimizer.weight_decay=0.05")
+TURNS = ('data.shares={"detection":0.5,"segmentation":0.5}', 'task.lr_factors={"detection":20.0}')
+JOINT = (
+    *("street_v2", "data.parts.detection.root=BOXES", "data.parts.segmentation.root=MAP"),
+    *(f"data.parts.segmentation.{CROP}", "data.parts.segmentation.val_split=test", *RATES, *TURNS),
+)
+WAYS: dict[str, tuple[str, ...]] = {
+    "boxes": (
+        *("own_detection_gfl", "recipe=fixed", "model.backbone=v2", "data.root=BOXES"),
+        f"class_names={STREET_NAMES}",
+    ),
+    "map": (
+        *(str(HERE / "street_map.py"), "data.root=MAP", f"data.{CROP}", "data.val_split=test", *RATES),
+        "task.schedule=cosine",
+    ),
+    "joint": JOINT,
+    "frozen": (*JOINT, "task.freeze_norms=True"),
+}
+ALONE = {"detection": ("boxes", "AP"), "segmentation": ("map", "mIoU")}
+
+
+def train(name: str, arguments: argparse.Namespace) -> None:
+    """Train a run, or go on with it."""
+    folder: Path = arguments.output / name
+    command = [*TRAIN, "--resume", str(folder)]
+    if not any(folder.glob("checkpoints/*")):
+        shutil.rmtree(folder, ignore_errors=True)  # stopped before its first checkpoint
+        steps = arguments.steps * (1 if name in ("boxes", "map") else 2)
+        data = arguments.shared / "data"
+        words = [
+            word.replace("BOXES", str(data / "coco_mini")).replace("MAP", str(data / "camvid"))
+            for word in WAYS[name]
+        ]
+        common = [
+            f"model.weights={arguments.shared / 'weights' / 'mobilenet_v2-b0353104.pth'}",
+            *(
+                "model.image_size=(240,320)",
+                "data.batch_size=8",
+                "data.num_workers=0",
+                "checkpoint_minutes=2",
+            ),
+            *(f"trainer.max_steps={steps}", "trainer.max_epochs=None", "trainer.limit_val_batches=0"),
+            *(f"task.warmup_steps={steps // 10}", f"task.ema_decay={1 - 20 / steps}"),
+        ]
+        command = [*TRAIN, *words, *common, "--run-dir", str(folder)]
+    print(f"== {name}", flush=True)
+    subprocess.run(command, check=True)
+
+
+def report(output: Path, names: list[str]) -> dict[str, dict[str, float]]:
+    """Print how far every joint run is ahead of the models alone."""
+    rows: dict[str, dict[str, float]] = {}
+    for task, (alone, metric) in ALONE.items():
+        single = read_images(output / alone).resampled()
+        own = json.loads((output / alone / "metrics.json").read_text())[metric]
+        print(f"{task}: alone {metric} {own:.4f}")
+        for name in names:
+            value = json.loads((output / name / "metrics.json").read_text())[metric]
+            gain, low, high, p = differences(single, read_images(output / name / task).resampled())[metric]
+            print(f"  {name:<8} {value:.4f}  {gain:+.4f} ({low:+.4f} to {high:+.4f}, p {p:.3f})", flush=True)
+            rows[f"{name}, {task}"] = {"alone": own, "joint": value, "gain": gain, "low": low, "high": high}
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("shared", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--steps", type=int, default=300, help="of each task")
+    parser.add_argument("--only", nargs="+", choices=WAYS, default=list(WAYS))
+    arguments = parser.parse_args()
+    for name in arguments.only:
+        if not (arguments.output / name / "metrics.json").is_file():
+            train(name, arguments)
+    rows = report(arguments.output, [name for name in arguments.only if name not in ("boxes", "map")])
+    (arguments.output / "results.json").write_text(json.dumps(rows, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Labels that a model made, beside those that people made."""

@@ -1,0 +1,144 @@
+"""Covers tasks/adapt/result.py, deploy/latency/known.py.
+
+The command ``adapt``: from a run to an ordinary run that is narrower, by a table from another device.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pocketvision.core.errors import InputError
+from pocketvision.core.weights import read_passport
+from pocketvision.deploy.latency.known import Device, measured_here, plan_of_model, read_table, time_networks
+from pocketvision.runs.folder import Run
+from pocketvision.runs.ready_model import load_model
+from pocketvision.tasks.adapt.network import AdaptedNetwork
+from pocketvision.tasks.adapt.result import of_config, source_of, write_adapted
+from pocketvision.tools.adapt import main, parse_latency
+from pocketvision.tools.eval import main as evaluate
+from pocketvision.tools.train import main as train
+
+TINY = [
+    "model.image_size=(64,64)", "model.width_mult=0.35", "data.num_train=8", "data.num_val=2",
+    "data.batch_size=2", "trainer.max_epochs=1", "trainer.limit_train_batches=1",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "wide"
+    assert train(["quickstart", *TINY, "--run-dir", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def table(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As another device might write it: seconds by the numbers that a layer holds."""
+    network = AdaptedNetwork(source_of(run, []))
+    subnets = plan_of_model(network.model, network.build).plan.subnets
+    seconds = {
+        key: 1e-9 * sum(p.numel() for p in make().module.parameters()) for key, make in subnets.items()
+    }
+    content = {"backend": "onnx", "threads": 4, "machine": "a phone", "seconds": seconds}
+    file = tmp_path_factory.mktemp("table") / "latency.json"
+    file.write_text(json.dumps(content))
+    return file
+
+
+def test_the_result_is_an_ordinary_run(
+    run: Path, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "narrow"
+    words = ["--table", str(table), "--tried", "2", "--at-once", "2", "--steps", "1", "--delta", "0.05"]
+    assert main([str(run), "--latency", "0.8x", "--run-dir", str(folder), "--images", "2", *words]) == 0
+    said = capsys.readouterr()
+    assert "by its layers now" in said.out and "round 1:" in said.err
+    config = (folder / "config" / "adapted_quickstart.py").read_text()
+    assert "WIDTHS = (" in config and Run.open(folder).record["config"] == "adapted_quickstart.py"
+    passport = read_passport(folder / "weights.safetensors")
+    assert passport["builder"]["config"] == "quickstart" and passport["builder"]["arguments"]["widths"]
+    by_run, by_file = load_model(folder), load_model(folder / "weights.safetensors")
+    assert [x.shape for x in by_run.parameters()] == [x.shape for x in by_file.parameters()]
+    wide = load_model(run)
+    assert sum(p.numel() for p in by_run.parameters()) < 0.85 * sum(p.numel() for p in wide.parameters())
+    assert evaluate([str(folder), "--output", str(tmp_path / "scored")]) == 0
+    own = folder / "config" / "adapted_quickstart.py"
+    more = [str(own), *TINY, "--from", str(folder), "--run-dir", str(tmp_path / "more")]
+    assert train(more) == 0
+    assert (tmp_path / "narrow_search" / "path.png").is_file()
+    assert main(["--resume", str(folder)]) == 1  # the run is finished
+    assert "is finished" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--latency", "0.8x"], "--run-dir"),
+        (["--latency", "fast", "--run-dir", "new"], "--latency is fast"),
+        (["--latency", "1.5x", "--run-dir", "new"], "below 1"),
+        (["--latency", "0.8x", "--run-dir", "new", "--steps", "0"], "--steps is 0"),
+        (["--latency", "0.8x", "--run-dir", "new", "--delta", "2"], "--delta is 2"),
+        (["--latency", "0.8x", "--run-dir", "new", "--at-once", "9"], "--tried 9"),
+        (["--latency", "0.8x", "--run-dir", "new", "--table", "no.json"], "no.json"),
+        (["--resume", "new"], "not begun by adapt"),
+    ],
+)
+def test_bad_options_are_a_sentence(
+    run: Path, words: list[str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    source = [] if words[0] == "--resume" else [str(run)]
+    assert main([*source, *words]) == 1
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_latency_is_a_share_or_a_time() -> None:
+    assert parse_latency("0.8x") == (0.8, True)
+    assert parse_latency("12ms") == (pytest.approx(0.012), False)
+    assert parse_latency("1.5s") == (1.5, False)
+
+
+def test_a_config_needs_weights_and_a_name_that_can_be_imported(run: Path, tmp_path: Path) -> None:
+    from pocketvision.core.command import find_config
+
+    with pytest.raises(InputError, match="no trained weights"):
+        of_config(find_config("quickstart"), TINY)
+    source = source_of(run, [])
+    odd = tmp_path / "my-config.py"
+    odd.write_bytes(source.files[0].read_bytes())
+    with pytest.raises(InputError, match="can't be imported"):
+        write_adapted(tmp_path / "new", source._replace(files=[odd]), ((1, 1),), "nothing")
+
+
+def test_what_was_timed_here_is_kept(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pocketvision.deploy.latency import known
+
+    network = AdaptedNetwork(source_of(run, []))
+    plan = plan_of_model(network.model, network.build)
+    asked = []
+
+    def timed(
+        subnets: dict[str, Any], backend: str, threads: int, before: dict[str, float]
+    ) -> dict[str, float]:
+        asked.append(len([key for key in subnets if key not in before]))
+        return {**before, **dict.fromkeys(subnets, 1e-3)}
+
+    monkeypatch.setenv("POCKETVISION_CACHE", str(tmp_path))
+    monkeypatch.setattr(known, "measure", timed)
+    latency, _ = measured_here(plan, Device("torch", 1))
+    again, own = measured_here(plan, Device("torch", 1))
+    assert asked == [len(plan.plan.subnets), 0] and len(own["seconds"]) == asked[0]
+    assert latency(network.widths) == again(network.widths) == pytest.approx(1e-3)
+    ends = {"before": network.widths, "after": network.widths}
+    assert time_networks(network.build, ends, Device("torch", 1)) == {"before": 1e-3, "after": 1e-3}
+    with pytest.raises(InputError, match="choose onnx, torch"):
+        measured_here(plan, Device("litert", 1))
+    (tmp_path / "none.json").write_text('{"seconds": {"block": "1"}}')
+    with pytest.raises(InputError, match="no table of latencies"):
+        read_table(tmp_path / "none.json")
