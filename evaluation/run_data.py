@@ -36,14 +36,17 @@ class RunData:
                 "with --calibration FOLDER and no --max-drop."
             )
         experiment, self.data = connected_data(source, overrides, model.class_names, model.resize)
-        self._parts: list[Any]
-        self.metrics: list[str]
-        if isinstance(self.data, JointDataModule):
-            self._parts = list(self.data.parts.values())
-            self.metrics = [METRICS[task] for task in self.data.parts]
-        else:
-            task: Any = getattr(experiment.task, "func", experiment.task)
-            self._parts, self.metrics = [self.data], [task.metric]
+        task: Any = getattr(experiment.task, "func", experiment.task)
+        self.metrics: list[str] = (
+            [METRICS[part] for part in self.data.parts]
+            if isinstance(self.data, JointDataModule)
+            else [task.metric]
+        )
+
+    @property
+    def _parts(self) -> list[Any]:
+        """A data module for each task."""
+        return list(self.data.parts.values()) if isinstance(self.data, JointDataModule) else [self.data]
 
     def look(self) -> None:
         """See that images and truth to score on are there, for every task.

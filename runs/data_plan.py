@@ -32,6 +32,7 @@ def plans_of(experiment: Experiment) -> list[tuple[FoundData, Plan]]:
         model = build_model(experiment, known or unknown)
     if not isinstance(model, JointModel):
         return [_plan(parameters(experiment.data), model, known)]
+    assert parts is not None, "a joint model has joint data"
     own = dict.fromkeys(model.tasks) if known is None else names_by_task(known)
     return [_plan(parameters(parts[task]), model.part(task), own[task]) for task in model.tasks]
 

@@ -41,8 +41,7 @@ from pocketvision.deploy.client.tiles import merge_boxes, merge_labels, windows_
 class Model:
     """The model in the file ``path``; ``threads`` of the CPU, None for the runtime's choice.
 
-    Boxes score more than ``threshold``; None is the best on the validation images, where that is known,
-    or 0.5.
+    Boxes score more than ``threshold``; None is the best known, or 0.5.
     """
 
     def __init__(
@@ -78,8 +77,7 @@ class Model:
 
     def outputs(self, image: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
         """What the graph answers for an image (H, W, 3) uint8 RGB of any size, by task and name."""
-        images = make_input(image, self.facts["resize"])[None]
-        images = np.repeat(images, self.facts["batch"] or 1, axis=0)
+        images = np.repeat(make_input(image, self.facts["resize"])[None], self.facts["batch"] or 1, axis=0)
         if self.facts["input_type"] == "float":
             images = images.astype(np.float32)
         answers = iter(self.run(images))
@@ -103,13 +101,6 @@ class Model:
         self, outputs: dict[str, np.ndarray], size: Sequence[int]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The same of an image of this size, from what the graph answers."""
-        boxes, scores, labels = self.find(outputs)
-        (height, width), content = size, content_size(self.facts["resize"], size)
-        factors = np.array([content[1] / width, content[0] / height] * 2, dtype=np.float32)
-        return (boxes / factors).clip(0, [width, height] * 2).astype(np.float32), scores, labels
-
-    def find(self, outputs: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The same in pixels of the model's input, from what the graph answers."""
         # <raw>
         postprocess = self.tasks["detection"]["postprocess"]
         height, width = self.facts["resize"]["image_size"]
@@ -128,15 +119,17 @@ class Model:
         # </distances>
         boxes = boxes.clip(0, [width, height] * 2).astype(np.float32)
         least = max(self.threshold, postprocess["score_threshold"])
-        return best_boxes(boxes, scores, {**postprocess, "score_threshold": least})
+        boxes, scores, labels = best_boxes(boxes, scores, {**postprocess, "score_threshold": least})
         # </raw>
         # <final>
         boxes, scores, labels = (
             outputs[name][: outputs["num_detections"]] for name in ("boxes", "scores", "labels")
         )
-        is_found = scores > self.threshold
-        return boxes[is_found], scores[is_found], labels[is_found]
+        boxes, scores, labels = (values[scores > self.threshold] for values in (boxes, scores, labels))
         # </final>
+        (height, width), content = size, content_size(self.facts["resize"], size)
+        factors = np.array([content[1] / width, content[0] / height] * 2, dtype=np.float32)
+        return (boxes / factors).clip(0, [width, height] * 2).astype(np.float32), scores, labels
 
     # </detection>
     # <segmentation>
@@ -181,9 +174,9 @@ class Model:
         return scores[labels], labels
 
     # </classification>
+    # <joint>
     def look(self, image: np.ndarray) -> dict[str, Any]:
         """What each task says of an image (H, W, 3) uint8 RGB, from one run of the graph."""
-        # <joint>
         outputs, size = self.outputs(image), image.shape[:2]
         return {
             # <detection>
@@ -196,19 +189,8 @@ class Model:
             "classification": self.classes_of(outputs["classification"]),
             # </classification>
         }
-        # </joint>
-        # <alone>
-        # <detection>
-        return {"detection": self.detect(image)}
-        # </detection>
-        # <segmentation>
-        return {"segmentation": self.segment(image)}
-        # </segmentation>
-        # <classification>
-        return {"classification": self.classify(image)}
-        # </classification>
-        # </alone>
 
+    # </joint>
     def __call__(self, source: str | Path | Image.Image | np.ndarray) -> dict[str, Any]:
         """What is found in a file, a Pillow image or an array (H, W, 3) uint8 RGB, as plain values."""
         # <rgb>
@@ -217,20 +199,31 @@ class Model:
         # <bands>
         image = read_bands(source, self.facts["resize"]["pixels"])
         # </bands>
+        # <joint>
         results = self.look(image)
+        # </joint>
+        # <alone>
+        # <detection>
+        results = {"detection": self.detect(image)}
+        # </detection>
+        # <segmentation>
+        results = {"segmentation": self.segment(image)}
+        # </segmentation>
+        # <classification>
+        results = {"classification": self.classify(image)}
+        # </classification>
+        # </alone>
         found: dict[str, Any] = {"size": list(image.shape[:2])}
         # <detection>
-        names = self.names["detection"]
         found["detections"] = [
-            {"box": box, "score": score, "label": label, "name": names[label]}
+            {"box": box, "score": score, "label": label, "name": self.names["detection"][label]}
             for box, score, label in zip(*(values.tolist() for values in results["detection"]), strict=True)
         ]
         # </detection>
         # <segmentation>
-        names = self.names["segmentation"]
         labels, counts = np.unique(results["segmentation"], return_counts=True)
         found["classes"] = [
-            {"label": label, "name": names[label], "share": count / counts.sum()}
+            {"label": label, "name": self.names["segmentation"][label], "share": count / counts.sum()}
             for label, count in zip(labels.tolist(), counts.tolist(), strict=True)
         ]
         # </segmentation>
@@ -257,9 +250,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file to write instead of printing")
     parser.add_argument("--threads", type=int, help="of the CPU (default: the runtime's choice)")
     # <detection>
-    parser.add_argument(
-        "--threshold", type=float, help="least score of a box (default: the best known, or 0.5)"
-    )
+    parser.add_argument("--threshold", type=float, help="least score of a box (default: the best known)")
     # </detection>
     # <segmentation>
     parser.add_argument("--masks", type=Path, help="folder for label maps as PNG files")

@@ -30,7 +30,7 @@ from pocketvision.models import VisionModel
 logger = logging.getLogger("pocketvision")
 _LARGE_DROP = 0.01
 
-Scores = Mapping[str, float]
+TaskScores = Mapping[str, float]
 """A metric a task: its name -> what was reached."""
 
 
@@ -41,7 +41,7 @@ class Limit:
     Each metric may fall by ``max_drop``. Without it the scores of both are only told.
     """
 
-    score: Callable[[Path], Scores]
+    score: Callable[[Path], TaskScores]
     max_drop: float | None = None
 
 
@@ -126,7 +126,7 @@ class _Trials:
         self.quantizer, self.artifact, self.suffix, self.limit = quantizer, artifact, suffix, limit
         self.reference = self._score(quantizer.original)
         logger.info("float32 scores %s", _said(self.reference))
-        self.reached: dict[tuple[str, ...], Scores] = {}
+        self.reached: dict[tuple[str, ...], TaskScores] = {}
 
     def blocks_to_keep(self, errors: Mapping[str, float]) -> tuple[str, ...]:
         """The blocks that stay float32 so that the limit holds."""
@@ -159,14 +159,14 @@ class _Trials:
                 logger.warning("int8 costs %.4f%s: %s", lost, subject, remedy)
         return scores if len(scores) > 1 else next(iter(scores.values()))
 
-    def _score(self, model: Any) -> Scores:
+    def _score(self, model: Any) -> TaskScores:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / f"trial{self.suffix}"
             self.quantizer.save(model, self.artifact, file)
             return self.limit.score(file)
 
 
-def _said(scores: Scores) -> str:
+def _said(scores: TaskScores) -> str:
     """Scores as a log line tells them; one alone needs no name."""
     if len(scores) == 1:
         return f"{next(iter(scores.values())):.4f}"

@@ -156,7 +156,8 @@ def test_boxes_may_be_final_in_the_graph(model: JointModel, file: Path, photos: 
     whole = export_model(model, "onnx", tmp_path / "final.onnx", ExportOptions(nms=True))
     artifact = open_runtime(whole).artifact
     assert artifact.has_nms and artifact.outputs[3:] == ("detection_num_detections", "segmentation_logits")
-    raw, final = (Predictor.load(path, threshold=0.3).predict([photos]) for path in (file, whole))
+    images = sorted(photos.iterdir())
+    raw, final = (Predictor.load(path, threshold=0.3).predict(images) for path in (file, whole))
     for one, other in zip(raw, final, strict=True):
         assert one.boxes is not None and other.boxes is not None and len(one.boxes) == len(other.boxes) > 0
         np.testing.assert_allclose(other.boxes, one.boxes, atol=1e-2)
