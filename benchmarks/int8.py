@@ -48,12 +48,13 @@ def main() -> None:
             path = Path(folder) / f"int8{suffix}"
             files[format, "int8"] = export_int8(model, format, path, images, options)
         data.data.val_split = arguments.split
-        scores = {key: data.score(predictor_of(open_runtime(file))) for key, file in files.items()}
+        (metric,) = data.metrics
+        scores = {key: data.scores(predictor_of(open_runtime(file)))[metric] for key, file in files.items()}
         runtimes = {key: open_runtime(file, arguments.threads) for key, file in files.items()}
         calls = {" ".join(key): partial(runtime, images[:1]) for key, runtime in runtimes.items()}
         medians = interleaved(calls, arguments.rounds)
         sizes = {key: sum(part.stat().st_size for part in written_files(f)) / 1e6 for key, f in files.items()}
-    print(f"| format | {data.metric} float32 | int8 | MB | int8 | ratio | ms | int8 | speed-up |")
+    print(f"| format | {metric} float32 | int8 | MB | int8 | ratio | ms | int8 | speed-up |")
     print("|---|---|---|---|---|---|---|---|---|")
     for format in ("onnx", "openvino"):
         before, after = (format, "float32"), (format, "int8")

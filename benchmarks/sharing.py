@@ -1,10 +1,11 @@
-"""Latency of one forward pass for two tasks beside the passes of two models, in PyTorch and ONNX Runtime.
+"""Latency of one forward pass for two tasks beside the passes of two models, in PyTorch and runtimes.
 
-    python benchmarks/sharing.py [street_v2 ...] [--rounds 30] [--formats onnx]
+    python benchmarks/sharing.py [street_v2 ...] [--rounds 30] [--formats onnx,openvino] [--threads 1]
 
-Each config's model with new weights at its own size, its parts as models alone, one image, one thread, from
-pixels to raw outputs. The three run in turn; CPU time of the process, so that other work on the machine does
-not count. The ratio is of medians: the joint pass to the sum of the two.
+Each config's model with new weights at its own size, its parts as models alone, one image, from pixels to raw
+outputs. The three run in turn. With one thread it is the CPU time of the process, so that other work on the
+machine does not count; with more, which wait for each other, the time on the clock. The ratio is of medians:
+the joint pass to the sum of the two.
 """
 
 from __future__ import annotations
@@ -29,12 +30,13 @@ from pocketvision.runs.build import build_model
 from pocketvision.runs.folder import load_experiment
 
 
-def compare(name: str, formats: list[str], rounds: int) -> None:
+def compare(name: str, formats: list[str], rounds: int, threads: int) -> None:
     """Print a row for each runtime."""
     experiment, _ = load_experiment(find_config(name), [])
     torch.manual_seed(0)
     joint = build_model(experiment, tuple(experiment.class_names or ())).eval()
     assert isinstance(joint, JointModel)
+    clock = time.process_time if threads == 1 else time.perf_counter
     models: list[VisionModel] = [joint, *(joint.part(task) for task in joint.tasks)]
     with tempfile.TemporaryDirectory() as folder:
         for kind in ("torch", *formats):
@@ -44,10 +46,10 @@ def compare(name: str, formats: list[str], rounds: int) -> None:
                     runtimes.append(TorchRuntime(model))
                 else:
                     file = Path(folder, f"{number}{FORMATS[kind].suffix}")
-                    runtimes.append(open_runtime(export_model(model, kind, file), threads=1))
+                    runtimes.append(open_runtime(export_model(model, kind, file), threads=threads))
             images = torch.randint(0, 256, (1, 3, *joint.resize.image_size), dtype=torch.uint8)
             candidates = {str(i): partial(runtime, images) for i, runtime in enumerate(runtimes)}
-            one, *alone = interleaved(candidates, rounds, time.process_time).values()
+            one, *alone = interleaved(candidates, rounds, clock).values()
             cells = " | ".join(f"{milliseconds:.1f}" for milliseconds in (one, *alone))
             print(f"| `{name}` | {kind} | {cells} | {one / sum(alone):.2f} |", flush=True)
 
@@ -57,12 +59,13 @@ def main() -> None:
     parser.add_argument("configs", nargs="*", default=["street_v2", "street_v3_large"])
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--formats", default="onnx", help="beside torch, as onnx,openvino")
+    parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    torch.set_num_threads(arguments.threads)
     print("| config | runtime | both, ms | boxes alone, ms | map alone, ms | ratio |")
     print("|---|---|---|---|---|---|")
     for name in arguments.configs:
-        compare(name, arguments.formats.split(","), arguments.rounds)
+        compare(name, arguments.formats.split(","), arguments.rounds, arguments.threads)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Image
 from pocketvision.core.structures import BoxTarget, ClassTarget, MaskTarget
 from pocketvision.datasets.even_choice import spread
+from pocketvision.datasets.joint import JointDataModule
 from pocketvision.models import Detector
 
 _TILE, _LARGE_TILE, _COLUMNS = 360, 960, 4
@@ -36,9 +37,11 @@ _Target = BoxTarget | MaskTarget | ClassTarget
 def data_sheet(data: Any, num_images: int) -> Image:
     """``num_images`` training samples, evenly chosen, exactly as the model gets them, with their truth.
 
-    ``data`` is a connected data module. With fewer images than asked for they come again, as a later epoch
-    augments them.
+    ``data`` is a connected data module; of several tasks each has its sheet, one below the other. With fewer
+    images than asked for they come again, as a later epoch augments them.
     """
+    if isinstance(data, JointDataModule):
+        return stack(*(data_sheet(part, num_images) for part in data.parts.values()))
     dataset = data.dataset(data.train_split, train=True)
     records, count = dataset.records, len(dataset)
     names = records.class_names

@@ -63,17 +63,30 @@ def main(argv: Sequence[str] | None = None) -> None:
     else:
         config = find_config(arguments.source)
 
+    sets = _find(folder, config, arguments.overrides, arguments.task, full=arguments.full)
+    if len(sets) > 1 and (arguments.fix or arguments.json or arguments.html):
+        raise InputError(
+            "--fix, --json and --html are for one data set, and this config has several: give PATHs."
+        )
+    failed = [line for found, plan in sets if (line := _check(arguments, found, plan, len(sets) > 1))]
+    if arguments.fix is not None or not failed:
+        _say_next(arguments, is_config=config is not None)
+    if failed:
+        raise InputError(" ".join(failed))
+
+
+def _check(arguments: argparse.Namespace, found: FoundData, plan: Plan, is_one_of_several: bool) -> str:
+    """Check a data set, write its reports and its cleaned copy; what is wrong as a sentence, else nothing."""
     from pocketvision.doctor.check import examine
     from pocketvision.doctor.fixes.copy import check_output, write_fixed
     from pocketvision.doctor.report.html import report_html
     from pocketvision.doctor.report.text import report_text
 
-    found, plan = _find(folder, config, arguments.overrides, arguments.task, full=arguments.full)
     if arguments.fix is not None:
         check_output(found.layout.tree.root, arguments.fix)
     examination = examine(found, plan)
     report = examination.report
-    json_file, html_file = _report_files(arguments, found.root)
+    json_file, html_file = _report_files(arguments, found.root, report.task if is_one_of_several else "")
     _write(json_file, json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n")
     _write(html_file, report_html(report))
     print(_as_utf8(report_text(report)).decode())
@@ -82,13 +95,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         for line in write_fixed(examination, arguments.fix):
             print(f"fixed: {printable(line)}")
         print(f"cleaned copy: {arguments.fix}")
-        _say_next(arguments, is_config=config is not None)
     if report.findings.num("error"):
-        raise InputError(
-            f"{found.root} has {report.summary()}: {html_file} shows them, --fix writes a clean copy."
-        )
-    if arguments.fix is None:
-        _say_next(arguments, is_config=config is not None)
+        return f"{found.root} has {report.summary()}: {html_file} shows them, --fix writes a clean copy."
+    return ""
 
 
 def _say_next(arguments: argparse.Namespace, *, is_config: bool) -> None:
@@ -101,9 +110,10 @@ def _say_next(arguments: argparse.Namespace, *, is_config: bool) -> None:
     print(f"next: {printable(shlex.join(['pocketvision', 'train', *words]))}")
 
 
-def _report_files(arguments: argparse.Namespace, root: Path) -> tuple[Path, Path]:
-    """Where the reports of the data set at ``root`` go, as JSON and as a page."""
-    output = arguments.output or Path("out", "check", root.resolve().name)
+def _report_files(arguments: argparse.Namespace, root: Path, task: str) -> tuple[Path, Path]:
+    """Where the reports of the data set at ``root`` go, as JSON and as a page; one of several is in a folder
+    of its task."""
+    output = (arguments.output or Path("out", "check", root.resolve().name)) / task
     files = (output / "report.json", output / "report.html")
     if arguments.output is not None:  # which may be somebody's folder
         files = free_path(files[0]), free_path(files[1])
@@ -124,21 +134,20 @@ def _write(file: Path, text: str) -> None:
 
 def _find(
     folder: Path, config: Path | None, overrides: Sequence[str], task: str | None, *, full: bool
-) -> tuple[FoundData, Plan]:
-    """The data set and what a config says of it."""
+) -> list[tuple[FoundData, Plan]]:
+    """The data set and what a config says of it; of several tasks, those of each."""
     from dataclasses import replace
 
     from pocketvision.datasets.formats.detect import detect_format
     from pocketvision.doctor.check import Plan
 
     if config is None:
-        return detect_format(folder, task), Plan(full=full)
-    from pocketvision.runs.data_plan import plan_of
+        return [(detect_format(folder, task), Plan(full=full))]
+    from pocketvision.runs.data_plan import plans_of
     from pocketvision.runs.folder import load_experiment
 
     experiment, _ = load_experiment(config, overrides)
-    found, plan = plan_of(experiment)
-    return found, replace(plan, full=full)
+    return [(found, replace(plan, full=full)) for found, plan in plans_of(experiment)]
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pocketvision.core.command import command, find_config
 from pocketvision.core.errors import InputError
 from pocketvision.core.files import check_new
 from pocketvision.tools.export_int8 import add_int8_options, check_int8_options, write_int8
-from pocketvision.tools.export_web import add_web_options, check_target, check_wishes, export_web
+from pocketvision.tools.export_web import add_web_options, check_target, export_web
 
 if TYPE_CHECKING:
     from pocketvision.deploy.certificate.images import ImageSet
@@ -47,7 +47,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pocketvision.runs.ready_model import load_model
 
     model = load_model(arguments.source, arguments.weights, overrides=arguments.overrides)
-    check_wishes(model, arguments)
     if options.licence is None:
         options = replace(options, licence=_licence(arguments.source, arguments.weights))
     images = None if arguments.verify is None else _images(arguments, model, options)

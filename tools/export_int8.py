@@ -37,8 +37,8 @@ def add_int8_options(parser: argparse.ArgumentParser) -> None:
         "--max-drop",
         type=float,
         metavar="X",
-        help="what AP, mIoU or top-1 may lose on the validation images, as 0.01: the blocks that int8 would "
-        "hurt most stay float32 until it holds",
+        help="what AP, mIoU or top-1 (each, of several tasks) may lose on the validation images, as 0.01: "
+        "the blocks that int8 would hurt most stay float32 until it holds",
     )
 
 
@@ -72,8 +72,8 @@ def write_int8(
     images = _images(arguments, model, data)
     limit = None
     if data is not None:
-        score = data.score
-        limit = Limit(lambda file: score(predictor_of(open_runtime(file))), arguments.max_drop, data.metric)
+        score = data.scores
+        limit = Limit(lambda file: score(predictor_of(open_runtime(file))), arguments.max_drop)
     return export_int8(model, format, output, images, options, limit, converters or Converters())
 
 

@@ -5,12 +5,8 @@ from __future__ import annotations
 import argparse
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pocketvision.core.errors import InputError
-
-if TYPE_CHECKING:
-    from pocketvision.models import VisionModel
 
 
 def add_web_options(parser: argparse.ArgumentParser) -> None:
@@ -58,15 +54,6 @@ def check_target(arguments: argparse.Namespace) -> None:
         )
 
 
-def check_wishes(model: VisionModel, arguments: argparse.Namespace) -> None:
-    """Refuse what a model of several tasks can't become yet."""
-    from pocketvision.models import JointModel
-
-    for word, value in (("--client", arguments.client), ("--int8", arguments.int8), ("--web", arguments.web)):
-        if value and isinstance(model, JointModel):
-            raise InputError(f"{word} is for models of one task yet: leave it out.")
-
-
 def export_web(arguments: argparse.Namespace, licence: str | None) -> None:
     """Write the page; ``licence`` is what the weights say of theirs."""
     from pocketvision.deploy.export.to_web import check_folder, write_web_page
@@ -75,7 +62,6 @@ def export_web(arguments: argparse.Namespace, licence: str | None) -> None:
 
     check_folder(arguments.web)
     model = load_model(arguments.source, arguments.weights, overrides=arguments.overrides)
-    check_wishes(model, arguments)
     written = write_web_page(
         model,
         arguments.web,

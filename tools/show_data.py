@@ -54,19 +54,23 @@ def show(config: Path, arguments: argparse.Namespace) -> None:
     """Write the picture of a config's training data."""
     from pocketvision.core.config import parameters
     from pocketvision.core.drawing import save_image
+    from pocketvision.datasets import JointDataModule
     from pocketvision.doctor.data_sheet import anchor_sheet, data_sheet
-    from pocketvision.models import Detector
-    from pocketvision.runs.build import build, refuse_several_tasks, refusing_bad_values
+    from pocketvision.models import Detector, detector_in
+    from pocketvision.runs.build import build, refusing_bad_values
     from pocketvision.runs.folder import load_experiment
 
     experiment, _ = load_experiment(config, arguments.overrides)
-    refuse_several_tasks(experiment, "show-data CONFIG", "give the PATH of each data set")
     model, data = build(experiment, pretrained=False)
     with refusing_bad_values():
         if arguments.anchors:
+            task = experiment.task
+            if isinstance(data, JointDataModule) and (boxes := detector_in(model)) is not None:
+                model, data = boxes, data.parts["detection"]
+                task = parameters(task)["tasks"]["detection"]
             if not isinstance(model, Detector):
                 raise InputError("--anchors is for detectors: this model has none.")
-            sheet, line = anchor_sheet(model, data, parameters(experiment.task)["loss"])
+            sheet, line = anchor_sheet(model, data, parameters(task)["loss"])
             print(line)
         else:
             sheet = data_sheet(data, arguments.num)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,7 @@ from pocketvision.deploy.client.tiles import merge_boxes, merge_labels, windows_
 class Model:
     """The model in the file ``path``; ``threads`` of the CPU, None for the runtime's choice.
 
-    Boxes score more than ``threshold``; None is the best on the validation images, where that is known,
-    or 0.5.
+    Boxes score more than ``threshold``; None is the best known, or 0.5.
     """
 
     def __init__(
@@ -59,21 +59,31 @@ class Model:
         # <ncnn>
         self.facts, self.run = open_ncnn(Path(path), threads)
         # </ncnn>
-        self.class_names = CLASSES.read_text(encoding="utf-8").split("\n")
-        best = self.facts["threshold"]
+        # <alone>
+        self.tasks = {self.facts["task"]: self.facts}
+        # </alone>
+        # <joint>
+        self.tasks = {part["task"]: part for part in self.facts["parts"]}
+        # </joint>
+        lines = iter(CLASSES.read_text(encoding="utf-8").split("\n"))
+        self.names = {task: [next(lines) for _ in part["class_names"]] for task, part in self.tasks.items()}
+        # <detection>
+        best = self.tasks["detection"]["threshold"]
         self.threshold = threshold if threshold is not None else 0.5 if best is None else best
+        # </detection>
         # <raw>
-        self.anchors = np.array(self.facts["anchors"], dtype=np.float32)
+        self.anchors = np.array(self.tasks["detection"]["anchors"], dtype=np.float32)
         # </raw>
 
-    def outputs(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        """What the graph answers for an image (H, W, 3) uint8 RGB of any size, by name."""
-        images = make_input(image, self.facts["resize"])[None]
-        images = np.repeat(images, self.facts["batch"] or 1, axis=0)
+    def outputs(self, image: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
+        """What the graph answers for an image (H, W, 3) uint8 RGB of any size, by task and name."""
+        images = np.repeat(make_input(image, self.facts["resize"])[None], self.facts["batch"] or 1, axis=0)
         if self.facts["input_type"] == "float":
             images = images.astype(np.float32)
-        answers = zip(self.facts["outputs"], self.run(images), strict=True)
-        return {name: answer[0] for name, answer in answers}
+        answers = iter(self.run(images))
+        return {
+            task: {name: next(answers)[0] for name in facts["outputs"]} for task, facts in self.tasks.items()
+        }
 
     # <detection>
     def detect(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -82,24 +92,24 @@ class Model:
         windows = windows_of(self.facts["resize"]["tiling"], image.shape[:2])
         if len(windows) > 1:
             tiles = [image[y : y + height, x : x + width] for y, x, height, width in windows]
-            threshold = self.facts["postprocess"]["iou_threshold"]
+            threshold = self.tasks["detection"]["postprocess"]["iou_threshold"]
             return merge_boxes([self.detect(tile) for tile in tiles], windows, image.shape[:2], threshold)
         # </tiles>
-        boxes, scores, labels = self.find(self.outputs(image))
-        (height, width), content = image.shape[:2], content_size(self.facts["resize"], image.shape[:2])
-        factors = np.array([content[1] / width, content[0] / height] * 2, dtype=np.float32)
-        return (boxes / factors).clip(0, [width, height] * 2).astype(np.float32), scores, labels
+        return self.boxes_of(self.outputs(image)["detection"], image.shape[:2])
 
-    def find(self, outputs: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The same in pixels of the model's input, from what the graph answers."""
+    def boxes_of(
+        self, outputs: dict[str, np.ndarray], size: Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The same of an image of this size, from what the graph answers."""
         # <raw>
-        (height, width), postprocess = self.facts["resize"]["image_size"], self.facts["postprocess"]
-        # <softmax>
+        postprocess = self.tasks["detection"]["postprocess"]
+        height, width = self.facts["resize"]["image_size"]
+        # <softmax_scores>
         scores = softmax(outputs["class_logits"])[:, :-1]
-        # </softmax>
-        # <sigmoid>
+        # </softmax_scores>
+        # <sigmoid_scores>
         scores = sigmoid(outputs["class_logits"])
-        # </sigmoid>
+        # </sigmoid_scores>
         scores[:, postprocess["reserved_labels"]] = 0.0
         # <ssd>
         boxes = decode_ssd(outputs["box_deltas"], self.anchors, postprocess["coder"])
@@ -109,15 +119,17 @@ class Model:
         # </distances>
         boxes = boxes.clip(0, [width, height] * 2).astype(np.float32)
         least = max(self.threshold, postprocess["score_threshold"])
-        return best_boxes(boxes, scores, {**postprocess, "score_threshold": least})
+        boxes, scores, labels = best_boxes(boxes, scores, {**postprocess, "score_threshold": least})
         # </raw>
         # <final>
         boxes, scores, labels = (
             outputs[name][: outputs["num_detections"]] for name in ("boxes", "scores", "labels")
         )
-        is_found = scores > self.threshold
-        return boxes[is_found], scores[is_found], labels[is_found]
+        boxes, scores, labels = (values[scores > self.threshold] for values in (boxes, scores, labels))
         # </final>
+        (height, width), content = size, content_size(self.facts["resize"], size)
+        factors = np.array([content[1] / width, content[0] / height] * 2, dtype=np.float32)
+        return (boxes / factors).clip(0, [width, height] * 2).astype(np.float32), scores, labels
 
     # </detection>
     # <segmentation>
@@ -129,9 +141,13 @@ class Model:
             tiles = [image[y : y + height, x : x + width] for y, x, height, width in windows]
             return merge_labels([self.segment(tile) for tile in tiles], windows, image.shape[:2])
         # </tiles>
-        outputs, size = self.outputs(image), image.shape[:2]
+        return self.map_of(self.outputs(image)["segmentation"], image.shape[:2])
+
+    def map_of(self, outputs: dict[str, np.ndarray], size: Sequence[int]) -> np.ndarray:
+        """The same of an image of this size, from what the graph answers."""
         # <logits>
-        named = [index for index, name in enumerate(self.facts["class_names"]) if name is not None]
+        names = self.tasks["segmentation"]["class_names"]
+        named = [index for index, name in enumerate(names) if name is not None]
         logits = outputs["logits"][named]
         # <letterbox>
         height, width = content_size(self.facts["resize"], size)
@@ -148,12 +164,33 @@ class Model:
     # <classification>
     def classify(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Scores and labels of the five best classes, best first."""
-        scores = softmax(self.outputs(image)["class_logits"])
-        named = [index for index, name in enumerate(self.facts["class_names"]) if name is not None]
+        return self.classes_of(self.outputs(image)["classification"])
+
+    def classes_of(self, outputs: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """The same from what the graph answers."""
+        scores, names = softmax(outputs["class_logits"]), self.tasks["classification"]["class_names"]
+        named = [index for index, name in enumerate(names) if name is not None]
         labels = np.array(named)[np.argsort(-scores[named], kind="stable")[:5]]
         return scores[labels], labels
 
     # </classification>
+    # <joint>
+    def look(self, image: np.ndarray) -> dict[str, Any]:
+        """What each task says of an image (H, W, 3) uint8 RGB, from one run of the graph."""
+        outputs, size = self.outputs(image), image.shape[:2]
+        return {
+            # <detection>
+            "detection": self.boxes_of(outputs["detection"], size),
+            # </detection>
+            # <segmentation>
+            "segmentation": self.map_of(outputs["segmentation"], size),
+            # </segmentation>
+            # <classification>
+            "classification": self.classes_of(outputs["classification"]),
+            # </classification>
+        }
+
+    # </joint>
     def __call__(self, source: str | Path | Image.Image | np.ndarray) -> dict[str, Any]:
         """What is found in a file, a Pillow image or an array (H, W, 3) uint8 RGB, as plain values."""
         # <rgb>
@@ -162,25 +199,45 @@ class Model:
         # <bands>
         image = read_bands(source, self.facts["resize"]["pixels"])
         # </bands>
-        names = self.class_names
+        # <joint>
+        results = self.look(image)
+        # </joint>
+        # <alone>
+        # <detection>
+        results = {"detection": self.detect(image)}
+        # </detection>
+        # <segmentation>
+        results = {"segmentation": self.segment(image)}
+        # </segmentation>
+        # <classification>
+        results = {"classification": self.classify(image)}
+        # </classification>
+        # </alone>
         found: dict[str, Any] = {"size": list(image.shape[:2])}
         # <detection>
         found["detections"] = [
-            {"box": box, "score": score, "label": label, "name": names[label]}
-            for box, score, label in zip(*(values.tolist() for values in self.detect(image)), strict=True)
+            {"box": box, "score": score, "label": label, "name": self.names["detection"][label]}
+            for box, score, label in zip(*(values.tolist() for values in results["detection"]), strict=True)
         ]
         # </detection>
         # <segmentation>
-        labels, counts = np.unique(self.segment(image), return_counts=True)
+        labels, counts = np.unique(results["segmentation"], return_counts=True)
         found["classes"] = [
-            {"label": label, "name": names[label], "share": count / counts.sum()}
+            {"label": label, "name": self.names["segmentation"][label], "share": count / counts.sum()}
             for label, count in zip(labels.tolist(), counts.tolist(), strict=True)
         ]
         # </segmentation>
         # <classification>
-        found["classes"] = [
+        names = self.names["classification"]
+        # <alone>
+        key = "classes"
+        # </alone>
+        # <joint>
+        key = "image_classes"
+        # </joint>
+        found[key] = [
             {"label": label, "name": names[label], "score": score}
-            for score, label in zip(*(values.tolist() for values in self.classify(image)), strict=True)
+            for score, label in zip(*(values.tolist() for values in results["classification"]), strict=True)
         ]
         # </classification>
         return found
@@ -193,9 +250,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file to write instead of printing")
     parser.add_argument("--threads", type=int, help="of the CPU (default: the runtime's choice)")
     # <detection>
-    parser.add_argument(
-        "--threshold", type=float, help="least score of a box (default: the best known, or 0.5)"
-    )
+    parser.add_argument("--threshold", type=float, help="least score of a box (default: the best known)")
     # </detection>
     # <segmentation>
     parser.add_argument("--masks", type=Path, help="folder for label maps as PNG files")

@@ -16,21 +16,21 @@ STRIP = 32
 # </logits>
 
 
-# <softmax>
+# <softmax|softmax_scores>
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Scores along the last axis."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
-# </softmax>
-# <sigmoid>
+# </softmax|softmax_scores>
+# <sigmoid_scores>
 def sigmoid(logits: np.ndarray) -> np.ndarray:
     """Scores, each by itself."""
     return 1 / (1 + np.exp(-np.clip(logits, -80, None)))
 
 
-# </sigmoid>
+# </sigmoid_scores>
 # <ssd>
 def decode_ssd(deltas: np.ndarray, anchors: np.ndarray, coder: Facts) -> np.ndarray:
     """Boxes from how far they are moved and scaled from their anchors."""

@@ -5,6 +5,7 @@ It needs only the metadata, so it also completes a graph that was quantized befo
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -81,13 +82,17 @@ _SCORES = {
 def add_nms(model: Any, artifact: Artifact) -> None:
     """Append decoding, clipping and NMS to the outputs ``class_logits`` and ``box_deltas`` of a ModelProto.
 
-    It gives what :class:`SSDPostprocess` gives, padded to ``max_detections``: candidates are the best
+    Of several tasks they are those of the detector, and the others stay. It gives what
+    :class:`SSDPostprocess` gives, padded to ``max_detections``: candidates are the best
     ``candidates_per_class`` of each class above the threshold.
 
     Raises:
         InputError: the detector decodes boxes in a way that is unknown here.
     """
-    onnx, postprocess = optional("onnx"), artifact.postprocess
+    whole, prefix, onnx = artifact, "", optional("onnx")
+    if artifact.parts:
+        artifact, prefix = next(part for part in artifact.parts if part.has_nms), "detection_"
+    postprocess = artifact.postprocess
     coder = None if postprocess is None else postprocess.coder
     if postprocess is None or not isinstance(coder, SSDBoxCoder | DistanceBoxCoder):
         raise InputError("Only SSD's box coder and distances can be exported with --nms: leave it out.")
@@ -99,20 +104,21 @@ def add_nms(model: Any, artifact: Artifact) -> None:
     for node in tail.node:
         node.name = f"{NMS_PREFIX}{node.output[0]}"
         for names in (node.input, node.output):
-            names[:] = [name if name in kept else f"{NMS_PREFIX}{name}" for name in names]
+            names[:] = [f"{prefix}{name}" if name in kept else f"{NMS_PREFIX}{name}" for name in names]
     model.graph.node.extend(tail.node)
     model.graph.initializer.extend(
         onnx.numpy_helper.from_array(value, f"{NMS_PREFIX}{name}") for name, value in constants.items()
     )
     batch = model.graph.input[0].type.tensor_type.shape.dim[0]
-    size = int(constants["num_outputs"][0])
     for output in tail.output:
         shape = output.type.tensor_type.shape
         shape.dim[0].CopyFrom(batch)
         if len(shape.dim) > 1:
-            shape.dim[1].dim_value = size
+            shape.dim[1].dim_value = int(constants["num_outputs"][0])
+        output.name = f"{prefix}{output.name}"
+    outputs = {output.name: output for output in (*deepcopy(model.graph.output), *tail.output)}
     del model.graph.output[:]
-    model.graph.output.extend(tail.output)
+    model.graph.output.extend(outputs[name] for name in whole.outputs)
 
 
 def _constants(

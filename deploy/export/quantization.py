@@ -35,7 +35,9 @@ def weighted_nodes(model: Any) -> dict[str, str]:
 
 def block_of(weight_name: str) -> str:
     """The block that a weight belongs to: backbone.blocks.3.expand.conv.weight -> backbone.blocks.3."""
-    found = re.match(r"((backbone|head)\.)+[a-z_]+(\.\d+)?", weight_name.removeprefix("logits."))
+    found = re.match(
+        r"(parts\.[a-z]+\.)?((backbone|head)\.)+[a-z_]+(\.\d+)?", weight_name.removeprefix("logits.")
+    )
     return found.group() if found else weight_name.rpartition(".")[0]
 
 
@@ -49,31 +51,31 @@ def weights_of(graph: nn.Module) -> dict[str, dict[str, Tensor]]:
 
 
 def choose_float_blocks(
-    errors: Mapping[str, float], score: Callable[[Sequence[str]], float], least: float
+    errors: Mapping[str, float], drop: Callable[[Sequence[str]], float], max_drop: float
 ) -> tuple[str, ...]:
-    """The fewest of the worst blocks that must stay float32 so that ``score`` reaches ``least``.
+    """The fewest of the worst blocks that must stay float32 so that ``drop`` is ``max_drop`` at most.
 
-    Tries 0, 1, 2, 4 ... of them, up to half, then halves between the last two; ``score`` is asked for each.
+    Tries 0, 1, 2, 4 ... of them, up to half, then halves between the last two; ``drop`` is asked for each.
 
     Args:
         errors: block -> error, the worst first.
 
     Raises:
-        InputError: half of the blocks in float32 are not enough; says what was reached.
+        InputError: half of the blocks in float32 are not enough; says how near it came.
     """
     worst = list(errors)
     tried: dict[int, float] = {}
 
     def is_enough(count: int) -> bool:
-        tried[count] = score(worst[:count])
-        return tried[count] >= least
+        tried[count] = drop(worst[:count])
+        return tried[count] <= max_drop
 
     counts = [0, *(2**power for power in range(len(worst)) if 2**power <= len(worst) // 2)]
     enough = next((count for count in counts if is_enough(count)), None)
     if enough is None:
         raise InputError(
-            f"int8 reaches {max(tried.values()):.4f} with up to {counts[-1]} of {len(worst)} blocks in "
-            f"float32, and {least:.4f} is asked for: allow more with --max-drop, or train on with "
+            f"int8 loses {min(tried.values()):.4f} with up to {counts[-1]} of {len(worst)} blocks in "
+            f"float32, and {max_drop:g} is asked for: allow more with --max-drop, or train on with "
             "task.quantization_aware=True."
         )
     too_few = max((count for count in tried if count < enough), default=enough - 1)

@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path
 
 from pocketvision.core.boxes import SSDBoxCoder
@@ -54,7 +55,8 @@ def write_client(model: Path) -> Path:
         packages = ["numpy>=1.26", "pillow>=10.1", _PACKAGES[format]]
         packages += ["tifffile>=2024.1"] if "bands" in wanted else []
         (part / "requirements.txt").write_text("\n".join(packages) + "\n", encoding="utf-8")
-        lines = (" ".join((name or _NO_NAME).splitlines()) + "\n" for name in artifact.class_names)
+        names = chain.from_iterable(one.class_names for one in artifact.parts or (artifact,))
+        lines = (" ".join((name or _NO_NAME).splitlines()) + "\n" for name in names)
         (part / "classes.txt").write_text("".join(lines), encoding="utf-8")
         for file in written_files(model):
             shutil.copyfile(file, part / file.name)
@@ -70,8 +72,10 @@ def sections(format: str, artifact: Artifact) -> set[str]:
     Raises:
         InputError: the model resizes in a way that only OpenCV does.
     """
+    if artifact.parts:
+        return {"joint"}.union(*(sections(format, part) for part in artifact.parts)) - {"alone"}
     resize, post = artifact.resize, artifact.postprocess
-    wanted = {format, artifact.task, resize.mode, "rgb" if resize.pixels == RGB else "bands"}
+    wanted = {"alone", format, artifact.task, resize.mode, "rgb" if resize.pixels == RGB else "bands"}
     if resize.tiling is not None:
         wanted |= {"tiles", "boxes_in_tiles"} if artifact.task == "detection" else {"tiles"}
     if resize.antialias and resize.pixels != RGB:
@@ -96,7 +100,7 @@ def sections(format: str, artifact: Artifact) -> set[str]:
     if artifact.has_nms:
         return wanted | {"final"}
     coder = "ssd" if isinstance(post.coder, SSDBoxCoder) else "distances"
-    return wanted | {"raw", "nms", post.score_function, coder}
+    return wanted | {"raw", "nms", f"{post.score_function}_scores", coder}
 
 
 def program(wanted: set[str], model: str) -> str:

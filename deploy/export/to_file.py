@@ -103,14 +103,20 @@ def plan_artifact(model: VisionModel, options: ExportOptions) -> Artifact:
 
 
 def _plan_parts(artifact: Artifact, options: ExportOptions) -> Artifact:
-    """The parts of a model of several tasks take what the whole takes, and give raw outputs."""
-    if options.nms or options.label_map or options.dynamic_size or options.int8:
+    """The parts of a model of several tasks take what the whole takes; boxes may be final."""
+    if options.label_map or options.dynamic_size:
         raise InputError(
-            "A model of several tasks is exported with raw outputs, in float and for one image size yet: "
-            "leave --nms, --labels, --size and --int8 out."
+            "A model of several tasks is exported with logits of its map and for one image size yet: leave "
+            "--labels and --size out."
+        )
+    if options.nms:
+        if all(part.task != "detection" for part in artifact.parts):
+            raise InputError("--nms is for detectors, and none of the model's tasks is one: leave it out.")
+        artifact = artifact.with_parts(
+            replace(part, outputs=DETECTIONS) if part.task == "detection" else part for part in artifact.parts
         )
     common = {name: getattr(artifact, name) for name in ("input_type", "batch", "has_float16")}
-    return replace(artifact, parts=tuple(replace(part, **common) for part in artifact.parts))
+    return artifact.with_common(**common)
 
 
 def written_files(output: Path) -> list[Path]:

@@ -23,24 +23,26 @@ from pocketvision.deploy.export.to_executorch import ExecuTorchQuantizer
 from pocketvision.deploy.export.to_file import plan_artifact, written_files
 from pocketvision.deploy.export.to_onnx import complete, make_onnx
 from pocketvision.deploy.formats import OWN_PYTHON, ExportOptions, check_format, check_pixels
-from pocketvision.deploy.runtimes.artifact import LABEL_MAP, OUTPUTS, Artifact, Quantization
+from pocketvision.deploy.runtimes.artifact import LABEL_MAP, Artifact, Quantization
 from pocketvision.deploy.runtimes.graphs import make_graph
 from pocketvision.models import VisionModel
 
 logger = logging.getLogger("pocketvision")
 _LARGE_DROP = 0.01
 
+TaskScores = Mapping[str, float]
+"""A metric a task: its name -> what was reached."""
+
 
 @dataclass(frozen=True)
 class Limit:
-    """What int8 may cost: ``score`` rates an exported file, in [0, 1]; it may fall by ``max_drop``.
+    """What int8 may cost: ``score`` rates an exported file, in [0, 1].
 
-    Without ``max_drop`` the scores of both are only told. ``metric`` is what the score is called.
+    Each metric may fall by ``max_drop``. Without it the scores of both are only told.
     """
 
-    score: Callable[[Path], float]
+    score: Callable[[Path], TaskScores]
     max_drop: float | None = None
-    metric: str = "score"
 
 
 def export_int8(
@@ -68,11 +70,11 @@ def export_int8(
     check_pixels(format, model.resize.pixels)
     artifact = plan_artifact(model, options)
     if format in OWN_PYTHON:
-        artifact = replace(artifact, batch=artifact.batch or 1)
+        artifact = artifact.with_common(batch=artifact.batch or 1)
     logger.info("int8: measuring ranges on %d images, then each block", len(images))
     # Measured an image a call: several are what a graph for any number is made for when it is saved.
-    measured = replace(artifact, batch=1 if artifact.batch == 1 and format not in OWN_PYTHON else None)
-    raw = make_onnx(make_graph(model), replace(measured, outputs=OUTPUTS[artifact.task]))
+    measured = artifact.with_common(batch=1 if artifact.batch == 1 and format not in OWN_PYTHON else None)
+    raw = make_onnx(make_graph(model), measured.raw)
     on_raw = OnnxQuantizer(raw, images)
     errors = block_errors(on_raw, images)
     if format in OWN_PYTHON:
@@ -84,7 +86,8 @@ def export_int8(
     for line in errors_table(errors, kept).splitlines():
         logger.info("%s", line)
     made = quantizer.quantized(kept)
-    content = quantizer.save(made, replace(artifact, quantization=Quantization(len(images), kept)), output)
+    quantization = Quantization(len(images), kept)
+    content = quantizer.save(made, artifact.with_common(quantization=quantization), output)
     size = sum(file.stat().st_size for file in written_files(output)) / 1e6
     logger.info("%s: %.2f MB, %s", output, size, content)
     facts: dict[str, Any] = {"errors": errors, "float_blocks": kept, "num_images": len(images)}
@@ -122,36 +125,49 @@ class _Trials:
     def __init__(self, quantizer: Quantizer, artifact: Artifact, suffix: str, limit: Limit) -> None:
         self.quantizer, self.artifact, self.suffix, self.limit = quantizer, artifact, suffix, limit
         self.reference = self._score(quantizer.original)
-        logger.info("float32 scores %.4f", self.reference)
-        self.reached: dict[tuple[str, ...], float] = {}
+        logger.info("float32 scores %s", _said(self.reference))
+        self.reached: dict[tuple[str, ...], TaskScores] = {}
 
     def blocks_to_keep(self, errors: Mapping[str, float]) -> tuple[str, ...]:
         """The blocks that stay float32 so that the limit holds."""
         if self.limit.max_drop is None:
             return ()
 
-        def score(float_blocks: Sequence[str]) -> float:
+        def drop(float_blocks: Sequence[str]) -> float:
+            """What the metric that falls furthest loses."""
             reached = self._score(self.quantizer.quantized(float_blocks))
             logger.info(
-                "int8 with %d of %d blocks in float32 scores %.4f", len(float_blocks), len(errors), reached
-            )
+                "int8 with %d of %d blocks in float32 scores %s",
+                len(float_blocks), len(errors), _said(reached),
+            )  # fmt: skip
             self.reached[tuple(float_blocks)] = reached
-            return reached
+            return max(self.reference[metric] - reached[metric] for metric in reached)
 
-        return choose_float_blocks(errors, score, self.reference - self.limit.max_drop)
+        return choose_float_blocks(errors, drop, self.limit.max_drop)
 
-    def compare(self, output: Path, kept: tuple[str, ...]) -> dict[str, float]:
-        """The scores of float32 and of the file ``output``, logged."""
+    def compare(self, output: Path, kept: tuple[str, ...]) -> dict[str, Any]:
+        """The scores of float32 and of the file ``output``, logged; of several metrics by metric."""
         after = self.reached[kept] if kept in self.reached else self.limit.score(output)
-        lost = self.reference - after
-        line = "%s: float32 %.4f, int8 %.4f (%+.4f)"
-        logger.info(line, self.limit.metric, self.reference, after, -lost)
-        if lost > _LARGE_DROP and self.limit.max_drop is None:
-            logger.warning("int8 costs %.4f: limit it with --max-drop, or calibrate on other images.", lost)
-        return {"float32": self.reference, "int8": after}
+        scores = {
+            metric: {"float32": before, "int8": after[metric]} for metric, before in self.reference.items()
+        }
+        for metric, (before, reached) in ((metric, pair.values()) for metric, pair in scores.items()):
+            lost, subject = before - reached, "" if len(scores) == 1 else f" of {metric}"
+            logger.info("%s: float32 %.4f, int8 %.4f (%+.4f)", metric, before, reached, -lost)
+            if lost > _LARGE_DROP and self.limit.max_drop is None:
+                remedy = "limit it with --max-drop, or calibrate on other images."
+                logger.warning("int8 costs %.4f%s: %s", lost, subject, remedy)
+        return scores if len(scores) > 1 else next(iter(scores.values()))
 
-    def _score(self, model: Any) -> float:
+    def _score(self, model: Any) -> TaskScores:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / f"trial{self.suffix}"
             self.quantizer.save(model, self.artifact, file)
             return self.limit.score(file)
+
+
+def _said(scores: TaskScores) -> str:
+    """Scores as a log line tells them; one alone needs no name."""
+    if len(scores) == 1:
+        return f"{next(iter(scores.values())):.4f}"
+    return ", ".join(f"{metric} {value:.4f}" for metric, value in scores.items())

@@ -16,7 +16,7 @@ from pocketvision.core.files import replacing
 from pocketvision.deploy.export.onnx_nms import add_nms
 from pocketvision.deploy.export.trace import trace
 from pocketvision.deploy.packages import optional
-from pocketvision.deploy.runtimes.artifact import METADATA_KEY, OUTPUTS, Artifact
+from pocketvision.deploy.runtimes.artifact import METADATA_KEY, Artifact
 
 OPSET = 18
 """What PyTorch's exporter writes without converting, so ONNX Runtime from 1.14 (2023) reads it, and its web
@@ -44,7 +44,7 @@ def save_onnx(model: Any, path: Path) -> str:
 def make_onnx(graph: nn.Module, artifact: Artifact) -> Any:
     """``graph`` as an ``onnx.ModelProto``, checked, with NMS if the artifact has it, and its metadata."""
     optional("onnx")  # missing, it is named before seconds of tracing
-    names = OUTPUTS["detection"] if artifact.has_nms else artifact.outputs
+    names = artifact.raw.outputs if artifact.has_nms else artifact.outputs
     model = _clean(_convert(graph, artifact, names))
     _name_dimensions(model, artifact)
     return complete(model, artifact)

@@ -18,7 +18,7 @@ from pocketvision.deploy.export.to_file import export_model, plan_artifact
 from pocketvision.deploy.export.web_files import fill_service_worker, write_static_files
 from pocketvision.deploy.formats import ExportOptions, check_pixels
 from pocketvision.deploy.runtimes.artifact import Artifact
-from pocketvision.models import Detector, VisionModel
+from pocketvision.models import VisionModel, detector_in
 
 logger = logging.getLogger("pocketvision")
 _MEGABYTE = 1e6
@@ -94,14 +94,16 @@ def check_folder(folder: Path) -> None:
 
 def web_options(model: VisionModel) -> ExportOptions:
     """How the page's model is exported: one image a call, and final boxes; masks are made of logits there."""
-    return ExportOptions(nms=isinstance(model, Detector), batch=1)
+    return ExportOptions(nms=detector_in(model) is not None, batch=1)
 
 
 def page_facts(artifact: Artifact) -> dict[str, Any]:
-    """The part of the metadata that the page reads, and the colors of the classes."""
+    """The part of the metadata that the page reads, and the classes' colors; of several tasks of each."""
     known: dict[str, Any] = json.loads(artifact.to_json())
     wanted = ("task", "class_names", "resize", "outputs", "licence", "weights_sha256", "threshold")
     facts = {**{name: known[name] for name in wanted}, "colors": palette_for(artifact.class_names)}
     if artifact.postprocess is not None:  # the model has its NMS inside: this one is for tiles
         facts["iou_threshold"] = artifact.postprocess.iou_threshold
+    if artifact.parts:
+        facts["parts"] = [page_facts(part) for part in artifact.parts]
     return facts

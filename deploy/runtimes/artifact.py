@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -115,8 +115,25 @@ class Artifact:
 
     @property
     def has_nms(self) -> bool:
-        """Whether a detector's graph gives final detections."""
-        return self.outputs == DETECTIONS
+        """Whether a detector's graph, or that of one of several tasks, gives final detections."""
+        return self.outputs == DETECTIONS or any(part.has_nms for part in self.parts)
+
+    @property
+    def raw(self) -> Artifact:
+        """The same without NMS and label map."""
+        if self.parts:
+            return self.with_parts(part.raw for part in self.parts)
+        return replace(self, outputs=OUTPUTS[self.task])
+
+    def with_parts(self, parts: Iterable[Artifact]) -> Artifact:
+        """The same for several tasks, with the outputs of these ``parts``."""
+        parts = tuple(parts)
+        outputs = tuple(f"{part.task}_{name}" for part in parts for name in part.outputs)
+        return replace(self, parts=parts, outputs=outputs)
+
+    def with_common(self, **values: Any) -> Artifact:
+        """With these values, which every part has as well."""
+        return replace(self, **values, parts=tuple(replace(part, **values) for part in self.parts))
 
     def outputs_of(self, part: Artifact, outputs: Mapping[str, Any]) -> dict[str, Any]:
         """Those of all ``outputs`` that are a part's, by the names that they have alone."""

@@ -42,12 +42,14 @@ class JointGraph(nn.Module):
     def __init__(self, model: JointModel) -> None:
         super().__init__()
         self.normalize, self.backbone = model.normalize, model.backbone
-        self.parts = nn.ModuleList(ExportedGraph(model.part(task), is_part=True) for task in model.tasks)
+        self.parts = nn.ModuleDict(
+            {task: ExportedGraph(model.part(task), is_part=True) for task in model.tasks}
+        )
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         features = self.backbone(self.normalize(images))
         outputs: tuple[Tensor, ...] = ()
-        for part in self.parts:
+        for part in self.parts.values():
             outputs += part(features)
         return outputs
 

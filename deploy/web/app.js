@@ -4,17 +4,14 @@ import { drawBoxes, drawImage, drawLabels } from "./draw.js";
 import { keepPage, offerInstall } from "./install.js";
 import { openCamera, readPicture } from "./pocketvision.js";
 import { Rate } from "./rate.js";
+import { Setting } from "./settings.js";
 import { summarize, summarizeModel } from "./summary.js";
-
-const SETTINGS = {
-  detection: { name: "Threshold", value: 0.5 },
-  segmentation: { name: "Opacity", value: 0.5 },
-};
 
 const element = (id) => document.getElementById(id);
 const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
 const waiting = new Map();
 let facts;
+let settings = []; // of each task
 let shown; // {image, result} on the canvas
 let camera;
 let count = 0;
@@ -54,12 +51,9 @@ async function start() {
   if (!answer.ok) throw new Error(`model.json can't be fetched (${answer.status}): copy the whole folder.`);
   facts = await answer.json();
   element("about").textContent = summarizeModel(facts);
-  const setting = SETTINGS[facts.task];
-  if (setting) {
-    element("setting-name").textContent = setting.name;
-    element("slider").value = facts.threshold ?? setting.value;
-    element("setting").hidden = false;
-  }
+  const parts = facts.parts ?? [facts];
+  const isOneOfSeveral = parts.length > 1;
+  settings = parts.map((part) => new Setting(part, element("settings"), redraw, { isOneOfSeveral }));
   say("Fetching and starting the model ...");
   const device = new URLSearchParams(location.search).get("device") ?? "auto";
   const engine = await ask({ device });
@@ -112,23 +106,20 @@ function show(image, result) {
 }
 
 function redraw() {
-  const setting = Number(element("slider").value);
-  element("setting-value").textContent = setting.toFixed(2);
   if (!shown) return;
   const { image, result } = shown;
   const canvas = element("canvas");
   canvas.hidden = false;
   const stage = element("stage");
   const scale = drawImage(canvas, image, [stage.clientWidth, Math.max(240, innerHeight * 0.75)]);
-  const boxes = result.boxes?.filter(({ score }) => score > setting);
-  if (boxes) drawBoxes(canvas, boxes, facts, scale);
-  if (result.labels) drawLabels(canvas, result.labels, facts, setting);
-  element("found").replaceChildren(...summarize({ ...result, boxes }, facts));
+  const views = settings.map((setting) => ({ ...setting.of(result), facts: setting.facts, value: setting.value }));
+  for (const { labels, facts, value } of views) if (labels) drawLabels(canvas, labels, facts, value);
+  for (const { boxes, facts } of views) if (boxes) drawBoxes(canvas, boxes, facts, scale);
+  element("found").replaceChildren(...views.flatMap((view) => summarize(view, view.facts)));
 }
 
 element("file").onchange = ({ target }) => telling(() => showFile(target.files[0]));
 element("camera").onclick = () => telling(toggleCamera);
-element("slider").oninput = redraw;
 addEventListener("resize", redraw);
 addEventListener("paste", ({ clipboardData }) => telling(() => showFile(clipboardData.files[0])));
 addEventListener("dragover", (event) => {

@@ -66,7 +66,8 @@ async function fetchBeside(name) {
 }
 
 /**
- * What `openModel` gives. `facts` is the content of model.json: class_names, colors, threshold and so on.
+ * What `openModel` gives. `facts` is the content of model.json: class_names, colors, threshold and so on; a model of
+ * several tasks has those of each as `facts.parts`, and `predict` says what all of them say from one run.
  * `about`: {device, threads, bytes, warmup, files}, the last being those of onnxruntime-web that are used.
  */
 class Model {
@@ -82,25 +83,26 @@ class Model {
   }
 
   /** Boxes in a picture (see `readPicture`): [{box: [x1, y1, x2, y2], score, label, name}], best first. */
-  async detect(source, { threshold = this.facts.threshold ?? 0.5 } = {}) {
-    this.#need("detection", "detect");
+  async detect(source, { threshold } = {}) {
+    const facts = this.#part("detection", "detect");
+    const least = threshold ?? facts.threshold ?? 0.5;
     const { boxes } = await this.predict(await readPicture(source));
-    return boxes.filter(({ score }) => score > threshold).map((found) => this.#named(found));
+    return boxes.filter(({ score }) => score > least).map((found) => named(found, facts));
   }
 
   /** The class of every pixel of a picture, row by row: {data, width, height}, with numbers as in `facts`. */
   async segment(source) {
-    this.#need("segmentation", "segment");
+    this.#part("segmentation", "segment");
     return (await this.predict(await readPicture(source))).labels;
   }
 
   /** The five best classes of a picture: [{score, label, name}]. */
   async classify(source) {
-    this.#need("classification", "classify");
-    return (await this.predict(await readPicture(source))).classes.map((found) => this.#named(found));
+    const facts = this.#part("classification", "classify");
+    return (await this.predict(await readPicture(source))).classes.map((found) => named(found, facts));
   }
 
-  /** An ImageData -> {boxes}, {labels} or {classes}, and the milliseconds from its pixels to there. */
+  /** An ImageData -> {boxes}, {labels} or {classes}, of several tasks all that they say, and the milliseconds from its pixels to there. */
   async predict(image) {
     // A session answers one call at a time.
     const mine = this.#last.then(() => this.#run(image));
@@ -137,11 +139,15 @@ class Model {
     return { boxes: mergeBoxes(found, windows, size, this.facts.iou_threshold) };
   }
 
-  #named(found) {
-    return { ...found, name: this.facts.class_names[found.label] };
+  /** What is known of a task. */
+  #part(task, method) {
+    const parts = this.facts.parts ?? [this.facts];
+    const own = parts.find((part) => part.task === task);
+    if (own) return own;
+    throw new Error(`${method}() is for ${task}: this model is for ${parts.map((part) => part.task).join(" and ")}.`);
   }
+}
 
-  #need(task, method) {
-    if (this.facts.task !== task) throw new Error(`${method}() is for ${task}: this model is for ${this.facts.task}.`);
-  }
+function named(found, { class_names }) {
+  return { ...found, name: class_names[found.label] };
 }

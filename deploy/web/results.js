@@ -5,11 +5,17 @@ import { contentSize } from "./resize.js";
 
 const NUM_CLASSES = 5;
 
-/** Outputs by name -> {boxes} or {labels} or {classes}, for an image of `size` [height, width]. */
+/** Outputs by name -> {boxes}, {labels} or {classes}, or several of them, for an image of `size` [height, width]. */
 export function finish(facts, outputs, size) {
+  if (facts.parts) return Object.assign({}, ...facts.parts.map((part) => finish(part, outputsOf(part, outputs), size)));
   if (facts.task === "detection") return { boxes: restoreBoxes(facts, outputs, size) };
   if (facts.task === "segmentation") return { labels: restoreLabels(facts, outputs, size) };
   return { classes: bestClasses(facts, outputs) };
+}
+
+/** What a graph of several tasks answers for one of them, by the names that it would have alone. */
+function outputsOf(part, outputs) {
+  return Object.fromEntries(part.outputs.map((name) => [name, outputs[`${part.task}_${name}`]]));
 }
 
 /** [{box: [x1, y1, x2, y2], score, label}], best first, clipped to the image. */

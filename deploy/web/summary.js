@@ -8,7 +8,8 @@ const DEVICES = { webgpu: "WebGPU", wasm: "WebAssembly" };
 export function summarizeModel(facts, engine) {
   const [height, width] = facts.resize.image_size;
   const names = facts.class_names.filter((name) => name !== null);
-  const parts = [`${facts.task}, ${names.length === 1 ? names[0] : `${names.length} classes`}, ${width} x ${height}`];
+  const tasks = (facts.parts ?? [facts]).map(({ task }) => task).join(" and ");
+  const parts = [`${tasks}, ${names.length === 1 ? names[0] : `${names.length} classes`}, ${width} x ${height}`];
   if (engine) {
     const threads = engine.device === "wasm" && engine.threads > 1 ? ` in ${engine.threads} threads` : "";
     parts.push(`${(engine.bytes / 1e6).toFixed(1)}\u00a0MB${facts.int8 ? " in int8" : ""}`);
@@ -18,10 +19,11 @@ export function summarizeModel(facts, engine) {
   return parts.join(" · ");
 }
 
-/** List items for a result: counts of boxes, shares of masks, or scores of classes. */
+/** List items for what one task says: counts of boxes, shares of masks, or scores of classes. */
 export function summarize({ boxes, labels, classes }, facts) {
   if (classes) return classes.map(({ score, label }) => item(facts, label, score.toFixed(3)));
   const counts = new Array(facts.class_names.length).fill(0);
+  if (!boxes && !labels) return [];
   if (boxes) for (const { label } of boxes) counts[label]++;
   else for (const label of labels.data) counts[label]++;
   const rows = [...counts.entries()].filter(([, number]) => number > 0);

@@ -6,6 +6,7 @@ import json
 import queue
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pocketvision.backbones import mobilenet_v3_small
+from pocketvision.configs import street_v2
 from pocketvision.core.anchors import TensorFlowAnchors
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
@@ -29,7 +31,7 @@ from pocketvision.deploy.export.onnxruntime_web import onnxruntime_web_files
 from pocketvision.deploy.export.to_file import export_model
 from pocketvision.deploy.formats import FORMATS, ExportOptions
 from pocketvision.heads import ClassifierHead, LRASPPHead, SSDLiteHead
-from pocketvision.models import Classifier, Detector, Segmenter, SSDPostprocess, VisionModel
+from pocketvision.models import Classifier, Detector, JointModel, Segmenter, SSDPostprocess, VisionModel
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (
@@ -219,3 +221,35 @@ def visit() -> Callable[..., Any]:
     if CHROMIUM is None:
         pytest.skip("no Chromium here: apt-get install chromium")
     return _visit
+
+
+@pytest.fixture(scope="session")
+def street(as_trained: Callable[[nn.Module], nn.Module]) -> JointModel:
+    """A model of two tasks: cats and owls, and a map of twelve classes."""
+    names = ("detection/cat", "detection/owl", *(f"segmentation/{number}" for number in range(12)))
+    torch.manual_seed(0)
+    model = as_trained(street_v2.model(names, image_size=(64, 96), weights=None))
+    assert isinstance(model, JointModel)
+    return model
+
+
+ALONE = """
+import runpy, sys
+for name in ("torch", "pocketvision", "cv2", "torchvision"):
+    sys.modules[name] = None
+sys.argv[:] = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="session")
+def run_client() -> Callable[..., Any]:
+    """What a client in a folder prints, started where PyTorch and this package can't be imported."""
+
+    def run(folder: Path, *arguments: str) -> Any:
+        command = [sys.executable, "-c", ALONE, str(folder / "predict.py"), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run

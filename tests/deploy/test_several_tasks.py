@@ -152,6 +152,18 @@ def test_a_picture_has_the_boxes_over_the_map(file: Path, photos: Path) -> None:
             getattr(prediction, f"to_{name}")()
 
 
+def test_boxes_may_be_final_in_the_graph(model: JointModel, file: Path, photos: Path, tmp_path: Path) -> None:
+    whole = export_model(model, "onnx", tmp_path / "final.onnx", ExportOptions(nms=True))
+    artifact = open_runtime(whole).artifact
+    assert artifact.has_nms and artifact.outputs[3:] == ("detection_num_detections", "segmentation_logits")
+    images = sorted(photos.iterdir())
+    raw, final = (Predictor.load(path, threshold=0.3).predict(images) for path in (file, whole))
+    for one, other in zip(raw, final, strict=True):
+        assert one.boxes is not None and other.boxes is not None and len(one.boxes) == len(other.boxes) > 0
+        np.testing.assert_allclose(other.boxes, one.boxes, atol=1e-2)
+        assert np.array_equal(other.label_map, one.label_map)  # type: ignore[arg-type]
+
+
 def test_tiles_are_refused(file: Path) -> None:
     with pytest.raises(ValueError, match="several tasks sees the image as a whole"):
         Predictor.load(file, tile=(64, 64))
@@ -181,8 +193,7 @@ def test_the_certificate_is_of_every_part(
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["--nms"], "raw outputs"), (["--labels"], "raw outputs"), (["--client"], "--client is for models"),
-        (["--int8"], "--int8 is for models of one task"),
+        (["--labels"], "logits of its map"), (["--size", "dynamic"], "one image size"),
     ],
 )  # fmt: skip
 def test_what_it_can_not_become_yet(
@@ -192,11 +203,6 @@ def test_what_it_can_not_become_yet(
     assert export([str(weights), "--format", "onnx", "--output", str(output), *words]) == 1
     error = capsys.readouterr().err
     assert named in error and error.count("error:") == 1 and not output.exists()
-
-
-def test_a_web_page_is_refused(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert export([str(weights), "--web", str(tmp_path / "page")]) == 1
-    assert "--web is for models of one task" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("broken", ["parts", "outputs", "class_names", "task"])

@@ -85,7 +85,7 @@ def test_the_limit_and_batches_of_floats(
     scores = itertools.chain([0.9], itertools.repeat(0.89))
     options = ExportOptions(label_map=True, batch=3, input_type="float")
     path = tmp_path / "m.tflite"
-    limit = Limit(lambda file: next(scores), max_drop=0.02)
+    limit = Limit(lambda file: {"AP": next(scores)}, max_drop=0.02)
     export_int8(models["segmentation"], "litert", path, images, options, limit, converters)
     runtime = open_runtime(path)
     assert isinstance(runtime, LiteRtRuntime) and runtime.artifact.batch == 3

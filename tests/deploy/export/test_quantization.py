@@ -23,6 +23,7 @@ from pocketvision.deploy.export.quantization import block_of, choose_float_block
         ("backbone.extra_blocks.0.reduce.conv.weight", "backbone.extra_blocks.0"),
         ("head.class_blocks.2.1.weight", "head.class_blocks.2"),
         ("logits.head.high_logits.weight", "head.high_logits"),
+        ("parts.detection.head.class_blocks.2.1.weight", "parts.detection.head.class_blocks.2"),
         ("some_tensor.weight", "some_tensor"),
     ],
 )
@@ -53,24 +54,24 @@ def test_only_nodes_with_a_weight_have_a_block() -> None:
 
 
 @given(st.lists(st.floats(0, 0.1), min_size=2, max_size=20), st.floats(0, 1))
-def test_the_fewest_blocks_that_reach_the_score(gains: list[float], share: float) -> None:
-    """With a score that rises with every block, as the search assumes."""
+def test_the_fewest_blocks_that_keep_the_drop(gains: list[float], share: float) -> None:
+    """With a drop that every block makes smaller, as the search assumes."""
     blocks = {f"block {i}": 1.0 / (i + 1) for i in range(len(gains))}
     asked: list[int] = []
 
-    def score(float_blocks: Sequence[str]) -> float:
+    def drop(float_blocks: Sequence[str]) -> float:
         assert list(float_blocks) == list(blocks)[: len(float_blocks)], "the worst first"
         asked.append(len(float_blocks))
-        return sum(gains[: len(float_blocks)])
+        return -sum(gains[: len(float_blocks)])
 
     most = max(count for count in (0, *(2**i for i in range(6))) if count <= len(blocks) // 2)
-    least = share * score(list(blocks)[:most])
-    expected = next(count for count in range(len(gains) + 1) if sum(gains[:count]) >= least)
+    max_drop = share * drop(list(blocks)[:most])
+    expected = next(count for count in range(len(gains) + 1) if -sum(gains[:count]) <= max_drop)
     asked.clear()
-    assert choose_float_blocks(blocks, score, least) == tuple(blocks)[:expected]
+    assert choose_float_blocks(blocks, drop, max_drop) == tuple(blocks)[:expected]
     assert len(set(asked)) == len(asked), "a score takes minutes"
 
 
 def test_what_can_not_be_reached_is_said() -> None:
-    with pytest.raises(InputError, match=r"reaches 0\.4000 with up to 2 of 5 blocks .* 0\.9000 is asked for"):
-        choose_float_blocks(dict.fromkeys("abcde", 1.0), lambda blocks: 0.2 * len(blocks), 0.9)
+    with pytest.raises(InputError, match=r"loses 0\.6000 with up to 2 of 5 blocks .* 0\.1 is asked for"):
+        choose_float_blocks(dict.fromkeys("abcde", 1.0), lambda blocks: 1 - 0.2 * len(blocks), 0.1)

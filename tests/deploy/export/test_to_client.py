@@ -6,7 +6,6 @@ A client says what ``Predictor`` says, in a Python that has neither PyTorch nor 
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -39,22 +38,8 @@ from pocketvision.deploy.runtimes.opening import open_runtime
 from pocketvision.models import SSDPostprocess, VisionModel
 
 ROOT = Path(__file__).resolve().parents[3]
-ALONE = """
-import runpy, sys
-for name in ("torch", "pocketvision", "cv2", "torchvision"):
-    sys.modules[name] = None
-sys.argv[:] = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
 Exported = Callable[..., Path]
-
-
-def run(folder: Path, *arguments: str) -> Any:
-    """What the client prints, started where PyTorch and this package can't be imported."""
-    command = [sys.executable, "-c", ALONE, str(folder / "predict.py"), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+Check = Callable[[Path, list[Path], Path], None]
 
 
 @pytest.fixture(scope="module")
@@ -89,32 +74,37 @@ def retold(path: Path, target: Path, change: Callable[[Artifact], Artifact]) -> 
     return target
 
 
-def check(path: Path, photos: list[Path], folder: Path) -> None:
-    """The client of the model at ``path`` says the same as ``Predictor``."""
-    client = write_client(path)
-    predictor = Predictor.load(path, device="cpu")
-    is_segmenter = predictor.artifact.task == "segmentation"
-    masks = ["--masks", str(folder / "masks")] if is_segmenter else []
-    found = run(client, *map(str, photos), *masks)
-    expected = predictor.predict(photos)
-    assert len(found) == len(photos)
-    seen: set[int] = set()
-    for got, wanted in zip(found, expected, strict=True):
-        plain = wanted.to_dict()
-        assert got["image"] == plain["image"] and got["size"] == plain["size"]
-        if is_segmenter:
-            mask = np.asarray(Image.open(folder / "masks" / f"{Path(got['image']).stem}.png"))
-            assert (mask == wanted.label_map).mean() > 0.9999
-            seen |= set(np.unique(mask).tolist())
-            continue
-        assert wanted.labels is not None and len(wanted.labels) > 0
-        rows = got["detections" if wanted.boxes is not None else "classes"]
-        assert [row["label"] for row in rows] == wanted.labels.tolist()
-        assert [row["name"] for row in rows] == wanted.names
-        np.testing.assert_allclose([row["score"] for row in rows], wanted.scores, atol=1e-5)
-        if wanted.boxes is not None:
-            np.testing.assert_allclose([row["box"] for row in rows], wanted.boxes, atol=1e-3)
-    assert len(seen) > 1 or not is_segmenter
+@pytest.fixture(scope="module")
+def check(run_client: Callable[..., Any]) -> Check:
+    """Whether the client of a model says the same as ``Predictor``: of a file, photos, a folder for masks."""
+
+    def same(path: Path, photos: list[Path], folder: Path) -> None:
+        client = write_client(path)
+        predictor = Predictor.load(path, device="cpu")
+        is_segmenter = predictor.artifact.task == "segmentation"
+        masks = ["--masks", str(folder / "masks")] if is_segmenter else []
+        found = run_client(client, *map(str, photos), *masks)
+        expected = predictor.predict(photos)
+        assert len(found) == len(photos)
+        seen: set[int] = set()
+        for got, wanted in zip(found, expected, strict=True):
+            plain = wanted.to_dict()
+            assert got["image"] == plain["image"] and got["size"] == plain["size"]
+            if is_segmenter:
+                mask = np.asarray(Image.open(folder / "masks" / f"{Path(got['image']).stem}.png"))
+                assert (mask == wanted.label_map).mean() > 0.9999
+                seen |= set(np.unique(mask).tolist())
+                continue
+            assert wanted.labels is not None and len(wanted.labels) > 0
+            rows = got["detections" if wanted.boxes is not None else "classes"]
+            assert [row["label"] for row in rows] == wanted.labels.tolist()
+            assert [row["name"] for row in rows] == wanted.names
+            np.testing.assert_allclose([row["score"] for row in rows], wanted.scores, atol=1e-5)
+            if wanted.boxes is not None:
+                np.testing.assert_allclose([row["box"] for row in rows], wanted.boxes, atol=1e-3)
+        assert len(seen) > 1 or not is_segmenter
+
+    return same
 
 
 @pytest.mark.parametrize(
@@ -140,6 +130,7 @@ def test_a_client_says_what_predictor_says(
     exported: Exported,
     photos: list[Path],
     tmp_path: Path,
+    check: Check,
 ) -> None:
     def change(artifact: Artifact) -> Artifact:
         least = 0.3 if task == "detection" else None
@@ -148,7 +139,7 @@ def test_a_client_says_what_predictor_says(
     check(retold(exported(task, "onnx", **options), tmp_path / "m.onnx", change), photos, tmp_path)
 
 
-def test_distances_and_sigmoids(exported: Exported, photos: list[Path], tmp_path: Path) -> None:
+def test_distances_and_sigmoids(exported: Exported, photos: list[Path], tmp_path: Path, check: Check) -> None:
     """With the graph of another detector, whose last column is taken for one more class."""
 
     def change(artifact: Artifact) -> Artifact:
@@ -162,7 +153,7 @@ def test_distances_and_sigmoids(exported: Exported, photos: list[Path], tmp_path
 
 
 @pytest.mark.parametrize("task", ["detection", "segmentation"])
-def test_openvino(task: str, exported: Exported, photos: list[Path], tmp_path: Path) -> None:
+def test_openvino(task: str, exported: Exported, photos: list[Path], tmp_path: Path, check: Check) -> None:
     path = exported(task, "openvino")
     for file in (path, path.with_suffix(".bin")):
         (tmp_path / file.name).write_bytes(file.read_bytes())
@@ -170,7 +161,7 @@ def test_openvino(task: str, exported: Exported, photos: list[Path], tmp_path: P
 
 
 @pytest.mark.parametrize("task", ["detection", "segmentation"])
-def test_ncnn(task: str, exported: Exported, photos: list[Path], tmp_path: Path) -> None:
+def test_ncnn(task: str, exported: Exported, photos: list[Path], tmp_path: Path, check: Check) -> None:
     pytest.importorskip("ncnn")
     pytest.importorskip("pnnx")
     path = exported(task, "ncnn")
@@ -182,7 +173,12 @@ def test_ncnn(task: str, exported: Exported, photos: list[Path], tmp_path: Path)
 
 @pytest.mark.parametrize("task", ["detection", "segmentation"])
 def test_litert(
-    task: str, models: dict[str, VisionModel], converters: Converters, photos: list[Path], tmp_path: Path
+    task: str,
+    models: dict[str, VisionModel],
+    converters: Converters,
+    photos: list[Path],
+    tmp_path: Path,
+    check: Check,
 ) -> None:
     pytest.importorskip("ai_edge_litert")
     path = export_model(models[task], "litert", tmp_path / "m.tflite", None, converters)

@@ -102,7 +102,7 @@ def test_blocks_stay_float32_until_the_limit_holds(
 
     export_int8(models["detection"], "onnx", tmp_path / "all.onnx", images, ExportOptions())
     max_drop = 0.9 - score(tmp_path / "all.onnx") - 0.015
-    limit = Limit(score, max_drop)
+    limit = Limit(lambda file: {"AP": score(file)}, max_drop)
     export_int8(models["detection"], "onnx", path, images, ExportOptions(), limit)
     quantization = open_runtime(path).artifact.quantization
     report = json.loads(path.with_suffix(".sensitivity.json").read_text())
@@ -138,7 +138,7 @@ def test_scores_before_and_after_are_told_without_a_limit(
 ) -> None:
     caplog.set_level("INFO", "pocketvision")
     scores = iter([0.6, 0.55])
-    limit = Limit(lambda file: next(scores), metric="top1")
+    limit = Limit(lambda file: {"top1": next(scores)})
     export_int8(models["classification"], "onnx", tmp_path / "m.onnx", images, ExportOptions(), limit)
     assert "top1: float32 0.6000, int8 0.5500 (-0.0500)" in caplog.text
     assert "int8 costs 0.0500: limit it with --max-drop" in caplog.text
@@ -152,8 +152,8 @@ def test_a_limit_that_can_not_be_kept_writes_nothing(
 ) -> None:
     path = tmp_path / "no.onnx"
     scores = iter([0.9, *[0.1] * 50])
-    with pytest.raises(InputError, match=r"int8 reaches 0\.1000 .* 0\.8900 is asked for"):
-        limit = Limit(lambda file: next(scores), 0.01)
+    with pytest.raises(InputError, match=r"int8 loses 0\.8000 .* 0\.01 is asked for"):
+        limit = Limit(lambda file: {"top1": next(scores)}, 0.01)
         export_int8(models["classification"], "onnx", path, images, ExportOptions(), limit)
     assert not list(tmp_path.iterdir())
 

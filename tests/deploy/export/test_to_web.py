@@ -6,6 +6,7 @@ The web page in a real browser: the same results as Python's, from one folder an
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import re
 import shutil
@@ -25,10 +26,11 @@ from pocketvision.core.drawing import PALETTE
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize, Tiling
 from pocketvision.deploy.export.to_web import write_web_page
+from pocketvision.deploy.predict.joint_prediction import JointPrediction
 from pocketvision.deploy.predict.prediction import Prediction
 from pocketvision.deploy.predict.predictor import Predictor
 from pocketvision.deploy.runtimes.onnx_session import OnnxRuntime
-from pocketvision.models import Detector, VisionModel
+from pocketvision.models import Detector, JointModel, VisionModel
 from pocketvision.tools.export import main
 
 HERE = Path(__file__).parent
@@ -55,6 +57,7 @@ CASES = [
 def site(
     onnxruntime_web: None,
     models: dict[str, VisionModel],
+    street: JointModel,
     images: Tensor,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
@@ -69,6 +72,7 @@ def site(
         model = copy.deepcopy(models[task])
         model.resize = replace(model.resize, tiling=TILING)
         write_web_page(model, root / name)
+    write_web_page(street, root / "street")
     (root / "pictures").mkdir()
     arrays = [
         cv2.resize(array, size[::-1])
@@ -79,9 +83,12 @@ def site(
         assert cv2.imwrite(str(root / "pictures" / f"{i}.png"), array)
     names = [f"{i}.png" for i in range(len(arrays))]
     cases = [{"picture": names[3], "resize": asdict(resize)} for resize in CASES]
-    plan = {"tasks": TASKS, "tiled": [*TILED], "pictures": names, "cases": cases, "shown": names[-1]}
+    plan = {
+        "tasks": TASKS, "tiled": [*TILED], "several": ["street"], "pictures": names, "cases": cases,
+        "shown": names[-1],
+    }  # fmt: skip
     (root / "plan.json").write_text(json.dumps(plan))
-    short = {**plan, "tasks": TASKS[:1], "tiled": [], "cases": []}
+    short = {**plan, "tasks": TASKS[:1], "tiled": [], "several": [], "cases": []}
     (root / "short_plan.json").write_text(json.dumps(short))
     shutil.copy(HERE / "web_probe.html", root)
     return root
@@ -127,7 +134,7 @@ def test_tiles_are_pythons(site: Path, answer: Any) -> None:
 
 
 def test_the_slider_begins_at_the_models_best_threshold(answer: Any) -> None:
-    settings = {task: seen["setting"] for task, seen in answer["seen"].items()}
+    settings = {task: answer["seen"][task]["setting"] for task in TASKS}
     assert settings["detection"] == BEST_THRESHOLD and settings["segmentation"] == 0.5
 
 
@@ -179,6 +186,26 @@ def test_a_person_sees_results_and_the_rate(site: Path, answer: Any) -> None:
         assert re.fullmatch(r"[\d.]+ frames/s · \d+ ms", answer["seen"][task]["picture"]["rate"])
     assert seen["highest"]["found"] == ["Nothing above the threshold"]
     assert answer["seen"]["classification"]["picture"]["found"][0].split()[0] in ("cat", "dog", "owl")
+
+
+def test_several_tasks_are_pythons_from_one_run(site: Path, answer: Any) -> None:
+    found = answer["results"]["street"]
+    for name, prediction in expected(site, "street").items():
+        assert isinstance(prediction, JointPrediction)
+        assert match_rate(prediction.parts["detection"], found[name]["boxes"]) >= 0.95
+        labels = found[name]["labels"]
+        label_map = np.reshape(labels["data"], (labels["height"], labels["width"]))
+        assert (label_map == prediction.label_map).mean() >= 0.9999, name
+
+
+def test_each_of_several_tasks_can_be_switched_off(answer: Any) -> None:
+    seen = answer["seen"]["street"]
+    assert seen["begin"].startswith("detection and segmentation, 14 classes, 96 x 64")
+    boxes, shares = seen["without segmentation"]["found"], seen["without detection"]["found"]
+    assert all(row.endswith("%") for row in shares) and not any(row.endswith("%") for row in boxes)
+    assert seen["all"]["found"] == boxes + shares and boxes and shares
+    pictures = [seen[name]["colors"] for name in ("all", "without segmentation", "without detection")]
+    assert all(one != other for one, other in itertools.combinations(pictures, 2))
 
 
 def test_the_page_says_what_runs_and_how(answer: Any) -> None:
