@@ -75,7 +75,8 @@ class DeepLabV3Head(nn.Module):
     def forward(self, features: Features) -> Tensor:
         x = features[self.feature]
         # Enlarged rather than expanded: LiteRT's converter writes a broadcast that its runtime refuses.
-        pooled = F.interpolate(self.pooled(x.mean((2, 3), keepdim=True)), x.shape[-2:], mode="nearest")
+        pooled = self.pooled(x.mean((2, 3), keepdim=True))
+        pooled = F.interpolate(pooled, x.shape[-2:], mode="bilinear", align_corners=False)
         branches = [self.point(x), *(atrous(x) for atrous in self.atrous), pooled]
         mixed = self.dropout(self.project(torch.cat(branches, dim=1)))
         logits: Tensor = self.logits(self.refine(mixed))

@@ -38,7 +38,7 @@ def test_backbones_need_torch_and_core_only() -> None:
         (["-m", "pocketvision", "--help"], 0, "usage: pocketvision COMMAND"),
         (["-m", "pocketvision"], 0, "usage: pocketvision COMMAND"),
         (["-m", "pocketvision", "--version"], 0, "."),
-        (["-m", "pocketvision", "trian"], 2, "Did you mean 'train'? Commands: train, eval"),
+        (["-m", "pocketvision", "trian"], 2, "Did you mean 'train'? Commands: train, tune, eval"),
         (["-m", "pocketvision", "train", "--help"], 0, "usage: pocketvision train"),
         (["-m", "pocketvision", "tune", "--help"], 0, "usage: pocketvision tune"),
         (

@@ -83,7 +83,6 @@ class _Counted(NamedTuple):
 
 
 def _model_of(name: str, options: Mapping[str, Any]) -> _Counted:
-    from pocketvision.costs.reference_models import reference_model
     from pocketvision.runs.foreign import is_foreign
 
     if is_foreign(name):
@@ -91,6 +90,8 @@ def _model_of(name: str, options: Mapping[str, Any]) -> _Counted:
     elif config := _find(name):
         model, size = _config_model(config, options)
     else:
+        from pocketvision.costs.reference_models import reference_model
+
         reference = reference_model(name, options)
         return _Counted(reference.model, reference.image_size, reference.in_channels)
     return _Counted(model, size or model.resize.image_size, model.resize.pixels.channels)

@@ -61,9 +61,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         show_rate(request_of(arguments, started), arguments.run_dir)
         return
     if arguments.resume is None:
+        request = request_of(arguments, started)
         from pocketvision.tasks.tuning.start import begin
 
-        folder, more = begin(request_of(arguments, started), arguments.run_dir), 0.0
+        folder, more = begin(request, arguments.run_dir), 0.0
     else:
         folder, more = arguments.resume, arguments.minutes or 0.0
     show_sweep(folder, started, more)

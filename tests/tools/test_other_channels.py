@@ -88,8 +88,8 @@ def test_masks_on_five_channels_go_from_a_folder_to_a_certificate(
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "masks" / "4.png")), ours.label_map)
     done = subprocess.run([*program, str(tmp_path / "rgb.png")], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1 and done.stderr.endswith("rgb.png has 3 channels, and the model takes 5\n")
-    assert export.main([str(run), "--format", "coreml", "--output", str(tmp_path / "model.mlpackage")]) == 1
-    assert "coreml is for models of 8-bit RGB pictures" in capsys.readouterr().err
+    assert export.main([str(run), "--web", str(tmp_path / "page")]) == 1
+    assert "--web is for models of 8-bit RGB pictures" in capsys.readouterr().err
 
 
 def test_boxes_on_16_bits_keep_the_range_that_was_found(
