@@ -93,11 +93,22 @@ def _nobody_reads() -> bool:
     return bool(poll.poll(0))
 
 
+class _TerminalHandler(logging.Handler):
+    """Writes to the stderr of the moment: a notebook or a test replaces it between two commands."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        try:
+            print(self.format(record), file=sys.stderr)
+        except (OSError, ValueError):  # closed
+            self.handleError(record)
+
+
 def _log_to_terminal() -> None:
     logger = logging.getLogger("pocketvision")
     logger.setLevel(logging.INFO)
     if not logger.handlers:
-        handler = logging.StreamHandler()
+        handler = _TerminalHandler()
         handler.setFormatter(SafeFormatter())
         logger.addHandler(handler)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import logging
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -197,3 +200,17 @@ def test_a_config_may_hold_a_dataclass_whose_annotations_are_text(tmp_path: Path
     file.write_text("\n".join([*lines, "class Part:", "    value: int = 1", "config = Part(2)", ""]))
     module, files = load_config(file)
     assert module.config.value == 2 and not files and module.__name__ not in sys.modules
+
+
+def test_a_log_line_goes_to_the_stderr_of_the_moment() -> None:
+    """A notebook replaces it between two commands; the first one's was kept."""
+
+    @command
+    def main(argv: Sequence[str] | None = None) -> None:
+        logging.getLogger("pocketvision.test").info("line of %s", argv)
+
+    written = [io.StringIO(), io.StringIO()]
+    for index, stream in enumerate(written):
+        with contextlib.redirect_stderr(stream):
+            main([str(index)])
+    assert [stream.getvalue() for stream in written] == ["line of ['0']\n", "line of ['1']\n"]
