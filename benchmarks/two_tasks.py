@@ -42,6 +42,7 @@ WAYS: dict[str, tuple[str, ...]] = {
         "task.schedule=cosine",
     ),
     "joint": JOINT,
+    "balanced": (*JOINT, "task.balance=gradient_norm"),
     "frozen": (*JOINT, "task.freeze_norms=True"),
 }
 ALONE = {"detection": ("boxes", "AP"), "segmentation": ("map", "mIoU")}

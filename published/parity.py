@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from pocketvision.backbones.pretrained import LIBRARY_STEMS
 from pocketvision.core.errors import InputError
 from pocketvision.core.protocols import HasImagenetFile, body_of
+from pocketvision.core.structures import Size
 from pocketvision.core.weights import StateDict, read_state_dict
 from pocketvision.heads import DeepLabV3Head
 from pocketvision.models import Classifier, Detector, JointModel, Segmenter, SingleModel, VisionModel
@@ -26,7 +27,7 @@ from pocketvision.published.divergence import (
 )
 from pocketvision.published.load import WHOLE_STEMS
 from pocketvision.published.tensorflow.frozen_graph import read_frozen_graph
-from pocketvision.published.tensorflow.graph import FileGraph, skip_copies
+from pocketvision.published.tensorflow.graph import FileGraph, placeholder_size, skip_copies
 from pocketvision.published.tensorflow.graph_layers import find_layers
 from pocketvision.published.tensorflow.run_graph import GraphRun, NotRunnableError
 from pocketvision.published.tensorflow.tflite import read_tflite
@@ -85,9 +86,9 @@ def measure_parity(model: VisionModel, path: Path, nodes: Mapping[str, str]) -> 
     return Parity("parity: not compared, nothing here can run such a file")
 
 
-def _image(model: SingleModel) -> Tensor:
+def _image(model: SingleModel, image_size: Size) -> Tensor:
     """A normalized image whose amplitudes fall with frequency, as those of photographs do."""
-    height, width = model.resize.image_size
+    height, width = image_size
     noise = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0))
     noise = noise + 2 * noise.mean(dim=1, keepdim=True)  # the colors of a photograph go together
     frequency = torch.fft.fftfreq(height)[:, None].square() + torch.fft.rfftfreq(width).square()
@@ -106,7 +107,7 @@ def _difference(ours: Tensor, theirs: Tensor) -> float:
 
 def _with_graph(model: SingleModel, graph: FileGraph, nodes: Mapping[str, str]) -> Parity:
     """Compare what reaches each layer: everything that the layers before it do."""
-    image = _image(model)
+    image = _image(model, placeholder_size(graph) or model.resize.image_size)  # a pooling may be for no other
     seen = _inputs_of_layers(model, image, nodes)
     run, differences, reason = None, dict[str, float](), ""
     for name, node in nodes.items():
@@ -201,7 +202,7 @@ def _with_torchvision(model: SingleModel, state: StateDict) -> Parity:
     theirs = _build(name, model, state)
     if theirs is None:
         return Parity("parity: not compared, torchvision has no model of this width, head and classes")
-    image = _image(model)
+    image = _image(model, model.resize.image_size)
     pairs = zip(*_outputs(model, theirs.eval(), image), strict=True)
     largest = max(_difference(ours, expected) for ours, expected in pairs)
     sentence = f"parity: the output is that of torchvision's {name}, to {largest:.1e} {_MEASURE}"

@@ -17,7 +17,7 @@ from pocketvision.published.divergence import file_normalization
 from pocketvision.published.inputs import classifier_library
 from pocketvision.published.load import WHOLE_STEMS, local_file
 from pocketvision.published.tensorflow.frozen_graph import read_frozen_graph
-from pocketvision.published.tensorflow.graph import FileGraph, constant
+from pocketvision.published.tensorflow.graph import FileGraph, constant, placeholder_size
 from pocketvision.published.tensorflow.import_file import SUFFIXES, file_padding, read_layers
 from pocketvision.published.tensorflow.label_file import read_labels
 from pocketvision.published.tensorflow.layers import Layer
@@ -166,11 +166,8 @@ def _inputs(graph: FileGraph, stem: Layer) -> dict[str, Any]:
 
 def _image_size(graph: FileGraph) -> Size | None:
     """Of a placeholder of one size, else that to which the images are resized first."""
-    for node in graph.values():
-        shape: Any = node.attributes.get("shape", ()) if node.op == "Placeholder" else ()
-        shape = [side.size for side in shape.dim] if hasattr(shape, "dim") else shape
-        if len(shape) == 4 and min(shape[1:3]) > 1:
-            return int(shape[1]), int(shape[2])
+    if (stated := placeholder_size(graph)) is not None:
+        return stated
     for node in graph.values():
         if node.op == "ResizeBilinear" and len(node.inputs) > 1:
             size = constant(graph, node.inputs[1])

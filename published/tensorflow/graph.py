@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pocketvision.core.structures import Size
+
 ConstantValue = npt.NDArray[Any]
 
 MAX_SIZE = 1 << 24
@@ -71,6 +73,16 @@ def constant(graph: FileGraph, name: str) -> ConstantValue | None:
     as weights need it: a small file can describe any amount of it.
     """
     return _Evaluation(graph).value(name, 0)
+
+
+def placeholder_size(graph: FileGraph) -> Size | None:
+    """Rows and columns of the images that the graph is for; None where its placeholder takes any."""
+    for node in graph.values():
+        shape: Any = node.attributes.get("shape", ()) if node.op == "Placeholder" else ()
+        shape = [side.size for side in shape.dim] if hasattr(shape, "dim") else shape
+        if len(shape) == 4 and min(shape[1:3]) > 1:
+            return int(shape[1]), int(shape[2])
+    return None
 
 
 class _Evaluation:

@@ -42,20 +42,11 @@ def own_settings(own: OwnData, recipe: TrainingRecipe, weights: str | None) -> O
         model = {**own.start.arguments, "image_size": own.image_size, "weights": weights}
         if own.fitted.max_detections is not None:
             model["max_detections"] = own.fitted.max_detections
-    decay = _WEIGHT_DECAY[own.found.task]
-    task: dict[str, Any] = {"optimizer": partial(AdamW, lr=recipe.lr, weight_decay=decay, fused=True)}
+    task = task_settings(recipe, _WEIGHT_DECAY[own.found.task])
     if own.start is not None and own.start.task == "detection":
         task["loss"] = SSDLoss() if own.start.score_function == "softmax" else FocalLoss()
     if own.fitted.class_weights is not None:
         task["loss"] = SegmentationCrossEntropy(class_weights=own.fitted.class_weights)
-    task |= {
-        "reference_batch": recipe.batch_size,
-        "backbone_lr_factor": recipe.backbone_lr_factor,
-        "warmup_steps": recipe.warmup_steps,
-        "ema_decay": recipe.ema_decay,
-        "freeze_until": recipe.freeze_until,
-        "freeze_norms": recipe.freeze_norms,
-    }
     root = str(own.found.root.resolve())
     data = {**own.found.arguments, "root": root, "batch_size": own.batch_size}
     if own.fitted.tiles is not None:
@@ -63,6 +54,19 @@ def own_settings(own: OwnData, recipe: TrainingRecipe, weights: str | None) -> O
     if own.fitted.repeats is not None:
         data["repeat_threshold"] = own.fitted.repeats.threshold
     return OwnSettings(model, task, data, {"max_steps": recipe.num_steps, **scoring_options(recipe)})
+
+
+def task_settings(recipe: TrainingRecipe, weight_decay: float) -> dict[str, Any]:
+    """Arguments of a task that a recipe gives, for one data set or several."""
+    return {
+        "optimizer": partial(AdamW, lr=recipe.lr, weight_decay=weight_decay, fused=True),
+        "reference_batch": recipe.batch_size,
+        "backbone_lr_factor": recipe.backbone_lr_factor,
+        "warmup_steps": recipe.warmup_steps,
+        "ema_decay": recipe.ema_decay,
+        "freeze_until": recipe.freeze_until,
+        "freeze_norms": recipe.freeze_norms,
+    }
 
 
 def _own_model(own: OwnData, recipe: TrainingRecipe, weights: str | None) -> dict[str, Any]:

@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from torch.optim import AdamW
-
 from pocketvision.core.command import shipped_configs
 from pocketvision.core.config import parameters, parse_overrides
 from pocketvision.core.errors import InputError
@@ -25,6 +23,7 @@ from pocketvision.tasks.accumulation import num_parts
 from pocketvision.tasks.own.found import OwnData
 from pocketvision.tasks.own.look import has_published, look_at
 from pocketvision.tasks.own.recipe import TrainingRecipe, derive_recipe, join_recipes
+from pocketvision.tasks.own.settings import task_settings
 from pocketvision.tasks.own.several_text import several_text
 from pocketvision.tasks.own.timing import scoring_options
 
@@ -217,13 +216,7 @@ def _task(several: SeveralData, recipe: TrainingRecipe, factors: Mapping[TaskNam
     return {
         "tasks": tasks,
         "lr_factors": dict(factors),
-        "optimizer": partial(AdamW, lr=recipe.lr, weight_decay=0.05, fused=True),
-        "reference_batch": recipe.batch_size,
-        "backbone_lr_factor": recipe.backbone_lr_factor,
-        "warmup_steps": recipe.warmup_steps,
-        "ema_decay": recipe.ema_decay,
-        "freeze_until": recipe.freeze_until,
-        "freeze_norms": recipe.freeze_norms,
+        **task_settings(recipe, weight_decay=0.05),
     }
 
 

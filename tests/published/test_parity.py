@@ -72,6 +72,23 @@ def test_with_the_graph_of_the_file(
     assert model.training, "the model is left as it was"
 
 
+def test_a_file_for_images_of_one_size_is_compared_at_it(
+    tmp_path: Path, write_graph: Any, as_trained: Any
+) -> None:
+    """Its poolings are for no others: Google's V3-Small at 224, imported into a detector at 320."""
+    path, source = tmp_path / "graph.pb", as_trained(classifier())
+    graph = write_graph(source, source.normalize(IMAGES), path)
+    for side in (1, *SIZE, 3):
+        graph.node[0].attr["shape"].shape.dim.add(size=side)
+    path.write_bytes(graph.SerializeToString())
+    model, sizes = classifier(), list[tuple[int, ...]]()
+    model.resize = Resize((98, 98))
+    nodes = load_weights(model, path).nodes
+    model.backbone.register_forward_pre_hook(lambda module, inputs: sizes.append(tuple(inputs[0].shape[2:])))
+    assert difference(measure_parity(model, path, nodes).sentence) < 1e-4
+    assert sizes == [SIZE]
+
+
 def test_with_torchvisions_own_model(tmp_path: Path, as_trained: Any) -> None:
     source: Any = as_trained(their_mobilenet_v2(num_classes=3))
     torch.save(source.state_dict(), tmp_path / "v2.pth")

@@ -18,12 +18,15 @@ from PIL import Image
 
 from pocketvision.backbones import mobilenet_v3_small
 from pocketvision.configs.ssdlite_v2_person import model as person_detector
+from pocketvision.core.anchors import TensorFlowAnchors
 from pocketvision.core.resize import Resize
 from pocketvision.datasets.coco.ground_truth import coco_dataset
 from pocketvision.datasets.formats.coco import read_coco
 from pocketvision.heads import ClassifierHead, SSDLiteHead
 from pocketvision.metrics import CocoMetric
 from pocketvision.models import Classifier, Detector
+from pocketvision.published.load import load_weights
+from pocketvision.published.parity import measure_parity
 from pocketvision.published.tensorflow.frozen_graph import read_frozen_graph
 from pocketvision.published.tensorflow.import_file import import_tensorflow
 
@@ -132,3 +135,13 @@ def test_a_quantised_classifier_is_as_good_as_its_runtime() -> None:
     right, right_theirs = (np.mean(np.array(x) == np.array(labels)) for x in (found, theirs))
     assert right >= right_theirs - 0.04
     assert np.mean(np.array(found) == np.array(theirs)) >= 0.8
+
+
+@at_hand(TFLITE)
+def test_every_layer_is_compared_at_the_size_of_the_file() -> None:
+    """In a detector for images of 320 pixels, too: what was squeezed at 224 could not be compared there."""
+    backbone = mobilenet_v3_small(out_features=("c4_expand", "last"), padding="same")
+    model = Detector(backbone, SSDLiteHead, ("a", "b"), Resize((320, 320)), TensorFlowAnchors())
+    parity = measure_parity(model, TFLITE, load_weights(model, TFLITE).nodes)
+    assert "what reaches 51 of 51 layers" in parity.sentence
+    assert parity.largest is not None and parity.largest < 1e-3
