@@ -43,6 +43,7 @@ WAYS: dict[str, tuple[str, ...]] = {
     ),
     "joint": JOINT,
     "balanced": (*JOINT, "task.balance=gradient_norm"),
+    "weighed": (*JOINT, "task.balance=gradient_norm", 'task.loss_weights={"segmentation":2.0}'),
     "frozen": (*JOINT, "task.freeze_norms=True"),
 }
 ALONE = {"detection": ("boxes", "AP"), "segmentation": ("map", "mIoU")}

@@ -12,6 +12,13 @@ from pocketvision.core.errors import InputError
 
 TaskName = Literal["detection", "segmentation", "classification"]
 
+_DEFAULTS: dict[TaskName, str] = {
+    "detection": "gfl",  # docs/results.md: a dense head, tiles
+    "segmentation": "lraspp",
+    "classification": "classifier",
+}
+"""The family for own data where none is asked for."""
+
 
 @cache
 def backbone_names() -> tuple[str, ...]:
@@ -30,10 +37,7 @@ def short_name(backbone: str) -> str:
 
 @cache
 def families() -> dict[str, TaskName]:
-    """The kinds of models for own data, as ``ssdlite``: what ``FAMILIES`` of ``configs/own_TASK*.py`` has.
-
-    The first of a task is its default.
-    """
+    """The kinds of models for own data, as ``ssdlite``: what ``FAMILIES`` of ``configs/own_TASK*.py`` has."""
     return {
         family: task
         for task in get_args(TaskName)
@@ -59,13 +63,13 @@ def own_models() -> dict[str, TaskName]:
 
 
 def default_model(task: TaskName) -> str:
-    """The model for a task where none is asked for: its config's first family, and default backbone."""
-    config = _own_configs(task)[0]
-    statements = _statements(shipped_configs()[config])
+    """The model for a task where none is asked for: the family that won here, on its config's backbone."""
+    family = _DEFAULTS[task]
+    statements = _statements(shipped_configs()[own_config(family)[0]])
     function = next(n for n in statements if isinstance(n, ast.FunctionDef) and n.name == "model")
     arguments = function.args.args
     defaults = dict(zip(reversed([a.arg for a in arguments]), reversed(function.args.defaults), strict=False))
-    return f"{_families(config)[0]}_{ast.literal_eval(defaults['backbone'])}"
+    return f"{family}_{ast.literal_eval(defaults['backbone'])}"
 
 
 def task_of(model: str) -> TaskName:
@@ -85,7 +89,7 @@ def model_of(config: str) -> str | None:
 
 
 def _own_configs(task: TaskName) -> list[str]:
-    """Names of the configs for own data of a task, the default first."""
+    """Names of the configs for own data of a task."""
     return [name for name in shipped_configs() if name.startswith(f"own_{task}")]
 
 

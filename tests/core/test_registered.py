@@ -47,7 +47,8 @@ def test_models_are_families_on_backbones() -> None:
 def test_the_default_is_what_the_config_s_function_has() -> None:
     for task in get_args(TaskName):
         family, _, backbone = default_model(task).partition("_")
-        defaults = dict(zip(("backbone", "head"), OWN[task].model.__defaults__, strict=False))
+        config = own_detection_gfl if family == "gfl" else OWN[task]
+        defaults = dict(zip(("backbone", "head"), config.model.__defaults__ or (), strict=False))
         assert backbone == defaults["backbone"] and families()[family] == task
         assert defaults["head"] == family or task != "segmentation"
 

@@ -43,7 +43,7 @@ def test_models_are_the_families_of_the_shipped_configs() -> None:
     matches = [match for name in shipped_configs() if (match := pattern.match(name))]
     assert set(own_models()) >= {match[0][:-1] for match in matches}
     assert [default_model(task) for task in get_args(TaskName)] == [
-        "ssdlite_v3_small", "lraspp_v3_small", "classifier_v3_small",
+        "gfl_v3_small", "lraspp_v3_small", "classifier_v3_small",
     ]  # fmt: skip
     with pytest.raises(InputError, match=r"no model 'yolo': choose ssdlite_v1, ssdlite_v2, "):
         task_of("yolo")
@@ -151,9 +151,9 @@ def test_what_was_found_is_said_and_kept(tiny: Tiny, tmp_path: Path) -> None:
     lines = "\n".join(own.lines())
     assert "Pascal VOC boxes" in lines and "task: detection" in lines and "2 classes: Platelets, RBC" in lines
     assert "a fifth of 'test' is for validation" in lines
-    assert own.num_images["train"] + own.num_images["val"] == 4 and own.model == "ssdlite_v3_small"
+    assert own.num_images["train"] + own.num_images["val"] == 4 and own.model == "gfl_v3_small"
     file, _ = write_config(own, tmp_path, NONE, f"train --data {root}")
-    assert file.name == "ssdlite_v3_small_my_odd_dätä.py"
+    assert file.name == "gfl_v3_small_my_odd_dätä.py"
     data = load_experiment(file, NONE)[0].data()
     assert Path(data.root) == root and len(data.read("train")) == own.num_images["train"]
 

@@ -31,7 +31,7 @@ SMALL = ["model.image_size=(96,96)", "data.num_workers=0", "model.weights=None",
 @pytest.mark.parametrize(
     ("models", "backbone", "heads"),
     [
-        ((), "v3_small", {"detection": "ssdlite", "segmentation": "lraspp", "classification": "classifier"}),
+        ((), "v3_small", {"detection": "gfl", "segmentation": "lraspp", "classification": "classifier"}),
         (
             ("deeplabv3_v2", "gfl_v2"), "v2",
             {"detection": "gfl", "segmentation": "deeplabv3", "classification": "classifier"},
