@@ -1,6 +1,6 @@
-"""SSDLite (arXiv:1801.04381) on any MobileNet, for your own boxes: what ``train --data PATH`` starts from.
+"""SSDLite (arXiv:1801.04381) on any MobileNet, for your own boxes.
 
-    python tools/train.py --data PATH [--model ssdlite_v3_small]
+    python tools/train.py --data PATH --model ssdlite_v3_small
 
 This file alone trains on COCO JSON: python tools/train.py configs/own_detection.py data.root=/data/mine
 

@@ -1,6 +1,7 @@
-"""GFL (arXiv:2006.04388) on a path aggregation network over any MobileNet, for your own boxes.
+"""GFL (arXiv:2006.04388) on a path aggregation network over any MobileNet, for your own boxes: what ``train
+--data PATH`` starts from.
 
-    python tools/train.py --data PATH --model gfl_v3_small
+    python tools/train.py --data PATH [--model gfl_v3_small]
 
 This file alone trains on COCO JSON: python tools/train.py configs/own_detection_gfl.py data.root=/data/mine
 
