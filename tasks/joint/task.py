@@ -9,7 +9,6 @@ from typing import Any, ClassVar, cast
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from pocketvision.core.errors import InputError
 from pocketvision.core.structures import AnySamples, task_of
 from pocketvision.evaluation.joint_evaluator import MEAN_SCORE
 from pocketvision.models import JointModel
@@ -84,8 +83,6 @@ class JointTask(VisionTask[AnySamples]):
 
     def setup(self, stage: str) -> None:
         super().setup(stage)
-        if self.trainer.world_size > 1:
-            raise InputError("Data sets of several tasks train in one process yet: set trainer.devices to 1.")
         for part in self.parts.values():
             part.trainer = self.trainer
         logger.info("losses count, %s: %s", self.rule, self._said())
