@@ -144,6 +144,18 @@ class ClassTarget(NamedTuple):
     original_size: Size
 
 
+class PairedTarget(NamedTuple):
+    """Truth of one image for two tasks, at the size of the model's input."""
+
+    boxes: BoxTarget
+    mask: MaskTarget
+
+    @property
+    def image_id(self) -> int:
+        """As the boxes' data have it."""
+        return self.boxes.image_id
+
+
 class DetectionSamples(NamedTuple):
     """A batch from a loader: images (N, 3, H, W) uint8 RGB and one target an image."""
 
@@ -165,13 +177,26 @@ class ClassificationSamples(NamedTuple):
     targets: list[ClassTarget]
 
 
+class PairedSamples(NamedTuple):
+    """A training batch of images (N, 3, H, W) uint8 RGB that carry both boxes and masks."""
+
+    images: Tensor
+    targets: list[PairedTarget]
+
+
 AnyTarget = BoxTarget | MaskTarget | ClassTarget
 AnySamples = DetectionSamples | SegmentationSamples | ClassificationSamples
+TrainingSamples = AnySamples | PairedSamples
+
+BOTH = "both"
+"""What a batch teaches whose images carry boxes and masks."""
 
 
-def task_of(samples: AnySamples) -> str:
-    """What a batch teaches: detection, segmentation or classification."""
-    tasks: dict[type, str] = {DetectionSamples: "detection", SegmentationSamples: "segmentation"}
+def task_of(samples: TrainingSamples) -> str:
+    """What a batch teaches: detection, segmentation, classification, or :data:`BOTH` of the first two."""
+    tasks: dict[type, str] = {
+        DetectionSamples: "detection", SegmentationSamples: "segmentation", PairedSamples: BOTH,
+    }  # fmt: skip
     return tasks.get(type(samples), "classification")
 
 

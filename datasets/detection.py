@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pocketvision.core.resize import Resize
-from pocketvision.core.structures import BoxTarget, DetectionSamples, Size
+from pocketvision.core.structures import BoxTarget, DetectionSamples, Size, TilePlace
 from pocketvision.datasets.augment.mixing import Annotated, Partners
 from pocketvision.datasets.augment.recipes import DetectionAugmentation
 from pocketvision.datasets.augment.ssd_crop import clean_boxes
@@ -54,14 +54,8 @@ class DetectionDataset(SampleDataset[DetectionRecords, DetectionAugmentation, Bo
             rng = sample_rng(self.seed, epoch, index, time)
             partners = self._partners(epoch, index)
             image, boxes, labels = self.augmented(index, picture, boxes, labels, rng, partners)
-        target = BoxTarget(
-            boxes=torch.from_numpy(np.ascontiguousarray(boxes, dtype=np.float32)),
-            labels=torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64)),
-            image_id=self.image_id(index),
-            original_size=picture.size,
-            tile=None if self.tiles is None else self.tiles.place(index),
-        )
-        return to_tensor(image), target
+        tile = None if self.tiles is None else self.tiles.place(index)
+        return to_tensor(image), box_target(boxes, labels, self.image_id(index), picture.size, tile)
 
     def augmented(
         self, index: int, picture: Picture, boxes: Boxes, labels: Labels, rng: np.random.Generator,
@@ -109,6 +103,17 @@ class DetectionDataset(SampleDataset[DetectionRecords, DetectionAugmentation, Bo
             return Annotated(picture, *clean_boxes(*self._trained(other), picture.size))
 
         return draw
+
+
+def box_target(
+    boxes: Boxes, labels: Labels, image_id: int, original_size: Size, tile: TilePlace | None = None
+) -> BoxTarget:
+    """A target of arrays (G, 4) and (G,)."""
+    return BoxTarget(
+        torch.from_numpy(np.ascontiguousarray(boxes, dtype=np.float32)),
+        torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64)),
+        image_id, original_size, tile,
+    )  # fmt: skip
 
 
 def to_tensor(image: Array) -> Tensor:

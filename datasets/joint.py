@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -14,10 +14,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import (
+    BOTH,
     AnySamples,
     AnyTarget,
     BoxTarget,
     MaskTarget,
+    PairedTarget,
+    TrainingSamples,
     join_names,
     names_by_task,
 )
@@ -27,6 +30,7 @@ from pocketvision.datasets.classification import collate_classification
 from pocketvision.datasets.cores import default_num_workers
 from pocketvision.datasets.detection import collate_detection
 from pocketvision.datasets.loading import loader_options
+from pocketvision.datasets.paired import PairedDataset, collate_paired
 from pocketvision.datasets.records.annotations import (
     ClassificationRecords,
     DetectionRecords,
@@ -38,7 +42,7 @@ from pocketvision.datasets.sampling import EpochSampler, ProcessShare, num_epoch
 from pocketvision.datasets.segmentation import collate_segmentation
 from pocketvision.datasets.turns import JointIndex, Stream, TurnSampler, epoch_steps
 
-_SampleList = list[tuple[Tensor, AnyTarget]]
+_SampleList = list[tuple[Tensor, AnyTarget | PairedTarget]]
 SingleRecords = DetectionRecords | SegmentationRecords | ClassificationRecords
 _log = logging.getLogger("pocketvision")
 
@@ -85,14 +89,16 @@ class JointDataset(Dataset[_SampleList]):
         return samples
 
 
-def collate_joint(samples: _SampleList) -> AnySamples:
-    """The batch of one task that they are."""
+def collate_joint(samples: _SampleList) -> TrainingSamples:
+    """The batch of one task, or of boxes and masks, that they are."""
     target: Any = samples[0][1]
     any_samples: Any = samples
     if isinstance(target, BoxTarget):
         return collate_detection(any_samples)
     if isinstance(target, MaskTarget):
         return collate_segmentation(any_samples)
+    if isinstance(target, PairedTarget):
+        return collate_paired(any_samples)
     return collate_classification(any_samples)
 
 
@@ -100,14 +106,16 @@ class JointDataModule:
     """Data sets of several tasks, one a task, for a :class:`~pocketvision.models.joint.JointModel`.
 
     ``parts`` build the data module of each task and hold what is its own: where it lies, its splits and its
-    augmentation. What they share is here, and so is the seed. Every batch is of one task: tasks take turns,
-    ``shares`` of the steps each (None: equally often; only proportions count). An epoch is as many steps as
-    it takes until each data set was seen once; a smaller one begins again meanwhile.
+    augmentation. What they share is here, and so is the seed. A batch is of one task: tasks take turns,
+    ``shares`` of the steps each (None: equally often; only proportions count). The share ``both`` is of
+    batches whose images carry boxes and masks, which are files that both data sets have; with it detection
+    and segmentation may do without turns of their own. An epoch is as many steps as it takes until each data
+    set that has turns was seen once; a smaller one begins again meanwhile.
 
     ``train``, ``val`` and ``test`` are the splits that each part has for it.
 
     Raises:
-        ValueError: shares of other tasks than those of the parts, or none above 0; a part in tiles.
+        ValueError: shares of other tasks than those of the parts, or one not above 0; a part in tiles.
     """
 
     train_split, val_split, test_split = "train", "val", "test"
@@ -121,12 +129,7 @@ class JointDataModule:
         num_workers: int | None = None,
         seed: int = 0,
     ) -> None:
-        shares = dict.fromkeys(parts, 1.0) if shares is None else dict(shares)
-        if shares.keys() != parts.keys() or not all(share > 0 for share in shares.values()):
-            raise ValueError(
-                f"data.shares is {shares}: give a number above 0 for each of {', '.join(parts)}."
-            )
-        self.shares = [shares[task] / sum(shares.values()) for task in parts]
+        self.shares = _proportions(parts, dict.fromkeys(parts, 1.0) if shares is None else dict(shares))
         self.batch_size, self.seed = batch_size, seed
         self.num_workers = default_num_workers() if num_workers is None else num_workers
         common = {"eval_batch_size": eval_batch_size or batch_size, "num_workers": self.num_workers}
@@ -169,10 +172,13 @@ class JointDataModule:
         return JointRecords({task: part.records(_own(part, split)) for task, part in self.parts.items()})
 
     def dataset(self, split: str, *, train: bool) -> JointDataset:
-        """The samples of a split, augmented if ``train``."""
-        return JointDataset(
-            {task: part.dataset(_own(part, split), train=train) for task, part in self.parts.items()}
-        )
+        """The samples of a split, augmented if ``train``; then also those of images that carry both."""
+        parts: dict[str, Any] = {
+            task: part.dataset(_own(part, split), train=train) for task, part in self.parts.items()
+        }
+        if train and BOTH in self.shares:
+            parts[BOTH] = PairedDataset(parts["detection"], parts["segmentation"])
+        return JointDataset(parts)
 
     def batch(self, split: str, indices: Sequence[int], *, train: bool = False) -> AnySamples:
         """Samples of the first task, by index."""
@@ -183,27 +189,28 @@ class JointDataModule:
     def train_dataloader(
         self, accumulated: int = 1, *, max_epochs: int | None = None, max_steps: int | None = None
     ) -> DataLoader[_SampleList]:
-        """Batches of ``accumulated`` times the batch size, each of one task, augmented and shuffled.
+        """Batches of ``accumulated`` times the batch size, each of one turn, augmented and shuffled.
 
         Several processes have the same turns, and each its share of a data set's epoch.
         """
         dataset, size = self.dataset(self.train_split, train=True), self.batch_size * accumulated
-        streams = []
-        for task, part in self.parts.items():
-            own = dataset.parts[task]
+        streams, shares = [], [self.shares.get(name, 0.0) for name in dataset.parts]
+        for name, own in dataset.parts.items():
+            part = self.parts["detection" if name == BOTH else name]
             part.loading.prepare(own, owner=part)
             repeats = drawing_factors(own.records, part.repeat_threshold, None)
             streams.append(Stream(EpochSampler(own, self.seed, repeats), size))
         if self.num_workers:
             import_albumentations()  # as BaseDataModule does
-        sampler = TurnSampler(streams, self.shares, epoch_steps(self.shares, streams))
+        sampler = TurnSampler(streams, shares, epoch_steps(shares, streams))
         sampler.epoch, sampler.start = self._position[0], self._position[1] // size
         epochs = num_epochs(len(sampler), max_epochs, max_steps)
-        for number, (task, part) in enumerate(self.parts.items()):
-            steps = sampler.turns.count(number) * (epochs or 0)
-            part.limit(dataset.parts[task], -(-steps // streams[number].num_batches) or None)
-            if epochs is not None:  # else it is only looked whether there are batches
-                _log.info("%s: %d of %d steps of an epoch", task, sampler.turns.count(number), len(sampler))
+        for number, (name, own) in enumerate(dataset.parts.items()):
+            turns = sampler.turns.count(number)
+            if name != BOTH:
+                self.parts[name].limit(own, -(-turns * (epochs or 0) // streams[number].num_batches) or None)
+            if turns and epochs is not None:  # else it is only looked whether there are batches
+                _log.info("%s: %d of %d steps of an epoch", name, turns, len(sampler))
         return self._loader(dataset, sampler)
 
     def val_dataloader(self) -> DataLoader[_SampleList]:
@@ -233,6 +240,18 @@ class JointDataModule:
         return DataLoader(
             dataset, batch_size=None, sampler=batches, **loader_options(self.num_workers, collate_joint)
         )
+
+
+def _proportions(tasks: Iterable[str], shares: Mapping[str, float]) -> dict[str, float]:
+    """Shares whose sum is 1, in the order of ``tasks``, then those of images that carry both."""
+    known, served = [*tasks, BOTH], {"detection", "segmentation"} if BOTH in shares else set()
+    missing, possible = set(tasks) - set(shares) - served, served <= set(tasks)
+    if missing or not possible or set(shares) - set(known) or not all(x > 0 for x in shares.values()):
+        raise ValueError(
+            f"data.shares is {dict(shares)}: give a number above 0 for each of {', '.join(tasks)}, and for "
+            f"{BOTH} where images carry boxes and masks, which may then be left out."
+        )
+    return {name: shares[name] / sum(shares.values()) for name in known if name in shares}
 
 
 def _own(part: BaseDataModule[Any, Any], split: str) -> str:

@@ -47,15 +47,13 @@ class SegmentationDataset(SampleDataset[SegmentationRecords, SegmentationAugment
         self.has_others = bool((records.lookup == OTHER_INDEX).any())
 
     def sample(self, epoch: int, index: int, time: int = 0) -> tuple[Tensor, MaskTarget]:
-        read, mask = self._read(index)
+        read, mask = self.read(index)
         picture = as_picture(read)
         if self.augmentation is None:
             image, size = self.resize.apply(picture.read().pixels), picture.size
         else:
             size, rng = picture.size, sample_rng(self.seed, epoch, index, time)
-            if self.has_others:
-                mask = np.where(mask == OTHER_INDEX, np.uint8(IGNORE_INDEX), mask)
-            image, mask = self.augmentation(picture, mask, self.resize, rng)
+            image, mask = self.augmentation(picture, self.learned(mask), self.resize, rng)
         target = MaskTarget(
             mask=torch.from_numpy(np.ascontiguousarray(mask)),
             image_id=self.image_id(index),
@@ -67,7 +65,16 @@ class SegmentationDataset(SampleDataset[SegmentationRecords, SegmentationAugment
     def cached_files(self) -> list[tuple[str, Size | None]]:
         return [*super().cached_files(), *((path, None) for path in self.pictures.mask_paths)]
 
-    def _read(self, index: int) -> tuple[Array | Picture, Array]:
+    def learned(self, mask: Array) -> Array:
+        """A mask without pixels of classes that the model does not know: they are ignored."""
+        return np.where(mask == OTHER_INDEX, np.uint8(IGNORE_INDEX), mask) if self.has_others else mask
+
+    def read(self, index: int) -> tuple[Array | Picture, Array]:
+        """An image, which may not be decoded yet, and its mask (H, W) of classes.
+
+        Raises:
+            InputError: one can't be read, or their sizes differ.
+        """
         image_path, mask_path = self.records.image_paths[index], self.records.mask_paths[index]
         picture, mask = self.picture_file(image_path), self._read_mask(mask_path)
         if picture.size != mask.shape:

@@ -115,7 +115,7 @@ class ShapesSegmentationDataset(SegmentationDataset):
         records = records or shapes_segmentation_records(num_images, seed)
         super().__init__(records, resize, augmentation, seed=seed)
 
-    def _read(self, index: int) -> tuple[Array, Array]:
+    def read(self, index: int) -> tuple[Array, Array]:
         picture = draw_series(*self.series)[index]
         return picture.image, self.records.to_classes(picture.mask, self.records.mask_paths[index])
 

@@ -50,9 +50,11 @@ def take_turns(shares: Sequence[float], num_steps: int) -> list[int]:
 
 
 def epoch_steps(shares: Sequence[float], streams: Sequence[Stream]) -> int:
-    """Batches of an epoch: as many as it takes until each data set was seen once at its share."""
+    """Batches of an epoch: as many as it takes until each data set with a share was seen once at it."""
     return max(
-        math.ceil(stream.num_batches / share - 1e-9) for share, stream in zip(shares, streams, strict=True)
+        math.ceil(stream.num_batches / share - 1e-9)
+        for share, stream in zip(shares, streams, strict=True)
+        if share > 0
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias, cast
 
 import torch
@@ -13,6 +15,7 @@ from pocketvision.models.classifier import Classifier
 from pocketvision.models.detector import Detector
 from pocketvision.models.input_facts import describe_inputs
 from pocketvision.models.segmenter import Segmenter
+from pocketvision.models.shared_backbone import SharedBackbone
 
 SingleModel: TypeAlias = Classifier | Detector | Segmenter
 """A model of one task."""
@@ -78,6 +81,19 @@ class JointModel(nn.Module):
         part = self.part(task)
         own: Features = cast(nn.Module, part.backbone)(features)
         return part.answer(own, images)
+
+    @contextmanager
+    def computed_once(self, images: Tensor) -> Iterator[None]:
+        """Within, parts that are given these images (N, 3, H, W) read features that are computed before."""
+        readers = [module for module in self.modules() if isinstance(module, SharedBackbone)]
+        features = self.features(images)
+        for reader in readers:
+            reader.known = features
+        try:
+            yield
+        finally:
+            for reader in readers:
+                reader.known = None
 
     def passport(self) -> dict[str, Any]:
         """What a weights file must say for the weights to be used rightly."""

@@ -28,6 +28,8 @@ class SharedBackbone(nn.Module):
             raise ValueError(f"the shared backbone has no feature {unknown[0]!r}: choose from {known}.")
         self._owned_elsewhere = (backbone,)
         """In a tuple, so that its weights are named once, where it belongs."""
+        self.known: Features | None = None
+        """What the shared backbone has made of the images that come next, where that is known."""
         self.feature_info = {
             name: info for name, info in backbone.feature_info.items() if name in out_features
         }
@@ -38,5 +40,5 @@ class SharedBackbone(nn.Module):
         return self._owned_elsewhere[0]
 
     def forward(self, images: Tensor | Features) -> Features:
-        features = images if isinstance(images, Mapping) else self.backbone(images)
+        features = images if isinstance(images, Mapping) else self.known or self.backbone(images)
         return {name: features[name] for name in self.feature_info}

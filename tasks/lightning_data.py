@@ -6,7 +6,7 @@ from typing import Any
 
 import lightning as L
 
-from pocketvision.core.structures import AnySamples, task_of
+from pocketvision.core.structures import BOTH, AnySamples, task_of
 from pocketvision.datasets.data_module import AnyData, Loader
 from pocketvision.datasets.joint import JointRecords
 from pocketvision.datasets.records.annotations import AnyRecords
@@ -75,7 +75,8 @@ def image_names(data: AnyData, samples: AnySamples) -> list[str]:
     """The files of a training batch, or their ids."""
     records: AnyRecords | JointRecords = data.records(data.train_split)
     if isinstance(records, JointRecords):
-        records = records.parts[task_of(samples)]
+        task = task_of(samples)
+        records = records.parts["detection" if task == BOTH else task]
     paths = dict(zip(records.image_ids.tolist(), records.image_paths, strict=True))
     return [str(paths.get(target.image_id, target.image_id)) for target in samples.targets]
 

@@ -68,6 +68,18 @@ def _coco(root: Path) -> None:
         (root / f"instances_{split}.json").write_text(json.dumps(content))
 
 
+def _coco_outlines(root: Path) -> None:
+    """As ``coco``, each object with the outline of its box: pictures that carry boxes and masks."""
+    _coco(root)
+    for split in ("train", "val"):
+        file = root / f"instances_{split}.json"
+        content = json.loads(file.read_text())
+        for row in content["annotations"]:
+            x, y, width, height = row["bbox"]
+            row["segmentation"] = [[x, y, x + width, y, x + width, y + height, x, y + height]]
+        file.write_text(json.dumps(content))
+
+
 def _voc(root: Path) -> None:
     stems = [f"cell{i}" for i in range(NUM_IMAGES)]
     for i, stem in enumerate(stems):
@@ -120,6 +132,7 @@ def _image_folder(root: Path) -> None:
 
 _LAYOUTS: dict[str, Callable[[Path], None]] = {
     "coco": _coco,
+    "coco_outlines": _coco_outlines,
     "voc": _voc,
     "cityscapes": _cityscapes,
     "masks": _masks,

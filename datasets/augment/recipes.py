@@ -22,10 +22,10 @@ from pocketvision.datasets.augment.mixing import (
     view,
 )
 from pocketvision.datasets.augment.ssd_crop import clean_boxes, crop_window, expand_window, jitter_window
-from pocketvision.datasets.augment.view import needed_scale, show
+from pocketvision.datasets.augment.view import needed_scale, show, show_mask
 from pocketvision.datasets.images.picture import Picture, as_picture
 from pocketvision.datasets.images.read import Array
-from pocketvision.datasets.records.annotations import Boxes, Labels
+from pocketvision.datasets.records.annotations import Boxes, Labels, Mask
 
 Sides = npt.NDArray[np.float64]
 
@@ -114,6 +114,19 @@ class DetectionAugmentation:
         changed, truth = flip_and_color(self, sample.image, {"boxes": sample.boxes}, rng)
         return changed, *clean_boxes(truth["boxes"], sample.labels, resize.image_size)
 
+    def with_mask(
+        self, image: Array | Picture, boxes: Boxes, labels: Labels, mask: Mask, resize: Resize,
+        rng: np.random.Generator,
+    ) -> tuple[Array, Boxes, Labels, Mask]:  # fmt: skip
+        """As a call without partners, for an image that has a mask (H, W) too: it moves with the boxes."""
+        picture = as_picture(image)
+        annotated = Annotated(picture, *clean_boxes(boxes, labels, picture.size))
+        window, quarters = self._window(annotated, rng)
+        sample = view(annotated, window, resize, self.fill, quarters)
+        shown = {"boxes": sample.boxes, "mask": show_mask(mask, window, resize, quarters)}
+        changed, truth = flip_and_color(self, sample.image, shown, rng)
+        return changed, *clean_boxes(truth["boxes"], sample.labels, resize.image_size), truth["mask"]
+
     def _mix(
         self, annotated: Annotated, resize: Resize, rng: np.random.Generator, partners: Partners
     ) -> MixedSample:
@@ -129,7 +142,11 @@ class DetectionAugmentation:
         return sample
 
     def _zoom(self, annotated: Annotated, resize: Resize, rng: np.random.Generator) -> MixedSample:
-        """Zooming and cropping as one window, which is drawn before anything is decoded."""
+        window, quarters = self._window(annotated, rng)
+        return view(annotated, window, resize, self.fill, quarters)
+
+    def _window(self, annotated: Annotated, rng: np.random.Generator) -> tuple[list[float], int]:
+        """Zooming and cropping as one window, and quarter turns, drawn before anything is decoded."""
         height, width = annotated.picture.size
         window = np.array([0.0, 0.0, width, height])
         if self.scale_jitter != (1.0, 1.0):
@@ -146,8 +163,7 @@ class DetectionAugmentation:
             trials=self.crop_trials,
             rng=rng,
         )
-        quarters = int(rng.integers(4)) if self.rotate90 else 0
-        return view(annotated, window.tolist(), resize, self.fill, quarters)
+        return window.tolist(), int(rng.integers(4)) if self.rotate90 else 0
 
 
 @dataclass(frozen=True)

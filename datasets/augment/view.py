@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvision.core.resize import Resize, bordered
-from pocketvision.core.structures import Size
+from pocketvision.core.structures import IGNORE_INDEX, Size
 from pocketvision.datasets.images.read import Array
-from pocketvision.datasets.records.annotations import Boxes
+from pocketvision.datasets.records.annotations import Boxes, Mask
 
 FillColor = tuple[int, ...]
 """A value a channel; images of another number of channels get the mean of them."""
@@ -56,18 +56,26 @@ def show(
     shows beyond them has the color ``fill``. The image's border falls on whole pixels of the view; boxes
     that are moved by the returned :class:`Landing` stay on their objects.
     """
-    left, top, right, bottom = window
-    rows, columns = resize.content_size((math.ceil(bottom - top), math.ceil(right - left)))
-    y = _fit(top, bottom, covers[0], pixels.shape[0], rows)
-    x = _fit(left, right, covers[1], pixels.shape[1], columns)
+    y, x, content = _fit_both(pixels.shape[:2], covers, window, resize)
     part = pixels[y.start : y.stop, x.start : x.stop]
     if min(part.strides) < 0 or part.strides[1] < part.strides[2]:
         part = np.ascontiguousarray(part)  # a turned image
     inner = replace(resize, image_size=(y.last - y.first, x.last - x.first), mode="stretch").apply(part)
-    image = _frame(inner, (y.first, rows - y.last, x.first, columns - x.last), fill)
-    beyond = resize.image_size[0] - rows, resize.image_size[1] - columns
-    image = _frame(image, (0, beyond[0], 0, beyond[1]), (resize.fill,) * 3)
-    return image, Landing((x.scale, y.scale), (x.offset, y.offset), (rows, columns))
+    image = _framed(inner, y, x, content, resize, fill, (resize.fill,) * 3)
+    return image, Landing((x.scale, y.scale), (x.offset, y.offset), content)
+
+
+def show_mask(mask: Mask, window: Sequence[float], resize: Resize, quarters: int = 0) -> Mask:
+    """The part ``window`` of a mask (H, W), turned by ``quarters`` first, as :func:`show` shows its image.
+
+    By nearest neighbor, and 255 (ignored) beyond the mask and in the padding.
+    """
+    height, width = mask.shape
+    size, (turned,) = turn(np.array([window], dtype=np.float64), (height, width), quarters)
+    y, x, content = _fit_both(size, size, turned.tolist(), resize)
+    part = np.ascontiguousarray(np.rot90(mask, quarters)[y.start : y.stop, x.start : x.stop])
+    stretch = replace(resize, image_size=(y.last - y.first, x.last - x.first), mode="stretch")
+    return _framed(stretch.apply_to_mask(part), y, x, content, resize, (IGNORE_INDEX,), (IGNORE_INDEX,))
 
 
 class _Span(NamedTuple):
@@ -90,6 +98,25 @@ def _fit(low: float, high: float, length: int, stored: int, output: int) -> _Spa
     last = max(first + 1, min(output, round((stop / share - low) * factor)))
     scale = (last - first) * share / (stop - start)
     return _Span(start, stop, first, last, scale, first - start / share * scale)
+
+
+def _fit_both(
+    stored: Size, covers: Size, window: Sequence[float], resize: Resize
+) -> tuple[_Span, _Span, Size]:
+    """Where rows and columns of a stored image fall in the view of a window, and the view's content."""
+    left, top, right, bottom = window
+    content = resize.content_size((math.ceil(bottom - top), math.ceil(right - left)))
+    y = _fit(top, bottom, covers[0], stored[0], content[0])
+    return y, _fit(left, right, covers[1], stored[1], content[1]), content
+
+
+def _framed(
+    inner: Array, y: _Span, x: _Span, content: Size, resize: Resize, fill: FillColor, padding: FillColor
+) -> Array:
+    """What is shown of an image, with ``fill`` around it where the window is larger, and the padding."""
+    image = _frame(inner, (y.first, content[0] - y.last, x.first, content[1] - x.last), fill)
+    beyond = resize.image_size[0] - content[0], resize.image_size[1] - content[1]
+    return _frame(image, (0, beyond[0], 0, beyond[1]), padding)
 
 
 def _frame(image: Array, pads: tuple[int, int, int, int], color: FillColor) -> Array:

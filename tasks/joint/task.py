@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from pocketvision.core.errors import InputError
-from pocketvision.core.structures import AnySamples, task_of
+from pocketvision.core.structures import BOTH, AnySamples, TrainingSamples, task_of
+from pocketvision.datasets import JointDataModule
 from pocketvision.evaluation.joint_evaluator import MEAN_SCORE
 from pocketvision.models import JointModel
 from pocketvision.tasks.base import AnyTask, VisionTask
 from pocketvision.tasks.ema import put_back, set_beside
 from pocketvision.tasks.joint.balance import Rule, make_balance
-from pocketvision.tasks.joint.weighed import Weighed
+from pocketvision.tasks.joint.weighed import Together, Weighed
 from pocketvision.tasks.learning_rates import parameter_groups
 
 logger = logging.getLogger("pocketvision")
@@ -28,9 +29,10 @@ class JointTask(VisionTask[AnySamples]):
     """Trains a :class:`~pocketvision.models.joint.JointModel`; its metric is the mean of its tasks' metrics.
 
     ``tasks`` build the task of each part from its model, with its loss and all that is its own, as
-    ``partial(DetectionTask, loss=SSDLoss())``. A batch is of one task: it teaches that part and the shared
-    backbone. Its losses count ``loss_weights`` times (1 where a task is not named) and, unless ``balance`` is
-    ``fixed``, a factor that ``uncertainty`` learns or ``gradient_norm`` measures
+    ``partial(DetectionTask, loss=SSDLoss())``. A batch of one task teaches that part and the shared
+    backbone, one of images that carry boxes and masks (``both`` in ``data.shares``) two parts at once. Losses
+    count ``loss_weights`` times (1 where a task is not named) and, unless ``balance`` is ``fixed``, a factor
+    that ``uncertainty`` learns or ``gradient_norm`` measures on batches of one task
     (:mod:`~pocketvision.tasks.joint.balance`). What they count is logged at every step.
 
     The optimizer, its rate, averaging and freezing are this task's, as for every :class:`VisionTask`; a head
@@ -73,7 +75,7 @@ class JointTask(VisionTask[AnySamples]):
         self.loss_weights, self.rule = weights, balance
         self.balance = make_balance(balance, weights)
         self.turn = model.tasks[0]
-        """The task of the batch that is trained on."""
+        """The task of the batch that is trained on, or :data:`BOTH`."""
         self.parts: dict[str, AnyTask] = {}
         """In a dict, so that their weights, which are the model's, have one name."""
         for name, part in tasks.items():
@@ -84,22 +86,36 @@ class JointTask(VisionTask[AnySamples]):
 
     def setup(self, stage: str) -> None:
         super().setup(stage)
-        if self.trainer.world_size > 1:
-            raise InputError("Data sets of several tasks train in one process yet: set trainer.devices to 1.")
+        self._check_turns()
         for part in self.parts.values():
             part.trainer = self.trainer
         logger.info("losses count, %s: %s", self.rule, self._said())
 
-    def learner(self, samples: AnySamples) -> Weighed:
+    def _check_turns(self) -> None:
+        data = self.data_module
+        if self.rule != "gradient_norm" or not isinstance(data, JointDataModule):
+            return
+        if never := [task for task in self.parts if task not in data.shares]:
+            raise InputError(
+                f"task.balance=gradient_norm measures batches of one task: give {never[0]} a share in "
+                "data.shares beside both, or choose another balance."
+            )
+
+    def learner(self, samples: TrainingSamples) -> Weighed | Together:
         self.turn = task_of(samples)
-        return Weighed(self.parts[self.turn], self.turn, self.balance, self.model)
+        if self.turn == BOTH:
+            return Together(self._weighed("detection"), self._weighed("segmentation"), self.model)
+        return self._weighed(self.turn)
+
+    def _weighed(self, task: str) -> Weighed:
+        return Weighed(self.parts[task], task, self.balance, self.model)
 
     def logged(self) -> dict[str, float]:
         return {f"train/weight/{task}": weight for task, weight in self.balance.weights().items()}
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """The gradient of the whole batch, of all processes, is there, and not clipped yet."""
-        if self.rule == "gradient_norm":
+        if self.rule == "gradient_norm" and self.turn != BOTH:
             shared = cast(nn.Module, self.model.backbone)
             grads = [parameter.grad for parameter in shared.parameters() if parameter.grad is not None]
             norm = nn.utils.get_total_norm(grads) / self._loss_scale(optimizer)

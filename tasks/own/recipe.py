@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, get_args
 
 from pocketvision.core.registered import TaskName
+from pocketvision.core.structures import BOTH
 
 EPOCHS, FEW_IMAGES, MANY_IMAGES, MAX_EPOCHS, MIN_STEPS = 60, 1000, 5000, 300, 300
 """Epochs from ``FEW_IMAGES`` to ``MANY_IMAGES``; fewer images are seen more often, as the square root of
@@ -118,21 +119,26 @@ def join_recipes(
     steps_per_epoch: Mapping[TaskName, int],
     *,
     pretrained: bool = True,
-) -> tuple[TrainingRecipe, dict[TaskName, float], dict[TaskName, float]]:
+    together: bool = False,
+) -> tuple[TrainingRecipe, dict[str, float], dict[TaskName, float]]:
     """One recipe for a model of several tasks: each has as many steps and the rate that it has alone.
 
-    All are for the same batch size. The backbone has the least of the rates that it would have, and is frozen
-    by what all images together say.
+    All are for the same batch size. ``together`` says that every image carries boxes and masks: each step is
+    of both then, and there are as many as the task needs that needs most. The backbone has the least of the
+    rates that it would have, and is frozen by what all images together say.
 
     Returns:
         The recipe, whose rate is the least; each task's share of the steps; factors on the rate, by head.
     """
-    num_steps = sum(recipe.num_steps for recipe in recipes.values())
+    add = max if together else sum
+    num_steps = add(recipe.num_steps for recipe in recipes.values())
     lr = min(recipe.lr for recipe in recipes.values())
-    shares = {task: round(recipe.num_steps / num_steps, 4) for task, recipe in recipes.items()}
+    shares: dict[str, float] = {
+        task: round(recipe.num_steps / num_steps, 4) for task, recipe in recipes.items()
+    }
     factors = {task: round(recipe.lr / lr, 4) for task, recipe in recipes.items()}
-    epoch = max(math.ceil(steps_per_epoch[task] / shares[task]) for task in recipes)
-    first, total = next(iter(recipes.values())), sum(num_images.values())
+    epoch = max(math.ceil(steps_per_epoch[task] / (1 if together else shares[task])) for task in recipes)
+    first, total = next(iter(recipes.values())), add(num_images.values())
     backbone = min(recipe.lr * recipe.backbone_lr_factor for recipe in recipes.values())
     joint = _of_length(
         num_steps, batch_size=first.batch_size, lr=lr, backbone_lr_factor=round(backbone / lr, 4),
@@ -141,7 +147,10 @@ def join_recipes(
     )  # fmt: skip
     lines = [f"{task}: {line}" for task, recipe in recipes.items() for line in _of_its_own(recipe)]
     turns = ", ".join(f"{recipe.num_steps} for {task}" for task, recipe in recipes.items())
-    lines += [f"{num_steps} steps in all: {turns}, in turns", *_reasons(joint)]
+    said = f"in all: {turns}, in turns"
+    if together:
+        shares, said = {BOTH: 1.0}, "of both at once: as many as the task that needs most has alone"
+    lines += [f"{num_steps} steps {said}", *_reasons(joint)]
     frozen = _frozen(joint, total, first.batch_size, pretrained)
     return replace(joint, derivation=(*lines, f"frozen: {frozen}")), shares, factors
 

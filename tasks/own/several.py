@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -17,6 +17,7 @@ from pocketvision.core.registered import TaskName, default_model, own_config, ta
 from pocketvision.core.resize import RGB
 from pocketvision.datasets import JointDataModule, detect_format, format_modules
 from pocketvision.datasets.data_module import AnyData
+from pocketvision.datasets.paired import common_pictures
 from pocketvision.runs.build import look_at_start
 from pocketvision.runs.folder import load_experiment
 from pocketvision.tasks.accumulation import num_parts
@@ -45,7 +46,33 @@ class SeveralData:
 
     def lines(self) -> list[str]:
         """What a person should know of each."""
-        return [line for own in self.parts.values() for line in (*own.lines(), "")][:-1]
+        lines = [line for own in self.parts.values() for line in (*own.lines(), "")]
+        number = self.num_both
+        if self.together:
+            return [*lines, "all pictures carry boxes and masks: each batch teaches both"]
+        if number:
+            said = f"{number} training pictures carry boxes and masks, and come in both turns"
+            return [*lines, f'{said}: with "both" in data.shares a batch of them teaches both']
+        return lines[:-1]
+
+    @cached_property
+    def num_both(self) -> int:
+        """Training pictures that carry boxes and masks."""
+        if not {"detection", "segmentation"} <= self.parts.keys():
+            return 0
+        boxes, masks = (self._training_files(task) for task in ("detection", "segmentation"))
+        return len(common_pictures(boxes, masks))
+
+    @property
+    def together(self) -> bool:
+        """Whether every training picture carries boxes and masks, and there is no third task."""
+        return len(self.parts) == 2 and all(
+            self.num_both == len(self._training_files(task)) for task in self.parts
+        )
+
+    def _training_files(self, task: TaskName) -> Sequence[str]:
+        data = self.parts[task].data
+        return data.own_records(data.train_split).image_paths
 
     @property
     def data(self) -> AnyData:
@@ -173,7 +200,9 @@ def _write(
     images = {task: own.num_learned for task, own in several.parts.items()}
     size = next(iter(recipes.values())).batch_size
     epochs = {task: max(1, (own.num_drawn or own.num_learned) // size) for task, own in several.parts.items()}
-    recipe, shares, factors = join_recipes(recipes, images, epochs, pretrained=weights is not None)
+    recipe, shares, factors = join_recipes(
+        recipes, images, epochs, pretrained=weights is not None, together=several.together
+    )
     settings = {
         "model": _model(several, recipe, weights),
         "task": _task(several, recipe, factors),
@@ -225,7 +254,7 @@ def _class_of(function: Any) -> Callable[..., Any]:
     return function.resolve() if type(function) is Later else cast(Callable[..., Any], function)
 
 
-def _data(several: SeveralData, shares: Mapping[TaskName, float]) -> dict[str, Any]:
+def _data(several: SeveralData, shares: Mapping[str, float]) -> dict[str, Any]:
     """Arguments of the joint data module."""
     parts = {}
     for task, own in several.parts.items():

@@ -10,9 +10,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from pocketvision.tools.train import main as train
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CONFIG = """
@@ -37,10 +40,10 @@ OPTIONS = [
 ]  # fmt: skip
 
 
-def run(command: list[str], folder: Path) -> None:
+def run(command: list[str], folder: Path, code: int = 0) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=1200)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == code, done.stdout + done.stderr
 
 
 def column(folder: Path, name: str) -> list[float]:
@@ -65,6 +68,49 @@ def test_two_processes_are_one_with_the_joint_batch(tmp_path: Path) -> None:
         assert column(tmp_path / "parts", name) == pytest.approx(column(one, name), rel=1e-4)
     assert column(two, "val/AP") == pytest.approx(column(one, "val/AP"), abs=1e-3)
     assert json.loads((two / "metrics.json").read_text())["num_images"] == 5
+
+
+SEVERAL = """
+import signal
+
+import lightning as L
+
+
+class Stop(L.Callback):
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.world_size > 1 and trainer.global_step == 3:
+            signal.raise_signal(signal.SIGINT)
+
+
+config = replace(config, trainer={**config.trainer, "callbacks": [Stop()]})
+"""
+
+
+def test_two_processes_train_several_tasks_as_one(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    """A batch of one task leaves the other's head alone in both; stopped within an epoch, they go on."""
+    config = tmp_path / "config.py"
+    own = CONFIG.replace("quickstart", "own_joint").replace(
+        "(64, 64)", '(64, 64), backbone="v1", weights=None'
+    )
+    config.write_text(own + SEVERAL)
+    words = [
+        f"data.parts.detection.root={tiny('coco')}", f"data.parts.segmentation.root={tiny('voc_masks')}",
+        "class_names=None", "task.balance=gradient_norm", "trainer.max_epochs=2", "data.num_workers=0",
+        "trainer.check_val_every_n_epoch=2", "trainer.accelerator=cpu",
+        "data.parts.segmentation.augmentation.crop_size=(64,64)",
+    ]  # fmt: skip
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert train([str(config), *words, "data.batch_size=4", "--run-dir", str(one)]) == 0
+    script = [sys.executable, str(ROOT / "tools" / "train.py")]
+    parts = ["data.batch_size=1", "trainer.devices=2", "trainer.accumulate_grad_batches=2"]
+    run([*script, str(config), *words, *parts, "--run-dir", "two"], tmp_path, code=130)
+    run([*script, "--resume", "two"], tmp_path)
+    losses = "train/loss", "train/detection/box_loss", "train/segmentation/cross_entropy"
+    for name in (*losses, "train/weight/detection"):
+        assert column(two, name) == pytest.approx(column(one, name), rel=1e-3), name
+    assert len(column(two, "train/loss")) == 4
+    scores = [json.loads((folder / "metrics.json").read_text()) for folder in (one, two)]
+    assert scores[0]["num_images"] == scores[1]["num_images"]
 
 
 @pytest.mark.parametrize(

@@ -22,16 +22,19 @@ from torch.optim import SGD, AdamW
 from pocketvision.backbones import WithExtraBlocks, mobilenet_v3_small
 from pocketvision.configs import street_v2
 from pocketvision.core.command import find_config
-from pocketvision.core.errors import StoppedError
+from pocketvision.core.errors import InputError, StoppedError
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import (
     AnySamples,
     BoxTarget,
     DetectionSamples,
     MaskTarget,
+    PairedSamples,
+    PairedTarget,
     SegmentationSamples,
 )
 from pocketvision.core.weights import read_passport, read_state_dict
+from pocketvision.datasets import CocoDataModule, CocoSegmentationDataModule
 from pocketvision.heads import LRASPPHead, SSDLiteHead
 from pocketvision.heads.assign_guide import AssignGuide
 from pocketvision.losses import GFLLoss, SegmentationCrossEntropy, SSDLoss
@@ -39,7 +42,7 @@ from pocketvision.models import Detector, JointModel, Segmenter, SharedBackbone
 from pocketvision.runs.folder import load_experiment
 from pocketvision.runs.ready_model import load_model
 from pocketvision.tasks import DetectionTask, JointTask, SegmentationTask
-from pocketvision.tasks.accumulation import losses_in_parts
+from pocketvision.tasks.accumulation import losses_in_parts, split_batch
 from pocketvision.tasks.fit import fit, resume
 
 SIZE = (64, 96)
@@ -93,6 +96,48 @@ def step(task: JointTask, samples: AnySamples) -> set[str]:
 def test_a_batch_teaches_its_head_and_the_shared_backbone(name: str) -> None:
     task = joint_task(joint_model()).train()
     assert step(task, batch(name)) == {"backbone", f"parts.{name}"}  # type: ignore[arg-type]
+
+
+def both(samples: Any, others: Any) -> PairedSamples:
+    """The pictures of the first, with the truth of both."""
+    pairs = zip(samples.targets, others.targets, strict=True)
+    return PairedSamples(samples.images, [PairedTarget(*pair) for pair in pairs])
+
+
+def test_a_batch_of_both_teaches_both_heads_and_the_backbone() -> None:
+    task = joint_task(joint_model()).train()
+    samples: Any = both(batch("detection"), batch("segmentation"))
+    assert step(task, samples) == {"backbone", "parts.detection", "parts.segmentation"}
+
+
+def test_its_gradients_are_the_sum_of_what_each_task_teaches() -> None:
+    """And the backbone is computed once. Statistics are kept, as two passes would move them twice."""
+    model = joint_model().eval()
+    task = joint_task(model, loss_weights={"segmentation": 2.5})
+    boxes, masks = batch("detection"), batch("segmentation")
+    masks = masks._replace(images=boxes.images)
+    passes: list[int] = []
+    model.backbone.register_forward_hook(lambda *_: passes.append(1))  # type: ignore[union-attr, operator]
+    gradients: list[dict[str, Tensor]] = []
+    for turns in ([boxes, masks], [both(boxes, masks)]):
+        model.zero_grad()
+        for samples in turns:
+            losses_in_parts(task.learner(samples), [samples], lambda loss: None)[1].backward()
+        gradients.append({name: x.grad for name, x in model.named_parameters() if x.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys() and len(passes) == 3
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-3, atol=1e-4)
+
+
+def test_a_batch_of_both_may_go_through_in_parts() -> None:
+    """Normalized by what all of them count, as for one task."""
+    task = joint_task(joint_model().eval())
+    samples = both(batch("detection"), batch("segmentation"))
+    losses, _ = losses_in_parts(task.learner(samples), [samples], lambda loss: None)
+    in_parts, _ = losses_in_parts(task.learner(samples), split_batch(samples, 1), lambda loss: None)
+    assert losses.keys() == in_parts.keys() and len({name.split("/")[0] for name in losses}) == 2
+    for name, loss in losses.items():
+        torch.testing.assert_close(in_parts[name], loss.detach(), rtol=1e-3, atol=1e-4)
 
 
 def test_frozen_norms_keep_their_statistics() -> None:
@@ -215,3 +260,29 @@ def test_a_stopped_run_ends_where_an_unbroken_one_does(
     ]
     rebuilt = load_model(broken / "weights.safetensors")  # from the passport alone
     assert isinstance(rebuilt, JointModel) and rebuilt.class_names[:2] == ("detection/cat", "detection/owl")
+
+
+def outlined(tiny: Callable[[str], Path], *words: str) -> tuple[Any, Any, list[str]]:
+    """An experiment on pictures that carry both, its config's files and its overrides."""
+    root = tiny("coco_outlines")
+    given = [
+        "data.batch_size=2", "data.num_workers=0", "trainer.max_steps=2", "trainer.max_epochs=-1",
+        "model.image_size=(64,96)", "model.backbone='v1'", "model.weights=None", "class_names=None",
+        *words,
+    ]  # fmt: skip
+    experiment, files = load_experiment(find_config("own_joint"), given)
+    masks = partial(CocoSegmentationDataModule, root=root)
+    parts = {"detection": partial(CocoDataModule, root=root), "segmentation": masks}
+    return replace(experiment, data=partial(experiment.data, parts=parts)), files, given
+
+
+@pytest.mark.parametrize("rule", ["uncertainty", "gradient_norm"])
+def test_a_run_on_pictures_that_carry_both(rule: str, tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    experiment, files, words = outlined(tiny, 'data.shares={"both":1.0}', f"task.balance={rule}")
+    if rule == "gradient_norm":
+        with pytest.raises(InputError, match="give detection a share"):
+            fit(experiment, tmp_path / "run", files, words)
+        return
+    fit(experiment, tmp_path / "run", files, words)
+    for row in rows_of(tmp_path / "run"):
+        assert row["train/detection/box_loss"] and row["train/segmentation/cross_entropy"]

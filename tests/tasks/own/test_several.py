@@ -15,6 +15,7 @@ from torch import nn
 from pocketvision.core.config import parameters
 from pocketvision.core.errors import InputError
 from pocketvision.core.protocols import body_of
+from pocketvision.core.structures import task_of
 from pocketvision.core.weights import save_weights
 from pocketvision.models import JointModel
 from pocketvision.runs.build import build
@@ -82,6 +83,24 @@ def test_each_task_has_the_steps_and_the_rate_that_it_has_alone() -> None:
         assert joint.lr * factors[task] == pytest.approx(recipe.lr, rel=1e-3)  # type: ignore[index]
     assert joint.lr * joint.backbone_lr_factor == pytest.approx(masks.lr * masks.backbone_lr_factor, rel=1e-3)
     assert masks.freeze_until == "c2" and joint.freeze_until is None, "400 images teach the backbone"
+
+
+def test_pictures_that_carry_both_teach_both(tiny: Tiny, tmp_path: Path) -> None:
+    """One data set for both tasks: its pictures have a turn of both, and as many steps as one task needs."""
+    paths = [str(tiny("coco_outlines"))] * 2
+    several = look_at_several(paths, ("detection", "segmentation"), (), SMALL)
+    assert several.together and several.lines()[-1].startswith("all pictures carry boxes and masks")
+    file, recipe = write_several(several, tmp_path, SMALL, "train --data x")
+    alone = [
+        derive_recipe(own.num_learned, len(own.class_names), 2, own.found.task, pretrained=False).num_steps
+        for own in several.parts.values()
+    ]
+    assert recipe.num_steps == max(alone)
+    _, data = build(load_experiment(file, SMALL)[0], pretrained=False, read=several.data)
+    assert data.shares == {"both": 1.0}  # type: ignore[attr-defined]
+    assert {task_of(batch) for batch in data.train_dataloader()} == {"both"}  # type: ignore[arg-type]
+    apart = look_at_several([str(tiny("voc")), str(tiny("masks"))], (), (), SMALL)
+    assert not apart.together and apart.num_both == 0
 
 
 @pytest.mark.parametrize("first", ["voc", "masks"])
