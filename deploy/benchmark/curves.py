@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
-_MARKERS, _DASHES = "osD^vPX*<>", ("-", "--", ":", "-.")
+_MARKERS = "osD^vPX*<>"
+_DASHES: tuple[tuple[float, tuple[float, ...]], ...] = ((0, ()), (0, (5, 2)), (0, (1, 1)), (0, (5, 2, 1, 2)))
+"""Off and on, in points: of the lines of the first config, the second ..."""
 _STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
 """What is written on an axis, times powers of ten."""
 _LAST_COLOR = 0.85
@@ -25,7 +27,7 @@ class _Axis(NamedTuple):
     """What is drawn along an axis."""
 
     label: str
-    value: Callable[[TradeOff], float | None]
+    value: Callable[[TradeOff], float]
 
 
 class _Look(NamedTuple):
@@ -71,17 +73,14 @@ def _panels(rows: Sequence[TradeOff]) -> Iterator[tuple[str, _Axis, _Axis, list[
     metric = metric_of(rows)
     madds = _Axis("million multiply-adds", lambda row: row.net.madds / 1e6)
     params = _Axis("million parameters", lambda row: row.net.params / 1e6)
-    score = madds if metric is None else _Axis(metric, lambda row: row.score)
-    settings = {setting: [row for row in rows if row.setting == setting] for setting in _settings(rows)}
-    for setting, own in settings.items():
+    score = madds if metric is None else _Axis(metric, lambda row: row.score or 0.0)
+    drawn = [row for row in rows if metric is None or row.score is not None]
+    for setting in dict.fromkeys(row.setting for row in drawn):
+        own = [row for row in drawn if row.setting == setting]
         yield setting, _Axis("ms a call, median", lambda row: row.measured.median * 1e3), score, own
     if metric is not None:
         for axis in (madds, params):
             yield "", axis, score, own
-
-
-def _settings(rows: Sequence[TradeOff]) -> list[str]:
-    return list(dict.fromkeys(row.setting for row in rows))
 
 
 def _look(rows: Sequence[TradeOff]) -> _Look:
@@ -94,23 +93,23 @@ def _look(rows: Sequence[TradeOff]) -> _Look:
     return _Look(list(dict.fromkeys(row.net.config for row in rows)), keys, lines, marked, marks)
 
 
-def _color(look: _Look, line: tuple[str, ...]) -> tuple[float, ...]:
+def _color(look: _Look, line: tuple[str, ...]) -> str:
     from matplotlib import colormaps
+    from matplotlib.colors import to_hex
 
     place = look.lines.index(line) / max(1, len(look.lines) - 1)
-    return tuple(colormaps["viridis"](_LAST_COLOR * place))
+    return to_hex(colormaps["viridis"](_LAST_COLOR * place))
 
 
 def _draw(axes: Axes, rows: Sequence[TradeOff], across: _Axis, up: _Axis, look: _Look) -> None:
     for number, config in enumerate(look.configs):
         for line in look.lines:
             own = [row for row in rows if row.net.config == config and look.line_of(row) == line]
-            points = [(across.value(row), up.value(row), look.mark_of(row)) for row in own]
-            known = [point for point in points if point[1] is not None]
+            x, y = [across.value(row) for row in own], [up.value(row) for row in own]
             color, dashes = _color(look, line), _DASHES[number % len(_DASHES)]
-            axes.plot([x for x, _, _ in known], [y for _, y, _ in known], color=color, linestyle=dashes)
-            for x, y, mark in known:
-                axes.plot(x, y, color=color, marker=_marker(look, mark), markersize=7)
+            axes.plot(x, y, color=color, linestyle=dashes)
+            for row, *place in zip(own, x, y, strict=True):
+                axes.plot(*place, color=color, marker=_marker(look, look.mark_of(row)), markersize=7)
     axes.set_xlabel(across.label)
     axes.set_ylabel(up.label)
     axes.grid(alpha=0.3)
