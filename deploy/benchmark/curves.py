@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 _MARKERS = "osD^vPX*<>"
 _DASHES: tuple[tuple[float, tuple[float, ...]], ...] = ((0, ()), (0, (5, 2)), (0, (1, 1)), (0, (5, 2, 1, 2)))
 """Off and on, in points: of the lines of the first config, the second ..."""
-_STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
-"""What is written on an axis, times powers of ten."""
+_FINE, _COARSE = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0), (1.0, 2.0, 5.0)
+"""What is written on an axis, times powers of ten: where it ends at a few times its beginning, or at more."""
+_WIDE = 12.0
+"""End over beginning of an axis with few numbers."""
 _LAST_COLOR = 0.85
 """Of the color map, whose end is too light on white."""
 
@@ -59,10 +61,10 @@ def sweep_picture(rows: Sequence[TradeOff], path: Path, budget: float | None = N
     figure = Figure(figsize=(1.5 + 4.5 * len(panels), 4.8), layout="constrained")
     places = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, (title, across, up, own) in zip(places, panels, strict=True):
-        _draw(axes, own, across, up, look)
-        axes.set_title(title, fontsize=10)
         if budget is not None and title:
             axes.axvline(budget * 1e3, color="#D55E00", linestyle="--")
+        _draw(axes, own, across, up, look)
+        axes.set_title(title, fontsize=10)
     figure.legend(handles=list(_legend(look)), loc="outside right upper", frameon=False)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=110, format="png")
@@ -124,7 +126,8 @@ def _by_logarithm(axes: Axes, which: str) -> None:
 
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(LogLocator(subs=_STEPS))
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=_COARSE if high > _WIDE * low else _FINE))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_locator(NullLocator())
 
