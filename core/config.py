@@ -16,6 +16,7 @@ from pocketvision.core.later import Later
 
 _GIVEN_LATER = ("model", "class_names")
 """Arguments that the tools pass to ``task`` and ``model``; they can't be overridden."""
+_OPENING, _CLOSING, _QUOTES = "([{", ")]}", "\"'"
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -61,6 +62,23 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             overrides[key] = {"true": True, "false": False, "none": None}.get(text.lower(), text)
     return overrides
+
+
+def split_list(text: str) -> list[str]:
+    """The parts between commas that are in no brackets and no quotes."""
+    parts, depth, quote = [""], 0, ""
+    for character in text:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in _QUOTES:
+            quote = character
+        else:
+            depth += (character in _OPENING) - (character in _CLOSING)
+            if character == "," and depth == 0:
+                parts.append("")
+                continue
+        parts[-1] += character
+    return parts
 
 
 def apply_overrides(
@@ -137,6 +155,13 @@ def parameters(part: Any) -> dict[str, Any]:
         if parameter.kind in _NAMED and not (name in _GIVEN_LATER and parameter.default is parameter.empty)
     }
     return {**own, **keywords}
+
+
+def value_at(part: Any, key: str) -> Any:
+    """What an override ``key`` would replace in a part; None where it has no such name."""
+    for name in key.split("."):
+        part = parameters(part).get(name)
+    return part
 
 
 def _signature(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:

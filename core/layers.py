@@ -21,7 +21,12 @@ def make_divisible(value: float, divisor: int = 8, minimum: int | None = None) -
     """Round channels to a multiple of ``divisor``, never more than 10 % down.
 
     The rule of all published MobileNetV2 and V3 code (``_make_divisible`` in TensorFlow's slim).
+
+    Raises:
+        ValueError: ``value`` is not above 0.
     """
+    if not value > 0:
+        raise ValueError(f"a layer of {value} channels is none: give a width above 0.")
     rounded = max(minimum or divisor, int(value + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * value else rounded
 

@@ -49,7 +49,7 @@ def compare(
             images for a test.
     """
     folders = results_folder(a, split), results_folder(b, split)
-    metrics_a, metrics_b = (_read_metrics(folder) for folder in folders)
+    metrics_a, metrics_b = (read_metrics(folder) for folder in folders)
     if metrics_a["split"] != metrics_b["split"]:
         raise InputError(
             f"{folders[0]} was scored on {metrics_a['split']}, {folders[1]} on {metrics_b['split']}: "
@@ -82,7 +82,7 @@ def results_folder(folder: Path, split: str | None) -> Path:
     candidates = [folder, *sorted(folder.glob("eval_*"), key=lambda path: path.stat().st_mtime, reverse=True)]
     scored = [path for path in candidates if (path / "metrics.json").is_file()]
     for path in scored:
-        if split is None or _read_metrics(path)["split"] == split:
+        if split is None or read_metrics(path)["split"] == split:
             return path
     wanted = "" if split is None else f" on {split}"
     option = "" if split is None else f" --split {split}"
@@ -146,7 +146,12 @@ def _check_same_truth(a: ScoredImages, b: ScoredImages, folders: tuple[Path, Pat
         raise InputError(f"{where} are of different images or annotations: score both on the same data.")
 
 
-def _read_metrics(folder: Path) -> dict[str, Any]:
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """The numbers in a folder that :func:`results_folder` found.
+
+    Raises:
+        InputError: the file is broken.
+    """
     path = folder / "metrics.json"
     try:
         metrics: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

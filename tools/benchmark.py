@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, get_args
 
 from pocketvision.core.command import command, find_config, shipped_configs
 from pocketvision.core.errors import InputError
-from pocketvision.core.files import check_new
+from pocketvision.core.files import check_empty, check_new, free_path
 from pocketvision.core.registered import TaskName, families
 
 if TYPE_CHECKING:
     from pocketvision.core.structures import Size
     from pocketvision.deploy.benchmark.latency import Measurement, Subject
 
-_NUM_CLASSES = 80
-"""For configs that take their classes from the data."""
 _MIN_SIDE = 32
 _UNITS = {"ms": 1e-3, "s": 1.0}
 
@@ -49,6 +47,10 @@ def parser() -> argparse.ArgumentParser:
     add("--rounds", type=int, default=20, help="calls of each candidate (default: 20)")
     add("--budget", metavar="15ms", help="pick the largest shipped model whose median stays below this")
     add("--task", choices=get_args(TaskName), default="detection", help="with --budget (default: detection)")
+    words = "each CONFIG at every combination, as width_mult=0.5,1.0 image_size=160,224; RUNs give the scores"
+    add("--sweep", nargs="+", metavar="KEY=A,B", help=words)
+    words = "with --sweep: new folder for table and picture (default: out/sweep/CONFIG)"
+    add("--output", type=Path, metavar="DIR", help=words)
     add("--json", type=Path, metavar="FILE", help="write every number, in seconds and bytes")
     add("--picture", type=Path, metavar="FILE", help="write a picture (.png, .svg, .pdf)")
     return parser
@@ -63,6 +65,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError(f"--rounds is {arguments.rounds}: give a number from 1.")
     sizes = None if arguments.sizes is None else _sizes(arguments.sizes)
     budget = None if arguments.budget is None else _seconds(arguments.budget)
+    if arguments.sweep is not None:
+        _sweep(arguments, backends, threads, batches, budget)
+        return
+    if arguments.output is not None:
+        raise InputError("--output is for --sweep: give --json and --picture instead.")
     check_new(arguments.json, "--json")
     check_new(arguments.picture, "--picture")
     names = list(arguments.subjects)
@@ -97,6 +104,54 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(_pick(rows, budget))
 
 
+def _sweep(
+    arguments: argparse.Namespace,
+    backends: Sequence[str],
+    threads: Sequence[int],
+    batches: Sequence[int],
+    budget: float | None,
+) -> None:
+    """Time the nets of --sweep in turn; write the table and the picture of what each costs and scores."""
+    configs, folders = _swept(arguments)
+    output = arguments.output or free_path(Path("out", "sweep", configs[0].stem))
+    check_empty(output, "--output")
+
+    from pocketvision.deploy.benchmark.curves import sweep_picture
+    from pocketvision.deploy.benchmark.latency import Subject, benchmark
+    from pocketvision.deploy.benchmark.nets import parse_sweep, swept_nets
+    from pocketvision.deploy.benchmark.scores import read_scored_runs, runs_of_nets
+    from pocketvision.deploy.benchmark.trade_off import PICTURE, fitting, joined, sweep_table, write_sweep
+
+    sweep, runs = parse_sweep(arguments.sweep), read_scored_runs(folders)
+    nets = swept_nets(configs, sweep, runs[0].experiment.class_names if runs else None)
+    runs_of_each = runs_of_nets(nets, runs)
+    subjects = [Subject(net.name, net.model) for net in nets]
+    with tempfile.TemporaryDirectory(prefix="pocketvision-benchmark-") as folder:
+        measured = benchmark(subjects, backends, threads, batches, arguments.rounds, Path(folder))
+    rows = joined(nets, measured, runs_of_each)
+    write_sweep(output, rows)
+    sweep_picture(rows, output / PICTURE, budget)
+    print(sweep_table(rows))
+    if budget is not None:
+        print(fitting(rows, budget))
+    print(f"sweep: {output} (look at {output / PICTURE})")
+
+
+def _swept(arguments: argparse.Namespace) -> tuple[list[Path], list[Path]]:
+    """Configs and run folders of a sweep."""
+    for option in ("sizes", "json", "picture"):
+        if getattr(arguments, option) is not None:
+            remedy = "state image_size=224,320 there" if option == "sizes" else "give --output"
+            raise InputError(f"--{option} does not go with --sweep: {remedy}.")
+    folders = [Path(name) for name in arguments.subjects if Path(name).is_dir()]
+    configs = [find_config(name) for name in arguments.subjects if not Path(name).is_dir()]
+    if not configs:
+        raise InputError(
+            "Name the CONFIG whose values are swept before --sweep, as classifier_v2_imagenet --sweep ..."
+        )
+    return configs, folders
+
+
 def _subject(name: str) -> Subject:
     """What a word of the command line means; configs get fresh weights, as fast as trained ones."""
     from pocketvision.deploy.benchmark.latency import Subject
@@ -108,12 +163,13 @@ def _subject(name: str) -> Subject:
         return Subject(name, path)
     if path.is_dir() or path.suffix == ".safetensors":
         return Subject(name, load_model(path))
+    from pocketvision.deploy.benchmark.nets import PLACEHOLDER_NAMES
     from pocketvision.runs.folder import load_experiment
 
     config = find_config(name)
     experiment, _ = load_experiment(config, [])
-    fallback = tuple(f"class{i}" for i in range(_NUM_CLASSES))
-    return Subject(config.stem, load_model(config, class_names=experiment.class_names or fallback))
+    names = experiment.class_names or PLACEHOLDER_NAMES
+    return Subject(config.stem, load_model(config, class_names=names))
 
 
 def _pick(rows: Sequence[Measurement], budget: float) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pocketvision.core.progress import track
 from pocketvision.core.structures import Size
 from pocketvision.deploy.benchmark.peak_memory import peak_memory
 from pocketvision.deploy.export.to_file import export_model, written_files
@@ -95,24 +96,30 @@ def benchmark(
     try:
         candidates = [
             _prepare(subject, backend, *setting)
-            for number, subject in enumerate(subjects)
+            for number, subject in enumerate(track(subjects, len(subjects), "preparing", "models"))
             for backend, path in _forms(subject, backends, folder / str(number))
             for setting in product([path], threads, batch_sizes)
         ]
-        times: list[list[float]] = [[] for _ in candidates]
-        for number in range(_WARM_UP + rounds):
-            for candidate, taken in zip(candidates, times, strict=True):
-                torch.set_num_threads(candidate.threads)
-                start = time.perf_counter()
-                candidate.call()
-                if number >= _WARM_UP:
-                    taken.append(time.perf_counter() - start)
+        times = _take_turns(candidates, rounds)
     finally:
         torch.set_num_threads(before)
     return [
         _summary(candidate, taken, _memory(candidate) if with_memory else None)
         for candidate, taken in zip(candidates, times, strict=True)
     ]
+
+
+def _take_turns(candidates: Sequence[_Candidate], rounds: int) -> list[list[float]]:
+    """Seconds of every call of each candidate, without those that warm up."""
+    times: list[list[float]] = [[] for _ in candidates]
+    for number in track(range(_WARM_UP + rounds), _WARM_UP + rounds, "timing", "rounds"):
+        for candidate, taken in zip(candidates, times, strict=True):
+            torch.set_num_threads(candidate.threads)
+            start = time.perf_counter()
+            candidate.call()
+            if number >= _WARM_UP:
+                taken.append(time.perf_counter() - start)
+    return times
 
 
 def _forms(subject: Subject, backends: Sequence[str], stem: Path) -> list[tuple[str, Path | None]]:

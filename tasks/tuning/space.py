@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pocketvision.core.config import Experiment, parameters, parse_overrides
+from pocketvision.core.config import Experiment, parse_overrides, split_list, value_at
 from pocketvision.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 _DIGITS = 4
 """Of the values that are tried: what is printed is what was trained with."""
 _DECADE = 10.0
-_OPENING, _CLOSING, _QUOTES = "([{", ")]}", "\"'"
 
 
 @dataclass(frozen=True)
@@ -132,23 +131,6 @@ def _dimension(key: str, text: str) -> Dimension | None:
     return Range(ends[0], ends[1])
 
 
-def split_list(text: str) -> list[str]:
-    """The parts between commas that are in no brackets and no quotes."""
-    parts, depth, quote = [""], 0, ""
-    for character in text:
-        if quote:
-            quote = "" if character == quote else quote
-        elif character in _QUOTES:
-            quote = character
-        else:
-            depth += (character in _OPENING) - (character in _CLOSING)
-            if character == "," and depth == 0:
-                parts.append("")
-                continue
-        parts[-1] += character
-    return parts
-
-
 def _number(text: str) -> float | None:
     value = _value(text.strip())
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -166,14 +148,8 @@ def number_text(value: float) -> str:
 
 def stated_values(space: Mapping[str, Dimension], experiment: Experiment) -> dict[str, Any]:
     """The config's own values, to be tried first, where they lie in what is searched; as Optuna has them."""
-    places = ((key, dimension.place(_stated(experiment, key))) for key, dimension in space.items())
+    places = ((key, dimension.place(value_at(experiment, key))) for key, dimension in space.items())
     return {key: value for key, value in places if value is not None}
-
-
-def _stated(part: Any, key: str) -> Any:
-    for name in key.split("."):
-        part = parameters(part).get(name)
-    return part
 
 
 def drawn(space: Mapping[str, Dimension], trial: Trial) -> Iterator[tuple[str, str]]:
