@@ -72,14 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError("--output is for --sweep: give --json and --picture instead.")
     check_new(arguments.json, "--json")
     check_new(arguments.picture, "--picture")
-    names = list(arguments.subjects)
-    if budget is not None and not names:
-        shipped = shipped_configs()
-        names = [name for name in shipped if families().get(name.partition("_")[0]) == arguments.task]
-    if not names:
-        raise InputError(
-            "Say what to measure: a RUN, a FILE, a CONFIG, or --budget 15ms for the shipped models."
-        )
+    names = _chosen(arguments, budget)
 
     from pocketvision.core.files import write_json
     from pocketvision.deploy.benchmark.latency import benchmark
@@ -102,6 +95,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         benchmark_picture(rows, arguments.picture, budget)
     if budget is not None:
         print(_pick(rows, budget))
+
+
+def _chosen(arguments: argparse.Namespace, budget: float | None) -> list[str]:
+    """What was named to be measured, or all shipped models of a task where a budget is to be met."""
+    if arguments.subjects:
+        return list(arguments.subjects)
+    if budget is None:
+        raise InputError(
+            "Say what to measure: a RUN, a FILE, a CONFIG, or --budget 15ms for the shipped models."
+        )
+    return [name for name in shipped_configs() if families().get(name.partition("_")[0]) == arguments.task]
 
 
 def _sweep(

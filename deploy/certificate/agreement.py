@@ -67,6 +67,11 @@ class BoxAgreement:
             self.counts[name] = [a + b for a, b in zip(self.counts[name], row, strict=True)]
         return min(_share(*rows[name]) for name in ("box_match", "box_match_back"))
 
+    @property
+    def num_compared(self) -> int:
+        """Boxes above SCORE_FLOOR, of both."""
+        return self.counts["box_match"][1] + self.counts["box_match_back"][1]
+
     def shares(self) -> dict[str, float]:
         """1 where there is nothing to match."""
         return {name: _share(*counts) for name, counts in self.counts.items()}
@@ -87,6 +92,11 @@ class ShareAgreement:
         same = int(torch.eq(expected, found).sum())
         self.same, self.total = self.same + same, self.total + expected.numel()
         return _share(same, expected.numel())
+
+    @property
+    def num_compared(self) -> int:
+        """Pixels or images."""
+        return self.total
 
     def shares(self) -> dict[str, float]:
         return {self.name: _share(self.same, self.total)}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from pocketvision.deploy.certificate.agreement import SCORE_FLOOR
 from pocketvision.deploy.certificate.images import METRICS
 from pocketvision.deploy.certificate.side_by_side import ExportComparison
 
@@ -126,9 +127,10 @@ def judge(comparison: ExportComparison, stages: Sequence[Stage], kind: ArtifactK
     if change is not None:
         limit = METRIC_LIMITS[kind]
         is_small = abs(change) <= limit if kind == "float32" else change >= -limit
-        checks.append(
-            Check(f"{METRICS[comparison.artifact.task]} changes by {change:+.4f} (limit {limit:g})", is_small)
-        )
+        text = f"{METRICS[comparison.artifact.task]} changes by {change:+.4f} (limit {limit:g})"
+        if kind == "float32" and not comparison.agreement.num_compared:
+            text, is_small = f"{text}: not judged, no box scores above {SCORE_FLOOR:g} yet", True
+        checks.append(Check(text, is_small))
     elif kind != "float32":
         name, share = list(shares.items())[-1]
         least = COARSE_AGREEMENT[kind]

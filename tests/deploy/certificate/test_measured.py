@@ -179,6 +179,22 @@ def test_int8_is_judged_by_the_truth(models: Models, exported: Exported, images:
         assert judge(comparison, stages, "float32")[-1].passed is False
 
 
+def test_the_score_of_a_net_that_finds_nothing_yet_is_not_judged(
+    models: Models, exported: Exported, images: ImageSet
+) -> None:
+    """Boxes of scores like 0.01 are ordered by rounding; one box above the floor, on either side, counts."""
+    comparison = compare(models["detection"], exported("detection", "onnx", nms=True), images)
+    comparison.torch_score, comparison.artifact_score = 0.0060, 0.0046
+    assert failed(comparison) == ["AP changes by -0.0014 (limit 0.001)"]
+    comparison.agreement = make_agreement("detection")
+    assert not failed(comparison)
+    checks = judge(comparison, judge_stages(comparison, "float32"), "float32")
+    assert checks[-1].text.endswith("not judged, no box scores above 0.05 yet")
+    box = Detections(torch.tensor([[0.0, 0, 9, 9]]), torch.tensor([0.5]), torch.tensor([0]))
+    comparison.agreement.add(Detections(box.boxes[:0], box.scores[:0], box.labels[:0]), box)
+    assert "AP changes by -0.0014 (limit 0.001)" in failed(comparison)
+
+
 def test_what_a_certificate_holds(
     models: Models, exported: Exported, images: ImageSet, tmp_path: Path
 ) -> None:
