@@ -1,13 +1,14 @@
 """One backbone for boxes and a map beside two models of one task each, for as many steps of each task.
 
-    python benchmarks/two_tasks.py SHARED OUTPUT [--steps 300] [--only boxes map joint frozen]
+    python benchmarks/two_tasks.py SHARED OUTPUT [--steps 300] [--only boxes map balanced ...]
 
 SHARED holds data/ and weights/. Boxes are seven street classes of coco_mini (GFL), the map is camvid's
 (LR-ASPP), MobileNetV2 from published weights, images of 240x320, batches of 8. The models alone are of the
 joint one's form; backbone, boxes and map have the same rates in all. ``joint`` has BatchNorm statistics of
-both data sets in turn, ``frozen`` those of ImageNet. The last weights are scored once: boxes on coco_mini's
-val, the map on camvid's test images. Differences come from a paired bootstrap over the images. Called again
-it goes on with what is missing.
+both data sets in turn, ``frozen`` those of ImageNet; ``balanced`` has gradients of both that are as long on
+the backbone, ``weighed`` those and the map counting twice. The last weights are scored once: boxes on
+coco_mini's val, the map on camvid's test images. Differences come from a paired bootstrap over the images.
+Called again it goes on with what is missing.
 """
 
 from __future__ import annotations
@@ -41,10 +42,10 @@ WAYS: dict[str, tuple[str, ...]] = {
         *(str(HERE / "street_map.py"), "data.root=MAP", f"data.{CROP}", "data.val_split=test", *RATES),
         "task.schedule=cosine",
     ),
-    "joint": JOINT,
+    "joint": (*JOINT, "task.balance=fixed"),
     "balanced": (*JOINT, "task.balance=gradient_norm"),
     "weighed": (*JOINT, "task.balance=gradient_norm", 'task.loss_weights={"segmentation":2.0}'),
-    "frozen": (*JOINT, "task.freeze_norms=True"),
+    "frozen": (*JOINT, "task.balance=fixed", "task.freeze_norms=True"),
 }
 ALONE = {"detection": ("boxes", "AP"), "segmentation": ("map", "mIoU")}
 
