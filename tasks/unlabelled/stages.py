@@ -15,12 +15,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from math import isfinite
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import torch
 
 from pocketvision.core.config import Experiment, parameters
-from pocketvision.core.errors import InputError
+from pocketvision.core.errors import InputError, StoppedError
 from pocketvision.core.files import read_json, write_json
 from pocketvision.datasets.convert.common import convert
 from pocketvision.datasets.convert.write_coco import WRITER
@@ -121,7 +122,11 @@ def _learn_more(
     if not _record(folder)["num_sure"]:
         line = "the teacher is sure of nothing: the weights are those of the labeled pictures alone"
         return _end(folder, {"line": line}, None if trained is None else trained.example)
-    student = _train_student(run, experiment, allow_changed_data=allow_changed_data)
+    try:
+        student = _train_student(run, experiment, allow_changed_data=allow_changed_data)
+    except StoppedError as stop:  # which names the student's folder, where the outcome would not be made
+        words = f"Stopped in stage 3 of 3: go on with pocketvision train --resume {quote(str(folder))}"
+        raise StoppedError(words, stop.code) from stop
     with only_process(folder):
         outcome = outcome_of(folder / TEACHER, folder / STUDENT, student.metrics["num_images"])
         take_over(folder / (STUDENT if outcome.keeps_student else TEACHER), folder)

@@ -56,19 +56,21 @@ def same_weights(a: Path, b: Path) -> bool:
 
 def test_stopped_after_each_stage_it_goes_on(
     tiny: Callable[[str], Path], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     run, before = tmp_path / "run", state(photos)
 
-    def stop(*arguments: object) -> None:
+    def stop(*arguments: object, **options: object) -> None:
         raise StoppedError("stopped by the test", 143)
 
-    for name in ("make_labels", "outcome_of"):
+    for name in ("make_labels", "_train_student", "outcome_of"):
         with monkeypatch.context() as patch:
             patch.setattr(stages, name, stop)
             start = ["--resume", str(run)] if run.exists() else [*words(tiny("coco")), "--run-dir", str(run)]
             more = [] if run.exists() else ["--unlabelled", str(photos)]
             assert train([*start, *more]) == 143
+            told = capsys.readouterr().err
+        assert name != "_train_student" or f"go on with pocketvision train --resume {run}\n" in told
     labels = (run / "pseudo" / "instances_train.json").read_bytes()
     assert train(["--resume", str(run)]) == 0
     assert (run / "pseudo" / "instances_train.json").read_bytes() == labels, "labels are made once"
