@@ -94,7 +94,9 @@ class MobileNet(nn.Module):
         for index, block in enumerate(self.blocks):
             assert isinstance(block, Block)
             tensors = block.parts(x)
-            parts |= {tap: tensors[tap.part] for tap in taps if tap.block == index}
+            for tap in taps:  # no comprehension: Python 3.10's TorchDynamo can't `del` what one has captured
+                if tap.block == index:
+                    parts[tap] = tensors[tap.part]
             x = tensors[block.until]
             del tensors  # else what is inside a block would stay until the next one is through
         if self.last is not None:

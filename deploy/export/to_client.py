@@ -23,7 +23,8 @@ from pocketvision.deploy.runtimes.opening import open_runtime
 logger = logging.getLogger("pocketvision")
 _MARK = re.compile(r"\s*# <(/?)([\w|]+)>\n")
 _PACKAGES = {
-    "onnx": "onnxruntime>=1.20",
+    # Those between have a wrong int8 on processors with AMX: microsoft/onnxruntime, issue 26324.
+    "onnx": "onnxruntime>=1.20,!=1.21.*,!=1.22.*,!=1.23.*,!=1.24.*",
     "openvino": "openvino>=2025.0",
     "litert": "ai-edge-litert>=1.0",
     "ncnn": "ncnn>=1.0.20261020",
