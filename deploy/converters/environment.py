@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import importlib.util
 import json
 import logging
 import os
@@ -119,11 +120,20 @@ def _remove_abandoned(folder: Path) -> None:
 
 
 def _commands(folder: Path) -> list[list[str]]:
-    """What makes it: uv where it is, else Python's own venv and pip."""
+    """What makes it: uv where it is, else Python's own venv and pip.
+
+    Raises:
+        InputError: there is neither.
+    """
     python, uv = str(_python_of(folder)), shutil.which("uv")
     if uv is not None:
         install = [uv, "pip", "install", "--python", python, *PINS]
         return [[uv, "venv", "--quiet", "--python", sys.executable, str(folder)], install]
+    if importlib.util.find_spec("ensurepip") is None:  # Debian has it in a package of its own
+        raise InputError(
+            "There is neither uv nor Python's venv with pip to make an environment for the converters: install uv "
+            "(https://docs.astral.sh/uv) or, on Debian, python3-venv, or use --converter-python PATH."
+        )
     install = [python, "-m", "pip", "install", "--disable-pip-version-check", *PINS]
     return [[sys.executable, "-m", "venv", str(folder)], install]
 

@@ -78,6 +78,14 @@ def test_without_uv_python_s_own_tools_make_it(monkeypatch: pytest.MonkeyPatch, 
     assert install[1:4] == ["-m", "pip", "install"] and set(PINS) <= set(install)
 
 
+def test_neither_uv_nor_pip(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    monkeypatch.setattr(environment.shutil, "which", lambda name: None)
+    monkeypatch.setattr(environment.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"neither uv nor Python's venv with pip .*--converter-python PATH"):
+        converter_python(Converters(may_install=True))
+    assert list((cache / "converters").iterdir()) == []
+
+
 def test_no_room(cache: Path, tmp_path: Path) -> None:
     cache.write_text("a file where the folder should be")
     with pytest.raises(InputError, match=r"can't be written .*make room, set POCKETVISION_CACHE"):
