@@ -131,8 +131,8 @@ def _commands(folder: Path) -> list[list[str]]:
         return [[uv, "venv", "--quiet", "--python", sys.executable, str(folder)], install]
     if importlib.util.find_spec("ensurepip") is None:  # Debian has it in a package of its own
         raise InputError(
-            "There is neither uv nor Python's venv with pip to make an environment for the converters: install uv "
-            "(https://docs.astral.sh/uv) or, on Debian, python3-venv, or use --converter-python PATH."
+            "There is neither uv nor Python's venv with pip to make an environment for the converters: "
+            "install uv (https://docs.astral.sh/uv) or Debian's python3-venv, or use --converter-python PATH."
         )
     install = [python, "-m", "pip", "install", "--disable-pip-version-check", *PINS]
     return [[sys.executable, "-m", "venv", str(folder)], install]
