@@ -22,6 +22,7 @@ from torch.optim import SGD
 from pocketvision.backbones import mobilenet_v2
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
+from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets import CITYSCAPES_NAMES, CityscapesDataModule, SegmentationAugmentation
@@ -38,6 +39,9 @@ def model(
     output_stride: int = 16,
     weights: str | Path | None = None,
     widths: Widths | None = None,
+    padding: Padding = "torch",
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
 ) -> Segmenter:
     """R-ASPP on the 320 channels of c5, without the convolution to 1280: 2.11M parameters, 20.8B MAdds."""
     backbone = mobilenet_v2(
@@ -46,12 +50,15 @@ def model(
         out_features=("c5",),
         weights=weights,
         widths=widths,
+        padding=padding,
     )
     return Segmenter(
         backbone=backbone,
         head=partial(DeepLabV3Head, form="raspp"),
         class_names=class_names,
         resize=Resize(image_size),
+        mean=mean,
+        std=std,
     )
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from pocketvision.backbones import mobilenet_v3_large
 from pocketvision.backbones.widths import Widths
 from pocketvision.configs import lraspp_v3_large_voc as base
+from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.heads import DeepLabV3Head, FCNHead
@@ -30,6 +31,9 @@ def model(
     width_mult: float = 1.0,
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
+    padding: Padding = "torch",
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
 ) -> Segmenter:
     """Full backbone at output stride 16, atrous rates 12, 24, 36."""
     backbone = mobilenet_v3_large(
@@ -39,6 +43,7 @@ def model(
         out_features=("c3_first", "last"),
         weights=weights,
         widths=widths,
+        padding=padding,
     )
     return Segmenter(
         backbone=backbone,
@@ -46,6 +51,8 @@ def model(
         class_names=class_names,
         resize=Resize(image_size, mode="letterbox"),
         auxiliary_head=FCNHead,
+        mean=mean,
+        std=std,
     )
 
 

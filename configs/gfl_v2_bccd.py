@@ -18,6 +18,7 @@ from pocketvision.backbones.widths import Widths
 from pocketvision.configs import own_detection_gfl as own
 from pocketvision.configs.ssdlite_v2_bccd import config as ssdlite
 from pocketvision.core.anchors import ExplicitAnchors
+from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
 from pocketvision.core.structures import Size
 from pocketvision.models import Detector
 
@@ -32,10 +33,22 @@ def model(
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
     max_detections: int = 100,
+    padding: Padding = "torch",
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
 ) -> Detector:
     """That of ``own_detection_gfl`` with anchors for blood cells."""
     return own.model(
-        class_names, "v2", image_size, ANCHORS, weights=weights, widths=widths, max_detections=max_detections
+        class_names,
+        "v2",
+        image_size,
+        ANCHORS,
+        weights=weights,
+        widths=widths,
+        max_detections=max_detections,
+        padding=padding,
+        mean=mean,
+        std=std,
     )
 
 

@@ -18,6 +18,7 @@ from pocketvision.backbones import mobilenet_v2
 from pocketvision.backbones.widths import Widths
 from pocketvision.configs.gfl_v3_large_coco import config as base
 from pocketvision.configs.gfl_v3_large_coco import on_pyramid
+from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
 from pocketvision.core.structures import Size
 from pocketvision.models import Detector
 
@@ -29,6 +30,9 @@ def model(
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
     max_detections: int = 100,
+    padding: Padding = "torch",
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
 ) -> Detector:
     """PicoDet's four separable blocks a map in the head: V2 leaves room for them."""
     body = mobilenet_v2(
@@ -37,8 +41,9 @@ def model(
         weights=weights,
         widths=widths,
         norm_momentum=0.03,
+        padding=padding,
     )
-    return on_pyramid(body, class_names, image_size, max_detections, depth=4)
+    return on_pyramid(body, class_names, image_size, max_detections, depth=4, mean=mean, std=std)
 
 
 config = replace(base, model=partial(model, image_size=(320, 320)))

@@ -21,6 +21,7 @@ from pocketvision.backbones.widths import Widths
 from pocketvision.core.anchors import CellAnchors
 from pocketvision.core.config import Experiment
 from pocketvision.core.distances import DistanceBoxCoder
+from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
 from pocketvision.core.protocols import Backbone
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
@@ -39,6 +40,9 @@ def model(
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
     max_detections: int = 100,
+    padding: Padding = "torch",
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
 ) -> Detector:
     """As the papers', on c3, c4 and c5."""
     body = mobilenet_v3_large(
@@ -47,8 +51,9 @@ def model(
         weights=weights,
         widths=widths,
         norm_momentum=0.03,
+        padding=padding,
     )
-    return on_pyramid(body, class_names, image_size, max_detections)
+    return on_pyramid(body, class_names, image_size, max_detections, mean=mean, std=std)
 
 
 def on_pyramid(
@@ -58,6 +63,8 @@ def on_pyramid(
     max_detections: int,
     depth: int = 2,
     channels: int = 128,
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
 ) -> Detector:
     """Anchors 7 strides wide and 8 values a side: distances are in whole strides, as in the paper."""
     return Detector(
@@ -70,6 +77,8 @@ def on_pyramid(
             max_detections
         ),
         score_function="sigmoid",
+        mean=mean,
+        std=std,
     )
 
 

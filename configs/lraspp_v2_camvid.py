@@ -17,6 +17,7 @@ from torch.optim import AdamW
 from pocketvision.backbones import mobilenet_v2
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
+from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets import MaskFolderDataModule, SegmentationAugmentation
@@ -39,16 +40,25 @@ def model(
     image_size: Size = (360, 480),
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
+    padding: Padding = "torch",
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
 ) -> Segmenter:
     """Two low features instead of the paper's one: poles and signs need stride 4."""
     backbone = mobilenet_v2(
-        output_stride=16, out_features=("c2_depthwise", "c3_depthwise", "c5"), weights=weights, widths=widths
+        output_stride=16,
+        out_features=("c2_depthwise", "c3_depthwise", "c5"),
+        weights=weights,
+        widths=widths,
+        padding=padding,
     )
     return Segmenter(
         backbone=backbone,
         head=partial(LRASPPHead, low=("c3_depthwise", "c2_depthwise"), high="c5"),
         class_names=class_names,
         resize=Resize(image_size),
+        mean=mean,
+        std=std,
     )
 
 

@@ -18,6 +18,7 @@ from torch.optim import SGD
 from pocketvision.backbones import mobilenet_v3_large
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
+from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets import CITYSCAPES_NAMES, CityscapesDataModule, SegmentationAugmentation
@@ -34,6 +35,9 @@ def model(
     output_stride: int = 16,
     weights: str | Path | None = None,
     widths: Widths | None = None,
+    padding: Padding = "torch",
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
 ) -> Segmenter:
     """Reduced backbone, skip from the depthwise tensor at stride 8, 128 channels."""
     backbone = mobilenet_v3_large(
@@ -43,8 +47,16 @@ def model(
         out_features=("c3_depthwise", "last"),
         weights=weights,
         widths=widths,
+        padding=padding,
     )
-    return Segmenter(backbone=backbone, head=LRASPPHead, class_names=class_names, resize=Resize(image_size))
+    return Segmenter(
+        backbone=backbone,
+        head=LRASPPHead,
+        class_names=class_names,
+        resize=Resize(image_size),
+        mean=mean,
+        std=std,
+    )
 
 
 config = Experiment(

@@ -25,6 +25,7 @@ from torch.optim import SGD
 from pocketvision.backbones import mobilenet_v3_large
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
+from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets import VOC_SEGMENTATION_NAMES, SegmentationAugmentation, VocSegmentationDataModule
@@ -40,6 +41,9 @@ def model(
     width_mult: float = 1.0,
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
+    padding: Padding = "torch",
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
 ) -> Segmenter:
     """Full backbone at output stride 16, a gate for the whole image, skip of 40 channels at stride 8."""
     backbone = mobilenet_v3_large(
@@ -49,12 +53,15 @@ def model(
         out_features=("c3_first", "last"),
         weights=weights,
         widths=widths,
+        padding=padding,
     )
     return Segmenter(
         backbone=backbone,
         head=partial(LRASPPHead, form="torchvision"),
         class_names=class_names,
         resize=Resize(image_size, mode="letterbox"),
+        mean=mean,
+        std=std,
     )
 
 

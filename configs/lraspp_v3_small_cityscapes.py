@@ -16,6 +16,7 @@ from pathlib import Path
 from pocketvision.backbones import mobilenet_v3_small
 from pocketvision.backbones.widths import Widths
 from pocketvision.configs.lraspp_v3_large_cityscapes import config as base
+from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.heads import LRASPPHead
@@ -29,6 +30,9 @@ def model(
     output_stride: int = 16,
     weights: str | Path | None = None,
     widths: Widths | None = None,
+    padding: Padding = "torch",
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
 ) -> Segmenter:
     """Reduced backbone, skip from the depthwise tensor at stride 8, 128 channels."""
     backbone = mobilenet_v3_small(
@@ -38,8 +42,16 @@ def model(
         out_features=("c3_depthwise", "last"),
         weights=weights,
         widths=widths,
+        padding=padding,
     )
-    return Segmenter(backbone=backbone, head=LRASPPHead, class_names=class_names, resize=Resize(image_size))
+    return Segmenter(
+        backbone=backbone,
+        head=LRASPPHead,
+        class_names=class_names,
+        resize=Resize(image_size),
+        mean=mean,
+        std=std,
+    )
 
 
 config = replace(base, model=partial(model, image_size=(1024, 2048)))

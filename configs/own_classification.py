@@ -20,6 +20,7 @@ from torch.optim import AdamW
 from pocketvision.backbones.by_name import build_with, find_builder, hidden_channels
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
+from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets import ClassificationAugmentation, ImageFolderDataModule
@@ -40,11 +41,20 @@ def model(
     norm_momentum: float = 0.03,
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
+    padding: Padding = "torch",
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
 ) -> Classifier:
     """The published classifier with a new last layer; torchvision has no file for V1."""
     builder = find_builder(backbone)
     body = build_with(
-        builder, ("last",), ("c5",), weights=weights, widths=widths, norm_momentum=norm_momentum
+        builder,
+        ("last",),
+        ("c5",),
+        weights=weights,
+        widths=widths,
+        norm_momentum=norm_momentum,
+        padding=padding,
     )
     (feature,) = body.feature_info
     head = partial(FAMILIES["classifier"], feature=feature, hidden_channels=hidden_channels(builder))
@@ -53,6 +63,8 @@ def model(
         head=head,
         class_names=class_names,
         resize=Resize(image_size, mode="crop", crop_share=0.875, antialias=True),
+        mean=mean,
+        std=std,
     )
 
 

@@ -24,7 +24,7 @@ from pocketvision.backbones.by_name import build_with, find_builder
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.anchors import TorchvisionAnchors
 from pocketvision.core.config import Experiment
-from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD
+from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
 from pocketvision.core.protocols import Anchors, Backbone
 from pocketvision.core.resize import PixelFormat, Resize
 from pocketvision.core.structures import Size
@@ -59,6 +59,7 @@ def model(
     max_detections: int = 100,
     mode: Literal["stretch", "letterbox"] = "stretch",
     pyramid_channels: int | None = None,
+    padding: Padding = "torch",
 ) -> Detector:
     """Taps at stride 8 (for small objects), 16 and 32, and one extra block at 64.
 
@@ -68,7 +69,7 @@ def model(
     crowded pictures more than ``max_detections`` candidates of a class must enter NMS.
     """
     given = {"weights": weights, "widths": widths}
-    options = {**given, "norm_momentum": norm_momentum, "in_channels": in_channels}
+    options = {**given, "norm_momentum": norm_momentum, "in_channels": in_channels, "padding": padding}
     body = build_with(find_builder(backbone), TAPS, PLAIN_TAPS, **options)
     resize = Resize(image_size, mode=mode, pixels=PixelFormat(in_channels, value_range))
     return ssdlite_on(
@@ -81,6 +82,7 @@ def model(
         pyramid_channels,
         mean=mean,
         std=std,
+        padding=padding,
     )
 
 
@@ -94,10 +96,13 @@ def ssdlite_on(
     pyramid_channels: int | None = None,
     mean: tuple[float, ...] = IMAGENET_MEAN,
     std: tuple[float, ...] = IMAGENET_STD,
+    padding: Padding = "torch",
 ) -> Detector:
     """SSDLite on a backbone with three features, at stride 8, 16 and 32."""
     if pyramid_channels is None:
-        pyramid: Backbone = WithExtraBlocks(body, channels=(256,), norm_momentum=norm_momentum)
+        pyramid: Backbone = WithExtraBlocks(
+            body, channels=(256,), padding=padding, norm_momentum=norm_momentum
+        )
     else:
         pyramid = WithPAN(body, pyramid_channels, norm_momentum=norm_momentum)
     return Detector(

@@ -28,7 +28,7 @@ from pocketvision.backbones.widths import Widths
 from pocketvision.configs import own_detection as base
 from pocketvision.core.anchors import CellAnchors
 from pocketvision.core.distances import DistanceBoxCoder
-from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD
+from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
 from pocketvision.core.protocols import Anchors, Backbone
 from pocketvision.core.resize import PixelFormat, Resize
 from pocketvision.core.structures import Size
@@ -59,6 +59,7 @@ def model(
     std: tuple[float, ...] = IMAGENET_STD,
     max_detections: int = 100,
     mode: Literal["stretch", "letterbox"] = "stretch",
+    padding: Padding = "torch",
 ) -> Detector:
     """Maps of stride 8, 16, 32 and 64; ``reg_max=0`` has no distributions of distances.
 
@@ -66,7 +67,7 @@ def model(
     """
     channels = channels or CHANNELS.get(backbone, 96)
     given = {"weights": weights, "widths": widths}
-    options = {**given, "norm_momentum": norm_momentum, "in_channels": in_channels}
+    options = {**given, "norm_momentum": norm_momentum, "in_channels": in_channels, "padding": padding}
     body = build_with(find_builder(backbone), ("c3", "c4", "c5"), **options)
     resize = Resize(image_size, mode=mode, pixels=PixelFormat(in_channels, value_range))
     return gfl_on(

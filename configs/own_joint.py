@@ -12,7 +12,7 @@ image size, class weights, turns and recipe with what fits the data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -24,6 +24,7 @@ from pocketvision.backbones.by_name import build_with, find_builder, hidden_chan
 from pocketvision.configs import own_classification, own_detection, own_detection_gfl, own_segmentation
 from pocketvision.configs.street_v2 import STREET_NAMES
 from pocketvision.core.config import Experiment
+from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
 from pocketvision.core.protocols import Anchors, Backbone
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size, join_names, names_by_task
@@ -49,25 +50,25 @@ class _Reader(NamedTuple):
     build: Callable[..., Any]
 
 
-def _readers(backbone: str, anchors: Anchors | None, **options: Any) -> dict[str, _Reader]:
-    """All families, for a backbone; ``options`` are those of boxes."""
+def _readers(
+    backbone: str, anchors: Anchors | None, padding: Padding, inputs: Mapping[str, Any], **options: Any
+) -> dict[str, _Reader]:
+    """All families, for a backbone; ``inputs`` are mean and std, ``options`` those of boxes."""
     builder = find_builder(backbone)
     hidden = hidden_channels(builder)
     deepest = "c5" if hidden is None else "last"
-    boxes = options if anchors is None else {**options, "anchors": anchors}
+    boxes = {**options, **inputs} if anchors is None else {**options, **inputs, "anchors": anchors}
+    map_on = partial(own_segmentation.map_on, **inputs)
     channels = own_detection_gfl.CHANNELS.get(backbone, 96)
+    ssdlite = partial(own_detection.ssdlite_on, padding=padding, **boxes)
     gfl = partial(own_detection_gfl.gfl_on, channels=channels, **boxes)
     levels = "c3", "c4", "c5"
     return {
-        "ssdlite": _Reader(
-            own_detection.TAPS, own_detection.PLAIN_TAPS, partial(own_detection.ssdlite_on, **boxes)
-        ),
+        "ssdlite": _Reader(own_detection.TAPS, own_detection.PLAIN_TAPS, ssdlite),
         "gfl": _Reader(levels, levels, gfl),
-        "lraspp": _Reader(
-            (*own_segmentation.LOW, deepest), (*own_segmentation.PLAIN_LOW, "c5"), own_segmentation.map_on
-        ),
-        "deeplabv3": _Reader((deepest,), ("c5",), partial(own_segmentation.map_on, head="deeplabv3")),
-        "classifier": _Reader(("last",), ("c5",), partial(_classes_on, hidden_channels=hidden)),
+        "lraspp": _Reader((*own_segmentation.LOW, deepest), (*own_segmentation.PLAIN_LOW, "c5"), map_on),
+        "deeplabv3": _Reader((deepest,), ("c5",), partial(map_on, head="deeplabv3")),
+        "classifier": _Reader(("last",), ("c5",), partial(_classes_on, hidden_channels=hidden, **inputs)),
     }
 
 
@@ -81,6 +82,9 @@ def model(
     norm_momentum: float = 0.03,
     weights: str | Path | None = "imagenet",
     max_detections: int = 100,
+    padding: Padding = "torch",
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
 ) -> JointModel:
     """The head of each task that ``class_names`` have, on one backbone at stride 32.
 
@@ -90,18 +94,15 @@ def model(
         ValueError: there is no such backbone or family of heads.
     """
     names = names_by_task(class_names)
-    known = _readers(backbone, anchors, norm_momentum=norm_momentum, max_detections=max_detections)
+    options = {"norm_momentum": norm_momentum, "max_detections": max_detections}
+    known = _readers(backbone, anchors, padding, {"mean": mean, "std": std}, **options)
     if unknown := [heads[task] for task in names if heads[task] not in known]:
         raise ValueError(
             f"there is no head {unknown[0]!r} for several tasks: choose from {', '.join(known)}."
         )
     readers = {task: known[heads[task]] for task in names}
-    body = build_with(
-        find_builder(backbone),
-        tuple(dict.fromkeys(chain.from_iterable(reader.features for reader in readers.values()))),
-        tuple(dict.fromkeys(chain.from_iterable(reader.plain for reader in readers.values()))),
-        weights=weights,
-        norm_momentum=norm_momentum,
+    body = _body_for(
+        readers.values(), backbone, weights=weights, norm_momentum=norm_momentum, padding=padding
     )
     resize, parts = Resize(image_size, mode=mode), []
     for task, reader in readers.items():
@@ -111,15 +112,26 @@ def model(
     return JointModel(body, *parts)
 
 
+def _body_for(readers: Collection[_Reader], backbone: str, **options: Any) -> Backbone:
+    """A backbone with all features that the heads read."""
+    features = dict.fromkeys(chain.from_iterable(reader.features for reader in readers))
+    plain = dict.fromkeys(chain.from_iterable(reader.plain for reader in readers))
+    return build_with(find_builder(backbone), tuple(features), tuple(plain), **options)
+
+
 def _classes_on(
-    body: Backbone, class_names: Sequence[str | None], resize: Resize, hidden_channels: int | None
+    body: Backbone,
+    class_names: Sequence[str | None],
+    resize: Resize,
+    hidden_channels: int | None,
+    **inputs: Any,
 ) -> Classifier:
     """The paper's classifier, on the only feature of a backbone."""
     (feature,) = body.feature_info
     head = partial(
         own_classification.FAMILIES["classifier"], feature=feature, hidden_channels=hidden_channels
     )
-    return Classifier(backbone=body, head=head, class_names=class_names, resize=resize)
+    return Classifier(backbone=body, head=head, class_names=class_names, resize=resize, **inputs)
 
 
 config = Experiment(

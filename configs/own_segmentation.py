@@ -22,7 +22,7 @@ from torch.optim import AdamW
 from pocketvision.backbones.by_name import build_with, find_builder, hidden_channels
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
-from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD
+from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
 from pocketvision.core.protocols import Backbone
 from pocketvision.core.resize import PixelFormat, Resize
 from pocketvision.core.structures import Size
@@ -51,6 +51,7 @@ def model(
     value_range: tuple[float, float] | None = None,
     mean: tuple[float, ...] = IMAGENET_MEAN,
     std: tuple[float, ...] = IMAGENET_STD,
+    padding: Padding = "torch",
 ) -> Segmenter:
     """Two low features instead of the paper's one for LR-ASPP: thin objects need stride 4.
 
@@ -63,7 +64,7 @@ def model(
     body = build_with(
         builder, (*low, deepest), (*plain_low, "c5"),
         output_stride=16, weights=weights, widths=widths, norm_momentum=norm_momentum,
-        in_channels=in_channels,
+        in_channels=in_channels, padding=padding,
     )  # fmt: skip
     resize = Resize(image_size, mode=mode, pixels=PixelFormat(in_channels, value_range))
     return map_on(body, class_names, resize, head, mean=mean, std=std)

@@ -18,6 +18,7 @@ from pocketvision.backbones import mobilenet_v3_small
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.anchors import ExplicitAnchors
 from pocketvision.core.config import Experiment
+from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets import DetectionAugmentation, ShapesDetectionDataModule
@@ -43,6 +44,9 @@ def model(
     weights: str | Path | None = None,
     widths: Widths | None = None,
     max_detections: int = 100,
+    padding: Padding = "torch",
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
 ) -> Detector:
     """Small images need a map at stride 8 and no map beyond stride 32."""
     backbone = mobilenet_v3_small(
@@ -52,6 +56,7 @@ def model(
         weights=weights,
         widths=widths,
         norm_momentum=0.1,  # a short run: running statistics must keep up
+        padding=padding,
     )
     return Detector(
         backbone=backbone,
@@ -60,6 +65,8 @@ def model(
         resize=Resize(image_size),
         anchors=ANCHORS,
         postprocess=SSDPostprocess(max_detections=100).giving(max_detections),
+        mean=mean,
+        std=std,
     )
 
 

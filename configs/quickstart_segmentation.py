@@ -17,6 +17,7 @@ from torch.optim import AdamW
 from pocketvision.backbones import mobilenet_v3_small
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
+from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets import SegmentationAugmentation, ShapesSegmentationDataModule
@@ -32,6 +33,9 @@ def model(
     width_mult: float = 1.0,
     weights: str | Path | None = None,
     widths: Widths | None = None,
+    padding: Padding = "torch",
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
 ) -> Segmenter:
     """Only up to c4: in small pictures nothing is large enough to need more depth."""
     backbone = mobilenet_v3_small(
@@ -41,12 +45,15 @@ def model(
         weights=weights,
         widths=widths,
         norm_momentum=0.1,  # a short run: running statistics must keep up
+        padding=padding,
     )
     return Segmenter(
         backbone=backbone,
         head=partial(LRASPPHead, low=("c3_depthwise", "c2_expand"), high="c4"),
         class_names=class_names,
         resize=Resize(image_size),
+        mean=mean,
+        std=std,
     )
 
 

@@ -19,6 +19,7 @@ from pocketvision.backbones import WithExtraBlocks, mobilenet_v2
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.anchors import ExplicitAnchors
 from pocketvision.core.config import Experiment
+from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets import DetectionAugmentation, VocDataModule
@@ -45,16 +46,26 @@ def model(
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
     max_detections: int = 100,
+    padding: Padding = "torch",
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
 ) -> Detector:
     """Taps at stride 8 (for platelets), 16 and 32, and one extra block."""
-    backbone = mobilenet_v2(out_features=("c3_expand", "c4_expand", "last"), weights=weights, widths=widths)
+    backbone = mobilenet_v2(
+        out_features=("c3_expand", "c4_expand", "last"),
+        weights=weights,
+        widths=widths,
+        padding=padding,
+    )
     return Detector(
-        backbone=WithExtraBlocks(backbone, channels=(256,)),
+        backbone=WithExtraBlocks(backbone, channels=(256,), padding=padding),
         head=SSDLiteHead,
         class_names=class_names,
         resize=Resize(image_size),
         anchors=ANCHORS,
         postprocess=SSDPostprocess(iou_threshold=0.5, max_detections=100).giving(max_detections),
+        mean=mean,
+        std=std,
     )
 
 

@@ -21,6 +21,7 @@ from pocketvision.backbones import WithExtraBlocks, mobilenet_v2
 from pocketvision.backbones.widths import Widths
 from pocketvision.configs.ssdlite_v3_large_coco import config as base
 from pocketvision.core.anchors import TensorFlowAnchors
+from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets import CocoDataModule, DetectionAugmentation
@@ -37,18 +38,27 @@ def model(
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
     max_detections: int = 300,
+    padding: Padding = "torch",
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
 ) -> Detector:
     """The first map is the expansion of bottleneck 14, the second the last 1x1 convolution."""
     backbone = mobilenet_v2(
-        width_mult=width_mult, out_features=("c4_expand", "last"), weights=weights, widths=widths
+        width_mult=width_mult,
+        out_features=("c4_expand", "last"),
+        weights=weights,
+        widths=widths,
+        padding=padding,
     )
     return Detector(
-        backbone=WithExtraBlocks(backbone),
+        backbone=WithExtraBlocks(backbone, padding=padding),
         head=SSDLiteHead,
         class_names=class_names,
         resize=Resize(image_size),
         anchors=TensorFlowAnchors(),
         postprocess=SSDPostprocess().giving(max_detections),
+        mean=mean,
+        std=std,
     )
 
 

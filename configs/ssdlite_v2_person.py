@@ -25,6 +25,7 @@ from pocketvision.backbones import WithExtraBlocks, mobilenet_v2
 from pocketvision.backbones.widths import Widths
 from pocketvision.configs.ssdlite_v2_coco import config as base
 from pocketvision.core.anchors import TensorFlowAnchors
+from pocketvision.core.layers import Padding
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.heads import SSDLiteHead
@@ -39,6 +40,9 @@ def model(
     weights: str | Path | None = None,
     widths: Widths | None = None,
     max_detections: int = 100,
+    padding: Padding = "same",
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5),
+    std: tuple[float, ...] = (0.5, 0.5, 0.5),
 ) -> Detector:
     """As ``ssdlite_v2_coco``, with TensorFlow's padding, epsilon, input and scores."""
     backbone = mobilenet_v2(
@@ -46,20 +50,20 @@ def model(
         out_features=("c4_expand", "last"),
         weights=weights,
         widths=widths,
-        padding="same",
+        padding=padding,
         norm_eps=1e-3,
         norm_momentum=0.03,
     )
     return Detector(
-        backbone=WithExtraBlocks(backbone, padding="same"),
+        backbone=WithExtraBlocks(backbone, padding=padding),
         head=SSDLiteHead,
         class_names=class_names,
         resize=Resize(image_size),
         anchors=TensorFlowAnchors(),
         postprocess=SSDPostprocess(iou_threshold=0.6, max_detections=100).giving(max_detections),
         score_function="sigmoid",
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
+        mean=mean,
+        std=std,
     )
 
 

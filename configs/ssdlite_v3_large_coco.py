@@ -20,6 +20,7 @@ from pocketvision.backbones import WithExtraBlocks, mobilenet_v3_large
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.anchors import TorchvisionAnchors
 from pocketvision.core.config import Experiment
+from pocketvision.core.layers import Padding
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.datasets import CocoDataModule, DetectionAugmentation
@@ -36,6 +37,9 @@ def model(
     weights: str | Path | None = None,
     widths: Widths | None = None,
     max_detections: int = 300,
+    padding: Padding = "torch",
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5),
+    std: tuple[float, ...] = (0.5, 0.5, 0.5),
 ) -> Detector:
     """SSDLite on the reduced backbone, with anchors and normalization as in torchvision."""
     backbone = mobilenet_v3_large(
@@ -45,15 +49,16 @@ def model(
         weights=weights,
         widths=widths,
         norm_momentum=0.03,
+        padding=padding,
     )
     return Detector(
-        backbone=WithExtraBlocks(backbone),
+        backbone=WithExtraBlocks(backbone, padding=padding),
         head=SSDLiteHead,
         class_names=class_names,
         resize=Resize(image_size),
         anchors=TorchvisionAnchors(),
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
+        mean=mean,
+        std=std,
         postprocess=SSDPostprocess().giving(max_detections),
     )
 

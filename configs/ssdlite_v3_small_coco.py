@@ -17,6 +17,7 @@ from pocketvision.backbones import WithExtraBlocks, mobilenet_v3_small
 from pocketvision.backbones.widths import Widths
 from pocketvision.configs.ssdlite_v3_large_coco import config as base
 from pocketvision.core.anchors import TensorFlowAnchors
+from pocketvision.core.layers import Padding
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.heads import SSDLiteHead
@@ -30,6 +31,9 @@ def model(
     weights: str | Path | None = None,
     widths: Widths | None = None,
     max_detections: int = 300,
+    padding: Padding = "torch",
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5),
+    std: tuple[float, ...] = (0.5, 0.5, 0.5),
 ) -> Detector:
     """SSDLite on the reduced backbone with TensorFlow's anchors, as published."""
     backbone = mobilenet_v3_small(
@@ -39,15 +43,16 @@ def model(
         weights=weights,
         widths=widths,
         norm_momentum=0.03,
+        padding=padding,
     )
     return Detector(
-        backbone=WithExtraBlocks(backbone),
+        backbone=WithExtraBlocks(backbone, padding=padding),
         head=SSDLiteHead,
         class_names=class_names,
         resize=Resize(image_size),
         anchors=TensorFlowAnchors(),
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
+        mean=mean,
+        std=std,
         postprocess=SSDPostprocess().giving(max_detections),
     )
 

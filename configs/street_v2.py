@@ -23,6 +23,7 @@ from pocketvision.configs.own_detection import AUGMENTATION
 from pocketvision.core.anchors import CellAnchors
 from pocketvision.core.config import Experiment
 from pocketvision.core.distances import DistanceBoxCoder
+from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size, join_names, names_by_task
 from pocketvision.datasets import (
@@ -44,17 +45,25 @@ def model(
     image_size: Size = (360, 480),
     weights: str | Path | None = "imagenet",
     max_detections: int = 100,
+    padding: Padding = "torch",
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
 ) -> JointModel:
     """Boxes from c3, c4 and c5 in a pyramid; the map from c5 at stride 32, with strides 16, 8 and 4."""
     names, resize = names_by_task(class_names), Resize(image_size)
     body = mobilenet_v2(
-        out_features=("c2_depthwise", "c3", "c3_depthwise", "c4", "c5"), weights=weights, norm_momentum=0.03
+        out_features=("c2_depthwise", "c3", "c3_depthwise", "c4", "c5"),
+        weights=weights,
+        norm_momentum=0.03,
+        padding=padding,
     )
     boxes = Detector(
         backbone=WithPAN(SharedBackbone(body, ("c3", "c4", "c5"))),
         head=GFLHead,
         class_names=names["detection"],
         resize=resize,
+        mean=mean,
+        std=std,
         anchors=CellAnchors(7.0),
         postprocess=SSDPostprocess(iou_threshold=0.5, max_detections=100, coder=DistanceBoxCoder()).giving(
             max_detections
@@ -66,6 +75,8 @@ def model(
         head=partial(LRASPPHead, low=("c4", "c3_depthwise", "c2_depthwise"), high="c5"),
         class_names=names["segmentation"],
         resize=resize,
+        mean=mean,
+        std=std,
     )
     return JointModel(body, boxes, street)
 

@@ -21,6 +21,7 @@ from pocketvision.backbones import WithExtraBlocks, mobilenet_v3_large
 from pocketvision.configs.own_detection import ANCHORS, TAPS
 from pocketvision.configs.street_v2 import MAP_TASK
 from pocketvision.configs.street_v2 import config as base
+from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size, names_by_task
 from pocketvision.heads import LRASPPHead, SSDLiteHead
@@ -36,15 +37,22 @@ def model(
     image_size: Size = (360, 480),
     weights: str | Path | None = "imagenet",
     max_detections: int = 100,
+    padding: Padding = "torch",
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
 ) -> JointModel:
     """Both read the last convolution, at stride 32; boxes also strides 8, 16 and 64, the map 16, 8 and 4."""
     names, resize = names_by_task(class_names), Resize(image_size)
-    body = mobilenet_v3_large(out_features=(*TAPS, *LOW), weights=weights, norm_momentum=0.03)
+    body = mobilenet_v3_large(
+        out_features=(*TAPS, *LOW), weights=weights, norm_momentum=0.03, padding=padding
+    )
     boxes = Detector(
-        backbone=WithExtraBlocks(SharedBackbone(body, TAPS), channels=(256,)),
+        backbone=WithExtraBlocks(SharedBackbone(body, TAPS), channels=(256,), padding=padding),
         head=partial(SSDLiteHead, norm_momentum=0.03),
         class_names=names["detection"],
         resize=resize,
+        mean=mean,
+        std=std,
         anchors=ANCHORS,
         postprocess=SSDPostprocess(iou_threshold=0.5, max_detections=100).giving(max_detections),
     )
@@ -53,6 +61,8 @@ def model(
         head=partial(LRASPPHead, low=LOW, high="last"),
         class_names=names["segmentation"],
         resize=resize,
+        mean=mean,
+        std=std,
     )
     return JointModel(body, boxes, street)
 

@@ -88,16 +88,25 @@ def _experiment(
 
 
 def with_inputs_of(file: str, experiment: Experiment, overrides: Sequence[str]) -> Experiment:
-    """Let the model pad and normalize as the file's did, where that is known, its config leaves it open and
-    the user did not say otherwise. TensorFlow's have SAME padding and x / 127.5 - 1."""
-    padding = parameters(experiment.model).get("padding") or "torch"
-    inputs = {key: tuples(v) for key, v in inputs_of_file(file, str(padding)).items() if key in INPUTS}
+    """Let the model pad and normalize as the file's did: see :func:`inputs_from`."""
+    return replace(experiment, model=partial(experiment.model, **inputs_from(file, experiment, overrides)))
+
+
+def inputs_from(weights: str | Path, experiment: Experiment, overrides: Sequence[str]) -> dict[str, Any]:
+    """Padding, mean and std that ``weights`` were trained with, where that is known, the experiment's model
+    takes them and the user did not say otherwise. TensorFlow's have SAME padding and x / 127.5 - 1.
+
+    Pictures other than 8-bit RGB keep a normalization of their own.
+    """
+    known = parameters(experiment.model)
+    is_rgb = known.get("value_range") is None and known.get("in_channels", 3) == 3
+    found = inputs_of_file(weights, str(known.get("padding") or "torch"))
+    inputs = {key: tuples(value) for key, value in found.items() if key in INPUTS}
     stated = {
         word.partition("=")[0].removeprefix("model.") for word in overrides if word.startswith("model.")
     }
-    known = parameters(experiment.model)
-    values = {name: value for name, value in inputs.items() if name in known and name not in stated}
-    return replace(experiment, model=partial(experiment.model, **values))
+    kept = {name for name in inputs if name in known and (is_rgb or name == "padding")} - stated
+    return {name: value for name, value in inputs.items() if name in kept}
 
 
 def _batches(folder: Path, model: VisionModel) -> Iterator[Tensor]:

@@ -89,3 +89,12 @@ def test_the_cap_on_boxes_can_be_overridden(name: str) -> None:
     model = build_model(experiment, experiment.class_names or ("a", "b"))
     detector = detector_in(model)
     assert detector is not None and detector.postprocess.max_detections == 7
+
+
+@pytest.mark.parametrize("name", shipped_configs())
+def test_padding_and_normalization_can_be_those_of_any_weights(name: str) -> None:
+    words = ["model.padding='same'", "model.mean=(0.4, 0.5, 0.6)", "model.std=(0.1, 0.2, 0.3)"]
+    experiment, _ = load_experiment(find_config(name), [*words, "model.weights=None"])
+    facts = build_model(experiment, experiment.class_names or ("a", "b")).passport()
+    assert facts["padding"] == "same"
+    assert facts["mean"] == pytest.approx([0.4, 0.5, 0.6]) and facts["std"] == pytest.approx([0.1, 0.2, 0.3])

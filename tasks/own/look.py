@@ -15,7 +15,7 @@ from pocketvision.core.command import shipped_configs
 from pocketvision.core.config import Experiment, apply_overrides, parameters, parse_overrides
 from pocketvision.core.errors import InputError
 from pocketvision.core.protocols import body_of
-from pocketvision.core.registered import default_model, own_config, task_of
+from pocketvision.core.registered import TaskName, default_model, own_config, task_of
 from pocketvision.core.structures import Size
 from pocketvision.datasets import detect_format
 from pocketvision.datasets.base_modules import tiling_of_options
@@ -79,9 +79,9 @@ def look_at(
         data: AnyData = experiment.data()
         train, val = training_records(data)
     counts = {data.train_split: len(train), data.val_split: len(val)} | _others(found, data)
+    chosen = model or _model_for(found.task, start)
     start = start if start is not None and start.task == found.task else None
     image_size = given.get("model.image_size", None if start is None else start.image_size)
-    chosen = model or (default_model(found.task) if start is None else start.model)
     given_size = None if image_size is None else tuple(image_size)
     with refusing_bad_values():
         tiles = _tiles(train, data, given, given_size)
@@ -97,6 +97,14 @@ def look_at(
         pixels = _pixels(train, given)
     batch_size = given.get("data.batch_size") or choose_batch_size(len(learned), found.task)
     return OwnData(found, chosen, train.class_names, counts, batch_size, size, data, fitted, pixels, start)
+
+
+def _model_for(task: TaskName, start: StartingModel | None) -> str:
+    """What training starts from, where that is of this task, else the default family on its backbone."""
+    if start is None:
+        return default_model(task)
+    family = default_model(task).partition("_")[0]
+    return start.model if start.task == task else f"{family}_{start.model.partition('_')[2]}"
 
 
 def write_config(

@@ -1,14 +1,19 @@
-"""``train --data MINE --from FILE``: the model of an imported file is what training goes on with."""
+"""``train --from FILE``: the model of an imported file is what training on data of its task goes on with;
+other models take weights as they were trained, with their padding and normalization."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pocketvision.core.command import shipped_configs
-from pocketvision.core.config import parameters
+from pocketvision.core.config import Experiment, parameters
 from pocketvision.core.weights import read_passport
+from pocketvision.published.mismatch import differs
+from pocketvision.runs.build import sources_of
 from pocketvision.runs.folder import load_experiment
 from pocketvision.runs.foreign import imported, is_foreign
+from pocketvision.runs.importing import inputs_from
 from pocketvision.runs.passport import tuples
 from pocketvision.tasks.own.found import StartingModel
 
@@ -38,3 +43,16 @@ def starting_model(source: str) -> StartingModel | None:
     return StartingModel(
         config, arguments, task, f"{family}_{backbone}", size, str(path), passport.get("score_function")
     )
+
+
+def inputs_of_start(experiment: Experiment, overrides: Sequence[str]) -> list[str]:
+    """Overrides that let the model pad and normalize as its weights did where they were trained.
+
+    Only what differs, and the user did not state, is among them. Of several weights the first, which give the
+    backbone, count.
+    """
+    known = parameters(experiment.model)
+    for weights in sources_of(known.get("weights"))[:1]:
+        inputs = inputs_from(weights, experiment, overrides)
+        return [f"model.{key}={value!r}" for key, value in inputs.items() if differs(value, known[key])]
+    return []

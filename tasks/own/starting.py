@@ -18,7 +18,7 @@ from pocketvision.runs.folder import check_trainer, load_experiment, override
 from pocketvision.tasks.own.look import data_weights, look_at, raised_cap, write_config
 from pocketvision.tasks.own.rare_classes import settled_repeats
 from pocketvision.tasks.own.several import look_at_several, write_several
-from pocketvision.tasks.own.start import starting_model
+from pocketvision.tasks.own.start import inputs_of_start, starting_model
 from pocketvision.tasks.own.timing import auto_overrides, auto_recipe, describe_recipe, minutes_overrides
 
 AUTO, DATA_WEIGHTS = "recipe=auto", "task.loss.class_weights=data"
@@ -115,6 +115,10 @@ def settle(
     ``is_own`` configs are those of :func:`configure`, which has kept to the minutes and seen the weights.
     """
     experiment, files = load_experiment(config, overrides)
+    if words := inputs_of_start(experiment, overrides):
+        say(f"inputs as the weights were trained with: {', '.join(words)}", flush=True)
+        overrides = [*overrides, *words]
+        experiment, files = load_experiment(config, overrides)
     check_trainer(experiment)
     if request.is_run and not is_own:
         look_at_start(experiment)

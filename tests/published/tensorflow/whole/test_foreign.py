@@ -175,9 +175,20 @@ def test_training_goes_on_with_the_file(
 def test_a_classifier_for_other_data_gives_its_backbone(
     tmp_path: Path, write_published: Any, tiny: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """The default head gets it, with the padding and normalization that it was trained with."""
     path = tmp_path / "v2.pb"
     names = [f"class {number}" for number in range(1000)]
     write_published(classifier_v2_imagenet.model(names, image_size=(64, 64), padding="same", **HALF), path)
-    words = ["--data", str(tiny("coco")), "--from", str(path), "--print-config", "data.batch_size=2"]
-    assert train([*words, "--model", "ssdlite_v2"]) == 0
-    assert f"weights='{path}'" in capsys.readouterr().out.replace('"', "'")
+    words = ["--data", str(tiny("coco")), "--from", str(path), "data.batch_size=2", "data.num_workers=0"]
+    run = tmp_path / "run"
+    assert train([*words, "model.image_size=(96, 96)", "trainer.max_steps=1", "--run-dir", str(run)]) == 0
+    said = capsys.readouterr().out
+    assert "model: gfl_v2" in said and "model.padding='same', model.mean=(0.5, 0.5, 0.5)" in said
+    passport = read_passport(run / "weights.safetensors")
+    assert passport["padding"] == "same" and passport["mean"] == [0.5, 0.5, 0.5]
+    again = ["--data", str(tiny("coco")), "--model", "gfl_v2", "--from", str(run), *words[4:]]
+    assert train([*again, "trainer.max_steps=1", "--run-dir", str(tmp_path / "again")]) == 0
+    assert "model.padding='same'" in capsys.readouterr().out, "as a run of ours says"
+    assert train([*words, "--model", "ssdlite_v2", "model.mean=(0.4, 0.4, 0.4)", "--print-config"]) == 0
+    shown = capsys.readouterr().out
+    assert "model.padding='same'" in shown and "mean=(0.4, 0.4, 0.4)" in shown
