@@ -23,6 +23,7 @@ from pathlib import Path
 from torch.optim import SGD
 
 from pocketvision.backbones import mobilenet_v2
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
 from pocketvision.core.resize import Resize
@@ -41,6 +42,7 @@ def model(
     output_stride: int = 16,
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
+    forms: Forms | None = None,
 ) -> Segmenter:
     """R-ASPP on the 320 channels of c5, without the convolution to 1280: 2.11M parameters, 2.74B MAdds."""
     backbone = mobilenet_v2(
@@ -49,6 +51,7 @@ def model(
         out_features=("c5",),
         weights=weights,
         widths=widths,
+        forms=forms,
     )
     return Segmenter(
         backbone=backbone,

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from pocketvision.backbones import mobilenet_v3_large
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.configs import lraspp_v3_large_voc as base
 from pocketvision.core.resize import Resize
@@ -30,6 +31,7 @@ def model(
     width_mult: float = 1.0,
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
+    forms: Forms | None = None,
 ) -> Segmenter:
     """Full backbone at output stride 16, atrous rates 12, 24, 36."""
     backbone = mobilenet_v3_large(
@@ -39,6 +41,7 @@ def model(
         out_features=("c3_first", "last"),
         weights=weights,
         widths=widths,
+        forms=forms,
     )
     return Segmenter(
         backbone=backbone,

@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.configs import own_detection_gfl as own
 from pocketvision.configs.ssdlite_v2_bccd import config as ssdlite
@@ -31,11 +32,19 @@ def model(
     image_size: Size = (320, 320),
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
+    forms: Forms | None = None,
     max_detections: int = 100,
 ) -> Detector:
     """That of ``own_detection_gfl`` with anchors for blood cells."""
     return own.model(
-        class_names, "v2", image_size, ANCHORS, weights=weights, widths=widths, max_detections=max_detections
+        class_names,
+        "v2",
+        image_size,
+        ANCHORS,
+        weights=weights,
+        widths=widths,
+        forms=forms,
+        max_detections=max_detections,
     )
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from torch.optim import AdamW
 
 from pocketvision.backbones import WithPAN, mobilenet_v3_large
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.anchors import CellAnchors
 from pocketvision.core.config import Experiment
@@ -38,6 +39,7 @@ def model(
     width_mult: float = 1.0,
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
+    forms: Forms | None = None,
     max_detections: int = 100,
 ) -> Detector:
     """As the papers', on c3, c4 and c5."""
@@ -46,6 +48,7 @@ def model(
         out_features=("c3", "c4", "c5"),
         weights=weights,
         widths=widths,
+        forms=forms,
         norm_momentum=0.03,
     )
     return on_pyramid(body, class_names, image_size, max_detections)

@@ -15,6 +15,7 @@ from pathlib import Path
 from torch.optim import AdamW
 
 from pocketvision.backbones import mobilenet_v2
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
 from pocketvision.core.resize import Resize
@@ -39,10 +40,15 @@ def model(
     image_size: Size = (360, 480),
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
+    forms: Forms | None = None,
 ) -> Segmenter:
     """Two low features instead of the paper's one: poles and signs need stride 4."""
     backbone = mobilenet_v2(
-        output_stride=16, out_features=("c2_depthwise", "c3_depthwise", "c5"), weights=weights, widths=widths
+        output_stride=16,
+        out_features=("c2_depthwise", "c3_depthwise", "c5"),
+        weights=weights,
+        widths=widths,
+        forms=forms,
     )
     return Segmenter(
         backbone=backbone,

@@ -16,6 +16,7 @@ from pathlib import Path
 from torch.optim import SGD
 
 from pocketvision.backbones import mobilenet_v3_large
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
 from pocketvision.core.resize import Resize
@@ -34,6 +35,7 @@ def model(
     output_stride: int = 16,
     weights: str | Path | None = None,
     widths: Widths | None = None,
+    forms: Forms | None = None,
 ) -> Segmenter:
     """Reduced backbone, skip from the depthwise tensor at stride 8, 128 channels."""
     backbone = mobilenet_v3_large(
@@ -43,6 +45,7 @@ def model(
         out_features=("c3_depthwise", "last"),
         weights=weights,
         widths=widths,
+        forms=forms,
     )
     return Segmenter(backbone=backbone, head=LRASPPHead, class_names=class_names, resize=Resize(image_size))
 

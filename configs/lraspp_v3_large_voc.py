@@ -23,6 +23,7 @@ from pathlib import Path
 from torch.optim import SGD
 
 from pocketvision.backbones import mobilenet_v3_large
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
 from pocketvision.core.resize import Resize
@@ -40,6 +41,7 @@ def model(
     width_mult: float = 1.0,
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
+    forms: Forms | None = None,
 ) -> Segmenter:
     """Full backbone at output stride 16, a gate for the whole image, skip of 40 channels at stride 8."""
     backbone = mobilenet_v3_large(
@@ -49,6 +51,7 @@ def model(
         out_features=("c3_first", "last"),
         weights=weights,
         widths=widths,
+        forms=forms,
     )
     return Segmenter(
         backbone=backbone,

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from pocketvision.backbones import mobilenet_v3_small
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.configs.lraspp_v3_large_cityscapes import config as base
 from pocketvision.core.resize import Resize
@@ -29,6 +30,7 @@ def model(
     output_stride: int = 16,
     weights: str | Path | None = None,
     widths: Widths | None = None,
+    forms: Forms | None = None,
 ) -> Segmenter:
     """Reduced backbone, skip from the depthwise tensor at stride 8, 128 channels."""
     backbone = mobilenet_v3_small(
@@ -38,6 +40,7 @@ def model(
         out_features=("c3_depthwise", "last"),
         weights=weights,
         widths=widths,
+        forms=forms,
     )
     return Segmenter(backbone=backbone, head=LRASPPHead, class_names=class_names, resize=Resize(image_size))
 

@@ -18,6 +18,7 @@ from torch import nn
 from torch.optim import AdamW
 
 from pocketvision.backbones.by_name import build_with, find_builder, hidden_channels
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
 from pocketvision.core.resize import Resize
@@ -40,11 +41,12 @@ def model(
     norm_momentum: float = 0.03,
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
+    forms: Forms | None = None,
 ) -> Classifier:
     """The published classifier with a new last layer; torchvision has no file for V1."""
     builder = find_builder(backbone)
     body = build_with(
-        builder, ("last",), ("c5",), weights=weights, widths=widths, norm_momentum=norm_momentum
+        builder, ("last",), ("c5",), weights=weights, widths=widths, forms=forms, norm_momentum=norm_momentum
     )
     (feature,) = body.feature_info
     head = partial(FAMILIES["classifier"], feature=feature, hidden_channels=hidden_channels(builder))

@@ -16,6 +16,7 @@ from pathlib import Path
 from torch.optim import AdamW
 
 from pocketvision.backbones import WithExtraBlocks, mobilenet_v2
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.anchors import ExplicitAnchors
 from pocketvision.core.config import Experiment
@@ -44,10 +45,13 @@ def model(
     image_size: Size = (320, 320),
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
+    forms: Forms | None = None,
     max_detections: int = 100,
 ) -> Detector:
     """Taps at stride 8 (for platelets), 16 and 32, and one extra block."""
-    backbone = mobilenet_v2(out_features=("c3_expand", "c4_expand", "last"), weights=weights, widths=widths)
+    backbone = mobilenet_v2(
+        out_features=("c3_expand", "c4_expand", "last"), weights=weights, widths=widths, forms=forms
+    )
     return Detector(
         backbone=WithExtraBlocks(backbone, channels=(256,)),
         head=SSDLiteHead,

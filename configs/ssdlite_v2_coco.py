@@ -18,6 +18,7 @@ from pathlib import Path
 from torch.optim import SGD
 
 from pocketvision.backbones import WithExtraBlocks, mobilenet_v2
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.configs.ssdlite_v3_large_coco import config as base
 from pocketvision.core.anchors import TensorFlowAnchors
@@ -36,11 +37,12 @@ def model(
     width_mult: float = 1.0,
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
+    forms: Forms | None = None,
     max_detections: int = 300,
 ) -> Detector:
     """The first map is the expansion of bottleneck 14, the second the last 1x1 convolution."""
     backbone = mobilenet_v2(
-        width_mult=width_mult, out_features=("c4_expand", "last"), weights=weights, widths=widths
+        width_mult=width_mult, out_features=("c4_expand", "last"), weights=weights, widths=widths, forms=forms
     )
     return Detector(
         backbone=WithExtraBlocks(backbone),

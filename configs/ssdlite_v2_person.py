@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 
 from pocketvision.backbones import WithExtraBlocks, mobilenet_v2
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.configs.ssdlite_v2_coco import config as base
 from pocketvision.core.anchors import TensorFlowAnchors
@@ -38,6 +39,7 @@ def model(
     width_mult: float = 1.0,
     weights: str | Path | None = None,
     widths: Widths | None = None,
+    forms: Forms | None = None,
     max_detections: int = 100,
 ) -> Detector:
     """As ``ssdlite_v2_coco``, with TensorFlow's padding, epsilon, input and scores."""
@@ -46,6 +48,7 @@ def model(
         out_features=("c4_expand", "last"),
         weights=weights,
         widths=widths,
+        forms=forms,
         padding="same",
         norm_eps=1e-3,
         norm_momentum=0.03,

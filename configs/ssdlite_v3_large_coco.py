@@ -17,6 +17,7 @@ from pathlib import Path
 from torch.optim import SGD
 
 from pocketvision.backbones import WithExtraBlocks, mobilenet_v3_large
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.anchors import TorchvisionAnchors
 from pocketvision.core.config import Experiment
@@ -35,6 +36,7 @@ def model(
     width_mult: float = 1.0,
     weights: str | Path | None = None,
     widths: Widths | None = None,
+    forms: Forms | None = None,
     max_detections: int = 300,
 ) -> Detector:
     """SSDLite on the reduced backbone, with anchors and normalization as in torchvision."""
@@ -44,6 +46,7 @@ def model(
         out_features=("c4_expand", "last"),
         weights=weights,
         widths=widths,
+        forms=forms,
         norm_momentum=0.03,
     )
     return Detector(
