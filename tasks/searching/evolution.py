@@ -39,7 +39,7 @@ class Reward:
     exponent: float = -0.07
 
     def __call__(self, score: float, seconds: float) -> float:
-        return score * (seconds / self.target) ** self.exponent
+        return score * float((seconds / self.target) ** self.exponent)
 
 
 @dataclass(frozen=True)

@@ -77,12 +77,14 @@ def search_picture(
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
     for (name, rows), color in zip(several.items(), _COLORS, strict=False):
-        axes.scatter([row.seconds * 1e3 for row in rows], [row.score for row in rows], 18, color, label=name)
+        times, scores = [row.seconds * 1e3 for row in rows], [row.score for row in rows]
+        axes.scatter(times, scores, s=18, color=color, label=name)
     best = front([row for rows in several.values() for row in rows])
     steps = ([row.seconds * 1e3 for row in best], [row.score for row in best])
     axes.step(*steps, where="post", color=_ORANGE, label="Pareto front")
     axes.axvline(target * 1e3, color="black", linestyle=":", label="target")
-    axes.scatter([chosen.seconds * 1e3], [chosen.score], 140, _ORANGE, "*", label="chosen", zorder=3)
+    place = ([chosen.seconds * 1e3], [chosen.score])
+    axes.scatter(*place, s=140, color=_ORANGE, edgecolors="black", marker="*", label="chosen", zorder=3)
     axes.set_xlabel("predicted latency (ms)")
     axes.set_ylabel("score on held-out training images, shared weights")
     axes.legend()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import product
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,7 +45,8 @@ class SearchSpace:
         self.widths, self.forms = widths_of(body.architecture), forms_of(body.architecture)
         numbers = [number for number, size in enumerate(body.architecture.stage_sizes) for _ in range(size)]
         self.stage_of = numbers[: len(body.blocks)]
-        self.activations = tuple(sorted({form.activation for form in self.forms} | {"hardswish"}))
+        known: set[ActivationName] = {"hardswish", *(form.activation for form in self.forms)}
+        self.activations = sorted(known)
         self.options = [self._options(stage) for stage in range(self.stage_of[-1] + 1)]
 
     def _options(self, stage: int) -> StageOptions:
@@ -66,7 +66,12 @@ class SearchSpace:
 
     def all_forms(self) -> list[Form]:
         """Every form that a block may have."""
-        return [Form(*parts) for parts in product(KERNEL_SIZES, (False, True), self.activations)]
+        return [
+            Form(kernel_size, squeeze, activation)
+            for kernel_size in KERNEL_SIZES
+            for squeeze in (False, True)
+            for activation in self.activations
+        ]
 
     def decoded(self, candidate: Candidate) -> tuple[Table, tuple[Form, ...]]:
         """The widths and forms of all blocks; those that were not built keep the source's."""
@@ -96,7 +101,7 @@ class SearchSpace:
         """Any network, all options of a stage equally likely."""
         while True:
             candidate = tuple(
-                StageChoice(*(options[int(generator.integers(len(options)))] for options in stage))
+                _chosen(options[int(generator.integers(len(options)))] for options in stage)
                 for stage in self.options
             )
             if self.is_sound(candidate):
@@ -111,11 +116,11 @@ class SearchSpace:
             for part, known in enumerate(options)
             if len(known) > 1
         ]
-        for _ in range(int(generator.integers(1, 3))):
-            stage, part = places[int(generator.integers(len(places)))]
+        for place in generator.choice(len(places), int(generator.integers(1, 3)), replace=False).tolist():
+            stage, part = places[place]
             others = [value for value in self.options[stage][part] if value != changed[stage][part]]
             changed[stage][part] = others[int(generator.integers(len(others)))]
-        found = tuple(StageChoice(*stage) for stage in changed)
+        found = tuple(map(_chosen, changed))
         return found if self.is_sound(found) else self.mutated(candidate, generator)
 
     def examples(self) -> list[tuple[Table, tuple[Form, ...]]]:
@@ -126,6 +131,10 @@ class SearchSpace:
     def largest_forms(self) -> Forms:
         """Of a network that holds the weights of all: 5x5 kernels, squeeze-and-excitation everywhere."""
         return [form._replace(kernel_size=KERNEL_SIZES[-1], squeeze=True) for form in self.forms]
+
+
+def _chosen(parts: Iterable[Any]) -> StageChoice:
+    return StageChoice(*parts)
 
 
 class StageOptions(NamedTuple):
