@@ -54,6 +54,7 @@ class Proxy:
         self.records = take(records, judged)
         self.batches = batches_of(data, sorted(judged), train=False)
         self.metric: str = self.trials.task(network.model).metric
+        torch.manual_seed(network.experiment.seed)  # for gates that the source has not
         self.shared = SharedWeights(network.model, network.space, network.build)
 
     def source_score(self) -> float:
