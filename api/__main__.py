@@ -13,6 +13,7 @@ COMMANDS = {
     "predict": "find objects or masks in images, videos and streams",
     "rank": "say which pictures to label next",
     "adapt": "narrow a trained network to a latency on your device",
+    "search": "choose the blocks of a network for your device",
     "compare": "test whether one run is better than another on the same images",
     "check-data": "find what is wrong with a data set",
     "show-data": "show what a model is trained on",

@@ -31,11 +31,11 @@ def find_builder(name: str) -> Builder:
 def build_with(builder: Builder, *choices: Sequence[str], **options: Any) -> Backbone:
     """Build a backbone with the first of several lists of features that it has.
 
-    Options that the builder does not know are left out, but for weights and widths.
+    Options that the builder does not know are left out, but for weights, widths and forms.
 
     Raises:
         ValueError: it has none of the lists, refuses an option, or takes three channels only.
-        TypeError: ``weights`` or ``widths`` are given to one that takes none.
+        TypeError: ``weights``, ``widths`` or ``forms`` are given to one that takes none.
     """
     known = inspect.signature(builder).parameters
     if "in_channels" not in known and options.get("in_channels", 3) != 3:
@@ -45,7 +45,7 @@ def build_with(builder: Builder, *choices: Sequence[str], **options: Any) -> Bac
     kept = {
         key: value
         for key, value in options.items()
-        if key in known or (key in ("weights", "widths") and value is not None)
+        if key in known or (key in ("weights", "widths", "forms") and value is not None)
     }
     *preferred, last = choices
     for features in preferred:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pocketvision.backbones.architecture import Architecture, DilationRule
 from pocketvision.backbones.blocks import BlockSpec, InvertedResidual
+from pocketvision.backbones.forms import Forms, with_forms
 from pocketvision.backbones.mobilenet import MobileNet
 from pocketvision.backbones.pretrained import load_pretrained
 from pocketvision.backbones.widths import Widths, with_widths
@@ -41,24 +42,25 @@ def mobilenet_v2(
     norm_eps: float = 1e-5,
     norm_momentum: float = 0.1,
     widths: Widths | None = None,
+    forms: Forms | None = None,
 ) -> MobileNet:
     """MobileNetV2 without its classifier.
 
     ``width_mult`` scales every layer but the last 1x1 convolution, which stays at 1280 below 1.0 as in
     all published classifiers; ``scale_last`` scales it there too, as TensorFlow's detection models do.
     ``reduced_tail`` halves all layers between c4 and c5, as the V3 paper does for segmentation
-    (arXiv:1905.02244, table 7, "RF2"). ``widths`` states (expanded, out) of every block instead,
-    as ``adapt`` finds them. ``weights`` is ``"imagenet"`` (torchvision's published file,
-    downloaded once) or a local file with torchvision's, timm's or our names. ``norm_eps`` and
-    ``norm_momentum`` are torchvision's and timm's; TensorFlow has 1e-3 and 0.003. The other arguments
-    are those of :class:`MobileNet`.
+    (arXiv:1905.02244, table 7, "RF2"). Instead, ``widths`` states (expanded, out) and ``forms`` (kernel size,
+    squeeze-and-excitation, activation) of every block, as ``adapt`` and ``search`` find them. ``weights`` is
+    ``"imagenet"`` (torchvision's published file, downloaded once) or a local file with torchvision's, timm's
+    or our names. ``norm_eps`` and ``norm_momentum`` are torchvision's and timm's; TensorFlow has 1e-3 and
+    0.003. The other arguments are those of :class:`MobileNet`.
 
     Raises:
-        ValueError: an unknown feature name, output stride, dilation rule, padding or widths.
+        ValueError: an unknown feature name, output stride, dilation rule, padding, widths or forms.
         InputError: ``weights`` does not fit or can't be loaded.
     """
     backbone = MobileNet(
-        with_widths(scaled_v2(width_mult, reduced_tail, scale_last), widths),
+        with_forms(with_widths(scaled_v2(width_mult, reduced_tail, scale_last), widths), forms),
         out_features=out_features, output_stride=output_stride, in_channels=in_channels, padding=padding,
         dilation_rule=dilation_rule, norm_eps=norm_eps, norm_momentum=norm_momentum,
     )  # fmt: skip

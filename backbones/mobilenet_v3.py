@@ -9,6 +9,7 @@ from typing import Literal
 
 from pocketvision.backbones.architecture import Architecture, DilationRule
 from pocketvision.backbones.blocks import BlockSpec, InvertedResidual
+from pocketvision.backbones.forms import Forms, with_forms
 from pocketvision.backbones.mobilenet import MobileNet
 from pocketvision.backbones.pretrained import load_pretrained
 from pocketvision.backbones.widths import Widths, with_widths
@@ -84,6 +85,7 @@ class MobileNetV3:
         norm_eps: float = 1e-3,
         norm_momentum: float = 0.01,
         widths: Widths | None = None,
+        forms: Forms | None = None,
     ) -> MobileNet:
         """MobileNetV3 without its classifier.
 
@@ -92,17 +94,19 @@ class MobileNetV3:
         ``width_rule``: ``"paper"`` derives expansions from the scaled input, as all published 0.75
         weights need; ``"torchvision"`` scales each one by itself. ``minimalistic`` is TensorFlow's
         variant for slow accelerators: 3x3 kernels and ReLU throughout, no squeeze-and-excitation.
-        ``widths`` states (expanded, out) of every block, as ``adapt`` finds them.
+        ``widths`` states (expanded, out) of every block, as ``adapt`` finds them, ``forms`` (kernel size,
+        squeeze-and-excitation, activation), as ``search`` does.
         ``weights`` is ``"imagenet"`` (torchvision's published file, downloaded once) or a local file
         with torchvision's, timm's or our names; of timm's, the ``tf_`` files need ``padding="same"``
         and the others ``norm_eps=1e-5``. The other arguments are those of :class:`MobileNet`.
 
         Raises:
-            ValueError: an unknown feature name, output stride, rule, tail, padding or widths.
+            ValueError: an unknown feature name, output stride, rule, tail, padding, widths or forms.
             InputError: ``weights`` does not fit or can't be loaded.
         """
+        scaled = self.scaled(width_mult, reduced_tail, width_rule, minimalistic)
         backbone = MobileNet(
-            with_widths(self.scaled(width_mult, reduced_tail, width_rule, minimalistic), widths),
+            with_forms(with_widths(scaled, widths), forms),
             out_features=out_features,
             output_stride=output_stride,
             in_channels=in_channels,

@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 
 from pocketvision.backbones import mobilenet_v2
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
 from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
@@ -40,6 +41,7 @@ def model(
     width_mult: float = 1.0,
     weights: str | Path | None = None,
     widths: Widths | None = None,
+    forms: Forms | None = None,
     norm_momentum: float = 0.003,
     padding: Padding = "torch",
     mean: tuple[float, float, float] = IMAGENET_MEAN,
@@ -54,6 +56,7 @@ def model(
         out_features=("last",),
         weights=weights,
         widths=widths,
+        forms=forms,
         norm_momentum=norm_momentum,
         padding=padding,
     )

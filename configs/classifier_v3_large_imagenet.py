@@ -24,6 +24,7 @@ from pathlib import Path
 from torch import nn
 
 from pocketvision.backbones import mobilenet_v3_large
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
 from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
@@ -43,6 +44,7 @@ def model(
     width_mult: float = 1.0,
     weights: str | Path | None = None,
     widths: Widths | None = None,
+    forms: Forms | None = None,
     norm_momentum: float = 0.01,
     minimalistic: bool = False,
     padding: Padding = "torch",
@@ -60,6 +62,7 @@ def model(
         out_features=("last",),
         weights=weights,
         widths=widths,
+        forms=forms,
         norm_momentum=norm_momentum,
         minimalistic=minimalistic,
         padding=padding,

@@ -18,6 +18,7 @@ from pathlib import Path
 from torch import nn
 
 from pocketvision.backbones import mobilenet_v3_small
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.configs.classifier_v3_large_imagenet import config as base
 from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
@@ -33,6 +34,7 @@ def model(
     width_mult: float = 1.0,
     weights: str | Path | None = None,
     widths: Widths | None = None,
+    forms: Forms | None = None,
     norm_momentum: float = 0.01,
     minimalistic: bool = False,
     padding: Padding = "torch",
@@ -50,6 +52,7 @@ def model(
         out_features=("last",),
         weights=weights,
         widths=widths,
+        forms=forms,
         norm_momentum=norm_momentum,
         minimalistic=minimalistic,
         padding=padding,

@@ -23,6 +23,7 @@ from pathlib import Path
 from torch.optim import SGD
 
 from pocketvision.backbones import mobilenet_v2
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
 from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
@@ -42,6 +43,7 @@ def model(
     output_stride: int = 16,
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
+    forms: Forms | None = None,
     padding: Padding = "torch",
     mean: tuple[float, ...] = IMAGENET_MEAN,
     std: tuple[float, ...] = IMAGENET_STD,
@@ -53,6 +55,7 @@ def model(
         out_features=("c5",),
         weights=weights,
         widths=widths,
+        forms=forms,
         padding=padding,
     )
     return Segmenter(

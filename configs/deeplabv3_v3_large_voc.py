@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from pocketvision.backbones import mobilenet_v3_large
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.configs import lraspp_v3_large_voc as base
 from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
@@ -31,6 +32,7 @@ def model(
     width_mult: float = 1.0,
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
+    forms: Forms | None = None,
     padding: Padding = "torch",
     mean: tuple[float, ...] = IMAGENET_MEAN,
     std: tuple[float, ...] = IMAGENET_STD,
@@ -43,6 +45,7 @@ def model(
         out_features=("c3_first", "last"),
         weights=weights,
         widths=widths,
+        forms=forms,
         padding=padding,
     )
     return Segmenter(

@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.configs import own_detection_gfl as own
 from pocketvision.configs.ssdlite_v2_bccd import config as ssdlite
@@ -32,6 +33,7 @@ def model(
     image_size: Size = (320, 320),
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
+    forms: Forms | None = None,
     max_detections: int = 100,
     padding: Padding = "torch",
     mean: tuple[float, ...] = IMAGENET_MEAN,
@@ -45,6 +47,7 @@ def model(
         ANCHORS,
         weights=weights,
         widths=widths,
+        forms=forms,
         max_detections=max_detections,
         padding=padding,
         mean=mean,

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from pocketvision.backbones import mobilenet_v2
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.configs.gfl_v3_large_coco import config as base
 from pocketvision.configs.gfl_v3_large_coco import on_pyramid
@@ -29,6 +30,7 @@ def model(
     width_mult: float = 1.0,
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
+    forms: Forms | None = None,
     max_detections: int = 100,
     padding: Padding = "torch",
     mean: tuple[float, ...] = IMAGENET_MEAN,
@@ -40,6 +42,7 @@ def model(
         out_features=("c3", "c4", "c5"),
         weights=weights,
         widths=widths,
+        forms=forms,
         norm_momentum=0.03,
         padding=padding,
     )

@@ -17,6 +17,7 @@ from pathlib import Path
 from torch.optim import AdamW
 
 from pocketvision.backbones import WithPAN, mobilenet_v3_large
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.anchors import CellAnchors
 from pocketvision.core.config import Experiment
@@ -39,6 +40,7 @@ def model(
     width_mult: float = 1.0,
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
+    forms: Forms | None = None,
     max_detections: int = 100,
     padding: Padding = "torch",
     mean: tuple[float, ...] = IMAGENET_MEAN,
@@ -50,6 +52,7 @@ def model(
         out_features=("c3", "c4", "c5"),
         weights=weights,
         widths=widths,
+        forms=forms,
         norm_momentum=0.03,
         padding=padding,
     )

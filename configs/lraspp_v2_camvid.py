@@ -15,6 +15,7 @@ from pathlib import Path
 from torch.optim import AdamW
 
 from pocketvision.backbones import mobilenet_v2
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
 from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
@@ -40,6 +41,7 @@ def model(
     image_size: Size = (360, 480),
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
+    forms: Forms | None = None,
     padding: Padding = "torch",
     mean: tuple[float, ...] = IMAGENET_MEAN,
     std: tuple[float, ...] = IMAGENET_STD,
@@ -50,6 +52,7 @@ def model(
         out_features=("c2_depthwise", "c3_depthwise", "c5"),
         weights=weights,
         widths=widths,
+        forms=forms,
         padding=padding,
     )
     return Segmenter(

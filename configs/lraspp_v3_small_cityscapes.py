@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from pocketvision.backbones import mobilenet_v3_small
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.configs.lraspp_v3_large_cityscapes import config as base
 from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
@@ -30,6 +31,7 @@ def model(
     output_stride: int = 16,
     weights: str | Path | None = None,
     widths: Widths | None = None,
+    forms: Forms | None = None,
     padding: Padding = "torch",
     mean: tuple[float, ...] = IMAGENET_MEAN,
     std: tuple[float, ...] = IMAGENET_STD,
@@ -42,6 +44,7 @@ def model(
         out_features=("c3_depthwise", "last"),
         weights=weights,
         widths=widths,
+        forms=forms,
         padding=padding,
     )
     return Segmenter(

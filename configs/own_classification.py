@@ -18,6 +18,7 @@ from torch import nn
 from torch.optim import AdamW
 
 from pocketvision.backbones.by_name import build_with, find_builder, hidden_channels
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
 from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
@@ -41,6 +42,7 @@ def model(
     norm_momentum: float = 0.03,
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
+    forms: Forms | None = None,
     padding: Padding = "torch",
     mean: tuple[float, ...] = IMAGENET_MEAN,
     std: tuple[float, ...] = IMAGENET_STD,
@@ -53,6 +55,7 @@ def model(
         ("c5",),
         weights=weights,
         widths=widths,
+        forms=forms,
         norm_momentum=norm_momentum,
         padding=padding,
     )

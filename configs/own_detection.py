@@ -21,6 +21,7 @@ from torch.optim import AdamW
 
 from pocketvision.backbones import WithExtraBlocks, WithPAN
 from pocketvision.backbones.by_name import build_with, find_builder
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.anchors import TorchvisionAnchors
 from pocketvision.core.config import Experiment
@@ -52,6 +53,7 @@ def model(
     norm_momentum: float = 0.03,
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
+    forms: Forms | None = None,
     in_channels: int = 3,
     value_range: tuple[float, float] | None = None,
     mean: tuple[float, ...] = IMAGENET_MEAN,
@@ -68,22 +70,14 @@ def model(
     The backbone's last blocks are whole, not halved as in the paper: published ImageNet weights fit. Of
     crowded pictures more than ``max_detections`` candidates of a class must enter NMS.
     """
-    given = {"weights": weights, "widths": widths}
+    given = {"weights": weights, "widths": widths, "forms": forms}
     options = {**given, "norm_momentum": norm_momentum, "in_channels": in_channels, "padding": padding}
     body = build_with(find_builder(backbone), TAPS, PLAIN_TAPS, **options)
     resize = Resize(image_size, mode=mode, pixels=PixelFormat(in_channels, value_range))
     return ssdlite_on(
-        body,
-        class_names,
-        resize,
-        anchors,
-        norm_momentum,
-        max_detections,
-        pyramid_channels,
-        mean=mean,
-        std=std,
-        padding=padding,
-    )
+        body, class_names, resize, anchors, norm_momentum, max_detections, pyramid_channels,
+        mean=mean, std=std, padding=padding,
+    )  # fmt: skip
 
 
 def ssdlite_on(

@@ -24,6 +24,7 @@ from torch.optim import AdamW
 
 from pocketvision.backbones import WithPAN
 from pocketvision.backbones.by_name import build_with, find_builder
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.configs import own_detection as base
 from pocketvision.core.anchors import CellAnchors
@@ -53,6 +54,7 @@ def model(
     norm_momentum: float = 0.03,
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
+    forms: Forms | None = None,
     in_channels: int = 3,
     value_range: tuple[float, float] | None = None,
     mean: tuple[float, ...] = IMAGENET_MEAN,
@@ -66,7 +68,7 @@ def model(
     They are ``channels`` wide, or as wide as leaves the detector about as fast as SSDLite on that backbone.
     """
     channels = channels or CHANNELS.get(backbone, 96)
-    given = {"weights": weights, "widths": widths}
+    given = {"weights": weights, "widths": widths, "forms": forms}
     options = {**given, "norm_momentum": norm_momentum, "in_channels": in_channels, "padding": padding}
     body = build_with(find_builder(backbone), ("c3", "c4", "c5"), **options)
     resize = Resize(image_size, mode=mode, pixels=PixelFormat(in_channels, value_range))

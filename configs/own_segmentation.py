@@ -20,6 +20,7 @@ from torch import nn
 from torch.optim import AdamW
 
 from pocketvision.backbones.by_name import build_with, find_builder, hidden_channels
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
 from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
@@ -47,6 +48,7 @@ def model(
     norm_momentum: float = 0.03,
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
+    forms: Forms | None = None,
     in_channels: int = 3,
     value_range: tuple[float, float] | None = None,
     mean: tuple[float, ...] = IMAGENET_MEAN,
@@ -63,7 +65,7 @@ def model(
     low, plain_low = (LOW, PLAIN_LOW) if head == "lraspp" else ((), ())
     body = build_with(
         builder, (*low, deepest), (*plain_low, "c5"),
-        output_stride=16, weights=weights, widths=widths, norm_momentum=norm_momentum,
+        output_stride=16, weights=weights, widths=widths, forms=forms, norm_momentum=norm_momentum,
         in_channels=in_channels, padding=padding,
     )  # fmt: skip
     resize = Resize(image_size, mode=mode, pixels=PixelFormat(in_channels, value_range))

@@ -15,6 +15,7 @@ from pathlib import Path
 from torch.optim import AdamW
 
 from pocketvision.backbones import mobilenet_v3_small
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.anchors import ExplicitAnchors
 from pocketvision.core.config import Experiment
@@ -43,6 +44,7 @@ def model(
     width_mult: float = 1.0,
     weights: str | Path | None = None,
     widths: Widths | None = None,
+    forms: Forms | None = None,
     max_detections: int = 100,
     padding: Padding = "torch",
     mean: tuple[float, ...] = IMAGENET_MEAN,
@@ -55,6 +57,7 @@ def model(
         out_features=("c3_expand", "c4_expand", "last"),
         weights=weights,
         widths=widths,
+        forms=forms,
         norm_momentum=0.1,  # a short run: running statistics must keep up
         padding=padding,
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 from torch.optim import AdamW
 
 from pocketvision.backbones import mobilenet_v3_small
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.config import Experiment
 from pocketvision.core.layers import IMAGENET_MEAN, IMAGENET_STD, Padding
@@ -33,6 +34,7 @@ def model(
     width_mult: float = 1.0,
     weights: str | Path | None = None,
     widths: Widths | None = None,
+    forms: Forms | None = None,
     padding: Padding = "torch",
     mean: tuple[float, ...] = IMAGENET_MEAN,
     std: tuple[float, ...] = IMAGENET_STD,
@@ -44,6 +46,7 @@ def model(
         out_features=("c2_expand", "c3_depthwise", "c4"),
         weights=weights,
         widths=widths,
+        forms=forms,
         norm_momentum=0.1,  # a short run: running statistics must keep up
         padding=padding,
     )

@@ -16,6 +16,7 @@ from pathlib import Path
 from torch.optim import AdamW
 
 from pocketvision.backbones import WithExtraBlocks, mobilenet_v2
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.core.anchors import ExplicitAnchors
 from pocketvision.core.config import Experiment
@@ -45,6 +46,7 @@ def model(
     image_size: Size = (320, 320),
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
+    forms: Forms | None = None,
     max_detections: int = 100,
     padding: Padding = "torch",
     mean: tuple[float, ...] = IMAGENET_MEAN,
@@ -55,6 +57,7 @@ def model(
         out_features=("c3_expand", "c4_expand", "last"),
         weights=weights,
         widths=widths,
+        forms=forms,
         padding=padding,
     )
     return Detector(

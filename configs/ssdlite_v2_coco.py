@@ -18,6 +18,7 @@ from pathlib import Path
 from torch.optim import SGD
 
 from pocketvision.backbones import WithExtraBlocks, mobilenet_v2
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.configs.ssdlite_v3_large_coco import config as base
 from pocketvision.core.anchors import TensorFlowAnchors
@@ -37,6 +38,7 @@ def model(
     width_mult: float = 1.0,
     weights: str | Path | None = "imagenet",
     widths: Widths | None = None,
+    forms: Forms | None = None,
     max_detections: int = 300,
     padding: Padding = "torch",
     mean: tuple[float, ...] = IMAGENET_MEAN,
@@ -48,6 +50,7 @@ def model(
         out_features=("c4_expand", "last"),
         weights=weights,
         widths=widths,
+        forms=forms,
         padding=padding,
     )
     return Detector(

@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 
 from pocketvision.backbones import WithExtraBlocks, mobilenet_v2
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.configs.ssdlite_v2_coco import config as base
 from pocketvision.core.anchors import TensorFlowAnchors
@@ -39,6 +40,7 @@ def model(
     width_mult: float = 1.0,
     weights: str | Path | None = None,
     widths: Widths | None = None,
+    forms: Forms | None = None,
     max_detections: int = 100,
     padding: Padding = "same",
     mean: tuple[float, ...] = (0.5, 0.5, 0.5),
@@ -50,6 +52,7 @@ def model(
         out_features=("c4_expand", "last"),
         weights=weights,
         widths=widths,
+        forms=forms,
         padding=padding,
         norm_eps=1e-3,
         norm_momentum=0.03,

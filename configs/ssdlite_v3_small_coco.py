@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from pocketvision.backbones import WithExtraBlocks, mobilenet_v3_small
+from pocketvision.backbones.forms import Forms
 from pocketvision.backbones.widths import Widths
 from pocketvision.configs.ssdlite_v3_large_coco import config as base
 from pocketvision.core.anchors import TensorFlowAnchors
@@ -30,6 +31,7 @@ def model(
     width_mult: float = 1.0,
     weights: str | Path | None = None,
     widths: Widths | None = None,
+    forms: Forms | None = None,
     max_detections: int = 300,
     padding: Padding = "torch",
     mean: tuple[float, ...] = (0.5, 0.5, 0.5),
@@ -42,6 +44,7 @@ def model(
         out_features=("c4_expand", "last"),
         weights=weights,
         widths=widths,
+        forms=forms,
         norm_momentum=0.03,
         padding=padding,
     )

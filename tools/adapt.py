@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         _resume(arguments)
     else:
         _check(arguments)
-        source = _source(arguments)
+        source = source_at(arguments.source, arguments.overrides)
         if arguments.write_layers is not None:
             _write_layers(arguments.write_layers, source)
             return
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             from pocketvision.deploy.latency.known import read_table
 
             write_json(search / _TABLE, read_table(Path(arguments.table)))
-    _adapt(arguments, _source(arguments))
+    _adapt(arguments, source_at(arguments.source, arguments.overrides))
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -135,13 +135,17 @@ def _resume(arguments: argparse.Namespace) -> None:
     arguments.run_dir = arguments.resume
 
 
-def _source(arguments: argparse.Namespace) -> AdaptedSource:
+def source_at(place: str, overrides: Sequence[str]) -> AdaptedSource:
+    """What a run folder, or a config with weights, begins with.
+
+    Raises:
+        InputError: it is neither, or an override is unknown.
+    """
     from pocketvision.tasks.adapt.result import of_config, source_of
 
-    path = Path(arguments.source)
-    if path.is_dir():
-        return source_of(path, arguments.overrides)
-    return of_config(find_config(arguments.source), arguments.overrides)
+    if Path(place).is_dir():
+        return source_of(Path(place), overrides)
+    return of_config(find_config(place), overrides)
 
 
 def _write_layers(folder: Path, source: AdaptedSource) -> None:
@@ -168,7 +172,7 @@ def _adapt(arguments: argparse.Namespace, source: AdaptedSource) -> None:
     is_here = arguments.table is None
     latency = _latency(arguments, network, search / _TABLE)
     stops = _narrow(arguments, network, latency, search)
-    about = f"{_ms(stops[-1].seconds)} by its layers, {_ms(stops[0].seconds)} before"
+    about = f"{milliseconds(stops[-1].seconds)} by its layers, {milliseconds(stops[0].seconds)} before"
     print(about)
     if is_here:
         about += f"; measured {_measured(arguments, network, stops)}"
@@ -205,8 +209,10 @@ def _narrow(
     now = latency(network.widths)
     target = amount * now if is_share else amount
     if target >= now:
-        raise InputError(f"The network takes {_ms(now)} by its layers already: ask for a lower --latency.")
-    print(f"{_ms(now)} by its layers now, {_ms(target)} wanted", flush=True)
+        raise InputError(
+            f"The network takes {milliseconds(now)} by its layers already: ask for a lower --latency."
+        )
+    print(f"{milliseconds(now)} by its layers now, {milliseconds(target)} wanted", flush=True)
     pace = Pace(arguments.delta, arguments.tried, arguments.steps, arguments.at_once)
     trials = Trials(network.experiment, trial_images(network.experiment, network.data, arguments.images))
     folder = SearchFolder(search)
@@ -223,12 +229,13 @@ def _measured(arguments: argparse.Namespace, network: AdaptedNetwork, stops: lis
     ends = {"before": stops[0].widths, "after": stops[-1].widths}
     seconds = time_networks(network.build, ends, Device(arguments.backend, arguments.threads))
     share = seconds["after"] / seconds["before"]
-    text = f"{_ms(seconds['after'])}, {_ms(seconds['before'])} before ({share:.2f}x)"
+    text = f"{milliseconds(seconds['after'])}, {milliseconds(seconds['before'])} before ({share:.2f}x)"
     print(f"measured: {text}", flush=True)
     return text
 
 
-def _ms(seconds: float) -> str:
+def milliseconds(seconds: float) -> str:
+    """A time as text."""
     return f"{seconds * 1e3:.2f} ms"
 
 

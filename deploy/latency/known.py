@@ -15,7 +15,14 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.files import read_json, write_json
 from pocketvision.datasets.images.cache_folder import cache_folder
 from pocketvision.deploy.latency.device_script import describe_table
-from pocketvision.deploy.latency.measuring import BACKENDS, TimingPlan, make_plan, measure, random_widths
+from pocketvision.deploy.latency.measuring import (
+    BACKENDS,
+    Make,
+    TimingPlan,
+    make_plan,
+    measure,
+    random_widths,
+)
 from pocketvision.deploy.latency.table import LatencyModel, latency_model
 from pocketvision.deploy.latency.units import Build, Unit, cut, whole_net
 from pocketvision.models import SingleModel
@@ -54,7 +61,17 @@ def plan_of_model(model: SingleModel, build: Build) -> ModelPlan:
 
 
 def measured_here(wanted: ModelPlan, device: Device) -> tuple[LatencyModel, dict[str, Any]]:
-    """The latency by widths on this machine, and the table behind it; what was timed before is not again.
+    """The latency by widths on this machine, and the table behind it.
+
+    Raises:
+        InputError: a package is missing, or the backend is another.
+    """
+    table = timed_here(wanted.plan.subnets, device)
+    return from_table(wanted, table["seconds"]), table
+
+
+def timed_here(subnets: Mapping[str, Make], device: Device) -> dict[str, Any]:
+    """The table of ``subnets`` on this machine; what was timed before is not again.
 
     Raises:
         InputError: a package is missing, or the backend is another.
@@ -65,10 +82,9 @@ def measured_here(wanted: ModelPlan, device: Device) -> tuple[LatencyModel, dict
         )
     file = _cache(device)
     known = read_table(file)["seconds"] if file.is_file() else {}
-    seconds = measure(wanted.plan.subnets, device.backend, device.threads, known)
+    seconds = measure(subnets, device.backend, device.threads, known)
     write_json(file, describe_table(device.backend, device.threads, seconds))
-    own = {key: seconds[key] for key in wanted.plan.subnets}
-    return from_table(wanted, own), describe_table(device.backend, device.threads, own)
+    return describe_table(device.backend, device.threads, {key: seconds[key] for key in subnets})
 
 
 def from_table(wanted: ModelPlan, seconds: Mapping[str, float]) -> LatencyModel:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +27,13 @@ class LatencyModel:
     constant: float = 0.0
 
     def __call__(self, widths: Widths) -> float:
-        return self.constant + sum(
-            _interpolate(unit.axes, value, [widths[block][part] for block, part in unit.places])
-            for unit, value in zip(self.units, self.values, strict=True)
+        return self.constant + sum(self.of_unit(number, widths) for number in range(len(self.units)))
+
+    def of_unit(self, number: int, widths: Widths) -> float:
+        """Seconds of one unit."""
+        unit = self.units[number]
+        return _interpolate(
+            unit.axes, self.values[number], [widths[block][part] for block, part in unit.places]
         )
 
 
@@ -41,18 +45,32 @@ def latency_model(
     Raises:
         InputError: the table lacks a unit or network.
     """
+    bare = without_constant(units, seconds)
+    differences = [look_up(seconds, key) - bare(widths) for widths, key in nets]
+    return replace(bare, constant=float(np.mean(differences)))
+
+
+def without_constant(units: Sequence[Unit], seconds: Mapping[str, float]) -> LatencyModel:
+    """The sum of units alone, from a table of ``seconds``.
+
+    Raises:
+        InputError: the table lacks a unit.
+    """
     values = [
-        np.array([_look_up(seconds, unit.key(point)) for point in unit.points()]).reshape(
+        np.array([look_up(seconds, unit.key(point)) for point in unit.points()]).reshape(
             [len(axis) for axis in unit.axes]
         )
         for unit in units
     ]
-    bare = LatencyModel(units, values)
-    differences = [_look_up(seconds, key) - bare(widths) for widths, key in nets]
-    return LatencyModel(units, values, float(np.mean(differences)))
+    return LatencyModel(units, values)
 
 
-def _look_up(seconds: Mapping[str, float], key: str) -> float:
+def look_up(seconds: Mapping[str, float], key: str) -> float:
+    """What a table says of ``key``.
+
+    Raises:
+        InputError: nothing.
+    """
     if key not in seconds:
         raise InputError(
             f"The table of latencies has no '{key}': it is of another model, image size or version; "

@@ -27,7 +27,7 @@ from pocketvision.models import JointModel, SingleModel, VisionModel
 Build = Callable[[Widths], VisionModel]
 """The model with these widths; its weights do not matter."""
 
-_EXPANSIONS, _OUTPUTS = (0.25, 0.5, 0.75, 1.0), (0.5, 1.0)
+EXPANSIONS, _OUTPUTS = (0.25, 0.5, 0.75, 1.0), (0.5, 1.0)
 """Shares of its width at which an expansion or an output is measured."""
 
 
@@ -59,8 +59,13 @@ class Unit(NamedTuple):
         return " ".join([self.name, "-".join(map(str, point))]).strip()
 
 
-def cut(model: SingleModel, widths: Widths, build: Build) -> list[Unit]:
-    """The units of ``model``, which has these widths now; ``build`` makes it with others."""
+def cut(
+    model: SingleModel, widths: Widths, build: Build, expansions: Sequence[float] = EXPANSIONS
+) -> list[Unit]:
+    """The units of ``model``, which has these widths now; ``build`` makes it with others.
+
+    ``expansions`` are the shares of an expansion at which it is measured.
+    """
     body = adaptable_body(model.backbone)
     free = {place for group in width_groups(body) for place in group.places}
     sizes = _map_sizes(body, model.resize.image_size)
@@ -71,13 +76,13 @@ def cut(model: SingleModel, widths: Widths, build: Build) -> list[Unit]:
         places = [place for place in ((index - 1, 1), (index, 0), (index, 1)) if place in free]
         name = _block_name(block, channels, sizes[index], places, widths[index], index)
         make = partial(_make_block, body, index, sizes[index], widths, places)
-        units.append(_unit(name, places, widths, make))
+        units.append(_unit(name, places, widths, make, expansions))
         channels = widths[index][1]
     if body.last is not None:
         places = [place for place in ((len(body.blocks) - 1, 1),) if place in free]
         assert isinstance(body.last, ConvNormAct)
         name = f"last {_size(sizes[-1])} {_activation(body.last)} to{body.architecture.last_channels}"
-        units.append(_unit(name, places, widths, partial(_make_last, body, sizes[-1], widths)))
+        units.append(_unit(name, places, widths, partial(_make_last, body, sizes[-1], widths), expansions))
     return [*units, _rest(model, widths, build, free)]
 
 
@@ -89,11 +94,15 @@ def whole_net(build: Build, widths: Widths) -> tuple[str, Subnet]:
 
 
 def _unit(
-    name: str, places: Sequence[WidthPlace], widths: Widths, make: Callable[[Sequence[int]], Subnet]
+    name: str,
+    places: Sequence[WidthPlace],
+    widths: Widths,
+    make: Callable[[Sequence[int]], Subnet],
+    expansions: Sequence[float],
 ) -> Unit:
     axes = []
     for block, part in places:
-        shares = _OUTPUTS if part else _EXPANSIONS
+        shares = _OUTPUTS if part else expansions
         width = widths[block][part]
         axes.append(
             tuple(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from pocketvision.backbones.forms import Forms, forms_of
 from pocketvision.backbones.width_groups import adaptable_body
 from pocketvision.backbones.widths import Widths, widths_of
 from pocketvision.core.config import Experiment, parameters
@@ -17,35 +19,40 @@ from pocketvision.tasks.adapt.result import AdaptedSource
 
 
 class AdaptedNetwork:
-    """A source's model with its weights, and its data; ``widths`` are those that it has.
+    """A source's model with its weights, and its data; ``widths`` and ``forms`` are those that it has.
+
+    ``changed`` are the arguments that its config's model must take.
 
     Raises:
-        InputError: its config can't be given widths, or its model has none that change.
+        InputError: it does not take them, or the model has no widths that change.
     """
 
-    def __init__(self, source: AdaptedSource) -> None:
-        if "widths" not in parameters(source.experiment.model):
-            raise InputError(
-                f"The model of {source.files[0].name} has no argument widths: take it and hand it to the "
-                "backbone, as the config ssdlite_v2_bccd does."
-            )
+    def __init__(self, source: AdaptedSource, changed: Sequence[str] = ("widths",)) -> None:
+        for name in changed:
+            if name not in parameters(source.experiment.model):
+                raise InputError(
+                    f"The model of {source.files[0].name} has no argument {name}: take it and hand it to the "
+                    "backbone, as the config ssdlite_v2_bccd does."
+                )
         self.experiment = source.experiment
         model, self.data = build(source.experiment, pretrained=True)
         if isinstance(model, JointModel):
             raise InputError("A model of several tasks can't be adapted: choose a run of one.")
         self.model: SingleModel = model
-        self.widths = widths_of(adaptable_body(model.backbone).architecture)
+        architecture = adaptable_body(model.backbone).architecture
+        self.widths, self.forms = widths_of(architecture), forms_of(architecture)
 
-    def build(self, widths: Widths) -> SingleModel:
-        """The model with other widths, without weights."""
-        model = build_model(self.with_widths(widths), self.model.class_names)
+    def build(self, widths: Widths, forms: Forms | None = None) -> SingleModel:
+        """The model with other widths, and other forms if given, without weights."""
+        model = build_model(self.changed(widths, forms), self.model.class_names)
         assert not isinstance(model, JointModel)
         return model
 
-    def with_widths(self, widths: Widths) -> Experiment:
-        """The experiment with these widths."""
-        return replace(self.experiment, model=partial(self.experiment.model, widths=tuple(widths)))
+    def changed(self, widths: Widths, forms: Forms | None = None) -> Experiment:
+        """The experiment with these widths and forms; without ``forms`` they stay."""
+        given = {"widths": tuple(widths), **({} if forms is None else {"forms": tuple(map(tuple, forms))})}
+        return replace(self.experiment, model=partial(self.experiment.model, **given))
 
-    def passport(self, model: SingleModel, widths: Widths) -> dict[str, Any]:
+    def passport(self, model: SingleModel, widths: Widths, forms: Forms | None = None) -> dict[str, Any]:
         """What a weights file of ``model`` says."""
-        return make_passport(model, self.with_widths(widths))
+        return make_passport(model, self.changed(widths, forms))

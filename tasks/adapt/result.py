@@ -75,6 +75,19 @@ def write_adapted(folder: Path, source: AdaptedSource, widths: Table, about: str
     Raises:
         InputError: the name of the config's file can't be imported.
     """
+    config = copy_config(folder, source)
+    rows = "\n".join(f"    ({expanded}, {out})," for expanded, out in widths)
+    adapted = folder / f"adapted_{config.stem}.py"
+    adapted.write_text(_TEXT.format(stem=config.stem, about=about, rows=rows), encoding="utf-8")
+    return adapted
+
+
+def copy_config(folder: Path, source: AdaptedSource) -> Path:
+    """Copy a source's config and what it imports into ``folder``; a variant there imports it by its name.
+
+    Raises:
+        InputError: the name of the config's file can't be imported.
+    """
     config, *others = source.files
     if not config.stem.isidentifier():
         raise InputError(
@@ -84,7 +97,4 @@ def write_adapted(folder: Path, source: AdaptedSource, widths: Table, about: str
         target = folder / file.relative_to(config.parent)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, target)
-    rows = "\n".join(f"    ({expanded}, {out})," for expanded, out in widths)
-    adapted = folder / f"adapted_{config.stem}.py"
-    adapted.write_text(_TEXT.format(stem=config.stem, about=about, rows=rows), encoding="utf-8")
-    return adapted
+    return folder / config.name

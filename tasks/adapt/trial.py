@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
 from pocketvision.core.config import Experiment, apply_overrides, parameters
 from pocketvision.core.errors import InputError
@@ -37,21 +38,34 @@ def trial_images(experiment: Experiment, data: AnyData, num_judged: int) -> Tria
     Raises:
         InputError: there are too few training images.
     """
-    split, size = data.train_split, data.batch_size
-    num_images = len(data.dataset(split, train=True))
+    learned, judged = divide_images(experiment, data, num_judged)
+    return TrialImages(batches_of(data, learned, train=True), batches_of(data, judged, train=True))
+
+
+def divide_images(experiment: Experiment, data: AnyData, num_judged: int) -> tuple[list[int], list[int]]:
+    """Numbers of training images to learn from and of others to judge by, whole batches of both.
+
+    Raises:
+        InputError: there are too few training images.
+    """
+    size = data.batch_size
+    num_images = len(data.dataset(data.train_split, train=True))
     if num_images < 2 * size:
         raise InputError(
-            f"There are {num_images} training images: adapting needs two batches, set data.batch_size lower."
+            f"There are {num_images} training images: this needs two batches, set data.batch_size lower."
         )
     order = np.random.default_rng(experiment.seed).permutation(num_images).tolist()
     num_judged = min(num_judged, num_images // 4) // size * size or size
     judged, rest = order[:num_judged], order[num_judged:]
-    num_batches = min(MAX_BATCHES, len(rest) // size)
+    return rest[: min(MAX_BATCHES, len(rest) // size) * size], judged
 
-    def batches(indices: Sequence[int]) -> list[AnySamples]:
-        return [data.batch(split, indices[i : i + size], train=True) for i in range(0, len(indices), size)]
 
-    return TrialImages(batches(rest[: num_batches * size]), batches(judged))
+def batches_of(data: AnyData, indices: Sequence[int], *, train: bool) -> list[AnySamples]:
+    """Training images as batches; augmented if ``train``."""
+    size = data.batch_size
+    return [
+        data.batch(data.train_split, indices[i : i + size], train=train) for i in range(0, len(indices), size)
+    ]
 
 
 class Trials:
@@ -73,7 +87,7 @@ class Trials:
 
         Running ones lag behind in a network that has just been narrowed.
         """
-        task = self._task(model)
+        task = self.task(model)
         momenta = {norm: norm.momentum for norm in task.modules() if isinstance(norm, nn.BatchNorm2d)}
         for norm in momenta:
             norm.momentum = 0.0  # nothing is learned from these images
@@ -87,16 +101,10 @@ class Trials:
 
     def tune(self, model: VisionModel, num_steps: int, place: tuple[int, ...]) -> None:
         """Train a few steps at a constant rate, seeded by ``place``, which is where in the search it is."""
-        task = self._task(model)
-        optimizer = task.optimizer(task.parameter_groups())
-        share = self.lr_share * self.images.batches[0].images.shape[0] / task.reference_batch
-        for group in optimizer.param_groups:
-            group["lr"] *= group.pop("lr_factor") * share
-        batches = self.images.batches
+        task = self.task(model)
+        optimizer = self.optimizer(task)
         for step in range(num_steps):
-            key = (self.experiment.seed, *place, step)
-            torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))
-            loss = self._loss(task, batches[(place[0] * num_steps + step) % len(batches)])
+            loss = self.training_loss(task, (*place, step), place[0] * num_steps + step)
             if not torch.isfinite(loss):
                 optimizer.zero_grad()
                 continue
@@ -104,9 +112,24 @@ class Trials:
             optimizer.step()
             optimizer.zero_grad()
 
-    def _task(self, model: VisionModel) -> AnyTask:
+    def task(self, model: VisionModel) -> AnyTask:
+        """The task in training, on the device."""
         task: AnyTask = self.experiment.task(model=model)
         return task.to(self.device).train()
+
+    def optimizer(self, task: AnyTask) -> Optimizer:
+        """The recipe's optimizer, at the constant rate of short trainings."""
+        optimizer = task.optimizer(task.parameter_groups())
+        share = self.lr_share * self.images.batches[0].images.shape[0] / task.reference_batch
+        for group in optimizer.param_groups:
+            group["lr"] *= group.pop("lr_factor") * share
+        return optimizer
+
+    def training_loss(self, task: AnyTask, place: Sequence[int], number: int) -> torch.Tensor:
+        """The loss on the training batch ``number``, which repeat; its randomness is seeded by ``place``."""
+        key = (self.experiment.seed, *place)
+        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))
+        return self._loss(task, self.images.batches[number % len(self.images.batches)])
 
     def _loss(self, task: AnyTask, samples: AnySamples) -> torch.Tensor:
         from lightning.fabric.utilities import move_data_to_device

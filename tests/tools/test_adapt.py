@@ -6,10 +6,13 @@ The command ``adapt``: from a run to an ordinary run that is narrower, by a tabl
 from __future__ import annotations
 
 import json
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.weights import read_passport
@@ -26,6 +29,18 @@ TINY = [
     "model.image_size=(64,64)", "model.width_mult=0.35", "data.num_train=8", "data.num_val=2",
     "data.batch_size=2", "trainer.max_epochs=1", "trainer.limit_train_batches=1",
 ]  # fmt: skip
+KILLED = """
+import os, signal, sys
+from pocketvision.tasks.adapt.path import SearchFolder
+keep = SearchFolder.keep
+def killed(self, stops, *rest):
+    keep(self, stops, *rest)
+    if len(stops) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+SearchFolder.keep = killed
+from pocketvision.tools.adapt import main
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +64,24 @@ def table(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.fixture(scope="module")
+def words(run: Path, table: Path) -> list[str]:
+    """A short search, without where to."""
+    pace = ["--tried", "2", "--at-once", "2", "--steps", "1", "--delta", "0.05"]
+    return [str(run), "--latency", "0.8x", "--images", "2", "--table", str(table), *pace]
+
+
+@pytest.fixture(scope="module")
+def narrow(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("adapted") / "narrow"
+    assert main([*words, "--run-dir", str(folder)]) == 0
+    return folder
+
+
 def test_the_result_is_an_ordinary_run(
-    run: Path, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, narrow: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = tmp_path / "narrow"
-    words = ["--table", str(table), "--tried", "2", "--at-once", "2", "--steps", "1", "--delta", "0.05"]
-    assert main([str(run), "--latency", "0.8x", "--run-dir", str(folder), "--images", "2", *words]) == 0
-    said = capsys.readouterr()
-    assert "by its layers now" in said.out and "round 1:" in said.err
+    folder = narrow
     config = (folder / "config" / "adapted_quickstart.py").read_text()
     assert "WIDTHS = (" in config and Run.open(folder).record["config"] == "adapted_quickstart.py"
     passport = read_passport(folder / "weights.safetensors")
@@ -69,9 +94,28 @@ def test_the_result_is_an_ordinary_run(
     own = folder / "config" / "adapted_quickstart.py"
     more = [str(own), *TINY, "--from", str(folder), "--run-dir", str(tmp_path / "more")]
     assert train(more) == 0
-    assert (tmp_path / "narrow_search" / "path.png").is_file()
+    assert (folder.with_name("narrow_search") / "path.png").is_file()
     assert main(["--resume", str(folder)]) == 1  # the run is finished
     assert "is finished" in capsys.readouterr().err
+
+
+def test_killed_and_resumed_it_comes_to_the_same_result(
+    narrow: Path, words: list[str], tmp_path: Path, run_python: Callable[..., Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    (tmp_path / "killed.py").write_text(KILLED)
+    folder = tmp_path / "narrow"
+    done = run_python([str(tmp_path / "killed.py"), *words, "--run-dir", str(folder)], tmp_path)
+    assert done.returncode == -signal.SIGKILL and not folder.exists()
+    assert len(json.loads((tmp_path / "narrow_search" / "path.json").read_text())) == 2
+    assert main(["--resume", str(folder)]) == 0
+    said = capsys.readouterr()
+    assert "by its layers now" in said.out and "round 2:" in said.err and "round 1:" not in said.err
+    for name in ("path.json", "config/adapted_quickstart.py"):
+        undisturbed = narrow.with_name("narrow_search") / name
+        assert (tmp_path / "narrow_search" / name).read_bytes() == undisturbed.read_bytes()
+    ours, theirs = (load_model(place).state_dict() for place in (folder, narrow))
+    assert all(torch.equal(ours[name], value) for name, value in theirs.items())
 
 
 @pytest.mark.parametrize(
