@@ -11,7 +11,7 @@ from pocketvision.backbones.blocks import ActivationName
 KERNEL_SIZES = (3, 5)
 
 
-class Form(NamedTuple):
+class BlockForm(NamedTuple):
     """A block but for its widths: depthwise kernel, whether squeeze-and-excitation, non-linearity."""
 
     kernel_size: int
@@ -23,9 +23,9 @@ Forms = Sequence[tuple[int, bool, ActivationName]]
 """(kernel size, squeeze-and-excitation, activation) of every block, from the first to the last."""
 
 
-def forms_of(architecture: Architecture) -> tuple[Form, ...]:
+def forms_of(architecture: Architecture) -> tuple[BlockForm, ...]:
     """What :func:`with_forms` would have to be given to change nothing."""
-    return tuple(Form(spec.kernel_size, spec.squeeze, spec.activation) for spec in architecture.blocks)
+    return tuple(BlockForm(spec.kernel_size, spec.squeeze, spec.activation) for spec in architecture.blocks)
 
 
 def with_forms(architecture: Architecture, forms: Forms | None) -> Architecture:
@@ -46,5 +46,5 @@ def with_forms(architecture: Architecture, forms: Forms | None) -> Architecture:
                 f"forms[{index}] is {row!r}: give (kernel size 3 or 5, True or False for "
                 f"squeeze-and-excitation, {' or '.join(names)})."
             )
-    changed = [spec._replace(**Form(*row)._asdict()) for spec, row in zip(blocks, forms, strict=True)]
+    changed = [spec._replace(**BlockForm(*row)._asdict()) for spec, row in zip(blocks, forms, strict=True)]
     return architecture._replace(blocks=changed)

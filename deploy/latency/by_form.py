@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pocketvision.backbones.forms import Form, Forms, forms_of
+from pocketvision.backbones.forms import BlockForm, Forms, forms_of
 from pocketvision.backbones.width_groups import adaptable_body
 from pocketvision.backbones.widths import Widths, widths_of
 from pocketvision.deploy.latency.measuring import Make, make_plan
@@ -30,7 +30,7 @@ class FormPlan(NamedTuple):
     ``nets`` are whole networks among it, with their widths, forms and keys.
     """
 
-    blocks: dict[Form, list[Unit]]
+    blocks: dict[BlockForm, list[Unit]]
     others: list[Unit]
     subnets: dict[str, Make]
     nets: list[tuple[Widths, Forms, str]]
@@ -40,18 +40,18 @@ class FormPlan(NamedTuple):
 class FormLatency:
     """Widths and forms -> seconds: each block as in a network of its form alone, the rest, a constant."""
 
-    blocks: Mapping[Form, LatencyModel]
+    blocks: Mapping[BlockForm, LatencyModel]
     others: LatencyModel
 
     def __call__(self, widths: Widths, forms: Forms) -> float:
         num_blocks = len(next(iter(self.blocks.values())).units)
         return self.others(widths) + sum(
-            self.blocks[Form(*forms[number])].of_unit(number, widths) for number in range(num_blocks)
+            self.blocks[BlockForm(*forms[number])].of_unit(number, widths) for number in range(num_blocks)
         )
 
 
 def plan_forms(
-    model: SingleModel, build: FormBuild, forms: Sequence[Form], nets: Sequence[tuple[Widths, Forms]]
+    model: SingleModel, build: FormBuild, forms: Sequence[BlockForm], nets: Sequence[tuple[Widths, Forms]]
 ) -> FormPlan:
     """What has to be timed so that blocks of ``model`` can have any of ``forms``.
 

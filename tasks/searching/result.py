@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pocketvision.backbones.forms import Form
+from pocketvision.backbones.forms import BlockForm
 from pocketvision.core.files import replacing
 from pocketvision.tasks.adapt.proposals import Table
 from pocketvision.tasks.adapt.result import AdaptedSource, copy_config
@@ -37,7 +37,7 @@ _ORANGE = "#E69F00"
 
 
 def write_searched(
-    folder: Path, source: AdaptedSource, widths: Table, forms: Sequence[Form], about: str
+    folder: Path, source: AdaptedSource, widths: Table, forms: Sequence[BlockForm], about: str
 ) -> Path:
     """Write the config of the network that was found, with the config that it is a variant of.
 

@@ -24,7 +24,7 @@ ROUND = 20
 _PLACE = 1 << 30
 """Of random networks that teach: apart from those that are scored."""
 
-Build = Callable[[Candidate], SingleModel]
+CandidateBuild = Callable[[Candidate], SingleModel]
 
 
 class SharedWeights:
@@ -119,7 +119,7 @@ def _fill(largest: SingleModel, source: SingleModel) -> None:
             value.copy_(nn.functional.pad(state[name], [margin] * 4))
 
 
-def teach(shared: SharedWeights, build: Build, trials: Trials, num_steps: int, folder: Path) -> None:
+def teach(shared: SharedWeights, build: CandidateBuild, trials: Trials, num_steps: int, folder: Path) -> None:
     """Train shared weights, a random network each step, or go on after the last round in ``folder``."""
     files = sorted(folder.glob("shared_*.safetensors"))
     done = int(files[-1].stem.rpartition("_")[2]) if files else 0
@@ -137,7 +137,7 @@ def teach(shared: SharedWeights, build: Build, trials: Trials, num_steps: int, f
 
 
 def _round(
-    shared: SharedWeights, build: Build, trials: Trials, steps: range, progress: Progress
+    shared: SharedWeights, build: CandidateBuild, trials: Trials, steps: range, progress: Progress
 ) -> list[float]:
     optimizer = trials.optimizer(trials.task(shared.model))
     losses = []

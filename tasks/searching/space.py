@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pocketvision.backbones.blocks import ActivationName, InvertedResidual
-from pocketvision.backbones.forms import KERNEL_SIZES, Form, Forms, forms_of
+from pocketvision.backbones.forms import KERNEL_SIZES, BlockForm, Forms, forms_of
 from pocketvision.backbones.mobilenet import MobileNet
 from pocketvision.backbones.width_groups import WidthGroup, width_groups
 from pocketvision.backbones.widths import WIDTH_STEP, widths_of
@@ -64,23 +64,23 @@ class SearchSpace:
             self.activations,
         )
 
-    def all_forms(self) -> list[Form]:
+    def all_forms(self) -> list[BlockForm]:
         """Every form that a block may have."""
         return [
-            Form(kernel_size, squeeze, activation)
+            BlockForm(kernel_size, squeeze, activation)
             for kernel_size in KERNEL_SIZES
             for squeeze in (False, True)
             for activation in self.activations
         ]
 
-    def decoded(self, candidate: Candidate) -> tuple[Table, tuple[Form, ...]]:
+    def decoded(self, candidate: Candidate) -> tuple[Table, tuple[BlockForm, ...]]:
         """The widths and forms of all blocks; those that were not built keep the source's."""
         widths: Table = self.widths
         for group in self.groups:
             block, part = group.places[0]
             choice = candidate[self.stage_of[block]]
             widths = self._narrowed(widths, group, choice.out if part else choice.expansion)
-        chosen = [Form(*candidate[stage][2:]) for stage in self.stage_of]
+        chosen = [BlockForm(*candidate[stage][2:]) for stage in self.stage_of]
         return widths, (*chosen, *self.forms[len(chosen) :])
 
     def _narrowed(self, widths: Table, group: WidthGroup, share: float) -> Table:
@@ -123,7 +123,7 @@ class SearchSpace:
         found = tuple(map(_chosen, changed))
         return found if self.is_sound(found) else self.mutated(candidate, generator)
 
-    def examples(self) -> list[tuple[Table, tuple[Form, ...]]]:
+    def examples(self) -> list[tuple[Table, tuple[BlockForm, ...]]]:
         """The source and two random networks, as widths and forms."""
         drawn = [self.decoded(self.draw(np.random.default_rng(seed))) for seed in (1, 2)]
         return [(self.widths, self.forms), *drawn]

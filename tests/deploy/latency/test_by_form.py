@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pocketvision.backbones.forms import Form, Forms, forms_of
+from pocketvision.backbones.forms import BlockForm, Forms, forms_of
 from pocketvision.backbones.width_groups import adaptable_body
 from pocketvision.backbones.widths import Widths, widths_of
 from pocketvision.configs import quickstart
@@ -17,7 +17,7 @@ from pocketvision.core.errors import InputError
 from pocketvision.deploy.latency.by_form import form_latency, plan_forms
 from pocketvision.runs.build import build_model
 
-ALL = [Form(k, s, a) for k in (3, 5) for s in (False, True) for a in ("relu", "hardswish")]  # type: ignore[arg-type]
+ALL = [BlockForm(k, s, a) for k in (3, 5) for s in (False, True) for a in ("relu", "hardswish")]  # type: ignore[arg-type]
 
 
 def build(widths: Widths | None, forms: Forms | None) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,17 +28,22 @@ def build(widths: Widths | None = None, forms: Forms | None = None) -> Any:
     return BUILD(widths=widths, forms=forms)
 
 
-@pytest.fixture
-def shared(as_trained: Callable[[nn.Module], nn.Module]) -> SharedWeights:
+@pytest.fixture(scope="module")
+def begun(as_trained: Callable[[nn.Module], nn.Module]) -> tuple[Any, SharedWeights]:
+    """A source, and what shares its weights: made once, as that takes seconds."""
     torch.manual_seed(0)
     source: Any = as_trained(build())
-    return SharedWeights(source, SearchSpace(adaptable_body(source.backbone)), build)
+    return source, SharedWeights(source, SearchSpace(adaptable_body(source.backbone)), build)
 
 
 @pytest.fixture
-def source(as_trained: Callable[[nn.Module], nn.Module]) -> Any:
-    torch.manual_seed(0)
-    return as_trained(build())
+def source(begun: tuple[Any, SharedWeights]) -> Any:
+    return deepcopy(begun[0])
+
+
+@pytest.fixture
+def shared(begun: tuple[Any, SharedWeights]) -> SharedWeights:
+    return deepcopy(begun[1])
 
 
 def plain(space: SearchSpace) -> Candidate:
@@ -107,20 +113,15 @@ class StubTrials:
 
 
 def test_teaching_goes_on_after_a_kill_to_the_same_weights(
-    as_trained: Callable[[nn.Module], nn.Module], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shared: SharedWeights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared_file, "ROUND", 2)
     trials: Any = StubTrials()
 
-    def fresh() -> SharedWeights:
-        torch.manual_seed(0)
-        source: Any = as_trained(build())
-        return SharedWeights(source, SearchSpace(adaptable_body(source.backbone)), build)
-
     def run(folder: Path, limit: int = 99) -> None:
         folder.mkdir(exist_ok=True)
         steps = 0
-        weights = fresh()
+        weights = deepcopy(shared)
 
         def counted(candidate: Candidate) -> Any:
             nonlocal steps
