@@ -103,7 +103,8 @@ def _inner_norms(state: Mapping[str, Tensor], name: str, size: int) -> Tensor:
     owner = f"{name.rsplit('.', 2)[0]}."
     weights = [value for key, value in state.items() if key.startswith(owner) and value.ndim > 1]
     filters = next(value for value in weights if len(value) == size)
-    return torch.linalg.vector_norm(filters.flatten(1), dim=1)
+    norms: Tensor = torch.linalg.vector_norm(filters.flatten(1), dim=1)
+    return norms
 
 
 @torch.no_grad()
