@@ -66,8 +66,7 @@ def import_weights(
         refuse_disparity(parity, loaded.path)
     facts = {**describe_source(model, file), **loaded.facts, "sha256": sha256(loaded.path)}
     facts |= _integer_runtime(model, loaded.path) if loaded.is_whole else {}
-    if licence is not None:
-        facts["licence"] = licence
+    facts |= {} if licence is None else {"licence": licence}
     if calibration is not None:
         count = calibrate(model, _batches(calibration, model))
         facts |= {"is_norm_folded": False, "calibrated_on": calibration.name}
