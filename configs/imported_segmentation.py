@@ -38,17 +38,21 @@ def model(
     head: Literal["deeplabv3", "lraspp"] = "deeplabv3", head_channels: int = 256, rates: tuple[int, ...] = (),
     high: str = "c5", low: tuple[str, ...] = ("c3_depthwise",), pool_size: int | None = None,
     pool_stride: tuple[int, int] = (16, 20), align_corners: bool = False, padding: Padding = "same",
+    separable_atrous: bool = False, image_pooling: bool = True,
     mode: Literal["letterbox", "stretch"] = "letterbox", mean: tuple[float, float, float] = _HALF,
     std: tuple[float, float, float] = _HALF, weights: str | Path | None = None,
 ) -> Segmenter:  # fmt: skip
-    """``rates`` are of DeepLabv3's atrous branches, ``low``, ``pool_size``, ``pool_stride`` and
-    ``align_corners`` of LR-ASPP; both read ``high``."""
-    part: Callable[..., nn.Module] = partial(DeepLabV3Head, form="raspp", feature=high)
+    """``rates``, ``separable_atrous`` and ``image_pooling`` are of DeepLabv3, ``low``, ``pool_size``,
+    ``pool_stride`` and ``align_corners`` of LR-ASPP; both read ``high``."""
+    deeplab = partial(
+        DeepLabV3Head, feature=high, separable_atrous=separable_atrous, image_pooling=image_pooling
+    )
+    part: Callable[..., nn.Module] = partial(deeplab, form="raspp")
     if head == "lraspp":
         gate = partial(LRASPPHead, pool_size=pool_size, pool_stride=pool_stride, align_corners=align_corners)
         part = partial(gate, low=low, high=high)
     elif rates:
-        part = partial(DeepLabV3Head, form="aspp", rates=rates, feature=high)
+        part = partial(deeplab, form="aspp", rates=rates)
     form = {"minimalistic": minimalistic, "reduced_tail": reduced_tail}
     body = build_with(
         find_builder(backbone), (*low, high) if head == "lraspp" else (high,), width_mult=width_mult, **form,

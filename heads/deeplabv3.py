@@ -39,7 +39,10 @@ class DeepLabV3Head(nn.Module):
                   its published weights were trained         ReLU
     ============  =========================================  ===========================  =======
 
-    ``rates`` and ``dropout`` replace the form's own; the dropout comes after the mixing.
+    ``rates`` and ``dropout`` replace the form's own; the dropout comes after the mixing. ``separable_atrous``
+    has a dilated depthwise convolution and a 1x1 convolution in each atrous branch, each with BatchNorm and
+    ReLU (arXiv:1802.02611, sec. 3.1; TensorFlow's ``--aspp_with_separable_conv``), ``image_pooling=False``
+    no average of the whole map (its ``--add_image_level_feature=False``).
 
     Raises:
         ValueError: an unknown form, rates for the form without atrous branches, or the backbone does
@@ -55,15 +58,18 @@ class DeepLabV3Head(nn.Module):
         rates: Sequence[int] | None = None,
         feature: str = "c5",
         dropout: float | None = None,
+        separable_atrous: bool = False,
+        image_pooling: bool = True,
     ) -> None:
         super().__init__()
         self.feature = feature
         in_channels, stride = find_feature(feature_info, feature)
-        self.rates = atrous_rates(form, stride, rates)
+        self.rates, self.is_separable = atrous_rates(form, stride, rates), separable_atrous
         self.point = _conv(in_channels, channels)
-        self.atrous = nn.ModuleList(_conv(in_channels, channels, 3, dilation=rate) for rate in self.rates)
-        self.pooled = _conv(in_channels, channels)
-        self.project = _conv((2 + len(self.rates)) * channels, channels)
+        atrous = _separable if separable_atrous else partial(_conv, kernel_size=3)
+        self.atrous = nn.ModuleList(atrous(in_channels, channels, dilation=rate) for rate in self.rates)
+        self.pooled = _conv(in_channels, channels) if image_pooling else None
+        self.project = _conv((1 + image_pooling + len(self.rates)) * channels, channels)
         if dropout is None:
             dropout = 0.5 if form == "torchvision" else 0.1
         self.dropout = nn.Dropout(dropout)
@@ -74,10 +80,11 @@ class DeepLabV3Head(nn.Module):
 
     def forward(self, features: Features) -> Tensor:
         x = features[self.feature]
-        # Enlarged rather than expanded: LiteRT's converter writes a broadcast that its runtime refuses.
-        pooled = self.pooled(x.mean((2, 3), keepdim=True))
-        pooled = F.interpolate(pooled, x.shape[-2:], mode="bilinear", align_corners=False)
-        branches = [self.point(x), *(atrous(x) for atrous in self.atrous), pooled]
+        branches = [self.point(x), *(atrous(x) for atrous in self.atrous)]
+        if self.pooled is not None:
+            # Enlarged rather than expanded: LiteRT's converter writes a broadcast that its runtime refuses.
+            pooled = self.pooled(x.mean((2, 3), keepdim=True))
+            branches.append(F.interpolate(pooled, x.shape[-2:], mode="bilinear", align_corners=False))
         mixed = self.dropout(self.project(torch.cat(branches, dim=1)))
         logits: Tensor = self.logits(self.refine(mixed))
         return logits
@@ -92,7 +99,8 @@ class DeepLabV3Head(nn.Module):
         Raises:
             ValueError: timm has no DeepLabv3, torchvision only ``form="torchvision"``.
         """
-        if library != "torchvision" or isinstance(self.refine, nn.Identity):
+        is_plain = self.pooled is not None and not self.is_separable
+        if library != "torchvision" or isinstance(self.refine, nn.Identity) or not is_plain:
             raise ValueError(f"{library} has no such head: torchvision has form='torchvision'.")
         names = {"point.conv": "0.convs.0.0", "point.norm": "0.convs.0.1"}
         for i in range(len(self.rates)):
@@ -107,6 +115,11 @@ class DeepLabV3Head(nn.Module):
             "refine.norm": "2",
             "logits": "4",
         }
+
+
+def _separable(in_channels: int, channels: int, dilation: int) -> nn.Sequential:
+    depthwise = _conv(in_channels, in_channels, 3, dilation=dilation, groups=in_channels)
+    return nn.Sequential(depthwise, _conv(in_channels, channels))
 
 
 def atrous_rates(form: Form, stride: int, rates: Sequence[int] | None) -> tuple[int, ...]:

@@ -55,7 +55,7 @@ def family_of(state: Mapping[str, Tensor]) -> Family | None:
 
 
 _OF_TENSORFLOW = re.compile(r"(^|/)(expanded_conv|block|Conv2d|conv_dw)(_\d+)?(/|_|$)")
-_EXTRA = re.compile(r"(^|/)layer_\d+|Predictor")
+_EXTRA = re.compile(r"(^|/)(layer_|aspp)\d+|Predictor|_Conv2d_\d+_[13]x[13]_")
 
 
 def family_of_layers(depthwise: Iterable[str]) -> Family | None:

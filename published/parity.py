@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from pocketvision.backbones.pretrained import LIBRARY_STEMS
 from pocketvision.core.errors import InputError
 from pocketvision.core.protocols import HasImagenetFile, body_of
-from pocketvision.core.structures import Size
 from pocketvision.core.weights import StateDict, read_state_dict
 from pocketvision.heads import DeepLabV3Head
 from pocketvision.models import Classifier, Detector, JointModel, Segmenter, SingleModel, VisionModel
@@ -26,14 +25,13 @@ from pocketvision.published.divergence import (
     describe_preprocessing,
 )
 from pocketvision.published.load import WHOLE_STEMS
+from pocketvision.published.photographs import photograph_like
 from pocketvision.published.tensorflow.frozen_graph import read_frozen_graph
-from pocketvision.published.tensorflow.graph import FileGraph, placeholder_size, skip_copies
+from pocketvision.published.tensorflow.graph import FileGraph, placeholder_size, read_by
 from pocketvision.published.tensorflow.graph_layers import find_layers
 from pocketvision.published.tensorflow.run_graph import GraphRun, NotRunnableError
 from pocketvision.published.tensorflow.tflite import read_tflite
 
-_AROUND = ("Pad", "PadV2", "SpaceToBatchND")
-"""What belongs to a layer, though it stands before it."""
 _MEASURE = "of its RMS, for an image with the spectrum of photographs"
 
 PARITY_BOUND = 1e-3
@@ -86,19 +84,6 @@ def measure_parity(model: VisionModel, path: Path, nodes: Mapping[str, str]) -> 
     return Parity("parity: not compared, nothing here can run such a file")
 
 
-def _image(model: SingleModel, image_size: Size) -> Tensor:
-    """A normalized image whose amplitudes fall with frequency, as those of photographs do."""
-    height, width = image_size
-    noise = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0))
-    noise = noise + 2 * noise.mean(dim=1, keepdim=True)  # the colors of a photograph go together
-    frequency = torch.fft.fftfreq(height)[:, None].square() + torch.fft.rfftfreq(width).square()
-    falling = 1 / frequency.sqrt().clamp(min=1 / max(height, width))
-    image = torch.fft.irfft2(torch.fft.rfft2(noise) * falling, s=(height, width))
-    image = 120 + 60 * (image - image.mean()) / image.std()
-    normalized: Tensor = model.normalize(image.clamp(0, 255).to(next(model.parameters()).device))
-    return normalized
-
-
 def _difference(ours: Tensor, theirs: Tensor) -> float:
     """Root of the mean squared difference, as a share of that of ``theirs``."""
     theirs = theirs.double()
@@ -107,11 +92,12 @@ def _difference(ours: Tensor, theirs: Tensor) -> float:
 
 def _with_graph(model: SingleModel, graph: FileGraph, nodes: Mapping[str, str]) -> Parity:
     """Compare what reaches each layer: everything that the layers before it do."""
-    image = _image(model, placeholder_size(graph) or model.resize.image_size)  # a pooling may be for no other
+    size = placeholder_size(graph) or model.resize.image_size  # a pooling may be for no other
+    image = photograph_like(model, size)
     seen = _inputs_of_layers(model, image, nodes)
     run, differences, reason = None, dict[str, float](), ""
     for name, node in nodes.items():
-        source = _source(graph, node)
+        source = read_by(graph, node)
         if run is None:
             run = GraphRun(graph, source, image)
             continue
@@ -123,7 +109,7 @@ def _with_graph(model: SingleModel, graph: FileGraph, nodes: Mapping[str, str]) 
         is_alike = theirs.numel() == seen[name].numel()
         ours = seen[name].reshape(theirs.shape) if is_alike else seen[name]
         differences[name] = _difference(ours, theirs) if is_alike else float("inf")
-    fault = describe_preprocessing(model, graph, _source(graph, next(iter(nodes.values()))))
+    fault = describe_preprocessing(model, graph, read_by(graph, next(iter(nodes.values()))))
     if not differences:
         return Parity(f"parity: not compared{reason}", fault=fault or f"no layer can be compared{reason}")
     if any(node.op == "Clamp" for node in graph.values()):
@@ -189,20 +175,13 @@ def _inputs_of_layers(model: SingleModel, image: Tensor, names: Collection[str])
     return seen
 
 
-def _source(graph: FileGraph, name: str) -> str:
-    """The node whose value a layer reads, before what pads it."""
-    source = graph[name].inputs[0]
-    before = skip_copies(graph, source)
-    return before.inputs[0] if before is not None and before.op in _AROUND else source
-
-
 def _with_torchvision(model: SingleModel, state: StateDict) -> Parity:
     """Compare the outputs with those of torchvision's own model."""
     name = _torchvision_name(model)
     theirs = _build(name, model, state)
     if theirs is None:
         return Parity("parity: not compared, torchvision has no model of this width, head and classes")
-    image = _image(model, model.resize.image_size)
+    image = photograph_like(model, model.resize.image_size)
     pairs = zip(*_outputs(model, theirs.eval(), image), strict=True)
     largest = max(_difference(ours, expected) for ours, expected in pairs)
     sentence = f"parity: the output is that of torchvision's {name}, to {largest:.1e} {_MEASURE}"

@@ -12,18 +12,17 @@ from torch import Tensor, nn
 from pocketvision.core.errors import InputError
 from pocketvision.core.structures import Size
 from pocketvision.core.weights import read_passport, read_state_dict
-from pocketvision.published.architecture import V2, Family, family_of, family_of_layers
+from pocketvision.published.architecture import Family, family_of
 from pocketvision.published.divergence import file_normalization
 from pocketvision.published.inputs import classifier_library
 from pocketvision.published.load import WHOLE_STEMS, local_file
+from pocketvision.published.tensorflow.checkpoint_facts import checkpoint_facts
 from pocketvision.published.tensorflow.frozen_graph import read_frozen_graph
-from pocketvision.published.tensorflow.graph import FileGraph, constant, placeholder_size
+from pocketvision.published.tensorflow.graph import FileGraph, constant, placeholder_size, reached_from
 from pocketvision.published.tensorflow.import_file import SUFFIXES, file_padding, read_layers
 from pocketvision.published.tensorflow.label_file import read_labels
 from pocketvision.published.tensorflow.layers import Layer
 from pocketvision.published.tensorflow.model_facts import find_model
-from pocketvision.published.tensorflow.names import tensorflow_role
-from pocketvision.published.tensorflow.pairing import is_classifier
 from pocketvision.published.tensorflow.tflite import read_tflite
 
 _SEGMENTERS = {
@@ -39,19 +38,20 @@ _ADVICE = "give --into CONFIG"
 class Recognized(NamedTuple):
     """What a file says of itself: the ``config`` whose model it is at some width, the shapes of its
     ``kernels``, the number of its outputs for each box, pixel or image (``num_outputs``, with a background),
-    ``arguments`` of the config's model, the width among them where it is known, and the ``labels`` of its
-    outputs where it lists them."""
+    ``arguments`` of the config's model, the width among them where it is known, the ``labels`` of its outputs
+    where it lists them, and a sentence on what it can't tell and was ``assumed``."""
 
     config: str
     kernels: tuple[tuple[int, ...], ...]
     num_outputs: int
     arguments: Mapping[str, Any]
     labels: tuple[str | None, ...] | None = None
+    assumed: str | None = None
 
 
 def recognize(file: str | Path) -> Recognized:
     """What ``file`` is: a model of torchvision, a classifier of timm, or a classifier, SSD or segmenter of
-    TensorFlow; of its checkpoints, which hold no graph, a classifier or the SSDLite of one class with V2.
+    TensorFlow; of its checkpoints, which hold no graph, by the names and shapes of their variables.
 
     Raises:
         InputError: it is none of these; names the tensor or layer that does not fit.
@@ -93,18 +93,9 @@ def _of_torchvision(state: Mapping[str, Tensor]) -> Recognized | None:
 def _of_tensorflow(path: Path) -> Recognized:
     if path.suffix in (".pb", ".tflite"):
         return _of_graph(path)
-    layers = read_layers(path)
-    depthwise = [layer.name for layer in layers if layer.is_depthwise]
-    family = family_of_layers(depthwise)
-    if family is None:
-        raise InputError(
-            f"{path} is no MobileNet that is known ({len(depthwise)} depthwise layers, the last is "
-            f"{depthwise[-1] if depthwise else 'none'}): {_ADVICE}."
-        )
-    kernels = tuple(layer.kernel.shape for layer in layers)
-    if is_classifier(layers):
-        return Recognized(_classifier(family), kernels, len(layers[-1].kernel), {})
-    return Recognized(_detector(layers, family, path), kernels, _outputs_of_detector(layers, path), {})
+    found = checkpoint_facts(read_layers(path), path)
+    config, arguments, num_outputs = found.model
+    return Recognized(config, (), num_outputs, arguments, assumed=found.assumed)
 
 
 def _of_graph(path: Path) -> Recognized:
@@ -127,49 +118,27 @@ def _classifier(family: Family) -> str:
     return f"classifier_{family.short_name}_imagenet"
 
 
-def _detector(layers: Iterable[Layer], family: Family, path: Path) -> str:
-    """The config of TensorFlow's SSDLite for one class; other heads are refused by their first layer."""
-    known = ("stem", "block", "last", "extra", "class", "box")
-    roles = {layer.name: tensorflow_role(layer.name) for layer in layers}
-    foreign = next((name for name, role in roles.items() if not role.startswith(known)), None)
-    if foreign is not None or family is not V2:
-        raise InputError(
-            f"{path} is neither a classifier nor an SSDLite detector with MobileNetV2 (it has "
-            f"{foreign or 'the backbone of a ' + family.title}): {_ADVICE}."
-        )
-    return "ssdlite_v2_person"
-
-
-def _outputs_of_detector(layers: Iterable[Layer], path: Path) -> int:
-    sizes = {tensorflow_role(layer.name): len(layer.kernel) for layer in layers}
-    classes, boxes = sizes.get("class 0", 0), sizes.get("box 0", 0)
-    if boxes < 4 or classes % (boxes // 4) or classes // (boxes // 4) != 2:
-        raise InputError(
-            f"{path} has {classes} class and {boxes} box outputs in its first predictor, which are not "
-            f"those of one class and a background: {_ADVICE}."
-        )
-    return classes // (boxes // 4)
-
-
 def _inputs(graph: FileGraph, stem: Layer) -> dict[str, Any]:
     """Size, mean and std of the images, as far as the graph says it and they are not the usual ones."""
     source = graph[stem.node].inputs[0]
     arguments: dict[str, Any] = {}
-    if (size := _image_size(graph)) is not None:
+    if (size := _image_size(graph, source)) is not None:
         arguments["image_size"] = size
     stated = file_normalization(graph, source)
-    for name, value in zip(("mean", "std"), stated or (), strict=False):
-        if abs(value - _USUAL) > _ROUNDING:
-            arguments[name] = (round(value, 6) + 0.0,) * 3  # float32 stored it; 0.0 turns -0.0 to 0.0
+    for name, values in zip(("mean", "std"), stated or (), strict=False):
+        if any(abs(value - _USUAL) > _ROUNDING for value in values):
+            arguments[name] = tuple(round(value, 6) for value in values)  # float32 stored it
     return arguments
 
 
-def _image_size(graph: FileGraph) -> Size | None:
-    """Of a placeholder of one size, else that to which the images are resized first."""
+def _image_size(graph: FileGraph, source: str) -> Size | None:
+    """Of a placeholder of one size, else that to which the images are resized before the first layer reads
+    ``source``."""
     if (stated := placeholder_size(graph)) is not None:
         return stated
+    before = reached_from(graph, source)
     for node in graph.values():
-        if node.op == "ResizeBilinear" and len(node.inputs) > 1:
+        if node.op == "ResizeBilinear" and len(node.inputs) > 1 and node.name in before:
             size = constant(graph, node.inputs[1])
             return (int(size[0]), int(size[1])) if size is not None and size.shape == (2,) else None
     return None

@@ -18,8 +18,9 @@ from pocketvision.core.weights import save_weights
 from pocketvision.datasets.detection import to_tensor
 from pocketvision.datasets.images.read import read_image
 from pocketvision.datasets.readers.tree import FileTree, is_folder
-from pocketvision.models import VisionModel
+from pocketvision.models import JointModel, VisionModel
 from pocketvision.published.inputs import inputs_of_file
+from pocketvision.published.integer_runtime import integer_agreement
 from pocketvision.published.load import file_class_names, load_weights
 from pocketvision.published.norm_statistics import calibrate
 from pocketvision.published.parity import measure_parity, refuse_disparity
@@ -64,8 +65,8 @@ def import_weights(
     if loaded.is_whole:
         refuse_disparity(parity, loaded.path)
     facts = {**describe_source(model, file), **loaded.facts, "sha256": sha256(loaded.path)}
-    if licence is not None:
-        facts["licence"] = licence
+    facts |= _integer_runtime(model, loaded.path) if loaded.is_whole else {}
+    facts |= {} if licence is None else {"licence": licence}
     if calibration is not None:
         count = calibrate(model, _batches(calibration, model))
         facts |= {"is_norm_folded": False, "calibrated_on": calibration.name}
@@ -73,6 +74,15 @@ def import_weights(
     elif facts.get("is_norm_folded"):
         logger.info("BatchNorm is folded: it stays frozen in training, unless you --calibrate with images")
     save_weights(output, model, make_passport(model, experiment, **facts))
+
+
+def _integer_runtime(model: VisionModel, path: Path) -> dict[str, Any]:
+    """How far the integer runtime of a quantized file is from the model, told and for the passport."""
+    agreement = None if isinstance(model, JointModel) else integer_agreement(model, path)
+    if agreement is None:
+        return {}
+    logger.info("%s", agreement.sentence)
+    return {"integer_runtime": agreement.facts} if agreement.facts else {}
 
 
 def _experiment(

@@ -119,6 +119,8 @@ def _report(file: str, found: Recognized, experiment: Experiment, stated: set[st
             logger.info("  %s: %s", name, value)
     if found.config == "ssdlite_v2_person" and "class_names" not in stated:
         logger.info("its class name (person) is the config's: the file names none")
+    if found.assumed is not None:
+        logger.info("%s.", found.assumed)
     if "image_size" not in found.arguments and "model.image_size" not in stated:
         logger.info("the file states no image size: the config's is taken")
 

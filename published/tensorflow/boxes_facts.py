@@ -115,10 +115,7 @@ def anchor_facts(graph: FileGraph, counts: Sequence[int], maps: Sequence[Size]) 
     stored = _stored_shapes(graph, counts, maps)
     shapes, tolerance = (_generated_shapes(graph), _EXACT) if stored is None else stored
     if shapes is None:
-        plain = next((r for r in (True, False) if _counts(len(maps), r) == list(counts)), None)
-        if plain is None:
-            raise InputError(f"its anchors, {', '.join(map(str, counts))} a cell, are nowhere in the graph")
-        return {} if plain else {"reduce_lowest": False}
+        return usual_anchors(counts)
     if [len(row) for row in shapes] != list(counts):
         raise InputError(
             f"its anchors are {', '.join(str(len(row)) for row in shapes)} a cell, its head predicts "
@@ -127,6 +124,18 @@ def anchor_facts(graph: FileGraph, counts: Sequence[int], maps: Sequence[Size]) 
     if (plain_form := _as_tensorflow(shapes, tolerance)) is not None:
         return plain_form
     return {"anchor_shapes": tuple(tuple((round(w, 5), round(h, 5)) for w, h in row) for row in shapes)}
+
+
+def usual_anchors(counts: Sequence[int]) -> dict[str, Any]:
+    """``reduce_lowest`` of TensorFlow's anchors, as many a cell as its own configs have.
+
+    Raises:
+        InputError: they have others.
+    """
+    plain = next((r for r in (True, False) if _counts(len(counts), r) == list(counts)), None)
+    if plain is None:
+        raise InputError(f"its anchors, {', '.join(map(str, counts))} a cell, are nowhere in the file")
+    return {} if plain else {"reduce_lowest": False}
 
 
 def _counts(num_maps: int, reduce_lowest: bool) -> list[int]:

@@ -31,7 +31,7 @@ _KERNELS: dict[tuple[str, int], Callable[[FileArray], FileArray]] = {
 _NORM = ("beta", "moving_mean", "moving_variance")
 _EPS = 1e-3
 _DEEPLAB_EPS = 1e-5
-_DEEPLAB_HEAD = ("image_pooling", "aspp", "concat_projection", "decoder")
+_DEEPLAB_HEAD = re.compile(r"(image_pooling|aspp\d+(_depthwise|_pointwise)?|concat_projection|decoder)(/|$)")
 """Scopes whose BatchNorm has DeepLab's own epsilon (tensorflow/models, research/deeplab/model.py)."""
 
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -94,7 +94,7 @@ def _norm(values: Mapping[str, npt.NDArray[np.float32]], scope: str, channels: i
         raise InputError(f"The BatchNorm of {scope} is incomplete: save all variables of the model.")
     gamma = np.ones(channels, np.float32) if found["gamma"] is None else found["gamma"]
     beta, mean, variance = (np.asarray(found[kind]) for kind in _NORM)
-    in_head = scope.split("/")[0].rstrip("0123456789") in _DEEPLAB_HEAD
+    in_head = _DEEPLAB_HEAD.match(scope) is not None
     return Norm(gamma, beta, mean, variance, _DEEPLAB_EPS if in_head else _EPS)
 
 

@@ -24,6 +24,8 @@ SAME_VALUE = {
     "FakeQuantWithMinMaxArgs", "FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxVarsPerChannel",
 }  # fmt: skip
 """Operations that give their first input on; fake quantization does up to its rounding."""
+_AROUND = ("Pad", "PadV2", "SpaceToBatchND")
+"""What belongs to a layer, though it stands before it."""
 _ARITHMETIC: Mapping[str, Callable[..., ConstantValue]] = {
     "Add": np.add,
     "AddV2": np.add,
@@ -85,6 +87,25 @@ def placeholder_size(graph: FileGraph) -> Size | None:
     return None
 
 
+def read_by(graph: FileGraph, name: str) -> str:
+    """The node whose value the layer called ``name`` reads, before what pads it."""
+    source = graph[name].inputs[0]
+    before = skip_copies(graph, source)
+    return before.inputs[0] if before is not None and before.op in _AROUND else source
+
+
+def reached_from(graph: FileGraph, name: str) -> set[str]:
+    """The nodes that ``name`` depends on, and itself."""
+    todo, seen = [name], {name}
+    while todo:
+        node = graph.get(todo.pop())
+        for source in node.inputs if node is not None else ():
+            if source not in seen:
+                seen.add(source)
+                todo.append(source)
+    return seen
+
+
 class _Evaluation:
     def __init__(self, graph: FileGraph) -> None:
         self.graph, self.work_left = graph, _MAX_WORK
@@ -97,8 +118,20 @@ class _Evaluation:
         if node.read is not None:
             return node.read()
         if node.op in ("Reshape", "Squeeze", "ExpandDims") and node.inputs:
-            return self.value(node.inputs[0], depth + 1)
+            return self._reshaped(node, depth)
         return self._arithmetic(node, depth) if node.op in _ARITHMETIC else None
+
+    def _reshaped(self, node: Node, depth: int) -> ConstantValue | None:
+        """A reshaped constant; without a shape that fits, as it was."""
+        value = self.value(node.inputs[0], depth + 1)
+        is_stated = node.op == "Reshape" and len(node.inputs) > 1
+        shape = self.value(node.inputs[1], depth + 1) if value is not None and is_stated else None
+        if value is None or shape is None or shape.ndim != 1 or shape.dtype.kind != "i":
+            return value
+        try:
+            return value.reshape([int(side) for side in shape])
+        except ValueError:
+            return value
 
     def _arithmetic(self, node: Node, depth: int) -> ConstantValue | None:
         operands = []

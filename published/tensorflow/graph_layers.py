@@ -36,7 +36,7 @@ _LAYERS: dict[str, tuple[int, Callable[[FileArray], FileArray]]] = {
 }
 _TRANSPARENT = {
     "Identity", "CheckNumerics", "BatchToSpaceND", "Reshape", "Squeeze",
-    "FakeQuantWithMinMaxArgs", "FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxVarsPerChannel",
+    "ExpandDims", "FakeQuantWithMinMaxArgs", "FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxVarsPerChannel",
 }  # fmt: skip
 """What may stand between a layer and its bias or BatchNorm."""
 _MAX_TOTAL = 1 << 25

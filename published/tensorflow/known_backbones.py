@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from pocketvision.backbones import mobilenet_v3_large, mobilenet_v3_small
@@ -21,7 +21,8 @@ from pocketvision.published.tensorflow.trunk import FoundBlock, LayerGraph, Laye
 WIDTHS = (1.0, 0.75, 0.5, 0.25, 0.35, 1.25, 1.3, 1.4)
 """Width multipliers that were published."""
 _OTHER_WIDTHS = tuple(step / 100 for step in range(10, 201))
-_BlockFacts = tuple[int, int, int, bool]
+BlockFacts = tuple[int, int, int, bool]
+"""Of a block: size and number of its depthwise kernels, channels of its output, whether it is squeezed."""
 _TAILS: tuple[Literal["detection", "segmentation"] | None, ...] = (None, "detection", "segmentation")
 
 
@@ -37,7 +38,9 @@ class FoundBackbone(NamedTuple):
     coarsest: LayerSet
 
 
-class _Candidate(NamedTuple):
+class KnownTable(NamedTuple):
+    """A backbone of ours at one width: short name, arguments and table."""
+
     name: str
     options: dict[str, Any]
     architecture: Architecture
@@ -50,20 +53,31 @@ def find_backbone(graph: LayerGraph, trunk: Trunk) -> FoundBackbone:
         InputError: there is none; names the first layer that does not fit the most similar one.
     """
     facts = [_facts(graph, block) for block in trunk.blocks]
-    fitting, best = None, (-1, "")
-    for candidate in _candidates(len(graph.layers[trunk.stem].kernel), _is_first(trunk)):
+    fitting, best = match_table(len(graph.layers[trunk.stem].kernel), _is_first(trunk), facts)
+    if fitting is None:
+        raise InputError(_misfit(graph, trunk, *best))
+    stride, rule = _placed(graph, trunk, fitting.architecture)
+    return _named(graph, trunk, fitting, stride, rule)
+
+
+def match_table(
+    stem: int, is_first: bool, facts: Sequence[BlockFacts]
+) -> tuple[KnownTable | None, tuple[int, str]]:
+    """The table that blocks with these ``facts``, behind a stem of so many channels, begin with; and in how
+    many blocks the most similar one is alike (-1: no stem), with its name.
+
+    ``is_first`` says that the blocks have no expansion.
+    """
+    best = (-1, "")
+    for candidate in _candidates(stem, is_first):
         own = _table_facts(candidate.architecture)
         num_alike = next(
             (i for i, pair in enumerate(zip(own, facts, strict=False)) if pair[0] != pair[1]), -1
         )
         if num_alike < 0 and len(facts) >= len(own):
-            fitting = candidate
-            break
+            return candidate, best
         best = max(best, (len(facts) if num_alike < 0 else num_alike, candidate.name))
-    if fitting is None:
-        raise InputError(_misfit(graph, trunk, *best))
-    stride, rule = _placed(graph, trunk, fitting.architecture)
-    return _named(graph, trunk, fitting, stride, rule)
+    return None, best
 
 
 def _is_first(trunk: Trunk) -> bool:
@@ -71,18 +85,18 @@ def _is_first(trunk: Trunk) -> bool:
     return len(trunk.blocks) > 1 and all(block.expand is None for block in trunk.blocks[:2])
 
 
-def _candidates(stem: int, is_first: bool) -> Iterator[_Candidate]:
+def _candidates(stem: int, is_first: bool) -> Iterator[KnownTable]:
     """Tables with a stem of this size, published widths and plain forms first."""
     for width in (*WIDTHS, *_OTHER_WIDTHS):
         if is_first:
             table = scaled_v1(width)
             if table.stem_channels == stem:
-                yield _Candidate("v1", {"width_mult": width}, table)
+                yield KnownTable("v1", {"width_mult": width}, table)
             continue
         for reduced in (False, True):
             table = scaled_v2(width, reduced, scale_last=False)
             if table.stem_channels == stem:
-                yield _Candidate("v2", _plain({"width_mult": width, "reduced_tail": reduced}), table)
+                yield KnownTable("v2", _plain({"width_mult": width, "reduced_tail": reduced}), table)
         for model in (mobilenet_v3_large, mobilenet_v3_small):
             if model.scaled(width, None, "paper", False).stem_channels != stem:
                 continue
@@ -90,7 +104,7 @@ def _candidates(stem: int, is_first: bool) -> Iterator[_Candidate]:
                 for tail in _TAILS:
                     options = {"width_mult": width, "minimalistic": minimalistic, "reduced_tail": tail}
                     table = model.scaled(width, tail, "paper", minimalistic)
-                    yield _Candidate(model.name.removeprefix("mobilenet_"), _plain(options), table)
+                    yield KnownTable(model.name.removeprefix("mobilenet_"), _plain(options), table)
 
 
 def _plain(options: dict[str, Any]) -> dict[str, Any]:
@@ -98,12 +112,12 @@ def _plain(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value}
 
 
-def _facts(graph: LayerGraph, block: FoundBlock) -> _BlockFacts:
+def _facts(graph: LayerGraph, block: FoundBlock) -> BlockFacts:
     kernel = graph.layers[block.depthwise].kernel
     return kernel.shape[2], len(kernel), len(graph.layers[block.project].kernel), block.squeezed
 
 
-def _table_facts(table: Architecture) -> list[_BlockFacts]:
+def _table_facts(table: Architecture) -> list[BlockFacts]:
     return [(spec.kernel_size, spec.expanded, spec.out, spec.squeeze) for spec in table.blocks]
 
 
@@ -143,7 +157,7 @@ def _placed(graph: LayerGraph, trunk: Trunk, table: Architecture) -> tuple[int, 
 
 
 def _named(
-    graph: LayerGraph, trunk: Trunk, found: _Candidate, stride: int, rule: DilationRule
+    graph: LayerGraph, trunk: Trunk, found: KnownTable, stride: int, rule: DilationRule
 ) -> FoundBackbone:
     blocks = trunk.blocks[: len(found.architecture.blocks)]
     places: dict[Tap, LayerSet] = {Tap(-1, "output"): frozenset({trunk.stem})}
@@ -161,17 +175,22 @@ def _named(
     return FoundBackbone(found.name, options, stride, rule, features, coarsest)
 
 
-def _last(graph: LayerGraph, coarsest: LayerSet, found: _Candidate) -> tuple[int, dict[str, Any]] | None:
+def _last(graph: LayerGraph, coarsest: LayerSet, found: KnownTable) -> tuple[int, dict[str, Any]] | None:
     """The 1x1 convolution behind the last block, where nothing else reads that, and the options with it."""
     readers = graph.readers.get(coarsest, [])
     if len(readers) != 1 or not graph.is_pointwise(readers[0]) or readers[0] not in graph.used:
         return None
-    channels = len(graph.layers[readers[0]].kernel)
+    options = with_last(found, len(graph.layers[readers[0]].kernel))
+    return None if options is None else (readers[0], options)
+
+
+def with_last(found: KnownTable, channels: int) -> dict[str, Any] | None:
+    """The arguments with which a 1x1 convolution of so many channels stands behind the last block."""
     if channels == found.architecture.last_channels:
-        return readers[0], found.options
+        return found.options
     if found.name == "v2":
         reduced = bool(found.options.get("reduced_tail"))
         table = scaled_v2(found.options["width_mult"], reduced, scale_last=True)
         if table.last_channels == channels:
-            return readers[0], {**found.options, "scale_last": True}
+            return {**found.options, "scale_last": True}
     return None

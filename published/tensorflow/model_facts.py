@@ -14,7 +14,7 @@ from pocketvision.published.tensorflow.known_backbones import FoundBackbone, fin
 from pocketvision.published.tensorflow.layers import Layer
 from pocketvision.published.tensorflow.pairing import is_classifier
 from pocketvision.published.tensorflow.run_graph import unknown_operators
-from pocketvision.published.tensorflow.segmenter_facts import segmenter_facts
+from pocketvision.published.tensorflow.segmenter_facts import DEFAULT_SIZE, segmenter_facts
 from pocketvision.published.tensorflow.trunk import LayerGraph, find_trunk
 
 _PERSON = {
@@ -22,8 +22,8 @@ _PERSON = {
     "separable_extra": True, "head": "separable", "score_function": "sigmoid", "iou_threshold": 0.6,
 }  # fmt: skip
 """What ``ssdlite_v2_person`` is."""
-_DEFAULT_SIZE = (300, 300)
-_HIDDEN = {"v3_large": 1280, "v3_small": 1024}
+HIDDEN_CHANNELS = {"v3_large": 1280, "v3_small": 1024}
+"""Of the layer between pooling and classes."""
 _FEW_OUTPUTS = 3
 """Last layers that a segmenter may have; a detector has a pair for each of several maps."""
 
@@ -48,14 +48,13 @@ def find_model(graph: FileGraph, layers: Sequence[Layer], image_size: Size | Non
         backbone = find_backbone(linked, find_trunk(linked))
         if is_classifier(layers):
             return _classifier(linked, backbone)
-        size = image_size or _DEFAULT_SIZE
         if len(linked.outputs) <= _FEW_OUTPUTS:
-            segmenter, num_classes = segmenter_facts(graph, linked, backbone, size)
+            segmenter, num_classes = segmenter_facts(graph, linked, backbone, image_size)
             return ModelFacts("imported_segmentation", segmenter, num_classes)
         if backbone.output_stride != 32:
             raise InputError(f"it is a detector with output stride {backbone.output_stride}, as none of ours")
-        detector, num_outputs = detector_facts(graph, linked, backbone, size)
-        return _detector(detector, num_outputs)
+        detector, num_outputs = detector_facts(graph, linked, backbone, image_size or DEFAULT_SIZE)
+        return detector_model(detector, num_outputs)
     except InputError as error:
         stems = [layer.node for layer in layers if layer.links and not layer.links.inputs]
         foreign = unknown_operators(graph, [layer.node for layer in layers if layer.node not in stems], stems)
@@ -66,7 +65,7 @@ def find_model(graph: FileGraph, layers: Sequence[Layer], image_size: Size | Non
 
 def _classifier(layers: LayerGraph, backbone: FoundBackbone) -> ModelFacts:
     (output,) = layers.outputs
-    before, wanted = layers.links[output].inputs, _HIDDEN.get(backbone.name)
+    before, wanted = layers.links[output].inputs, HIDDEN_CHANNELS.get(backbone.name)
     hidden = None
     if before != backbone.coarsest:
         (index,) = before
@@ -80,7 +79,8 @@ def _classifier(layers: LayerGraph, backbone: FoundBackbone) -> ModelFacts:
     return ModelFacts(f"classifier_{backbone.name}_imagenet", arguments, len(layers.layers[output].kernel))
 
 
-def _detector(arguments: dict[str, Any], num_outputs: int) -> ModelFacts:
+def detector_model(arguments: dict[str, Any], num_outputs: int) -> ModelFacts:
+    """The config of a detector with these arguments: the person detector's own, or the general one."""
     ways = {name: value for name, value in arguments.items() if name not in ("width_mult", "max_detections")}
     ways.pop("variances", None) if ways.get("variances") == (0.1, 0.2) else None
     if num_outputs == 2 and {**_PERSON, **ways} == _PERSON:

@@ -50,7 +50,7 @@ class GraphRun:
             gamma, beta, mean, variance = (value.double() for value in values)
             eps = float(node.attributes.get("epsilon") or 1e-4)
             return F.batch_norm(x, mean, variance, gamma, beta, eps=eps)
-        if op in SAME_VALUE or op in ("Reshape", "Squeeze"):  # reshaping happens around pooled maps only
+        if op in SAME_VALUE or op in _SHAPING:  # reshaping happens around pooled maps only
             return self.value(node.inputs[0], depth)
         if op not in _OPERATIONS:
             raise NotRunnableError(op)
@@ -181,7 +181,8 @@ _OPERATIONS: Mapping[str, Callable[..., Tensor]] = {
     "ConcatV2": lambda node, *x: torch.cat([part for part in x if part.ndim == 4], dim=1),
 }
 
-_KNOWN = {*_OPERATIONS, *SAME_VALUE, "Reshape", "Squeeze"}
+_SHAPING = {"Reshape", "Squeeze", "ExpandDims"}
+_KNOWN = {*_OPERATIONS, *SAME_VALUE, *_SHAPING}
 _ENDS = ("Placeholder", "Shape")
 
 
@@ -194,7 +195,7 @@ def unknown_operators(graph: FileGraph, nodes: Sequence[str], stems: Sequence[st
             continue
         if node.op not in _KNOWN and not node.op.startswith("FusedBatchNorm"):
             found[node.op] = None
-        for source in node.inputs:
+        for source in node.inputs[:1] if node.op in _SHAPING else node.inputs:
             if source not in seen:
                 seen.add(source)
                 todo.append(source)

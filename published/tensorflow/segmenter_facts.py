@@ -10,13 +10,16 @@ from pocketvision.published.tensorflow.graph import FileGraph, Node, skip_copies
 from pocketvision.published.tensorflow.known_backbones import FoundBackbone
 from pocketvision.published.tensorflow.trunk import LayerGraph
 
+DEFAULT_SIZE = (300, 300)
 _RESIZES = ("ResizeBilinear", "RESIZE_BILINEAR")
 
 
 def segmenter_facts(
-    graph: FileGraph, layers: LayerGraph, backbone: FoundBackbone, image_size: Size
+    graph: FileGraph, layers: LayerGraph, backbone: FoundBackbone, image_size: Size | None
 ) -> tuple[dict[str, Any], int]:
     """Arguments of ``imported_segmentation``'s model, and the number of classes.
+
+    Where the graph does not state the ``image_size``, DeepLab's pooling of a whole map does.
 
     Raises:
         InputError: the head is another; names the layer.
@@ -29,40 +32,64 @@ def segmenter_facts(
         names = ", ".join(layers.layers[index].name for index in outputs[:3])
         raise InputError(f"its last layers {names} have different numbers of classes")
     if len(outputs) == 1:
-        facts = _deeplab(layers, backbone, outputs[0])
+        facts = _deeplab(graph, layers, backbone, outputs[0], image_size)
     else:
-        facts = _lraspp(graph, layers, backbone, image_size)
+        facts = _lraspp(graph, layers, backbone, image_size or DEFAULT_SIZE)
     known = {"backbone": backbone.name, "output_stride": backbone.output_stride}
     rule = {} if backbone.dilation_rule == "tensorflow" else {"dilation_rule": backbone.dilation_rule}
     return {**backbone.options, **known, **rule, **facts}, counts.pop()
 
 
-def _deeplab(layers: LayerGraph, backbone: FoundBackbone, logits: int) -> dict[str, Any]:
+def _deeplab(
+    graph: FileGraph, layers: LayerGraph, backbone: FoundBackbone, logits: int, image_size: Size | None
+) -> dict[str, Any]:
     (mix, *others) = layers.links[logits].inputs
-    parts = layers.links[mix].parts
-    if others or not layers.is_pointwise(mix) or len(parts) < 2 or any(len(part) != 1 for part in parts):
+    parts = layers.links[mix].parts or (layers.links[mix].inputs,)  # one branch needs no concatenation
+    if others or not layers.is_pointwise(mix) or any(len(part) != 1 for part in parts):
         raise InputError(f"{layers.layers[logits].name} follows no mixed branches, as in DeepLabv3")
     branches = [next(iter(part)) for part in parts]
+    dilated = {index: layer for index in branches if (layer := _depthwise_before(layers, index)) is not None}
     pooled = [index for index in branches if layers.links[index].is_pooled]
-    points = [index for index in branches if layers.is_pointwise(index)]
-    atrous = [index for index in branches if index not in pooled and index not in points]
-    source = layers.links[points[0]].inputs if points else None
-    odd = next((index for index in branches if layers.links[index].inputs != source), None)
-    if odd is not None or len(pooled) != 1 or len(points) != 1:
-        name = layers.layers[branches[0] if odd is None else odd].name
+    points = [index for index in branches if layers.is_pointwise(index) and index not in dilated]
+    atrous = [dilated.get(index, index) for index in branches if index not in (*pooled, *points)]
+    _check_branches(layers, [*pooled, *points, *atrous])
+    if len(points) != 1 or len(pooled) > 1 or len(dilated) not in (0, len(atrous)):
         raise InputError(
-            f"{name} is no branch of ours: DeepLabv3 has one 1x1, one pooled and full 3x3 convolutions"
+            f"{layers.layers[branches[0]].name} is no branch of ours: DeepLabv3 has one 1x1, at most one "
+            "pooled and either full or separable 3x3 convolutions"
         )
     channels = {len(layers.layers[index].kernel) for index in (*branches, mix)}
     if len(channels) != 1:
         raise InputError(f"{layers.layers[mix].name} mixes branches of different widths")
-    rates = tuple(sorted(layers.links[index].dilation for index in atrous))
-    return {
+    facts: dict[str, Any] = {
         "head": "deeplabv3",
-        "rates": rates,
+        "rates": tuple(sorted(layers.links[index].dilation for index in atrous)),
         "head_channels": channels.pop(),
         "high": _feature(layers, backbone, points[0]),
     }
+    facts |= {"separable_atrous": True} if dilated else {}
+    facts |= {} if pooled else {"image_pooling": False}
+    window = _window(graph, layers.layers[pooled[0]].node) if pooled and image_size is None else None
+    if window is not None:
+        height, width = ((side - 1) * backbone.output_stride + 1 for side in window[0])
+        facts["image_size"] = (height, width)
+    return facts
+
+
+def _depthwise_before(layers: LayerGraph, index: int) -> int | None:
+    """The depthwise layer that only this 1x1 convolution reads."""
+    before, *others = layers.links[index].inputs or (index,)
+    is_pair = layers.is_pointwise(index) and layers.layers[before].is_depthwise and not others
+    return before if is_pair and layers.reading(before) == [index] else None
+
+
+def _check_branches(layers: LayerGraph, readers: list[int]) -> None:
+    """Refuse branches of which one reads another map, or has another kernel, than DeepLabv3's."""
+    source = layers.links[readers[-1]].inputs
+    for index in readers:
+        is_known = layers.layers[index].kernel.shape[2] in (1, 3)
+        if layers.links[index].inputs != source or not is_known:
+            raise InputError(f"{layers.layers[index].name} is no branch of ours: it reads another map")
 
 
 def _feature(layers: LayerGraph, backbone: FoundBackbone, reader: int) -> str:
@@ -104,10 +131,17 @@ def _lraspp(
 
 def _pooling(graph: FileGraph, node: str, size: Size) -> dict[str, Any]:
     """Windows of a gate, where they are smaller than its map."""
+    found = _window(graph, node)
+    if found is None or (found[0][0] >= size[0] and found[0][1] >= size[1]):
+        return {}
+    window, stride = found
+    return {"pool_size": max(window), "pool_stride": stride}
+
+
+def _window(graph: FileGraph, node: str) -> tuple[Size, Size] | None:
+    """Window and stride of the pooling before a layer, None where it averages whatever there is."""
     pool: Node | None = skip_copies(graph, graph[node].inputs[0])
     if pool is None or pool.op != "AvgPool":
-        return {}
+        return None
     window, stride = pool.attributes["ksize"][1:3], pool.attributes["strides"][1:3]
-    if window[0] >= size[0] and window[1] >= size[1]:
-        return {}
-    return {"pool_size": int(max(window)), "pool_stride": (int(stride[0]), int(stride[1]))}
+    return (int(window[0]), int(window[1])), (int(stride[0]), int(stride[1]))

@@ -17,52 +17,16 @@ import numpy as np
 
 from pocketvision.core.errors import InputError
 from pocketvision.published.tensorflow.graph import ConstantValue, FileGraph, Node
+from pocketvision.published.tensorflow.operator_names import (
+    ACTIVATION_NAMES,
+    CLAMPED,
+    GRAPH_NAMES,
+    KERNEL_DIMENSIONS,
+    OPTION_CLASSES,
+    STORED_TYPES,
+)
 from pocketvision.published.tensorflow.quantization import TensorQuantization, settle
 
-# Name in the schema -> name in TensorFlow's graphs; other operations keep the schema's.
-_NAMES = {
-    "CONV_2D": "Conv2D",
-    "DEPTHWISE_CONV_2D": "DepthwiseConv2dNative",
-    "FULLY_CONNECTED": "MatMul",
-    "ADD": "AddV2",
-    "SUB": "Sub",
-    "MUL": "Mul",
-    "DIV": "RealDiv",
-    "RELU": "Relu",
-    "RELU6": "Relu6",
-    "AVERAGE_POOL_2D": "AvgPool",
-    "MEAN": "Mean",
-    "CONCATENATION": "ConcatV2",
-    "PAD": "Pad",
-    "SHAPE": "Shape",
-    "RESHAPE": "Reshape",
-    "SQUEEZE": "Squeeze",
-    "QUANTIZE": "Identity",
-    "DEQUANTIZE": "Identity",
-    "CAST": "Cast",
-    "SPACE_TO_BATCH_ND": "SpaceToBatchND",
-    "BATCH_TO_SPACE_ND": "BatchToSpaceND",
-}
-# Operations -> the class of their options. The first three have weights; all but the last may have a fused
-# activation.
-_OPTIONS = {
-    "CONV_2D": "Conv2DOptions",
-    "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
-    "FULLY_CONNECTED": "FullyConnectedOptions",
-    "ADD": "AddOptions",
-    "SUB": "SubOptions",
-    "MUL": "MulOptions",
-    "DIV": "DivOptions",
-    "AVERAGE_POOL_2D": "Pool2DOptions",
-    "RESIZE_BILINEAR": "ResizeBilinearOptions",
-}
-_CLAMPING = {*_OPTIONS} - {"RESIZE_BILINEAR"}
-_KERNEL_DIMENSIONS = {"CONV_2D": 4, "DEPTHWISE_CONV_2D": 4, "FULLY_CONNECTED": 2}
-_ACTIVATIONS = {1: "Relu", 3: "Relu6"}
-_TYPES = {
-    "FLOAT32": np.float32, "FLOAT16": np.float16, "FLOAT64": np.float64, "INT32": np.int32, "INT64": np.int64,
-    "UINT8": np.uint8, "INT8": np.int8, "INT16": np.int16, "BOOL": np.bool_,
-}  # fmt: skip
 _BROKEN = (struct.error, ValueError, LookupError, TypeError, AttributeError, OverflowError)
 """What the schema's classes raise for offsets that lead nowhere."""
 
@@ -170,23 +134,26 @@ class _Reader:
             yield from (Node(self.names[output], kind, inputs, stated) for output in outputs)
             return
         if len(outputs) != 1:
-            yield from (Node(self.names[output], _NAMES.get(kind, kind), inputs) for output in outputs)
+            yield from (Node(self.names[output], GRAPH_NAMES.get(kind, kind), inputs) for output in outputs)
             return
         name = self.names[outputs[0]]
         options = self._options(operator, kind)
         steps: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
-            (_NAMES.get(kind, kind), inputs, self._geometry(options))
+            (GRAPH_NAMES.get(kind, kind), inputs, self._geometry(options))
         ]
-        if kind in _KERNEL_DIMENSIONS:
+        if kind in KERNEL_DIMENSIONS:
             kernel, bias = f"{name}/kernel", f"{name}/bias"
             weights = partial(self.weights, kind, tuple(tensors), outputs[0])
             yield Node(kernel, "Const", read=lambda: weights()[0])
             yield Node(bias, "Const", read=lambda: weights()[1])
-            steps = [(_NAMES[kind], (inputs[0], kernel), self._geometry(options)), ("BiasAdd", (bias,), {})]
+            steps = [
+                (GRAPH_NAMES[kind], (inputs[0], kernel), self._geometry(options)),
+                ("BiasAdd", (bias,), {}),
+            ]
         fused = options.FusedActivationFunction() if hasattr(options, "FusedActivationFunction") else 0
-        if fused in _ACTIVATIONS:
-            steps.append((_ACTIVATIONS[fused], (), {}))
-        quantization = self._quantization(outputs[0]) if kind in _CLAMPING else None
+        if fused in ACTIVATION_NAMES:
+            steps.append((ACTIVATION_NAMES[fused], (), {}))
+        quantization = self._quantization(outputs[0]) if kind in CLAMPED else None
         steps += [("Clamp", (), {"range": quantization.range})] if quantization else []
         yield from _chain(steps, name)
 
@@ -200,10 +167,10 @@ class _Reader:
         return name.decode(errors="replace"), options if isinstance(options, dict) else {}
 
     def _options(self, operator: Any, kind: str) -> Any:
-        table = operator.BuiltinOptions() if kind in _OPTIONS else None
+        table = operator.BuiltinOptions() if kind in OPTION_CLASSES else None
         if table is None:
             return None
-        options = getattr(self.schema, _OPTIONS[kind])()
+        options = getattr(self.schema, OPTION_CLASSES[kind])()
         options.Init(table.Bytes, table.Pos)
         return options
 
@@ -235,7 +202,7 @@ class _Reader:
         self, kind: str, tensors: tuple[int, ...], output: int
     ) -> tuple[ConstantValue, ConstantValue]:
         kernel = self._value(tensors[1])
-        if kernel.ndim != _KERNEL_DIMENSIONS[kind]:
+        if kernel.ndim != KERNEL_DIMENSIONS[kind]:
             raise InputError(
                 f"{self.path} is broken: kernel {self.names[tensors[1]]} has shape {kernel.shape}."
             )
@@ -260,24 +227,26 @@ class _Reader:
         index = self.dequantised.get(index, index)
         tensor = self.subgraph.Tensors(index)
         kind = self.types.get(tensor.Type(), "")
-        if kind not in _TYPES:
+        if kind not in STORED_TYPES:
             raise InputError(
                 f"{self.path}: {self.names[index]} is of type {kind or '?'}: export it as float."
             )
         shape = tuple(int(tensor.Shape(i)) for i in range(tensor.ShapeLength()))
         data = self.model.Buffers(tensor.Buffer()).DataAsNumpy()
         content = b"" if isinstance(data, int) else data.tobytes()
-        if min(shape, default=1) < 0 or math.prod(shape) * np.dtype(_TYPES[kind]).itemsize != len(content):
+        if min(shape, default=1) < 0 or math.prod(shape) * np.dtype(STORED_TYPES[kind]).itemsize != len(
+            content
+        ):
             raise InputError(
                 f"{self.path} is broken: {self.names[index]} of shape {shape} has {len(content)} bytes."
             )
-        value: ConstantValue = np.frombuffer(content, _TYPES[kind]).reshape(shape)
+        value: ConstantValue = np.frombuffer(content, STORED_TYPES[kind]).reshape(shape)
         quantization = self._quantization(index)
         return value if quantization is None else quantization.dequantise(value)
 
     def _quantization(self, index: int) -> TensorQuantization | None:
         tensor = self.subgraph.Tensors(index)
-        parameters, dtype = tensor.Quantization(), _TYPES.get(self.types.get(tensor.Type(), ""))
+        parameters, dtype = tensor.Quantization(), STORED_TYPES.get(self.types.get(tensor.Type(), ""))
         if parameters is None or not parameters.ScaleLength() or dtype is None or np.dtype(dtype).kind == "f":
             return None
         scale = parameters.ScaleAsNumpy().astype(np.float64)

@@ -111,6 +111,27 @@ def test_rates(form: str, stride: int, rates: tuple[int, ...] | None, expected: 
     assert head({"c5": torch.randn(2, 12, 5, 7)}).shape == (2, 5, 5, 7)
 
 
+def test_separable_branches_and_no_pooling() -> None:
+    """TensorFlow's flags: a depthwise and a 1x1 layer in each branch, and a mixing of one branch less."""
+    head = DeepLabV3Head(INFO, 5, channels=8, form="aspp", separable_atrous=True, image_pooling=False)
+    names = set(head.state_dict())
+    assert "atrous.2.1.conv.weight" in names and not any(name.startswith("pooled") for name in names)
+    depthwise = [branch[0].conv for branch in head.atrous]
+    assert [conv.dilation[0] for conv in depthwise] == [6, 12, 18]
+    assert all(conv.groups == conv.in_channels == 12 for conv in depthwise)
+    assert count(head.atrous) == 3 * (12 * 9 + 2 * 12 + 12 * 8 + 2 * 8)
+    assert head.project.conv.in_channels == 4 * 8
+    x = torch.randn(2, 12, 5, 7)
+    assert head({"c5": x}).shape == (2, 5, 5, 7)
+    near, far = x.clone(), head.eval()({"c5": x})
+    near[:, :, 0, 0] += 1  # without the average of the map and out of reach of the branches
+    assert torch.equal(head({"c5": near})[:, :, 2, 3], far[:, :, 2, 3])
+    plain = DeepLabV3Head(INFO, 5, channels=8, image_pooling=False)
+    assert plain.project.conv.in_channels == 8
+    with pytest.raises(ValueError, match="torchvision has form='torchvision'"):
+        DeepLabV3Head(INFO, 5, form="torchvision", separable_atrous=True).published_names("torchvision")
+
+
 def test_dropout() -> None:
     defaults = {
         form: DeepLabV3Head(INFO, 5, form=form).dropout.p for form in ("raspp", "aspp", "torchvision")

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torchvision.models import mobilenet_v2 as their_mobilenet_v2
@@ -15,11 +16,11 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.heads import ClassifierHead, DeepLabV3Head
 from pocketvision.models import Classifier, Segmenter
-from pocketvision.published.divergence import file_normalization
+from pocketvision.published.divergence import file_normalization, input_values
 from pocketvision.published.load import load_weights
 from pocketvision.published.parity import measure_parity, refuse_disparity
 from pocketvision.published.tensorflow.frozen_graph import read_frozen_graph
-from pocketvision.published.tensorflow.graph import Node
+from pocketvision.published.tensorflow.graph import FileGraph, Node
 from pocketvision.tools.import_weights import main
 
 SIZE = (66, 66)
@@ -97,25 +98,61 @@ def test_a_layer_unlike_torchvisions_is_named(tmp_path: Path, as_trained: Any) -
         refuse_disparity(measure_parity(model, tmp_path / "v2.pth", {}), tmp_path / "v2.pth")
 
 
-def test_normalization_of_a_graph() -> None:
-    def number(name: str, value: float) -> Node:
-        return Node(name, "Const", read=lambda: torch.tensor(value).numpy())
+def number(name: str, value: Any) -> Node:
+    return Node(name, "Const", read=lambda: torch.tensor(value).numpy())
 
+
+def assert_half(graph: FileGraph, source: str) -> None:
+    mean, std = file_normalization(graph, source) or ((), ())
+    assert [*mean, *std] == pytest.approx([0.5] * 6, abs=1e-3)
+
+
+def test_normalization_of_a_graph() -> None:
     nodes = [
         Node("image", "Placeholder"), number("a", 127.5), number("b", 1.0),
         Node("divide", "RealDiv", ("image", "a")), Node("shift", "Sub", ("divide", "b")),
     ]  # fmt: skip
-    assert file_normalization({n.name: n for n in nodes}, "shift") == pytest.approx((0.5, 0.5))
+    assert_half({n.name: n for n in nodes}, "shift")
     assert file_normalization({n.name: n for n in nodes}, "image") is None
     quantized = Node("image", "Placeholder", attributes={"range": (-1.0, 1.0)})
-    assert file_normalization({"image": quantized}, "image") == pytest.approx((0.5, 0.5))
+    assert_half({"image": quantized}, "image")
+    calibrated = Node("image", "Placeholder", attributes={"range": (-0.98, 0.94)})
+    assert_half({"image": calibrated}, "image")
+
+
+def test_normalization_in_other_forms() -> None:
+    """Quantized arithmetic, a padding with the mean pixel, a mean for each channel, images that are 0..1."""
+    pixels = Node("image", "Placeholder", attributes={"range": (0.0, 255.0)})
+    ends = [
+        number("two", 2 / 255), number("one", 1.0), Node("double", "Mul", ("source", "two")),
+        Node("cut", "Clamp", ("double",), {"range": (0, 2)}), Node("shift", "Sub", ("cut", "one")),
+    ]  # fmt: skip
+    padded = [
+        number("gray", [127.5] * 3), Node("centered", "Sub", ("image", "gray")), number("sides", 0),
+        Node("padded", "Pad", ("centered", "sides")), Node("source", "AddV2", ("padded", "gray")),
+    ]  # fmt: skip
+    for before in ([Node("source", "Identity", ("image",))], padded):
+        assert_half({n.name: n for n in (pixels, *before, *ends)}, "shift")
+        graph = {n.name: n for n in (pixels, *before, *ends)}
+        given = input_values(graph, "shift", np.array([[-1.0, 0.0, 1.0]]))
+        assert given is not None and given.ravel().tolist() == pytest.approx([0, 127.5, 255])
+    unit = [Node("image", "Placeholder"), number("two", 2.0), number("one", 1.0)]
+    unit += [Node("double", "Mul", ("image", "two")), Node("shift", "Sub", ("double", "one"))]
+    assert_half({n.name: n for n in unit}, "shift")
+    channels = [
+        Node("image", "Placeholder"), number("mean", [123.675, 116.28, 103.53]),
+        number("std", [58.395, 57.12, 57.375]), Node("centered", "Sub", ("image", "mean")),
+        Node("shift", "RealDiv", ("centered", "std")),
+    ]  # fmt: skip
+    mean, std = file_normalization({n.name: n for n in channels}, "shift") or ((), ())
+    assert [*mean, *std] == pytest.approx([0.485, 0.456, 0.406, 0.229, 0.224, 0.225], abs=1e-6)
 
 
 @pytest.mark.skipif(not PERSON.is_file(), reason="needs the shared weights")
 def test_normalization_of_the_person_detector() -> None:
     graph = read_frozen_graph(PERSON)
     stem = next(node for node in graph.values() if node.op == "Conv2D")
-    assert file_normalization(graph, stem.inputs[0]) == pytest.approx((0.5, 0.5), abs=1e-3)
+    assert_half(graph, stem.inputs[0])
 
 
 @pytest.mark.skipif(not TFLITE.is_file(), reason="needs the shared weights")

@@ -9,6 +9,7 @@ from typing import Any
 import flatbuffers
 import numpy as np
 import pytest
+import torch
 from flatbuffers import flexbuffers
 from torch import Tensor
 
@@ -29,6 +30,7 @@ OPERATORS = {
 OPTIONS = {
     "Conv2D": "Conv2DOptions", "DepthwiseConv2dNative": "DepthwiseConv2DOptions",
     "MatMul": "FullyConnectedOptions", "AvgPool": "Pool2DOptions", "ResizeBilinear": "ResizeBilinearOptions",
+    "ConcatV2": "ConcatenationOptions", "Softmax": "SoftmaxOptions", "Mean": "ReducerOptions",
 }  # fmt: skip
 STORED = {"float32": np.float32, "float16": np.float16, "uint8": np.uint8, "int8": np.int8}
 
@@ -59,11 +61,12 @@ class Converter:
             elif node.op in ("Conv2D", "DepthwiseConv2dNative", "MatMul"):
                 done |= self.layer(node)
             elif node.name not in done and node.op in OPERATORS:
-                sources = [self.source(name) for name in node.inputs]
+                parts = node.inputs[:-1] if node.op == "ConcatV2" else node.inputs  # the axis is an option
+                sources = [self.source(name) for name in parts]
                 self.operator(node.op, sources, self.activation(node.name, node.name), node)
         if detection is not None:
             self.detections(*detection)
-        self.subgraph.outputs = [len(self.subgraph.tensors) - 1]
+        self.subgraph.outputs = list(self.subgraph.operators[-1].outputs)
         builder = flatbuffers.Builder()
         builder.Finish(self.model.Pack(builder), b"TFL3")
         return bytes(builder.Output())
@@ -73,18 +76,31 @@ class Converter:
     ) -> None:
         """Scores and boxes of all maps one after another, and what chooses among them."""
         joined = []
-        for number, names in enumerate((classes, boxes)):
-            shape, flat = (1, -1, 4 if number else width), []
-            for i, name in enumerate(names):
-                flat.append(self.tensor(f"flat_{number}_{i}", shape))
-                self.operator("Reshape", [self.tensors[name]], flat[-1])
-            joined.append(self.tensor(f"joined_{number}", shape))
-            self.operator("ConcatV2", flat, joined[-1])
-        scores = self.tensor("scores", (1, -1, width))
+        for part, names, each in (("classes", classes, width), ("boxes", boxes, 4)):
+            values, flat = [self.values[n].permute(0, 2, 3, 1).reshape(1, -1, each) for n in names], []
+            for name, value in zip(names, values, strict=True):
+                self.values[f"{name} flat"] = value
+                flat.append(self.activation(f"{name} flat", f"{name} flat"))
+                size = self.tensor(f"{name} shape", (3,), np.int32(value.shape))
+                self.operator("Reshape", [self.tensors[name], size], flat[-1])
+            self.values[part] = torch.cat(values, dim=1)
+            joined.append(self.activation(part, part))
+            self.operator("ConcatV2", flat, joined[-1], Node("", "ConcatV2", attributes={"axis": 1}))
+        self.values["scores"] = self.values["classes"].sigmoid()
+        scores = self.activation("scores", "scores")
         self.operator(score, joined[:1], scores)
+        if self.is_quantised:  # the only range that the runtime takes
+            found = self.subgraph.tensors[scores].quantization
+            found.scale, found.zeroPoint = [1 / 256], [-128 if self.kind == "int8" else 0]
         if options:
-            parts = [joined[1], scores, self.tensor("anchors", anchors.shape, np.float32(anchors))]
-            self.operator("CUSTOM", parts, self.tensor("detections", (1, 100, 4)))
+            value, scale, zero = np.float32(anchors), None, None
+            if self.kind == "uint8":  # which the operator reads like this only
+                scale, zero = np.array([anchors.max() / 255]), np.array([0])
+                value = np.round(anchors / scale).astype(np.uint8)
+            parts = [joined[1], scores, self.tensor("anchors", anchors.shape, value, scale, zero)]
+            outputs = [self.tensor("found", shape) for shape in ((1, 100, 4), (1, 100), (1, 100), (1,))]
+            self.operator("CUSTOM", parts, outputs[0])
+            self.subgraph.operators[-1].outputs = outputs
             self.model.operatorCodes[-1].customCode = "TFLite_Detection_PostProcess"
             self.subgraph.operators[-1].customOptions = np.frombuffer(flexbuffers.Dumps(options), np.uint8)
 
@@ -216,6 +232,10 @@ class Converter:
                 options.dilationHFactor = options.dilationWFactor = node.attributes["dilations"][1]
             if "ksize" in node.attributes:
                 options.filterHeight, options.filterWidth = node.attributes["ksize"][1:3]
+            if kind == "ReducerOptions":
+                options.keepDims = True
+            if kind == "ConcatenationOptions":
+                options.axis = node.attributes.get("axis", 3)
             if kind == "ResizeBilinearOptions":
                 options.alignCorners = bool(node.attributes["align_corners"])
                 options.halfPixelCenters = bool(node.attributes.get("half_pixel_centers"))

@@ -24,6 +24,7 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.heads import ClassifierHead
 from pocketvision.models import Classifier
+from pocketvision.published.recognize import recognize
 from pocketvision.published.tensorflow.checkpoint import read_checkpoint
 from pocketvision.published.tensorflow.checkpoint_layers import find_layers
 from pocketvision.published.tensorflow.checksum import crc32c
@@ -198,10 +199,10 @@ KERAS = {
 }
 
 
-def keras_classifier(name: str, num_classes: int = 7) -> Classifier:
-    build, feature, hidden = KERAS[name]
+def keras_classifier(name: str, num_classes: int = 7, hidden: int | None = None) -> Classifier:
+    build, feature, small = KERAS[name]
     backbone = build(width_mult=0.25, out_features=(feature,), padding="same", norm_eps=1e-3)
-    head = partial(ClassifierHead, feature=feature, hidden_channels=hidden)
+    head = partial(ClassifierHead, feature=feature, hidden_channels=hidden or small)
     return Classifier(backbone, head, [str(i) for i in range(num_classes)], Resize((66, 66)))
 
 
@@ -263,3 +264,16 @@ def test_keras_checkpoints_of_something_else(tmp_path: Path, monkeypatch: pytest
     for place, sentence in ((1, "another size"), (0, "no convolution")):
         with pytest.raises(InputError, match=f"layer_with_weights-{place}/ is a BatchNorm .*{sentence}"):
             find_layers({**values, mean.format(place): np.zeros(3, np.float32)})
+
+
+@pytest.mark.parametrize("name", KERAS)
+def test_keras_checkpoints_say_what_they_are(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hidden = {"v3": 1024}.get(name)
+    values = dict(sorted(keras_variables(keras_classifier(name, hidden=hidden)).items()))
+    monkeypatch.setattr("pocketvision.published.tensorflow.import_file.read_checkpoint", lambda _: values)
+    found = recognize(tmp_path / "ckpt.index")
+    assert found.config == f"classifier_{name.replace('v3', 'v3_small')}_imagenet"
+    assert found.arguments == {"width_mult": 0.25} and found.num_outputs == 7
+    assert found.assumed is not None and "x / 127.5 - 1" in found.assumed

@@ -74,8 +74,11 @@ def with_folded_norms(graph: GraphDef) -> int:
         gamma, beta, mean, variance = (np.asarray(constant(values, name)) for name in node.input[1:])
         scale = gamma / np.sqrt(variance + node.attr["epsilon"].f)
         conv = next(other for other in graph.node if other.name == node.input[0])
-        shape = (1, 1, -1, 1) if conv.op.startswith("Depthwise") else (1, 1, 1, -1)
-        factor = store(graph, f"{node.name}/factor", np.float32(scale).reshape(shape))
+        factor = store(graph, f"{node.name}/factor", np.float32(scale))
+        if conv.op.startswith("Depthwise"):
+            shape = store(graph, f"{node.name}/scale_shape", np.array([len(scale), 1], np.int32))
+            name = f"{node.name}/scale_reshape"
+            factor = graph.node.add(name=name, op="Reshape", input=[factor, shape]).name
         kernel = graph.node.add(name=f"{node.name}/folded", op="Mul", input=[conv.input[1], factor])
         conv.input[1] = kernel.name
         shift = store(graph, f"{node.name}/shift", np.float32(beta - mean * scale))

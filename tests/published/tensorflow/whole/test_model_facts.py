@@ -25,6 +25,7 @@ from pocketvision.configs import (
     imported_segmentation,
 )
 from pocketvision.core.weights import read_passport
+from pocketvision.published.recognize import recognize
 from pocketvision.published.tensorflow.label_file import read_labels
 from pocketvision.tools.import_weights import main
 
@@ -107,6 +108,16 @@ CASES: dict[str, tuple[Any, dict[str, Any], str]] = {
         {**SEGMENTER, "width_mult": 0.25, "rates": (12, 24, 36), "output_stride": 8},
         ".tflite",
     ),
+    "deeplabv3 v2 separable": (
+        imported_segmentation,
+        {**SEGMENTER, "width_mult": 0.25, "rates": (6, 12, 18), "separable_atrous": True},
+        ".pb",
+    ),
+    "deeplabv3 v2 without pooling": (
+        imported_segmentation,
+        {**SEGMENTER, "width_mult": 0.35, "image_pooling": False},
+        ".tflite",
+    ),
     "raspp v3": (
         imported_segmentation,
         {**SEGMENTER, "backbone": "v3_small", "width_mult": 0.5, "high": "last", "output_stride": 32},
@@ -167,6 +178,24 @@ def test_a_file_says_what_it_is(name: str, tmp_path: Path, write_published: Any)
         expected[0] = expected[0][..., 1:]
     for ours, other in zip(outputs_of(model, images), expected, strict=True):
         assert (ours - other).norm() <= 1e-4 * other.norm()
+
+
+def test_images_of_any_size_have_that_of_the_pooling(tmp_path: Path, write_published: Any) -> None:
+    """DeepLab's frozen graphs: the placeholder takes all sizes, and resizes of constant size follow."""
+    path, arguments = tmp_path / "deeplab.pb", {**SEGMENTER, "width_mult": 0.25}
+    write_published(imported_segmentation.model(("a", "b"), **arguments), path)
+    graph = GraphDef.FromString(path.read_bytes())
+    nodes = {node.name: node for node in graph.node}
+    for side in nodes["image_tensor"].attr["shape"].shape.dim[1:3]:
+        side.size = -1
+    (mean,) = (node for node in graph.node if node.op == "Mean")
+    mean.op = "AvgPool"
+    del mean.input[1:]
+    mean.attr["ksize"].list.i[:], mean.attr["strides"].list.i[:] = [1, 7, 7, 1], [1, 1, 1, 1]
+    mean.attr["padding"].s = b"VALID"
+    path.write_bytes(graph.SerializeToString())
+    found = recognize(path)
+    assert found.arguments["image_size"] == (97, 97) and found.config == "imported_segmentation"
 
 
 QUANTIZED = {"v1 .5 tflite": "uint8", "ssdlite v2 scaled": "int8", "deeplabv3 v2 aspp": "float16"}

@@ -6,7 +6,6 @@ Models of several architectures go out as TensorFlow would store them and come b
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -34,7 +33,6 @@ from pocketvision.published.tensorflow.frozen_graph import read_frozen_graph
 from pocketvision.published.tensorflow.graph import constant
 from pocketvision.published.tensorflow.import_file import import_tensorflow
 from pocketvision.published.tensorflow.model_layers import model_layers
-from pocketvision.published.tensorflow.names import model_role
 
 SIZE = (66, 66)  # even at every stride but the last: TensorFlow's padding is not symmetric
 NAMES = tuple("abcdefgh")
@@ -76,57 +74,6 @@ BUILDERS: dict[str, Callable[..., Any]] = {
     "aspp v2": partial(segmenter, mobilenet_v2, ("c5",), partial(DeepLabV3Head, form="aspp", channels=16)),
 }  # fmt: skip
 
-# Roles that both sides share -> slim's, DeepLab's and the Object Detection API's scopes.
-SCOPES = (
-    (r"class (\d+) depthwise", r"BoxPredictor_\1/ClassPredictor_depthwise"),
-    (r"class (\d+)", r"BoxPredictor_\1/ClassPredictor"),
-    (r"box (\d+) depthwise", r"BoxPredictor_\1/BoxEncodingPredictor_depthwise"),
-    (r"box (\d+)", r"BoxPredictor_\1/BoxEncodingPredictor"),
-    (r"block 0 (expand|depthwise|project)", r"NET/expanded_conv/\1"),
-    (r"block 0 squeeze", r"NET/expanded_conv/squeeze_excite/Conv"),
-    (r"block 0 excite", r"NET/expanded_conv/squeeze_excite/Conv_1"),
-    (r"block (\d+) (expand|depthwise|project)", r"NET/expanded_conv_\1/\2"),
-    (r"block (\d+) squeeze", r"NET/expanded_conv_\1/squeeze_excite/Conv"),
-    (r"block (\d+) excite", r"NET/expanded_conv_\1/squeeze_excite/Conv_1"),
-    (r"stem", "NET/Conv"),
-    (r"last", "NET/Conv_1"),
-    (r"hidden", "NET/Conv_2"),
-    (r"pooled", "image_pooling"),
-    (r"branch (\d+)", r"aspp\1"),
-    (r"mix", "concat_projection"),
-    (r"low (\d+)", r"decoder/feature_projection\1"),
-    (r"high", "decoder/decoder_conv0"),
-)
-
-
-def scope_of(model: nn.Module) -> Callable[[str], str]:
-    """TensorFlow's names of this model's layers, written by hand from its sources."""
-    is_v1 = "blocks.0.pointwise.conv.weight" in "".join(model.state_dict())
-    net = "MobilenetV1" if is_v1 else "MobilenetV2"
-    prefix = "FeatureExtractor/" if isinstance(model, Detector) else ""
-
-    def scope(module: str) -> str:
-        role = model_role(module)
-        if role == "logits":
-            return "logits/semantic" if isinstance(model, Segmenter) else f"{net}/Logits/Conv2d_1c_1x1"
-        if extra := re.fullmatch(r"extra (\d+) (\w+)", role):
-            number, part = int(extra[1]) + 2, extra[2]
-            kind = {
-                "reduce": f"1_Conv2d_{number}_1x1_8",
-                "depthwise": f"2_Conv2d_{number}_3x3_s2_16_depthwise",
-            }
-            return f"{prefix}{net}/layer_19_{kind.get(part, f'2_Conv2d_{number}_3x3_s2_16')}"
-        if is_v1 and (role == "stem" or role.startswith("block")):
-            _, number, part = ("block -1 " if role == "stem" else role + " ").split(" ", 2)
-            kind = {"depthwise ": "_depthwise", "project ": "_pointwise"}.get(part, "")
-            return f"{prefix}{net}/Conv2d_{int(number) + 1}{kind}"
-        for pattern, name in SCOPES:
-            if re.fullmatch(pattern, role):
-                return prefix * name.startswith("NET") + re.sub(pattern, name, role).replace("NET", net)
-        raise AssertionError(module)
-
-    return scope
-
 
 def with_tensorflow_boxes(model: nn.Module) -> nn.Module:
     """``model`` with its box layers' rows as TensorFlow orders them: ty, tx, th, tw."""
@@ -149,7 +96,7 @@ IMAGES = torch.randint(0, 256, (2, 3, *SIZE), generator=torch.Generator().manual
 @pytest.mark.parametrize("is_named", [True, False])
 @pytest.mark.parametrize("kind", BUILDERS)
 def test_a_graph_comes_back(
-    kind: str, is_named: bool, tmp_path: Path, write_graph: Any, as_trained: Any
+    kind: str, is_named: bool, tmp_path: Path, write_graph: Any, as_trained: Any, scope_of: Any
 ) -> None:
     torch.manual_seed(0)
     source, path = as_trained(BUILDERS[kind]()), tmp_path / "graph.pb"
@@ -214,7 +161,12 @@ def test_backgrounds(tmp_path: Path, write_graph: Any, as_trained: Any) -> None:
 
 @pytest.mark.parametrize("kind", BUILDERS)
 def test_a_checkpoint_comes_back_by_its_names(
-    kind: str, tmp_path: Path, write_graph: Any, as_trained: Any, monkeypatch: pytest.MonkeyPatch
+    kind: str,
+    tmp_path: Path,
+    write_graph: Any,
+    as_trained: Any,
+    scope_of: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     torch.manual_seed(0)
     source, path = as_trained(BUILDERS[kind]()), tmp_path / "model.ckpt.index"
