@@ -5,10 +5,10 @@
 SHARED holds data/ and weights/. Boxes are seven street classes of coco_mini (GFL), the map is camvid's
 (LR-ASPP), MobileNetV2 from published weights, images of 240x320, batches of 8. The models alone are of the
 joint one's form; backbone, boxes and map have the same rates in all. ``joint`` has BatchNorm statistics of
-both data sets in turn, ``frozen`` those of ImageNet; ``moments`` has an optimizer that remembers each task's
-gradients by themselves, ``balanced`` gradients of both that are as long on the backbone, ``weighed`` those and
-the map counting twice. The last weights are scored once: boxes on
-coco_mini's val, the map on camvid's test images. Differences come from a paired bootstrap over the images.
+both data sets in turn, ``frozen`` those of ImageNet; in ``moments`` the optimizer remembers each task's
+gradients by themselves, in ``balanced`` those of both are as long on the backbone, and in ``weighed`` the
+map counts twice besides. The last weights are scored once: boxes on coco_mini's val, the map on camvid's
+test images. Differences come from a paired bootstrap over the images.
 Called again it goes on with what is missing.
 """
 

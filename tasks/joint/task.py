@@ -34,10 +34,11 @@ class JointTask(VisionTask[AnySamples]):
     ``tasks`` build the task of each part from its model, with its loss and all that is its own, as
     ``partial(DetectionTask, loss=SSDLoss())``. A batch of one task teaches that part and the shared
     backbone, one of images that carry boxes and masks (``both`` in ``data.shares``) two parts at once. Losses
-    count ``loss_weights`` times (1 where a task is not named) and a factor that the ``balance`` ``uncertainty``
-    learns or ``gradient_norm`` measures on batches of one task (:mod:`~pocketvision.tasks.joint.balance`).
-    With ``moments`` it is the optimizer that remembers the gradients of each task by themselves
-    (:class:`~pocketvision.tasks.joint.moments.TaskMoments`). What losses count is logged at every step.
+    count ``loss_weights`` times (1 where a task is not named) and, if ``balance`` says so, a factor that
+    ``uncertainty`` learns or ``gradient_norm`` measures on batches of one task
+    (:mod:`~pocketvision.tasks.joint.balance`). With the balance ``moments`` the optimizer remembers each
+    task's gradients by themselves (:class:`~pocketvision.tasks.joint.moments.TaskMoments`). What losses count
+    is logged at every step.
 
     The optimizer, its rate, averaging and freezing are this task's, as for every :class:`VisionTask`; a head
     named in ``lr_factors`` has so many times the rate. BatchNorms of the backbone see each task's images in
