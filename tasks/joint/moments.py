@@ -17,7 +17,7 @@ class TaskMoments:
     AdamW divides a gradient by the size of past ones, weight by weight. Where tasks take turns with one such
     size, a task whose gradient on a weight is small moves it hardly at all, and its momentum is that of the
     others. With a state for each, its batches move the weights as they would alone (AdaTask,
-    arXiv:2211.15055, sec. 3). Every further task takes as much memory as the optimizer has for ``shared``.
+    arXiv:2211.15055). Every further task takes as much memory as the optimizer has for ``shared``.
     """
 
     def __init__(self, shared: Mapping[str, nn.Parameter]) -> None:
