@@ -37,7 +37,7 @@ def compare(name: str, formats: list[str], rounds: int, threads: int) -> None:
     joint = build_model(experiment, tuple(experiment.class_names or ())).eval()
     assert isinstance(joint, JointModel)
     clock = time.process_time if threads == 1 else time.perf_counter
-    models: list[VisionModel] = [joint, *(joint.part(task) for task in joint.tasks)]
+    models: list[VisionModel] = [joint, *(joint.alone(task) for task in joint.tasks)]
     with tempfile.TemporaryDirectory() as folder:
         for kind in ("torch", *formats):
             runtimes: list[Runtime] = []

@@ -5,9 +5,10 @@
 SHARED holds data/ and weights/. Boxes are seven street classes of coco_mini (GFL), the map is camvid's
 (LR-ASPP), MobileNetV2 from published weights, images of 240x320, batches of 8. The models alone are of the
 joint one's form; backbone, boxes and map have the same rates in all. ``joint`` has BatchNorm statistics of
-both data sets in turn, ``frozen`` those of ImageNet; ``balanced`` has gradients of both that are as long on
-the backbone, ``weighed`` those and the map counting twice. The last weights are scored once: boxes on
-coco_mini's val, the map on camvid's test images. Differences come from a paired bootstrap over the images.
+both data sets in turn, ``frozen`` those of ImageNet; in ``moments`` the optimizer remembers each task's
+gradients by themselves, in ``balanced`` those of both are as long on the backbone, and in ``weighed`` the
+map counts twice besides. The last weights are scored once: boxes on coco_mini's val, the map on camvid's
+test images. Differences come from a paired bootstrap over the images.
 Called again it goes on with what is missing.
 """
 
@@ -43,6 +44,7 @@ WAYS: dict[str, tuple[str, ...]] = {
         "task.schedule=cosine",
     ),
     "joint": (*JOINT, "task.balance=fixed"),
+    "moments": (*JOINT, "task.balance=moments"),
     "balanced": (*JOINT, "task.balance=gradient_norm"),
     "weighed": (*JOINT, "task.balance=gradient_norm", 'task.loss_weights={"segmentation":2.0}'),
     "frozen": (*JOINT, "task.balance=fixed", "task.freeze_norms=True"),

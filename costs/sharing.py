@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import nn
-
 from pocketvision.core.structures import Size
 from pocketvision.costs.measure import Cost, measure_cost
 from pocketvision.models import JointModel
@@ -42,17 +40,6 @@ def measure_sharing(model: JointModel, image_size: Size, joint: Cost) -> Sharing
     channels = model.resize.pixels.channels
     alone = {}
     for task in model.tasks:
-        cost = measure_cost(_Alone(model, task), image_size, in_channels=channels)
+        cost = measure_cost(model.alone(task), image_size, in_channels=channels)
         alone[task] = cost.params, cost.madds
     return Sharing(joint, alone)
-
-
-class _Alone(nn.Module):
-    """A part of a model of several tasks with the shared backbone as its own."""
-
-    def __init__(self, model: JointModel, task: str) -> None:
-        super().__init__()
-        self.backbone, self.part = model.backbone, model.part(task)
-
-    def forward(self, images: object) -> object:
-        return self.part(images)

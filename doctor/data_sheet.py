@@ -23,52 +23,65 @@ from pocketvision.core.drawing import (
 )
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Image
-from pocketvision.core.structures import BoxTarget, ClassTarget, MaskTarget
+from pocketvision.core.structures import BOTH, BoxTarget, ClassTarget, MaskTarget, PairedTarget
 from pocketvision.datasets.even_choice import spread
 from pocketvision.datasets.joint import JointDataModule
+from pocketvision.datasets.paired import PairedDataset
 from pocketvision.models import Detector
 
 _TILE, _LARGE_TILE, _COLUMNS = 360, 960, 4
 _MAX_TEXT = 40
 
-_Target = BoxTarget | MaskTarget | ClassTarget
+_Target = BoxTarget | MaskTarget | ClassTarget | PairedTarget
+_Names = tuple[str | None, ...]
 
 
 def data_sheet(data: Any, num_images: int) -> Image:
     """``num_images`` training samples, evenly chosen, exactly as the model gets them, with their truth.
 
-    ``data`` is a connected data module; of several tasks each has its sheet, one below the other. With fewer
-    images than asked for they come again, as a later epoch augments them.
+    ``data`` is a connected data module; of several tasks each that has turns has its sheet, one below the
+    other, the first of images that teach boxes and map. With fewer images than asked for they come again, as
+    a later epoch augments them.
     """
-    if isinstance(data, JointDataModule):
-        return stack(*(data_sheet(part, num_images) for part in data.parts.values()))
     dataset = data.dataset(data.train_split, train=True)
+    if not isinstance(data, JointDataModule):
+        return _sheet(dataset, num_images)
+    turns = [name for name in (BOTH, *data.parts) if name in data.shares]
+    return stack(*(_sheet(dataset.parts[name], num_images) for name in turns))
+
+
+def _sheet(dataset: Any, num_images: int) -> Image:
     records, count = dataset.records, len(dataset)
     names = records.class_names
+    mask_names = dataset.masks.records.class_names if isinstance(dataset, PairedDataset) else names
     chosen = spread(count, num_images)
     tiles, captions = [], []
     for i in range(num_images):
         epoch, index = (i // count, i % count) if count < num_images else (0, chosen[i])
         image, target = dataset[epoch, index]
-        tiles.append(tile(image, target, names))
+        tiles.append(tile(image, target, names, mask_names))
         captions.append(_caption(target, names, records.image_paths[index]))
     sheet = contact_sheet(tiles, _COLUMNS, captions)
-    if isinstance(target, MaskTarget):
-        return stack(legend(names, palette_for(names), width=sheet.shape[1]), sheet)
+    if isinstance(target, MaskTarget | PairedTarget):
+        return stack(legend(mask_names, palette_for(mask_names), width=sheet.shape[1]), sheet)
     return sheet
 
 
-def tile(image: Tensor, target: _Target, class_names: tuple[str | None, ...]) -> Image:
-    """One sample (3, H, W) uint8 at the width of a tile with its boxes or mask; void is dark gray."""
+def tile(image: Tensor, target: _Target, class_names: _Names, mask_names: _Names) -> Image:
+    """One sample (3, H, W) uint8 at the width of a tile with its boxes or mask; void is dark gray.
+
+    Where it has both the boxes are over the map, whose classes are ``mask_names``.
+    """
     picture, scale = _enlarge(image, _TILE)
-    if isinstance(target, BoxTarget):
-        return draw_boxes(picture, target.boxes * scale, target.labels, class_names)
-    if isinstance(target, MaskTarget):
+    boxes, mask = target if isinstance(target, PairedTarget) else (target, target)
+    drawn = picture
+    if isinstance(mask, MaskTarget):
         size = picture.shape[1], picture.shape[0]
-        mask = cv2.resize(target.mask.numpy(), size, interpolation=cv2.INTER_NEAREST_EXACT)
-        overlay = overlay_mask(picture, np.asarray(mask, dtype=np.uint8), palette_for(class_names))
-        return stack(picture, overlay)
-    return picture
+        resized = cv2.resize(mask.mask.numpy(), size, interpolation=cv2.INTER_NEAREST_EXACT)
+        drawn = overlay_mask(picture, np.asarray(resized, dtype=np.uint8), palette_for(mask_names))
+    if isinstance(boxes, BoxTarget):
+        drawn = draw_boxes(drawn, boxes.boxes * scale, boxes.labels, class_names)
+    return stack(picture, drawn) if isinstance(mask, MaskTarget) else drawn
 
 
 def anchor_sheet(model: Detector, data: Any, loss: Any) -> tuple[Image, str]:
@@ -112,7 +125,7 @@ def anchor_sheet(model: Detector, data: Any, loss: Any) -> tuple[Image, str]:
     return contact_sheet([picture], 1, [line]), line
 
 
-def _caption(target: _Target, class_names: tuple[str | None, ...], path: str) -> str:
+def _caption(target: _Target, class_names: _Names, path: str) -> str:
     name = Path(path).name
     text = f"{class_names[target.label]}: {name}" if isinstance(target, ClassTarget) else name
     return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 3]}..."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any, TypeAlias, cast
 
 import torch
@@ -65,6 +66,14 @@ class JointModel(nn.Module):
     def part(self, task: str) -> SingleModel:
         """The model for a task."""
         return cast(SingleModel, self.parts[task])
+
+    def alone(self, task: str) -> SingleModel:
+        """A copy of a part that has the backbone to itself: what a model of this task alone would be."""
+        part = deepcopy(self.part(task))
+        for module in list(part.modules()):
+            if isinstance(module, SharedBackbone):
+                module.own()
+        return part
 
     def forward(self, images: Tensor) -> dict[str, DetectionOutput | Tensor]:
         features = self.features(images)

@@ -39,6 +39,10 @@ class SharedBackbone(nn.Module):
         """What is shared."""
         return self._owned_elsewhere[0]
 
+    def own(self) -> None:
+        """Own the shared backbone, as a copy of one part that runs alone does: modes and devices reach it."""
+        self.add_module("owned", self.backbone)
+
     def forward(self, images: Tensor | Features) -> Features:
         features = images if isinstance(images, Mapping) else self.known or self.backbone(images)
         return {name: features[name] for name in self.feature_info}

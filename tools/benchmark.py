@@ -76,25 +76,26 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from pocketvision.core.files import write_json
     from pocketvision.deploy.benchmark.latency import benchmark
+    from pocketvision.deploy.benchmark.sharing import saved_lines, with_parts
     from pocketvision.deploy.benchmark.sizes import at_sizes
     from pocketvision.deploy.benchmark.summary import benchmark_json, benchmark_picture, benchmark_table
 
     with tempfile.TemporaryDirectory(prefix="pocketvision-benchmark-") as folder:
-        subjects = [_subject(name) for name in names]
-        if sizes is not None:
-            subjects = at_sizes(subjects, sizes, print)
-        with_memory = not arguments.no_memory
+        named = [_subject(name) for name in names]
+        subjects = with_parts(named) if sizes is None else at_sizes(with_parts(named), sizes, print)
         rows = benchmark(
-            subjects, backends, threads, batches, arguments.rounds, Path(folder), with_memory=with_memory
-        )
+            subjects, backends, threads, batches, arguments.rounds, Path(folder),
+            with_memory=not arguments.no_memory,
+        )  # fmt: skip
     rows.sort(key=lambda row: row.median / row.batch_size)
-    print(benchmark_table(rows))
+    print("\n".join([benchmark_table(rows), *saved_lines(named, rows)]))
     if arguments.json is not None:
         write_json(arguments.json, benchmark_json(rows))
     if arguments.picture is not None:
         benchmark_picture(rows, arguments.picture, budget)
     if budget is not None:
-        print(_pick(rows, budget))
+        whole = {subject.name for subject in named}
+        print(_pick([row for row in rows if row.name in whole], budget))
 
 
 def _chosen(arguments: argparse.Namespace, budget: float | None) -> list[str]:

@@ -11,7 +11,7 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.structures import Size
 from pocketvision.deploy.benchmark.latency import Subject
 from pocketvision.deploy.runtimes.opening import open_runtime
-from pocketvision.models import VisionModel
+from pocketvision.models import JointModel, SingleModel, VisionModel
 
 
 def at_sizes(
@@ -46,6 +46,13 @@ def at_sizes(
 
 def _resized(model: VisionModel, size: Size) -> VisionModel:
     """The model, with the same weights, for images of ``size``; anchors are placed anew for every size."""
+    if isinstance(model, JointModel):
+        parts = [_part_resized(model.part(task), size) for task in model.tasks]
+        return JointModel(model.backbone, *parts).train(model.training)
+    return _part_resized(model, size)
+
+
+def _part_resized(model: SingleModel, size: Size) -> SingleModel:
     resized = copy(model)
     resized.resize = replace(model.resize, image_size=size)
     return resized

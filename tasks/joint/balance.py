@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-Rule = Literal["fixed", "uncertainty", "gradient_norm"]
+Rule = Literal["fixed", "moments", "uncertainty", "gradient_norm"]
 
 _MOMENTUM = 0.05
 """What the newest gradient's norm counts in the average of a task's."""
@@ -87,9 +87,19 @@ def make_balance(rule: Rule, weights: Mapping[str, float]) -> Balance:
     """A rule by its name, from stated ``weights``.
 
     Raises:
-        ValueError: there is no such rule.
+        ValueError: there is no such rule, or ``moments`` with weights that differ.
     """
-    rules = {"fixed": Balance, "uncertainty": UncertaintyBalance, "gradient_norm": GradientNormBalance}
+    rules = {
+        "fixed": Balance,
+        "moments": Balance,
+        "uncertainty": UncertaintyBalance,
+        "gradient_norm": GradientNormBalance,
+    }
     if rule not in rules:
         raise ValueError(f"task.balance is {rule!r}: choose from {', '.join(get_args(Rule))}.")
+    if rule == "moments" and len(set(weights.values())) > 1:
+        raise ValueError(
+            "task.balance=moments divides each task's gradients by their own size, which no weight changes: "
+            "leave task.loss_weights out, or choose another balance."
+        )
     return rules[rule](weights)

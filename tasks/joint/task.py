@@ -17,12 +17,15 @@ from pocketvision.models import JointModel
 from pocketvision.tasks.base import AnyTask, VisionTask
 from pocketvision.tasks.ema import put_back, set_beside
 from pocketvision.tasks.joint.balance import Rule, make_balance
+from pocketvision.tasks.joint.moments import TaskMoments
 from pocketvision.tasks.joint.weighed import Together, Weighed
 from pocketvision.tasks.learning_rates import parameter_groups
 
 logger = logging.getLogger("pocketvision")
 _BALANCE = "balance"
 """Key of a checkpoint for what the losses' weights are made of, which is none of the model's."""
+_MOMENTS = "moments"
+"""Key of a checkpoint for what the optimizer remembers of the tasks that have no turn."""
 
 
 class JointTask(VisionTask[AnySamples]):
@@ -31,9 +34,11 @@ class JointTask(VisionTask[AnySamples]):
     ``tasks`` build the task of each part from its model, with its loss and all that is its own, as
     ``partial(DetectionTask, loss=SSDLoss())``. A batch of one task teaches that part and the shared
     backbone, one of images that carry boxes and masks (``both`` in ``data.shares``) two parts at once. Losses
-    count ``loss_weights`` times (1 where a task is not named) and, unless ``balance`` is ``fixed``, a factor
-    that ``uncertainty`` learns or ``gradient_norm`` measures on batches of one task
-    (:mod:`~pocketvision.tasks.joint.balance`). What they count is logged at every step.
+    count ``loss_weights`` times (1 where a task is not named) and, if ``balance`` says so, a factor that
+    ``uncertainty`` learns or ``gradient_norm`` measures on batches of one task
+    (:mod:`~pocketvision.tasks.joint.balance`). With the balance ``moments`` the optimizer remembers each
+    task's gradients by themselves (:class:`~pocketvision.tasks.joint.moments.TaskMoments`). What losses count
+    is logged at every step.
 
     The optimizer, its rate, averaging and freezing are this task's, as for every :class:`VisionTask`; a head
     named in ``lr_factors`` has so many times the rate. BatchNorms of the backbone see each task's images in
@@ -74,6 +79,8 @@ class JointTask(VisionTask[AnySamples]):
             raise ValueError("task.compiled and task.quantization_aware are for models of one task yet.")
         self.loss_weights, self.rule = weights, balance
         self.balance = make_balance(balance, weights)
+        shared = cast(nn.Module, model.backbone)
+        self.moments = TaskMoments(dict(shared.named_parameters())) if balance == "moments" else None
         self.turn = model.tasks[0]
         """The task of the batch that is trained on, or :data:`BOTH`."""
         self.parts: dict[str, AnyTask] = {}
@@ -115,6 +122,8 @@ class JointTask(VisionTask[AnySamples]):
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """The gradient of the whole batch, of all processes, is there, and not clipped yet."""
+        if self.moments is not None:
+            self.moments.give(optimizer, self.turn)
         if self.rule == "gradient_norm" and self.turn != BOTH:
             shared = cast(nn.Module, self.model.backbone)
             grads = [parameter.grad for parameter in shared.parameters() if parameter.grad is not None]
@@ -123,16 +132,19 @@ class JointTask(VisionTask[AnySamples]):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
-        if self.rule != "fixed":
-            set_beside(checkpoint, _BALANCE)
+        set_beside(checkpoint, _BALANCE)
+        if self.moments is not None:
+            checkpoint[_MOMENTS] = self.moments.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         put_back(checkpoint, _BALANCE)
+        if self.moments is not None:
+            self.moments.load_state_dict(checkpoint[_MOMENTS])
         super().on_load_checkpoint(checkpoint)
 
     def on_validation_epoch_end(self) -> None:
         super().on_validation_epoch_end()
-        if self.rule != "fixed":
+        if self.rule in ("uncertainty", "gradient_norm"):
             logger.info("losses count, %s: %s", self.rule, self._said())
 
     def _said(self) -> str:

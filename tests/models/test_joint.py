@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 import torch
@@ -125,3 +126,21 @@ def test_what_does_not_fit_together() -> None:
         JointModel(mobilenet_v3_small(width_mult=0.35, out_features=TAPS), boxes, street)
     with pytest.raises(ValueError, match="no feature 'c2'"):
         SharedBackbone(body, ("c2",))
+
+
+@torch.no_grad()
+def test_a_part_alone_has_the_backbone_as_its_own(model: JointModel, images: Tensor) -> None:
+    for task in model.tasks:
+        alone = model.alone(task)
+        counted = sum(p.numel() for p in alone.parameters())
+        shared = sum(p.numel() for p in cast(nn.Module, model.backbone).parameters())
+        assert counted == shared + sum(p.numel() for p in model.part(task).parameters())
+        expected = model(images)[task]
+        for own, joint in zip(_tensors(alone(images)), _tensors(expected), strict=True):
+            torch.testing.assert_close(own, joint)
+        alone.train()
+        assert all(not module.training for module in cast(nn.Module, model.backbone).modules()), "a copy"
+
+
+def _tensors(output: object) -> tuple[Tensor, ...]:
+    return (output,) if isinstance(output, Tensor) else tuple(cast(Any, output))

@@ -1,5 +1,5 @@
-"""Covers deploy/benchmark/latency.py, deploy/benchmark/peak_memory.py, deploy/benchmark/sizes.py,
-deploy/benchmark/summary.py.
+"""Covers deploy/benchmark/latency.py, deploy/benchmark/peak_memory.py, deploy/benchmark/sharing.py,
+deploy/benchmark/sizes.py, deploy/benchmark/summary.py.
 
 The command ``benchmark``: what is measured, written and picked.
 """
@@ -72,6 +72,30 @@ def test_models_of_one_name_stay_apart(tmp_path: Path) -> None:
     subjects = [Subject("same", classifier(side)) for side in (32, 64)]
     rows = benchmark(subjects, ("pt2",), (1,), (1,), 1, tmp_path)
     assert [row.image_size for row in rows] == [(32, 32), (64, 64)]
+
+
+def test_what_sharing_saves_is_said_for_every_setting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--sizes", "64,96", "--rounds", "2", "--threads", "1", "--no-memory", "--budget", "100s"]
+    assert main(["street_v2", "--backends", "torch", *options, "--json", str(tmp_path / "b.json")]) == 0
+    said = capsys.readouterr().out
+    medians = {
+        (row["name"], row["image_size"][0]): row["median"] * 1e3
+        for row in json.loads((tmp_path / "b.json").read_text())
+    }
+    assert len(medians) == 3 * 2
+    for side in (64, 96):
+        one, boxes, street = (
+            medians[name, side]
+            for name in ("street_v2", "street_v2: detection alone", "street_v2: segmentation alone")
+        )
+        assert (
+            f"street_v2 on torch, threads 1, batch 1, {side}x{side}: one forward pass for all "
+            f"{one:.1f} ms, {one / (boxes + street):.2f} of detection alone {boxes:.1f} ms + segmentation "
+            f"alone {street:.1f} ms"
+        ) in said
+    assert "fits 100000 ms: street_v2 on" in said, "a part is none of the models that were named"
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="peak memory is read from Linux's /proc")

@@ -7,13 +7,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
+import torch
 
+from pocketvision.core.drawing import PALETTE, palette_for
+from pocketvision.core.resize import Resize
+from pocketvision.core.structures import BoxTarget, MaskTarget, PairedTarget
+from pocketvision.datasets import CocoDataModule, CocoSegmentationDataModule, JointDataModule
+from pocketvision.doctor.data_sheet import data_sheet, tile
 from pocketvision.tools.check_data import main as check_data
 from pocketvision.tools.show_data import main as show_data
+
+SIZE = (64, 96)
+MASKS = ("background", "cat", "owl")
 
 
 @pytest.fixture
@@ -36,6 +47,32 @@ def test_the_samples_of_both_are_shown(words: list[str], tmp_path: Path) -> None
         heights.append(cv2.imread(str(picture)).shape[0])
     boxes, masks = 240, 2 * 360  # a picture, and a crop above its mask, at 360 pixels a tile
     assert heights[1] - heights[0] >= boxes + masks
+
+
+def test_boxes_lie_over_the_map_where_a_picture_has_both() -> None:
+    box = BoxTarget(torch.tensor([[10.0, 10.0, 50.0, 50.0]]), torch.tensor([0]), 0, SIZE)
+    mask = MaskTarget(torch.ones(SIZE, dtype=torch.uint8), 0, SIZE)
+    names = ("cat", "owl"), ("sky", "road")
+    shown = tile(torch.zeros(3, *SIZE, dtype=torch.uint8), PairedTarget(box, mask), *names)
+    assert shown.shape == (2 * 240, 360, 3) and not shown[:240].any(), "the picture itself is above"
+    scale = 360 / SIZE[1]
+    edge, inside = shown[240 + round(50 * scale) - 2, 100], shown[240 + 120, 110]
+    assert tuple(edge) == PALETTE[0]
+    np.testing.assert_allclose(inside, 0.55 * np.array(palette_for(names[1])[1]), atol=1)
+
+
+def test_only_what_teaches_is_shown(tiny: Callable[[str], Path]) -> None:
+    root = tiny("coco_outlines")
+    parts = {"detection": CocoDataModule, "segmentation": CocoSegmentationDataModule}
+    classes = [*(f"detection/{x}" for x in ("cat", "owl")), *(f"segmentation/{x}" for x in MASKS)]
+    heights = {}
+    for names in (("both",), ("both", "segmentation"), ("both", "detection", "segmentation")):
+        found = {task: partial(module, root=root) for task, module in parts.items()}
+        data = JointDataModule(found, dict.fromkeys(names, 1.0), batch_size=2, num_workers=0)
+        data.connect(classes, Resize(SIZE))
+        heights[names] = data_sheet(data, 2).shape[0]
+    both, and_masks, all_three = heights.values()
+    assert and_masks > both + 2 * 240 and all_three > and_masks + 240
 
 
 def test_anchors_are_those_of_the_detector(words: list[str], tmp_path: Path) -> None:
