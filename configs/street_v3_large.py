@@ -74,7 +74,7 @@ config = replace(
         JointTask,
         tasks={"detection": partial(DetectionTask, loss=SSDLoss()), "segmentation": MAP_TASK},
         loss_weights={"detection": 1.0, "segmentation": 1.0},
-        balance="moments",
+        balance="gradient_norm",
         optimizer=partial(AdamW, lr=1e-3, weight_decay=0.05, fused=True),
         reference_batch=8,
         warmup_steps=500,

@@ -205,7 +205,7 @@ def _write(
     )
     settings = {
         "model": _model(several, recipe, weights),
-        "task": _task(several, recipe, factors),
+        "task": _task(several, recipe, factors, shares),
         "data": _data(several, shares),
         "trainer": {"max_steps": recipe.num_steps, **scoring_options(recipe)},
     }
@@ -233,9 +233,14 @@ def _model(several: SeveralData, recipe: TrainingRecipe, weights: Any) -> dict[s
     return model
 
 
-def _task(several: SeveralData, recipe: TrainingRecipe, factors: Mapping[TaskName, float]) -> dict[str, Any]:
-    """Arguments of the joint task: each with the loss that it has alone, and an optimizer that keeps their
-    gradients apart (docs/results.md: two tasks)."""
+def _task(
+    several: SeveralData,
+    recipe: TrainingRecipe,
+    factors: Mapping[TaskName, float],
+    shares: Mapping[str, float],
+) -> dict[str, Any]:
+    """Arguments of the joint task: each with the loss that it has alone, and gradients that count alike where
+    tasks take turns, by which they are measured (docs/results.md: two tasks)."""
     tasks = {}
     for task, own in several.parts.items():
         base = _base(own).task
@@ -246,7 +251,7 @@ def _task(several: SeveralData, recipe: TrainingRecipe, factors: Mapping[TaskNam
     return {
         "tasks": tasks,
         "lr_factors": dict(factors),
-        "balance": "moments",
+        "balance": "gradient_norm" if set(several.parts) <= set(shares) else "fixed",
         **task_settings(recipe, weight_decay=0.05),
     }
 
