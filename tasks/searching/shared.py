@@ -102,7 +102,8 @@ def _inner_norms(state: Mapping[str, Tensor], name: str, size: int) -> Tensor:
     """Norms of the filters of the layer, beside that of ``name``, that makes so many channels."""
     owner = f"{name.rsplit('.', 2)[0]}."
     weights = [value for key, value in state.items() if key.startswith(owner) and value.ndim > 1]
-    return next(value for value in weights if len(value) == size).flatten(1).norm(dim=1)
+    norms: Tensor = next(value for value in weights if len(value) == size).flatten(1).norm(dim=1)
+    return norms
 
 
 @torch.no_grad()
