@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _SETTINGS, _TABLE = "settings.json", "latency.json"
 _KEPT = (
-    "source", "overrides", "latency", "backend", "threads", "table", "exponent", "steps", "candidates",
-    "images",
+    "source", "overrides", "latency", "backend", "threads", "table", "exponent", "beyond", "steps",
+    "candidates", "images",
 )  # fmt: skip
 
 
@@ -46,6 +46,8 @@ def parser() -> argparse.ArgumentParser:
     add("--run-dir", type=Path, metavar="DIR", help="new folder for the search")
     add("--resume", type=Path, metavar="DIR", help="go on with a search that was stopped")
     add("--exponent", type=float, default=-0.07, metavar="W", help="of the reward (default: -0.07)")
+    words = "its exponent for networks slower than the target (default: -1; the papers': -0.07)"
+    add("--beyond", type=float, default=-1.0, metavar="W", help=words)
     add("--steps", type=int, default=400, metavar="N", help="steps that teach shared weights (default: 400)")
     add("--candidates", type=int, default=100, metavar="N", help="networks to score (default: 100)")
     add("--images", type=int, default=64, metavar="N", help="training images to judge by (default: 64)")
@@ -75,8 +77,10 @@ def _check(arguments: argparse.Namespace) -> None:
     for name in ("threads", "steps", "candidates", "images"):
         if getattr(arguments, name) < 1:
             raise InputError(f"--{name} is {getattr(arguments, name)}: give a number from 1.")
-    if not -10 <= arguments.exponent <= 0:
-        raise InputError(f"--exponent is {arguments.exponent:g}: give a number from -10 to 0, as -0.07.")
+    for name in ("exponent", "beyond"):
+        value = getattr(arguments, name)
+        if not -10 <= value <= 0:
+            raise InputError(f"--{name} is {value:g}: give a number from -10 to 0, as -0.07.")
     if arguments.write_layers is not None:
         check_empty(arguments.write_layers, "--write-layers")
         return
@@ -154,7 +158,7 @@ def _search(arguments: argparse.Namespace, source: AdaptedSource) -> None:
     history = explore(
         evolution, arguments.candidates, proxy.score,
         lambda candidate: latency(*network.space.decoded(candidate)),
-        Reward(target, arguments.exponent), arguments.run_dir,
+        Reward(target, arguments.exponent, arguments.beyond), arguments.run_dir,
     )  # fmt: skip
     _write(arguments.run_dir, source, proxy, history, target)
 

@@ -102,8 +102,7 @@ def _inner_norms(state: Mapping[str, Tensor], name: str, size: int) -> Tensor:
     """Norms of the filters of the layer, beside that of ``name``, that makes so many channels."""
     owner = f"{name.rsplit('.', 2)[0]}."
     weights = [value for key, value in state.items() if key.startswith(owner) and value.ndim > 1]
-    filters = next(value for value in weights if len(value) == size)
-    norms: Tensor = torch.linalg.vector_norm(filters.flatten(1), dim=1)
+    norms: Tensor = next(value for value in weights if len(value) == size).flatten(1).norm(dim=1)
     return norms
 
 

@@ -36,14 +36,15 @@ def seconds(candidate: Candidate) -> float:
 
 
 def test_five_percent_more_score_are_worth_twice_the_time() -> None:
-    reward = Reward(0.01)
+    reward = Reward(0.01, beyond=-0.07)
     assert reward(0.5, 0.01) == 0.5
     assert reward(0.525, 0.02) == pytest.approx(0.5, rel=1e-2)
-    assert Reward(0.01, -0.15)(0.5, 0.02) < reward(0.5, 0.02) < 0.5
+    assert Reward(0.01, -0.15, -0.15)(0.5, 0.02) < reward(0.5, 0.02) < 0.5
+    assert Reward(0.01)(0.5, 0.02) == 0.25 and Reward(0.01)(0.5, 0.005) == reward(0.5, 0.005) > 0.5
 
 
 def test_evolution_finds_more_than_random_search_of_equal_cost(space: SearchSpace, tmp_path: Path) -> None:
-    reward, best = Reward(0.005), {}
+    reward, best = Reward(0.005, beyond=-0.07), {}
     for seed in range(3):
         for population in (16, 60):
             folder = tmp_path / f"{seed}_{population}"
