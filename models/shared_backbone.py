@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -41,7 +42,7 @@ class SharedBackbone(nn.Module):
 
     def own(self) -> None:
         """Own the shared backbone, as a copy of one part that runs alone does: modes and devices reach it."""
-        self.add_module("owned", self.backbone)
+        self.add_module("owned", cast(nn.Module, self.backbone))
 
     def forward(self, images: Tensor | Features) -> Features:
         features = images if isinstance(images, Mapping) else self.known or self.backbone(images)
