@@ -65,5 +65,5 @@ def test_stated_weights_multiply_what_is_measured() -> None:
 
 
 def test_another_rule_is_refused() -> None:
-    with pytest.raises(ValueError, match="choose from fixed, uncertainty, gradient_norm"):
+    with pytest.raises(ValueError, match="choose from fixed, moments, uncertainty, gradient_norm"):
         make_balance("dwa", STATED)  # type: ignore[arg-type]
