@@ -117,6 +117,7 @@ def test_ncnn_is_written_and_run_with_its_extra(tmp_path: Path) -> None:
     run_with("ncnn", code)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("extra", "format", "suffix"), [("export", "onnx", ".onnx"), ("openvino", "openvino", ".xml")]
 )

@@ -10,7 +10,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from PIL import Image
+
+pytestmark = pytest.mark.slow
 
 RunPython = Callable[[list[str], Path], "subprocess.CompletedProcess[str]"]
 ROOT = Path(__file__).resolve().parent.parent

@@ -63,6 +63,7 @@ def test_the_test_command_is_the_one_that_ci_calls() -> None:
     assert SHORT in README
 
 
+@pytest.mark.slow
 def test_every_command_runs(tmp_path: Path, tiny: Callable[[str], Path], run_python: RunPython) -> None:
     """In order and in one folder, as somebody who follows the README and then the guides would."""
     for folder in ("tools", "configs"):

@@ -49,6 +49,7 @@ def everything() -> Iterator[tuple[str, nn.Module]]:
             yield name, getattr(backbones, name)(width_mult=0.35, padding="same", out_features=features)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_files_load_in_a_new_process(tmp_path: Path) -> None:
     torch.manual_seed(0)

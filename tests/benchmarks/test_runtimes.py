@@ -31,6 +31,7 @@ def model_of(seed: int) -> Detector:
     return ssdlite_v3_small_coco.model(("cat",), image_size=(64, 64)).eval()
 
 
+@pytest.mark.slow
 def test_exports_of_other_weights_are_made_again(
     open_all: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:

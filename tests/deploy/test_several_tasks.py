@@ -43,6 +43,8 @@ from pocketvision.runs.passport import make_passport
 from pocketvision.tools.export import main as export
 from pocketvision.tools.predict import main as predict
 
+pytestmark = pytest.mark.slow
+
 OUTPUTS = ("detection_class_logits", "detection_box_deltas", "segmentation_logits")
 
 

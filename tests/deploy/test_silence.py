@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 Exported = Callable[..., Path]
 
 # Not in pytest's own process: NNCF is silent there by itself.

@@ -17,6 +17,8 @@ import pytest
 
 from pocketvision.tools.train import main as train
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 CONFIG = """
 from dataclasses import replace

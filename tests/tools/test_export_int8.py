@@ -53,6 +53,7 @@ def test_a_run_brings_its_own_images_and_score(
     assert set(report["scores"]) == {"float32", "int8"}
 
 
+@pytest.mark.slow
 def test_a_folder_of_images(run: Path, tiny: Tiny, tmp_path: Path) -> None:
     output, weights = tmp_path / "m.xml", run / "weights.safetensors"
     command = [str(weights), "--format", "openvino", "--int8", "--output", str(output), "--num-images", "2"]

@@ -119,6 +119,7 @@ def test_without_images_nothing_is_exported(
     assert not list(tmp_path.glob("m.*"))
 
 
+@pytest.mark.slow
 def test_a_run_reads_its_own_data_as_in_training(
     tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

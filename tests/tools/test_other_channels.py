@@ -56,6 +56,7 @@ def cell_pictures(root: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_masks_on_five_channels_go_from_a_folder_to_a_certificate(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,6 +19,8 @@ from pocketvision.runs.build import build
 from pocketvision.runs.folder import load_experiment
 from pocketvision.tools.train import main as train
 
+pytestmark = pytest.mark.slow
+
 WATCH = """
 import os, sys
 

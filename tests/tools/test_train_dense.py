@@ -61,6 +61,7 @@ def test_it_goes_on_where_it_stopped(run: Path) -> None:
     assert json.loads((run / "metrics.json").read_text())["num_images"] > 0
 
 
+@pytest.mark.slow
 def test_weights_of_a_shipped_config_build_their_model(tmp_path: Path, tiny: Tiny) -> None:
     folder = tmp_path / "run"
     command = ["gfl_v3_small_coco", f"data.root={tiny('coco')}", *SMALL, "model.width_mult=0.35"]
@@ -101,6 +102,7 @@ def test_other_classes_start_from_it(run: Path, tmp_path: Path, caplog: pytest.L
     assert len(weights["head.class_blocks.0.bias"]) == 3 and len(weights["head.box_blocks.0.bias"]) == 32
 
 
+@pytest.mark.slow
 def test_it_learns_by_heart() -> None:
     small = ["data.num_train=8", "data.num_val=2", "data.num_workers=0", "trainer.max_steps=120"]
     quickstart = load_experiment(shipped_configs()["quickstart"], small)[0]

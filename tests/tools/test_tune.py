@@ -23,6 +23,7 @@ SMALL = [
 LR = "task.optimizer.lr=1e-4..1e-2"
 
 
+@pytest.mark.slow
 def test_a_sweep_says_how_to_train_with_the_best(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -48,6 +49,7 @@ def test_a_sweep_says_how_to_train_with_the_best(
     assert shlex.split(capsys.readouterr().out.splitlines()[-1].removeprefix("next: ")) == command
 
 
+@pytest.mark.slow
 def test_data_without_a_config(
     tmp_path: Path, tiny: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

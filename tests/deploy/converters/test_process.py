@@ -69,6 +69,7 @@ class Bessel(nn.Module):
         return (torch.special.i0(images.mean((2, 3))),)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("write", "suffix"), [(write_litert, ".tflite"), (write_executorch, ".pte")])
 def test_an_operator_that_is_missing_is_named(
     write: Callable[..., str],

@@ -29,6 +29,8 @@ from pocketvision.deploy.runtimes.torch_module import TorchRuntime
 from pocketvision.heads import GFLHead
 from pocketvision.models import Detector, SSDPostprocess
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("cat", None, "dog")
 SIZE = (64, 96)
 

@@ -32,6 +32,8 @@ from pocketvision.deploy.runtimes.opening import open_runtime
 from pocketvision.deploy.runtimes.torch_module import TorchRuntime
 from pocketvision.models import VisionModel
 
+pytestmark = pytest.mark.slow
+
 
 def weights(path: Path) -> list[str]:
     """The type of the weight of every convolution in a file."""

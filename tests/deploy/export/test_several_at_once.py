@@ -36,6 +36,8 @@ from pocketvision.models import JointModel
 from pocketvision.runs.passport import make_passport
 from pocketvision.tools.export import main as export
 
+pytestmark = pytest.mark.slow
+
 IMAGES = torch.randint(0, 256, (3, 3, 64, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 

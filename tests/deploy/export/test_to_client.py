@@ -171,6 +171,7 @@ def test_ncnn(task: str, exported: Exported, photos: list[Path], tmp_path: Path,
     check(tmp_path / path.name, photos[:2], tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["detection", "segmentation"])
 def test_litert(
     task: str,

@@ -30,6 +30,8 @@ from pocketvision.deploy.runtimes.opening import open_runtime
 from pocketvision.heads import ClassifierHead
 from pocketvision.models import Classifier, VisionModel
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def converters() -> Converters:

@@ -50,6 +50,7 @@ def test_a_detector_with_nms(
     assert report["num_images"] == len(images) and len(report["errors"]) > 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("format", "task", "options"),
     [("onnx", "detection", {"nms": True}), ("openvino", "segmentation", {"label_map": True})],

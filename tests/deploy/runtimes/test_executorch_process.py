@@ -34,6 +34,8 @@ from pocketvision.deploy.runtimes.graphs import make_graph
 from pocketvision.deploy.runtimes.opening import open_runtime
 from pocketvision.models import VisionModel
 
+pytestmark = pytest.mark.slow
+
 BEGINNING = b"\0\0\0\0ET12"
 
 

@@ -24,6 +24,8 @@ from pocketvision.deploy.runtimes.opening import open_runtime
 from pocketvision.heads import DeepLabV3Head
 from pocketvision.models import Segmenter, VisionModel
 
+pytestmark = pytest.mark.slow
+
 TFLITE = Path(__file__).resolve().parents[4] / "shared/weights/mobilenet_v3_small_1.0_224_uint8.tflite"
 
 

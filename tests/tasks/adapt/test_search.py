@@ -78,6 +78,7 @@ def test_widths_that_would_change_the_form_are_none() -> None:
     assert not keeps_form(body, without_expansion)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pace", [Pace(0.05, 2, 1, 1), Pace(0.05, 3, 1, 3)], ids=["one at a time", "three"])
 def test_the_search_goes_on_where_it_was_cut_off(tmp_path: Path, pace: Pace) -> None:
     """Killed after a round, or between its weights and its path: the same path, to the bit."""

@@ -230,6 +230,7 @@ def weights_in(row: dict[str, str]) -> tuple[str, ...]:
     return row["train/weight/detection"], row["train/weight/segmentation"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["uncertainty", "gradient_norm", "moments"])
 def test_a_stopped_run_ends_where_an_unbroken_one_does(
     rule: str, tiny: Callable[[str], Path], tmp_path: Path

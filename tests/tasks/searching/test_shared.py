@@ -21,6 +21,8 @@ from pocketvision.tasks.searching import shared as shared_file
 from pocketvision.tasks.searching.shared import SharedWeights, teach
 from pocketvision.tasks.searching.space import Candidate, SearchSpace, StageChoice
 
+pytestmark = pytest.mark.slow
+
 BUILD = partial(ssdlite_v2_coco.config.model, ("a", "b"), image_size=(64, 64), width_mult=0.35, weights=None)
 
 
