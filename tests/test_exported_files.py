@@ -24,6 +24,7 @@ PAGE = (Path(__file__).resolve().parent.parent / "docs" / "exported_files.md").r
 CLIENTS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["stretch", "letterbox"])
 @pytest.mark.parametrize(("format", "suffix", "client"), [("onnx", ".onnx", 0), ("openvino", ".xml", 1)])
 def test_a_client_says_what_predictor_says(

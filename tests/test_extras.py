@@ -15,6 +15,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 HIDE = """
@@ -117,7 +119,6 @@ def test_ncnn_is_written_and_run_with_its_extra(tmp_path: Path) -> None:
     run_with("ncnn", code)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("extra", "format", "suffix"), [("export", "onnx", ".onnx"), ("openvino", "openvino", ".xml")]
 )

@@ -57,6 +57,7 @@ def test_tables_of_classes(tiny: Callable[[str], Path]) -> None:
     assert sum(line.startswith(printable(EVIL)) for line in lines) == 1 and len(lines) == 6
 
 
+@pytest.mark.slow
 def test_the_commands(tiny: Callable[[str], Path], tmp_path: Path) -> None:
     """Class and file names of a data set through train --data, check-data and their errors."""
     root = tmp_path / "data"

@@ -156,6 +156,7 @@ def sources(folder: Path) -> list[tuple[Path, Path, Path]]:
     return [*pictures, *models, *parts]
 
 
+@pytest.mark.slow
 def test_broken_files_are_a_sentence(originals: Path, tmp_path: Path) -> None:
     rng = random.Random(0)
     every = sources(originals)

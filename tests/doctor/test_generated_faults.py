@@ -26,6 +26,8 @@ from pocketvision.doctor.check import Plan, examine
 from pocketvision.doctor.fixes.copy import write_fixed
 from pocketvision.tasks.own.look import look_at
 
+pytestmark = pytest.mark.slow
+
 FORMATS = ("coco", "voc", "yolo", "csv", "mask_folder", "image_folder")
 EXAMPLES = int(os.environ.get("POCKETVISION_FAULTS", "30"))
 SOME = settings(

@@ -99,6 +99,7 @@ def test_the_result_is_an_ordinary_run(
     assert "is finished" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_it_comes_to_the_same_result(
     narrow: Path, words: list[str], tmp_path: Path, run_python: Callable[..., Any],
     capsys: pytest.CaptureFixture[str],

@@ -111,6 +111,7 @@ def test_memory_grows_with_the_batch(tmp_path: Path, artifact: Path) -> None:
     assert f"{large / 1e6:.0f} MB" in (tmp_path / "b.svg").read_text()
 
 
+@pytest.mark.slow
 def test_sizes_make_models_anew_and_skip_files_of_another_size(
     tmp_path: Path, artifact: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -65,6 +65,7 @@ def model_of(key: str) -> tuple[str, tuple[int, int]]:
     return " ".join(found), (int(height), int(width or height))
 
 
+@pytest.mark.slow
 def test_every_row_of_the_reference_is_equal() -> None:
     if not EXPECTED.is_file():
         pytest.skip(f"the project's reference {EXPECTED} is not part of the repository")

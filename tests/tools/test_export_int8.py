@@ -26,6 +26,8 @@ from pocketvision.runs.ready_model import load_model
 from pocketvision.tools.export import main
 from pocketvision.tools.train import main as train
 
+pytestmark = pytest.mark.slow
+
 Tiny = Callable[[str], Path]
 
 
@@ -53,7 +55,6 @@ def test_a_run_brings_its_own_images_and_score(
     assert set(report["scores"]) == {"float32", "int8"}
 
 
-@pytest.mark.slow
 def test_a_folder_of_images(run: Path, tiny: Tiny, tmp_path: Path) -> None:
     output, weights = tmp_path / "m.xml", run / "weights.safetensors"
     command = [str(weights), "--format", "openvino", "--int8", "--output", str(output), "--num-images", "2"]

@@ -67,6 +67,7 @@ def table(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_what_is_found_is_an_ordinary_config_and_a_kill_changes_nothing(
     run: Path, table: Path, tmp_path: Path, run_python: Callable[..., Any], monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

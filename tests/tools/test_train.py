@@ -46,6 +46,7 @@ def test_checkpoints_open_without_pickle(tmp_path: Path) -> None:
         assert torch.load(file, weights_only=True)["state_dict"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["coco", None])
 def test_what_is_next_works_as_printed(
     layout: str | None, tmp_path: Path, tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch,

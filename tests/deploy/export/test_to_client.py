@@ -37,6 +37,8 @@ from pocketvision.deploy.runtimes.described import describe
 from pocketvision.deploy.runtimes.opening import open_runtime
 from pocketvision.models import SSDPostprocess, VisionModel
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 Exported = Callable[..., Path]
 Check = Callable[[Path, list[Path], Path], None]
@@ -171,7 +173,6 @@ def test_ncnn(task: str, exported: Exported, photos: list[Path], tmp_path: Path,
     check(tmp_path / path.name, photos[:2], tmp_path)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("task", ["detection", "segmentation"])
 def test_litert(
     task: str,

@@ -162,6 +162,7 @@ def test_what_can_t_be_exported(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("format", "label_map"), [("onnx", True), ("openvino", False), ("pt2", False)])
 def test_a_segmenter_for_images_of_any_size(
     format: str, label_map: bool, models: dict[str, VisionModel], exported: Exported

@@ -33,6 +33,8 @@ from pocketvision.deploy.runtimes.onnx_session import OnnxRuntime
 from pocketvision.models import Detector, JointModel, VisionModel
 from pocketvision.tools.export import main
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 REAL = HERE.parents[3] / "shared" / "data" / "coco_mini" / "val"
 TASKS = ("detection", "segmentation", "classification")

@@ -25,6 +25,8 @@ from pocketvision.deploy.predict.predictor import Predictor
 from pocketvision.deploy.runtimes.onnx_session import OnnxRuntime
 from pocketvision.models import VisionModel
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 SOFTWARE_WEBGPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan")
 KEPT = re.compile(r"const PAGE = (\{.*\});")

@@ -24,6 +24,8 @@ from pocketvision.tasks.tuning.plan import SweepPlan, read_plan, write_plan
 from pocketvision.tasks.tuning.study import Clock, next_trial, open_study
 from pocketvision.tasks.tuning.sweep import search, try_values
 
+pytestmark = pytest.mark.slow
+
 TINY = (
     "data.num_train=8", "data.num_val=2", "data.batch_size=2", "data.num_workers=0",
     "model.image_size=(64,64)", "model.width_mult=0.35", "trainer.max_epochs=2",
@@ -56,7 +58,6 @@ def kill_at(step: int, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-@pytest.mark.slow
 def test_a_killed_trial_goes_on_bit_for_bit(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,7 @@ def same_weights(a: Path, b: Path) -> bool:
     return all(first[name].equal(second[name]) for name in first)
 
 
+@pytest.mark.slow
 def test_stopped_after_each_stage_it_goes_on(
     tiny: Callable[[str], Path], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str],
