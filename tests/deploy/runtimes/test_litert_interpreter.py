@@ -9,7 +9,6 @@ import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pytest
@@ -83,19 +82,22 @@ def test_a_head_that_enlarges_an_average(converters: Converters, tmp_path: Path)
 def test_a_pyramid_of_maps_of_odd_sizes(
     converters: Converters, as_trained: Callable[[nn.Module], nn.Module], tmp_path: Path
 ) -> None:
-    """9 rows enlarged to 17 were others than PyTorch's: a dense head at 240x320 had 13 % of its boxes."""
+    """8 rows enlarged to 15 were others than PyTorch's: a dense head at 240x320 had 13 % of its boxes."""
     pytest.importorskip("ai_edge_litert")
     torch.manual_seed(0)
     body = mobilenet_v3_small(width_mult=0.35, out_features=("c1", "c2", "c3"))
     post = SSDPostprocess(coder=DistanceBoxCoder())
-    model = as_trained(
-        Detector(WithPAN(body, 8), GFLHead, ("cat",), Resize((68, 92)), CellAnchors(7.0), post, "sigmoid")
+    trained = as_trained(
+        Detector(WithPAN(body, 8), GFLHead, ("cat",), Resize((60, 80)), CellAnchors(7.0), post, "sigmoid")
     )
-    path = export_model(cast(Detector, model), "litert", tmp_path / "m.tflite", ExportOptions(), converters)
-    images = torch.randint(0, 256, (1, 3, 68, 92), dtype=torch.uint8)
-    found, expected = open_runtime(path, threads=1)(images), TorchRuntime(cast(Detector, model))(images)
+    assert isinstance(trained, Detector) and isinstance(trained.head, GFLHead)
+    for block in (*trained.head.class_blocks, *trained.head.box_blocks):
+        block.weight.data *= 60  # so that cells differ
+    path = export_model(trained, "litert", tmp_path / "m.tflite", ExportOptions(), converters)
+    images = torch.randint(0, 256, (1, 3, 60, 80), dtype=torch.uint8)
+    found, expected = open_runtime(path, threads=1)(images), TorchRuntime(trained)(images)
     for name, output in found.items():
-        torch.testing.assert_close(output, expected[name], atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(output, expected[name], atol=1e-3, rtol=1e-3)
 
 
 def check_changed(path: Path, changed: Path) -> None:
