@@ -18,6 +18,7 @@ import torch
 from pocketvision.core.drawing import PALETTE, palette_for
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import BoxTarget, MaskTarget, PairedTarget
+from pocketvision.core.weights import save_weights
 from pocketvision.datasets import CocoDataModule, CocoSegmentationDataModule, JointDataModule
 from pocketvision.doctor.data_sheet import data_sheet, tile
 from pocketvision.tools.check_data import main as check_data
@@ -103,7 +104,7 @@ def test_tiles_are_refused_before_anything_is_written(
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     weights = tmp_path / "w.safetensors"
-    weights.touch()
+    save_weights(weights, torch.nn.Linear(1, 1), {})
     for command, more in ((train, []), (show_data, []), (evaluate, ["--weights", str(weights)])):
         assert command([*words, f"{option}=64", *more]) == 1
         said = capsys.readouterr().err
