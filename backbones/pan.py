@@ -66,13 +66,22 @@ class WithPAN(nn.Module):
         maps = [conv(x) for conv, x in zip(self.lateral, self.backbone(images).values(), strict=True)]
         for level in reversed(range(len(maps) - 1)):
             finer = maps[level]
-            coarser = F.interpolate(maps[level + 1], size=finer.shape[-2:], mode="nearest")
-            maps[level] = self.top_down[level](finer + coarser)
+            maps[level] = self.top_down[level](finer + _enlarged(maps[level + 1], finer))
         for level, (down, mix) in enumerate(zip(self.down, self.bottom_up, strict=True), start=1):
             maps[level] = mix(maps[level] + down(maps[level - 1]))
         for extra in self.extra:
             maps.append(extra(maps[-1]))
         return dict(zip(self.feature_info, maps, strict=True))
+
+
+def _enlarged(coarse: Tensor, finer: Tensor) -> Tensor:
+    """``coarse`` at the size of ``finer``, which is twice its own, or one less.
+
+    Cut from twice the size: the same pixels as ``size=`` takes, but a whole ratio, which every runtime
+    understands alike. LiteRT's converter makes other pixels of 8 rows enlarged to 15.
+    """
+    twice = F.interpolate(coarse, scale_factor=2.0, mode="nearest")
+    return twice[..., : finer.shape[-2], : finer.shape[-1]]
 
 
 def _separable(

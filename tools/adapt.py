@@ -8,9 +8,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pocketvision.core.command import command, find_config
+from pocketvision.core.command import command
 from pocketvision.core.errors import InputError
-from pocketvision.core.files import check_empty, check_new, read_json, write_json
+from pocketvision.core.files import check_new, write_json
+from pocketvision.tools.latency_options import (
+    TABLE,
+    add_latency_options,
+    check_latency,
+    keep_options,
+    milliseconds,
+    source_at,
+    take_options,
+    target_seconds,
+    tell_layers,
+)
 
 if TYPE_CHECKING:
     from pocketvision.deploy.latency.table import LatencyModel
@@ -19,12 +30,7 @@ if TYPE_CHECKING:
     from pocketvision.tasks.adapt.result import AdaptedSource
     from pocketvision.tasks.fit import TrainingResult
 
-_UNITS = {"ms": 1e-3, "x": None, "s": 1.0}
-_SETTINGS, _TABLE, _PICTURE = "settings.json", "latency.json", "path.png"
-_KEPT = (
-    "source", "overrides", "latency", "backend", "threads", "delta", "steps", "tried", "at_once", "images",
-    "table",
-)  # fmt: skip
+_PICTURE = "path.png"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -32,24 +38,11 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pocketvision adapt",
         description="NetAdapt (arXiv:1804.03230) as for MobileNetV3: narrow a trained network in rounds, "
-        "by latencies measured layer by layer, then train it on. RUN-DIR becomes an ordinary run; the search "
-        "lies beside it, in RUN-DIR_search.",
+        "by latencies measured layer by layer, then train it on, with the overrides too. RUN-DIR becomes an "
+        "ordinary run; the search lies beside it, in RUN-DIR_search.",
     )
+    add_latency_options(parser)
     add = parser.add_argument
-    add("source", metavar="RUN|CONFIG", nargs="?", help="a run, or a config with model.weights=FILE")
-    add("overrides", metavar="part.key=value", nargs="*", help="values to change, also of the last training")
-    add("--latency", metavar="0.8x|12ms", help="what to reach: a part of the latency now, or a time")
-    add("--backend", default="onnx", help="onnx, torch or openvino (default: onnx)")
-    add("--threads", type=int, default=1, metavar="N", help="CPU threads (default: 1)")
-    add("--table", type=Path, metavar="FILE", help="latencies that a device wrote")
-    add(
-        "--write-layers",
-        type=Path,
-        metavar="DIR",
-        help="write the layers with a script for a device, and stop",
-    )
-    add("--run-dir", type=Path, metavar="DIR", help="new folder for the run")
-    add("--resume", type=Path, metavar="DIR", help="go on with a search or last training that was stopped")
     add("--delta", type=float, default=0.01, metavar="S", help="share that a proposal wins (default: 0.01)")
     add("--tried", type=int, default=4, metavar="N", help="proposals trained in a round (default: 4)")
     add("--steps", type=int, default=10, metavar="N", help="steps of a proposal's training (default: 10)")
@@ -62,90 +55,33 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser().parse_intermixed_args(argv)
     if arguments.resume is not None:
-        _resume(arguments)
+        take_options(arguments, _search_folder(arguments.resume), "adapt")
     else:
         _check(arguments)
-        source = source_at(arguments.source, arguments.overrides)
-        if arguments.write_layers is not None:
-            _write_layers(arguments.write_layers, source)
-            return
-        arguments.table = None if arguments.table is None else str(arguments.table)
-        search = _search_folder(arguments.run_dir)
-        write_json(search / _SETTINGS, {name: getattr(arguments, name) for name in _KEPT})
-        if arguments.table is not None:
-            from pocketvision.deploy.latency.known import read_table
-
-            write_json(search / _TABLE, read_table(Path(arguments.table)))
-    _adapt(arguments, source_at(arguments.source, arguments.overrides))
+    source = source_at(arguments.source, arguments.overrides)
+    if arguments.write_layers is not None:
+        _write_layers(arguments.write_layers, source)
+        return
+    if arguments.resume is None:
+        keep_options(arguments, _search_folder(arguments.run_dir), "delta", "tried", "at_once")
+    _adapt(arguments, source)
 
 
 def _check(arguments: argparse.Namespace) -> None:
     """Bad options are told before anything is loaded."""
-    if arguments.source is None:
-        raise InputError("Say what to adapt: a RUN, a CONFIG with model.weights=FILE, or --resume DIR.")
-    for name in ("threads", "tried", "steps", "at_once", "images"):
-        if getattr(arguments, name) < 1:
-            raise InputError(
-                f"--{name.replace('_', '-')} is {getattr(arguments, name)}: give a number from 1."
-            )
+    check_latency(arguments, "tried", "at_once")
     if not 0 < arguments.delta < 1:
         raise InputError(f"--delta is {arguments.delta:g}: give a share between 0 and 1, as 0.01.")
     if arguments.at_once > arguments.tried:
         raise InputError(
             f"--at-once {arguments.at_once} needs as many tried: set --tried {arguments.at_once}."
         )
-    if arguments.write_layers is not None:
-        check_empty(arguments.write_layers, "--write-layers")
-        return
-    if arguments.latency is None or arguments.run_dir is None:
-        raise InputError("Give --latency, as 0.8x or 12ms, and --run-dir DIR for the result.")
-    parse_latency(arguments.latency)
-    check_empty(arguments.run_dir, "--run-dir")
-    check_new(_search_folder(arguments.run_dir), "--run-dir")
-
-
-def parse_latency(text: str) -> tuple[float, bool]:
-    """``0.8x`` -> (0.8, True), a share of the latency now; ``12ms`` -> (0.012, False), seconds.
-
-    Raises:
-        InputError: it is neither.
-    """
-    unit = next((unit for unit in _UNITS if text.endswith(unit)), "")
-    try:
-        number = float(text.removesuffix(unit))
-    except ValueError:
-        number = 0.0
-    if not unit or not 0 < number < float("inf") or (unit == "x" and number >= 1):
-        raise InputError(f"--latency is {text}: give a share below 1 as 0.8x, or a time as 12ms.")
-    factor = _UNITS[unit]
-    return (number, True) if factor is None else (number * factor, False)
+    if arguments.write_layers is None:
+        check_new(_search_folder(arguments.run_dir), "--run-dir")
 
 
 def _search_folder(run_dir: Path) -> Path:
     return run_dir.with_name(f"{run_dir.name}_search")
-
-
-def _resume(arguments: argparse.Namespace) -> None:
-    """Take the options of a search that was stopped."""
-    file = _search_folder(arguments.resume) / _SETTINGS
-    if not file.is_file():
-        raise InputError(f"{arguments.resume} was not begun by adapt: there is no {file}.")
-    for name, value in read_json(file).items():
-        setattr(arguments, name, value)
-    arguments.run_dir = arguments.resume
-
-
-def source_at(place: str, overrides: Sequence[str]) -> AdaptedSource:
-    """What a run folder, or a config with weights, begins with.
-
-    Raises:
-        InputError: it is neither, or an override is unknown.
-    """
-    from pocketvision.tasks.adapt.result import of_config, source_of
-
-    if Path(place).is_dir():
-        return source_of(Path(place), overrides)
-    return of_config(find_config(place), overrides)
 
 
 def _write_layers(folder: Path, source: AdaptedSource) -> None:
@@ -155,8 +91,7 @@ def _write_layers(folder: Path, source: AdaptedSource) -> None:
 
     network = AdaptedNetwork(source)
     write_folder(plan_of_model(network.model, network.build).plan.subnets, folder)
-    print(f"{folder}: copy it to the device, and there: python measure.py --threads 1 --output latency.json")
-    print("back here: pocketvision adapt ... --table latency.json")
+    tell_layers(folder, "adapt")
 
 
 def _adapt(arguments: argparse.Namespace, source: AdaptedSource) -> None:
@@ -170,7 +105,7 @@ def _adapt(arguments: argparse.Namespace, source: AdaptedSource) -> None:
         return
     network = AdaptedNetwork(source)
     is_here = arguments.table is None
-    latency = _latency(arguments, network, search / _TABLE)
+    latency = _latency(arguments, network, search / TABLE)
     stops = _narrow(arguments, network, latency, search)
     about = f"{milliseconds(stops[-1].seconds)} by its layers, {milliseconds(stops[0].seconds)} before"
     print(about)
@@ -205,9 +140,8 @@ def _narrow(
     from pocketvision.tasks.adapt.search import Pace, Search
     from pocketvision.tasks.adapt.trial import Trials, trial_images
 
-    amount, is_share = parse_latency(arguments.latency)
     now = latency(network.widths)
-    target = amount * now if is_share else amount
+    target = target_seconds(arguments.latency, now)
     if target >= now:
         raise InputError(
             f"The network takes {milliseconds(now)} by its layers already: ask for a lower --latency."
@@ -232,11 +166,6 @@ def _measured(arguments: argparse.Namespace, network: AdaptedNetwork, stops: lis
     text = f"{milliseconds(seconds['after'])}, {milliseconds(seconds['before'])} before ({share:.2f}x)"
     print(f"measured: {text}", flush=True)
     return text
-
-
-def milliseconds(seconds: float) -> str:
-    """A time as text."""
-    return f"{seconds * 1e3:.2f} ms"
 
 
 def _train(arguments: argparse.Namespace, source: AdaptedSource, stops: list[Stop], about: str) -> None:

@@ -10,20 +10,24 @@ from typing import TYPE_CHECKING
 
 from pocketvision.core.command import command
 from pocketvision.core.errors import InputError
-from pocketvision.core.files import check_empty, read_json, write_json
-from pocketvision.tools.adapt import milliseconds, parse_latency, source_at
+from pocketvision.core.files import write_json
+from pocketvision.tools.latency_options import (
+    TABLE,
+    add_latency_options,
+    check_latency,
+    keep_options,
+    milliseconds,
+    source_at,
+    take_options,
+    target_seconds,
+    tell_layers,
+)
 
 if TYPE_CHECKING:
     from pocketvision.deploy.latency.by_form import FormLatency, FormPlan
     from pocketvision.tasks.adapt.result import AdaptedSource
     from pocketvision.tasks.searching.evolution import Scored
     from pocketvision.tasks.searching.proxy import Proxy, SearchedNetwork
-
-_SETTINGS, _TABLE = "settings.json", "latency.json"
-_KEPT = (
-    "source", "overrides", "latency", "backend", "threads", "table", "exponent", "beyond", "steps",
-    "candidates", "images",
-)  # fmt: skip
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,16 +39,8 @@ def parser() -> argparse.ArgumentParser:
         "by score x (latency / target)^exponent. Candidates share weights, are scored on held-out training "
         "images, and bred by regularized evolution.",
     )
+    add_latency_options(parser)
     add = parser.add_argument
-    add("source", metavar="RUN|CONFIG", nargs="?", help="a run, or a config with model.weights=FILE")
-    add("overrides", metavar="part.key=value", nargs="*", help="values to change")
-    add("--latency", metavar="0.8x|12ms", help="the target: a part of the latency now, or a time")
-    add("--backend", default="onnx", help="onnx, torch or openvino (default: onnx)")
-    add("--threads", type=int, default=1, metavar="N", help="CPU threads (default: 1)")
-    add("--table", type=Path, metavar="FILE", help="latencies that a device wrote")
-    add("--write-layers", type=Path, metavar="DIR", help="write layers and a script for a device, and stop")
-    add("--run-dir", type=Path, metavar="DIR", help="new folder for the search")
-    add("--resume", type=Path, metavar="DIR", help="go on with a search that was stopped")
     add("--exponent", type=float, default=-0.07, metavar="W", help="of the reward (default: -0.07)")
     words = "its exponent for networks slower than the target (default: -1; the papers': -0.07)"
     add("--beyond", type=float, default=-1.0, metavar="W", help=words)
@@ -58,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser().parse_intermixed_args(argv)
     if arguments.resume is not None:
-        _resume(arguments)
+        take_options(arguments, arguments.resume, "search")
     else:
         _check(arguments)
     source = source_at(arguments.source, arguments.overrides)
@@ -66,51 +62,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         _write_layers(arguments.write_layers, source)
         return
     if arguments.resume is None:
-        _begin(arguments)
+        keep_options(arguments, arguments.run_dir, "exponent", "beyond", "candidates")
     _search(arguments, source)
 
 
 def _check(arguments: argparse.Namespace) -> None:
     """Bad options are told before anything is loaded."""
-    if arguments.source is None:
-        raise InputError("Say what to begin with: a RUN, a CONFIG with model.weights=FILE, or --resume DIR.")
-    for name in ("threads", "steps", "candidates", "images"):
-        if getattr(arguments, name) < 1:
-            raise InputError(f"--{name} is {getattr(arguments, name)}: give a number from 1.")
     for name in ("exponent", "beyond"):
         value = getattr(arguments, name)
         if not -10 <= value <= 0:
             raise InputError(f"--{name} is {value:g}: give a number from -10 to 0, as -0.07.")
-    if arguments.write_layers is not None:
-        check_empty(arguments.write_layers, "--write-layers")
-        return
-    if arguments.latency is None or arguments.run_dir is None:
-        raise InputError("Give --latency, as 0.8x or 12ms, and --run-dir DIR for the search.")
-    parse_latency(arguments.latency)
-    check_empty(arguments.run_dir, "--run-dir")
-
-
-def _begin(arguments: argparse.Namespace) -> None:
-    """Make the folder, with the options and a device's table."""
-    arguments.table = None if arguments.table is None else str(arguments.table)
-    table = None
-    if arguments.table is not None:
-        from pocketvision.deploy.latency.known import read_table
-
-        table = read_table(Path(arguments.table))
-    write_json(arguments.run_dir / _SETTINGS, {name: getattr(arguments, name) for name in _KEPT})
-    if table is not None:
-        write_json(arguments.run_dir / _TABLE, table)
-
-
-def _resume(arguments: argparse.Namespace) -> None:
-    """Take the options of a search that was stopped."""
-    file = arguments.resume / _SETTINGS
-    if not file.is_file():
-        raise InputError(f"{arguments.resume} was not begun by search: there is no {file}.")
-    for name, value in read_json(file).items():
-        setattr(arguments, name, value)
-    arguments.run_dir = arguments.resume
+    check_latency(arguments, "candidates")
 
 
 def _write_layers(folder: Path, source: AdaptedSource) -> None:
@@ -118,8 +80,7 @@ def _write_layers(folder: Path, source: AdaptedSource) -> None:
     from pocketvision.tasks.searching.proxy import SearchedNetwork
 
     write_folder(_plan(SearchedNetwork(source)).subnets, folder)
-    print(f"{folder}: copy it to the device, and there: python measure.py --threads 1 --output latency.json")
-    print("back here: pocketvision search ... --table latency.json")
+    tell_layers(folder, "search")
 
 
 def _plan(network: SearchedNetwork) -> FormPlan:
@@ -134,7 +95,7 @@ def _latency(arguments: argparse.Namespace, network: SearchedNetwork) -> FormLat
     from pocketvision.deploy.latency.by_form import form_latency
     from pocketvision.deploy.latency.known import Device, read_table, timed_here
 
-    plan, file = _plan(network), arguments.run_dir / _TABLE
+    plan, file = _plan(network), arguments.run_dir / TABLE
     if not file.is_file():
         write_json(file, timed_here(plan.subnets, Device(arguments.backend, arguments.threads)))
     return form_latency(plan, read_table(file)["seconds"])
@@ -147,9 +108,8 @@ def _search(arguments: argparse.Namespace, source: AdaptedSource) -> None:
 
     network = SearchedNetwork(source)
     latency = _latency(arguments, network)
-    amount, is_share = parse_latency(arguments.latency)
     now = latency(network.widths, network.forms)
-    target = amount * now if is_share else amount
+    target = target_seconds(arguments.latency, now)
     proxy = Proxy(network, arguments.images)
     own = f"{proxy.metric} {proxy.source_score():.4f} on held-out training images"
     print(f"{milliseconds(now)} by its layers now, {own}; {milliseconds(target)} wanted", flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from pocketvision.deploy.runtimes.protocol import Runtime
 from pocketvision.deploy.runtimes.torch_module import TorchRuntime
 from pocketvision.models import VisionModel
 
-_WARM_UP = 2
+_WARM_UP, _LEAST = 2, 3
 
 
 class Subject(NamedTuple):
@@ -44,6 +45,7 @@ class Measurement:
     ``cold_start`` is the time from the file (for torch: the model) to the first answer; nine of ten calls
     stay below ``p90``. ``num_bytes`` is the size of the file, None for torch. ``peak_memory`` is by how
     many bytes the peak of a fresh process grew (:func:`peak_memory`), None where it was not measured.
+    ``num_calls`` were timed.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Measurement:
     p90: float
     num_bytes: int | None
     peak_memory: int | None = None
+    num_calls: int = 1
 
     @property
     def images_per_second(self) -> float:
@@ -83,10 +86,12 @@ def benchmark(
     folder: Path,
     *,
     with_memory: bool = False,
+    seconds: float = math.inf,
 ) -> list[Measurement]:
     """Measure every combination; models are exported to ``folder``, exported files run as they are.
 
-    In each of the ``rounds`` every candidate has its turn: what else the machine does meets all alike.
+    In each of the ``rounds`` every candidate has its turn: what else the machine does meets all alike. After
+    ``seconds`` of them no round begins, but three are always timed.
     ``with_memory`` runs each once more, in a process of its own.
 
     Raises:
@@ -100,7 +105,7 @@ def benchmark(
             for backend, path in _forms(subject, backends, folder / str(number))
             for setting in product([path], threads, batch_sizes)
         ]
-        times = _take_turns(candidates, rounds)
+        times = _take_turns(candidates, rounds, seconds)
     finally:
         torch.set_num_threads(before)
     return [
@@ -109,10 +114,13 @@ def benchmark(
     ]
 
 
-def _take_turns(candidates: Sequence[_Candidate], rounds: int) -> list[list[float]]:
+def _take_turns(candidates: Sequence[_Candidate], rounds: int, seconds: float) -> list[list[float]]:
     """Seconds of every call of each candidate, without those that warm up."""
     times: list[list[float]] = [[] for _ in candidates]
+    end = time.perf_counter() + seconds
     for number in track(range(_WARM_UP + rounds), _WARM_UP + rounds, "timing", "rounds"):
+        if number >= _WARM_UP + _LEAST and time.perf_counter() > end:
+            break
         for candidate, taken in zip(candidates, times, strict=True):
             torch.set_num_threads(candidate.threads)
             start = time.perf_counter()
@@ -181,4 +189,5 @@ def _summary(candidate: _Candidate, taken: Sequence[float], memory: int | None) 
         p90=p90,
         num_bytes=candidate.num_bytes,
         peak_memory=memory,
+        num_calls=len(taken),
     )

@@ -10,7 +10,7 @@ import numpy as np
 from pocketvision.core.drawing import contact_sheet
 from pocketvision.core.page import Cells, Section, Verdict, write_page
 from pocketvision.core.resize import Image
-from pocketvision.deploy.certificate.device_costs import ROUNDS, THREADS
+from pocketvision.deploy.certificate.device_costs import THREADS
 from pocketvision.deploy.certificate.images import METRICS
 from pocketvision.deploy.certificate.measured import Certificate
 from pocketvision.deploy.certificate.verdict import SHARES, Stage, score_change
@@ -73,11 +73,11 @@ def _stage_row(stage: Stage, kind: str) -> Cells:
 
 
 def _number_text(certificate: Certificate) -> str:
-    artifact = certificate.comparison.artifact
+    artifact, ours = certificate.comparison.artifact, certificate.costs.torch
     extra = " with NMS" if artifact.has_nms else ""
     return (
         f"Latency: from pixels of the input's size to the outputs of the file{extra}, PyTorch's to raw "
-        f"outputs; batch {certificate.costs.torch.batch_size}, {THREADS} threads, {ROUNDS} calls of each in "
+        f"outputs; batch {ours.batch_size}, {THREADS} threads, {ours.num_calls} calls of each in "
         "turn, milliseconds a call. Memory: by how much the peak resident memory of a fresh process grows "
         "from after its imports to after three calls. Size: PyTorch's weights, and the file with all of it."
     )

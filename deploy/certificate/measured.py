@@ -9,7 +9,7 @@ from typing import Any
 
 from pocketvision.core.files import write_json
 from pocketvision.deploy.certificate.coreml_package import SUFFIX, compare_package
-from pocketvision.deploy.certificate.device_costs import ROUNDS, THREADS, Costs, measure
+from pocketvision.deploy.certificate.device_costs import THREADS, Costs, measure
 from pocketvision.deploy.certificate.images import METRICS, ImageSet
 from pocketvision.deploy.certificate.side_by_side import ExportComparison, compare
 from pocketvision.deploy.certificate.verdict import (
@@ -127,7 +127,7 @@ def to_dict(certificate: Certificate) -> dict[str, Any]:
             name: None if row is None else {"median": row.median, "p90": row.p90, "first": row.cold_start}
             for name, row in (("torch", costs.torch), ("artifact", costs.artifact))
         }
-        | {"threads": THREADS, "batch": costs.torch.batch_size, "rounds": ROUNDS},
+        | {"threads": THREADS, "batch": costs.torch.batch_size, "rounds": costs.torch.num_calls},
         "peak_memory": {
             name: None if row is None else row.peak_memory
             for name, row in (("torch", costs.torch), ("artifact", costs.artifact))

@@ -37,7 +37,7 @@ def _of_one_task(
 ) -> list[Prediction]:
     names, sizes = artifact.class_names, [image_size(image) for image in images]
     if artifact.task == "detection":
-        found = boxes_above(artifact, outputs, sizes, threshold)
+        found = _boxes_above(artifact, outputs, sizes, threshold)
         return [with_boxes(image, names, part) for image, part in zip(images, found, strict=True)]
     if artifact.task == "segmentation":
         pairs = zip(images, find_labels(artifact, outputs, sizes), strict=True)
@@ -50,7 +50,7 @@ def _of_one_task(
     ]
 
 
-def boxes_above(
+def _boxes_above(
     artifact: Artifact, outputs: Outputs, sizes: Sequence[Size], threshold: float
 ) -> list[ArrayDetections]:
     """Detections that score more than ``threshold``, in pixels of images of ``sizes``."""

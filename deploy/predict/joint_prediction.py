@@ -16,7 +16,7 @@ from pocketvision.deploy.predict.prediction import Prediction
 
 @dataclass(frozen=True, eq=False)
 class JointPrediction(Prediction):
-    """The predictions of every task for one image, from one forward pass, as ``parts``.
+    """The predictions of every task for one image, from the same forward pass, as ``parts``.
 
     ``boxes`` and ``label_map`` are theirs, with ``scores`` and ``labels`` of the boxes. What turns a
     prediction into something else is for one task: take it from the part.

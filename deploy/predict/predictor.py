@@ -15,16 +15,16 @@ from PIL import Image as PillowImage
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import RGB, Image, PixelFormat, Tiling
-from pocketvision.core.structures import ArrayDetections, Size, Window
+from pocketvision.core.structures import Size, Window
 from pocketvision.datasets.images.bands import as_pixels, decode_pixels, read_pixels, values_of
 from pocketvision.datasets.images.read import from_pillow
-from pocketvision.datasets.tiles.merging import merge_detections, merge_label_maps
 from pocketvision.datasets.tiles.picture import cut_out
 from pocketvision.deploy.predict.frames import read_frames
-from pocketvision.deploy.predict.interpret import boxes_above, image_size, interpret, with_boxes
+from pocketvision.deploy.predict.in_tiles import put_together
+from pocketvision.deploy.predict.interpret import image_size, interpret
 from pocketvision.deploy.predict.prediction import Prediction
 from pocketvision.deploy.predict.sources import find_video
-from pocketvision.deploy.runtimes.array_results import Outputs, find_labels
+from pocketvision.deploy.runtimes.array_results import Outputs
 from pocketvision.deploy.runtimes.artifact import Artifact
 from pocketvision.deploy.runtimes.devices import AUTO, check_device, torch_device
 from pocketvision.deploy.runtimes.opening import open_runtime
@@ -52,7 +52,8 @@ class Predictor:
     trained with, a larger image is seen tile by tile. Threads may share a predictor.
 
     Raises:
-        ValueError: a value is out of range, or a classifier is to see tiles.
+        InputError: a classifier is to see tiles.
+        ValueError: a value is out of range.
     """
 
     def __init__(
@@ -70,9 +71,8 @@ class Predictor:
             raise ValueError(f"The threshold is {threshold}: give a score from 0 to 1.")
         if batch_size < 1:
             raise ValueError(f"The batch size is {batch_size}: give a number from 1.")
-        if tiling is not None and artifact.task in ("classification", "joint"):
-            whole = "classifier" if artifact.task == "classification" else "model of several tasks"
-            raise ValueError(f"A {whole} sees the image as a whole: leave the tiles out.")
+        if tiling is not None and artifact.task == "classification":
+            raise InputError("A classifier sees the image as a whole: leave the tiles out.")
         parts = tuple(_suppressing(part, threshold) for part in artifact.parts)
         self.runtime, self.artifact = runtime, replace(_suppressing(artifact, threshold), parts=parts)
         self.threshold, self.batch_size = threshold, batch_size
@@ -96,13 +96,13 @@ class Predictor:
         .index or .pth, which becomes a model of ours.
 
         ``tile`` (height, width) is for images with objects that are small in them; without it a model has the
-        tiles that it was trained in. A detector that had none sees the image as a whole as well.
+        tiles that it was trained in. One that had none sees the image as a whole as well, for large objects.
         ``threads`` are those of the CPU, None the runtime's choice; ``device`` is "auto", "cpu", "cuda",
         "cuda:1", "mps" or "gpu".
         Opening a run folder runs the config in it.
 
         Raises:
-            InputError: nothing is there, it is broken or not ours, or a package is missing.
+            InputError: nothing is there, it is broken or not ours, a package is missing, or as above.
             ValueError: a value is out of range.
         """
         runtime = _open(Path(source), threads, str(device))
@@ -148,35 +148,24 @@ class Predictor:
 
     def _predict(self, images: Sequence[Image]) -> list[Prediction]:
         if self.tiling is None:
-            return [
-                prediction
-                for batch in self._batches(images)
-                for prediction in interpret(self.artifact, self._answer(batch), batch, self.threshold)
-            ]
-        task, names = self.artifact.task, self.artifact.class_names
-        if task == "detection":
-            found = [(image, self._detect_tiles(image)) for image in images]
-            return [with_boxes(image, names, part) for image, part in found]
-        return [Prediction(task, image, names, label_map=self._segment_tiles(image)) for image in images]
+            return self._interpret(images)
+        return [self._predict_tiles(image) for image in images]
 
-    def _detect(self, images: Sequence[Image]) -> list[ArrayDetections]:
-        """Detections of tiles."""
+    def _predict_tiles(self, image: Image) -> Prediction:
+        assert self.tiling is not None
+        windows = self._windows(image_size(image))
+        if len(windows) > 1 and self.tiling.adds_whole and self.artifact.task != "segmentation":
+            windows.append(Window(0, 0, *image_size(image)))
+        found = self._interpret([cut_out(image, window) for window in windows])
+        return put_together(self.artifact, image, found, windows)
+
+    def _interpret(self, images: Sequence[Image]) -> list[Prediction]:
+        """The predictions for images that are each seen as a whole."""
         return [
-            found
+            prediction
             for batch in self._batches(images)
-            for found in boxes_above(
-                self.artifact, self._answer(batch), [image_size(image) for image in batch], self.threshold
-            )
+            for prediction in interpret(self.artifact, self._answer(batch), batch, self.threshold)
         ]
-
-    def _detect_tiles(self, image: Image) -> ArrayDetections:
-        assert self.tiling is not None and self.artifact.postprocess is not None
-        size = image_size(image)
-        windows = self._windows(size)
-        if len(windows) > 1 and self.tiling.adds_whole:
-            windows.append(Window(0, 0, *size))
-        parts = self._detect([cut_out(image, window) for window in windows])
-        return merge_detections(parts, windows, size, self.artifact.postprocess.iou_threshold)
 
     def _windows(self, size: Size) -> list[Window]:
         """The tiles of an image; so many that one would wonder what takes so long are told, once a size."""
@@ -190,23 +179,6 @@ class Predictor:
                 size[1], size[0], len(windows), windows[0].width, windows[0].height,
             )  # fmt: skip
         return windows
-
-    def _segment(self, images: Sequence[Image]) -> list[npt.NDArray[np.uint8]]:
-        """Label maps (H, W) of tiles."""
-        return [
-            label_map
-            for batch in self._batches(images)
-            for label_map in find_labels(
-                self.artifact, self._answer(batch), [image_size(image) for image in batch]
-            )
-        ]
-
-    def _segment_tiles(self, image: Image) -> npt.NDArray[np.uint8]:
-        assert self.tiling is not None
-        windows = self._windows(image_size(image))
-        return merge_label_maps(
-            self._segment([cut_out(image, window) for window in windows]), windows, image_size(image)
-        )
 
     def _batches(self, images: Sequence[Image]) -> list[Sequence[Image]]:
         size = self.batch_size

@@ -140,6 +140,19 @@ def _gather(values: Values) -> Tensor:
     return chosen.reshape(*x.shape[:axis], *indices.shape, *x.shape[axis % x.ndim + 1 :])
 
 
+def _slice(values: Values) -> Tensor:
+    x: Tensor = values["x"]
+    masks = [values.get(f"{side}_mask") or [False] * x.ndim for side in ("begin", "end")]
+    starts, stops = (
+        [None if left_out else int(place) for left_out, place in zip(mask, values[side], strict=True)]
+        for mask, side in zip(masks, ("begin", "end"), strict=True)
+    )
+    steps = values.get("stride") or [1] * x.ndim
+    if any(values.get("squeeze_mask") or ()) or min(steps) < 1:
+        raise ValueError("slice_by_index that drops or turns an axis is not known here")
+    return x[tuple(slice(*places) for places in zip(starts, stops, steps, strict=True))]
+
+
 def _squeeze(values: Values) -> Tensor:
     x: Tensor = values["x"]
     return x.squeeze(tuple(values["axes"]))
@@ -170,6 +183,7 @@ OPERATORS: dict[str, Callable[[Values], Tensor]] = {
     "reshape": lambda v: torch.reshape(v["x"], v["shape"]),
     "sigmoid": lambda v: torch.sigmoid(v["x"]),
     "sigmoid_hard": lambda v: torch.clip(v["alpha"] * v["x"] + v["beta"], 0, 1),
+    "slice_by_index": _slice,
     "softmax": lambda v: torch.softmax(v["x"], dim=v["axis"]),
     "squeeze": _squeeze,
     "sub": lambda v: torch.sub(v["x"], v["y"]),

@@ -26,6 +26,7 @@ from pocketvision.tasks.own.look import has_published, look_at
 from pocketvision.tasks.own.recipe import TrainingRecipe, derive_recipe, join_recipes
 from pocketvision.tasks.own.settings import task_settings
 from pocketvision.tasks.own.several_text import several_text
+from pocketvision.tasks.own.tiles import missed_tiles
 from pocketvision.tasks.own.timing import scoring_options
 
 _COMMON = ("batch_size", "eval_batch_size", "num_workers", "seed", "shares")
@@ -46,7 +47,7 @@ class SeveralData:
 
     def lines(self) -> list[str]:
         """What a person should know of each."""
-        lines = [line for own in self.parts.values() for line in (*own.lines(), "")]
+        lines = [line for task, own in self.parts.items() for line in (*own.lines(), *self._missed[task], "")]
         number = self.num_both
         if self.together:
             return [*lines, "all pictures carry boxes and masks: each batch teaches both"]
@@ -54,6 +55,14 @@ class SeveralData:
             said = f"{number} training pictures carry boxes and masks, and come in both turns"
             return [*lines, f'{said}: with "both" in data.shares a batch of them teaches both']
         return lines[:-1]
+
+    @cached_property
+    def _missed(self) -> dict[TaskName, list[str]]:
+        """Of data that would have tiles alone."""
+        return {
+            task: missed_tiles(own.data.own_records(own.data.train_split), own.image_size, task)
+            for task, own in self.parts.items()
+        }
 
     @cached_property
     def num_both(self) -> int:
@@ -96,12 +105,14 @@ def look_at_several(
 
     Raises:
         InputError: two data sets are for one task, models don't go together or are for another task, pictures
-            are not 8-bit RGB, or as for one data set.
+            are not 8-bit RGB, tiles are asked for, or as for one data set.
     """
+    given = parse_overrides(overrides)
+    if tiled := [key for key, value in given.items() if key.endswith(".tile_size") and value is not None]:
+        raise InputError(f"A model of several tasks sees pictures as a whole: leave {tiled[0]} out.")
     found = _tasks_of(paths, tasks)
     named = _models_of(models, tuple(found))
     backbone = next(iter(named.values())).partition("_")[2]
-    given = parse_overrides(overrides)
     lead = next(task for task in _LEAD if task in found)
     first = look_at(found[lead], lead, named[lead], _words_for(lead, given))
     mode = given.get("model.mode") or (first.fitted.resize.mode if first.fitted.resize else "stretch")
@@ -154,7 +165,7 @@ def _models_of(models: Sequence[str], tasks: tuple[TaskName, ...]) -> dict[TaskN
 def _words_for(task: str, given: Mapping[str, Any]) -> list[str]:
     """The overrides that reading one of the data sets is to know."""
     own = f"data.parts.{task}."
-    words = {"data.tile_size": None} if task == "detection" else {}
+    words: dict[str, Any] = {"data.tile_size": None}
     for key, value in given.items():
         if key.startswith(own):
             words[f"data.{key.removeprefix(own)}"] = value

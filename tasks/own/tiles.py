@@ -9,7 +9,12 @@ import numpy as np
 from pocketvision.core.resize import Tiling
 from pocketvision.core.structures import Size
 from pocketvision.datasets.data_module import AnyData
-from pocketvision.datasets.records.annotations import AnyRecords, DetectionRecords, SegmentationRecords
+from pocketvision.datasets.records.annotations import (
+    AnyRecords,
+    ClassificationRecords,
+    DetectionRecords,
+    SegmentationRecords,
+)
 from pocketvision.datasets.records.splits import take
 from pocketvision.datasets.repeats import class_presence, drawing_factors
 from pocketvision.datasets.sampling import num_drawn
@@ -60,6 +65,17 @@ def fit_tiles(train: BoxesOrMasks, image_size: Size, empty_share: float) -> Tile
     else:
         advice = suggest_mask_tiles(train, image_size)
     return None if advice is None else cut_tiles(train, Tiling(advice.tile), empty_share, advice.reason())
+
+
+def missed_tiles(train: AnyRecords, image_size: Size, task: str) -> list[str]:
+    """What to know of pictures that would have tiles alone, and none in a model of several tasks."""
+    tiles = None if isinstance(train, ClassificationRecords) else fit_tiles(train, image_size, 0.0)
+    if tiles is None:
+        return []
+    return [
+        f"no tiles, which {task} alone would have: {tiles.reason}; a model of several tasks sees pictures as "
+        "a whole"
+    ]
 
 
 def cut_tiles(train: BoxesOrMasks, tiling: Tiling, empty_share: float, reason: str = "as stated") -> Tiles:

@@ -40,6 +40,21 @@ def test_every_level_sees_every_feature() -> None:
         assert all(gradient.abs().sum() > 0 for gradient in gradients)
 
 
+@pytest.mark.parametrize("size", [(64, 96), (65, 97), (240, 320)])
+def test_coarser_maps_are_enlarged_to_their_nearest_pixels(size: tuple[int, int]) -> None:
+    backbone = mobilenet_v3_small(width_mult=0.35, out_features=("c3", "c4", "c5"))
+    pan = WithPAN(backbone, channels=8, kernel_size=3).eval()
+    seen: dict[nn.Module, torch.Tensor] = {}
+    for part in (*pan.lateral, *pan.top_down):
+        part.register_forward_hook(lambda part, inputs, output: seen.update({part: output}))
+    mixed = pan.top_down[-1]
+    mixed.register_forward_pre_hook(lambda part, inputs: seen.update({pan: inputs[0]}))
+    pan(torch.rand(1, 3, *size))
+    finer, coarse = seen[pan.lateral[-2]], seen[pan.lateral[-1]]
+    expected = finer + torch.nn.functional.interpolate(coarse, size=finer.shape[-2:], mode="nearest")
+    assert torch.equal(seen[pan], expected)
+
+
 def test_features_must_halve() -> None:
     class Uneven(nn.Module):
         def __init__(self) -> None:

@@ -1,5 +1,5 @@
-"""Covers deploy/certificate/several.py, deploy/predict/interpret.py, deploy/predict/joint_prediction.py,
-deploy/runtimes/part.py.
+"""Covers deploy/certificate/several.py, deploy/predict/in_tiles.py, deploy/predict/interpret.py,
+deploy/predict/joint_prediction.py, deploy/runtimes/part.py.
 
 A model of two tasks on its way to a device: one ONNX file with the outputs of both, and what reads it.
 """
@@ -21,6 +21,7 @@ from torch import nn
 
 from pocketvision.configs import street_v2
 from pocketvision.core.errors import InputError
+from pocketvision.core.resize import Tiling
 from pocketvision.core.structures import names_by_task
 from pocketvision.core.weights import save_weights
 from pocketvision.deploy.certificate.several import (
@@ -166,9 +167,21 @@ def test_boxes_may_be_final_in_the_graph(model: JointModel, file: Path, photos: 
         assert np.array_equal(other.label_map, one.label_map)  # type: ignore[arg-type]
 
 
-def test_tiles_are_refused(file: Path) -> None:
-    with pytest.raises(ValueError, match="several tasks sees the image as a whole"):
-        Predictor.load(file, tile=(64, 64))
+def test_in_tiles_each_part_is_what_it_is_alone(
+    model: JointModel, file: Path, photos: Path, tmp_path: Path
+) -> None:
+    runtime, tiling = TorchRuntime(model), Tiling((48, 64), 0.25, adds_whole=True)
+    photo = np.random.default_rng(0).integers(0, 256, (100, 150, 3), dtype=np.uint8)
+    found = Predictor(runtime, 0.3, batch_size=3, tiling=tiling)(photo)
+    assert isinstance(found, JointPrediction)
+    for task, part in found.parts.items():
+        alone = Predictor(PartRuntime(runtime, task), 0.3, batch_size=3, tiling=tiling)(photo)
+        for name in ("boxes", "scores", "labels", "label_map"):
+            np.testing.assert_equal(getattr(part, name), getattr(alone, name))
+    assert found.boxes is not None and found.label_map is not None
+    assert len(found.boxes) and found.label_map.shape == (100, 150)
+    words = ["--tile", "32,48", "--threshold", "0.3", "--output", str(tmp_path / "found")]
+    assert predict([str(file), str(photos), *words]) == 0
 
 
 def test_the_certificate_is_of_every_part(

@@ -21,14 +21,10 @@ from pocketvision.runs.folder import Run
 from pocketvision.runs.ready_model import load_model
 from pocketvision.tasks.adapt.network import AdaptedNetwork
 from pocketvision.tasks.adapt.result import of_config, source_of, write_adapted
-from pocketvision.tools.adapt import main, parse_latency
+from pocketvision.tools.adapt import main
 from pocketvision.tools.eval import main as evaluate
 from pocketvision.tools.train import main as train
 
-TINY = [
-    "model.image_size=(64,64)", "model.width_mult=0.35", "data.num_train=8", "data.num_val=2",
-    "data.batch_size=2", "trainer.max_epochs=1", "trainer.limit_train_batches=1",
-]  # fmt: skip
 KILLED = """
 import os, signal, sys
 from pocketvision.tasks.adapt.path import SearchFolder
@@ -44,31 +40,16 @@ sys.exit(main(sys.argv[1:]))
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "wide"
-    assert train(["quickstart", *TINY, "--run-dir", str(folder)]) == 0
-    return folder
+def table(trained: Path, device_table: Callable[[Any], Path]) -> Path:
+    network = AdaptedNetwork(source_of(trained, []))
+    return device_table(plan_of_model(network.model, network.build).plan.subnets)
 
 
 @pytest.fixture(scope="module")
-def table(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As another device might write it: seconds by the numbers that a layer holds."""
-    network = AdaptedNetwork(source_of(run, []))
-    subnets = plan_of_model(network.model, network.build).plan.subnets
-    seconds = {
-        key: 1e-9 * sum(p.numel() for p in make().module.parameters()) for key, make in subnets.items()
-    }
-    content = {"backend": "onnx", "threads": 4, "machine": "a phone", "seconds": seconds}
-    file = tmp_path_factory.mktemp("table") / "latency.json"
-    file.write_text(json.dumps(content))
-    return file
-
-
-@pytest.fixture(scope="module")
-def words(run: Path, table: Path) -> list[str]:
+def words(trained: Path, table: Path) -> list[str]:
     """A short search, without where to."""
     pace = ["--tried", "2", "--at-once", "2", "--steps", "1", "--delta", "0.05"]
-    return [str(run), "--latency", "0.8x", "--images", "2", "--table", str(table), *pace]
+    return [str(trained), "--latency", "0.8x", "--images", "2", "--table", str(table), *pace]
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +60,7 @@ def narrow(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_result_is_an_ordinary_run(
-    run: Path, narrow: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Path, one_step: list[str], narrow: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = narrow
     config = (folder / "config" / "adapted_quickstart.py").read_text()
@@ -88,11 +69,11 @@ def test_the_result_is_an_ordinary_run(
     assert passport["builder"]["config"] == "quickstart" and passport["builder"]["arguments"]["widths"]
     by_run, by_file = load_model(folder), load_model(folder / "weights.safetensors")
     assert [x.shape for x in by_run.parameters()] == [x.shape for x in by_file.parameters()]
-    wide = load_model(run)
+    wide = load_model(trained)
     assert sum(p.numel() for p in by_run.parameters()) < 0.85 * sum(p.numel() for p in wide.parameters())
     assert evaluate([str(folder), "--output", str(tmp_path / "scored")]) == 0
     own = folder / "config" / "adapted_quickstart.py"
-    more = [str(own), *TINY, "--from", str(folder), "--run-dir", str(tmp_path / "more")]
+    more = [str(own), *one_step, "--from", str(folder), "--run-dir", str(tmp_path / "more")]
     assert train(more) == 0
     assert (folder.with_name("narrow_search") / "path.png").is_file()
     assert main(["--resume", str(folder)]) == 1  # the run is finished
@@ -119,52 +100,24 @@ def test_killed_and_resumed_it_comes_to_the_same_result(
     assert all(torch.equal(ours[name], value) for name, value in theirs.items())
 
 
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (["--latency", "0.8x"], "--run-dir"),
-        (["--latency", "fast", "--run-dir", "new"], "--latency is fast"),
-        (["--latency", "1.5x", "--run-dir", "new"], "below 1"),
-        (["--latency", "0.8x", "--run-dir", "new", "--steps", "0"], "--steps is 0"),
-        (["--latency", "0.8x", "--run-dir", "new", "--delta", "2"], "--delta is 2"),
-        (["--latency", "0.8x", "--run-dir", "new", "--at-once", "9"], "--tried 9"),
-        (["--latency", "0.8x", "--run-dir", "new", "--table", "no.json"], "no.json"),
-        (["--resume", "new"], "not begun by adapt"),
-    ],
-)
-def test_bad_options_are_a_sentence(
-    run: Path, words: list[str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    monkeypatch.chdir(tmp_path)
-    source = [] if words[0] == "--resume" else [str(run)]
-    assert main([*source, *words]) == 1
-    assert sentence in capsys.readouterr().err
-    assert not (tmp_path / "new").exists()
-
-
-def test_a_latency_is_a_share_or_a_time() -> None:
-    assert parse_latency("0.8x") == (0.8, True)
-    assert parse_latency("12ms") == (pytest.approx(0.012), False)
-    assert parse_latency("1.5s") == (1.5, False)
-
-
-def test_a_config_needs_weights_and_a_name_that_can_be_imported(run: Path, tmp_path: Path) -> None:
+def test_a_config_needs_weights_and_a_name_that_can_be_imported(
+    trained: Path, one_step: list[str], tmp_path: Path
+) -> None:
     from pocketvision.core.command import find_config
 
     with pytest.raises(InputError, match="no trained weights"):
-        of_config(find_config("quickstart"), TINY)
-    source = source_of(run, [])
+        of_config(find_config("quickstart"), one_step)
+    source = source_of(trained, [])
     odd = tmp_path / "my-config.py"
     odd.write_bytes(source.files[0].read_bytes())
     with pytest.raises(InputError, match="can't be imported"):
         write_adapted(tmp_path / "new", source._replace(files=[odd]), ((1, 1),), "nothing")
 
 
-def test_what_was_timed_here_is_kept(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_timed_here_is_kept(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pocketvision.deploy.latency import known
 
-    network = AdaptedNetwork(source_of(run, []))
+    network = AdaptedNetwork(source_of(trained, []))
     plan = plan_of_model(network.model, network.build)
     asked = []
 

@@ -47,7 +47,7 @@ def test_every_combination_has_its_turn(tmp_path: Path, artifact: Path) -> None:
     }
     assert torch.get_num_threads() == threads
     for row in rows:
-        assert 0 < row.median <= row.p90 and row.cold_start > 0
+        assert 0 < row.median <= row.p90 and row.cold_start > 0 and row.num_calls == 5
         assert row.images_per_second == pytest.approx(row.batch_size / row.median)
     medians = {(row.name, row.batch_size): row.median for row in rows}
     assert medians["large", 4] > medians["small", 1], "4 times 64 as many pixels"
@@ -66,6 +66,11 @@ def test_table_json_and_picture(artifact: Path, tmp_path: Path, capsys: pytest.C
     assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")
     assert main([str(artifact), *options[:-1], "0.0001ms"]) == 0
     assert "nothing fits" in capsys.readouterr().out
+
+
+def test_time_may_end_the_rounds(tmp_path: Path, artifact: Path) -> None:
+    (row,) = benchmark([Subject("small", artifact)], (), (1,), (1,), 50, tmp_path, seconds=0.0)
+    assert row.num_calls == 3
 
 
 def test_models_of_one_name_stay_apart(tmp_path: Path) -> None:

@@ -18,10 +18,13 @@ import torch
 from pocketvision.core.drawing import PALETTE, palette_for
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import BoxTarget, MaskTarget, PairedTarget
+from pocketvision.core.weights import save_weights
 from pocketvision.datasets import CocoDataModule, CocoSegmentationDataModule, JointDataModule
 from pocketvision.doctor.data_sheet import data_sheet, tile
 from pocketvision.tools.check_data import main as check_data
+from pocketvision.tools.eval import main as evaluate
 from pocketvision.tools.show_data import main as show_data
+from pocketvision.tools.train import main as train
 
 SIZE = (64, 96)
 MASKS = ("background", "cat", "owl")
@@ -92,3 +95,18 @@ def test_both_data_sets_are_checked(
     capsys.readouterr()
     assert check_data([*words, "--fix", str(tmp_path / "copy")]) == 1
     assert "this config has several: give PATHs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["data.parts.detection.tile_size", "data.tile_size"])
+def test_tiles_are_refused_before_anything_is_written(
+    option: str, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    weights = tmp_path / "w.safetensors"
+    save_weights(weights, torch.nn.Linear(1, 1), {})
+    for command, more in ((train, []), (show_data, []), (evaluate, ["--weights", str(weights)])):
+        assert command([*words, f"{option}=64", *more]) == 1
+        said = capsys.readouterr().err
+        assert option.removeprefix("data.") in said and len(said.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == [weights]

@@ -17,16 +17,13 @@ from typing import Any
 import pytest
 
 from pocketvision.core.errors import InputError
+from pocketvision.deploy.latency.by_form import plan_forms
 from pocketvision.runs.ready_model import load_model
 from pocketvision.tasks.adapt.result import of_config, source_of
 from pocketvision.tasks.searching.proxy import Proxy, SearchedNetwork
 from pocketvision.tools.search import main
 from pocketvision.tools.train import main as train
 
-TINY = [
-    "model.image_size=(64,64)", "model.width_mult=0.35", "data.num_train=8", "data.num_val=2",
-    "data.batch_size=2", "trainer.max_epochs=1", "trainer.limit_train_batches=1",
-]  # fmt: skip
 SHORT = ["--latency", "0.8x", "--steps", "2", "--candidates", "4", "--images", "2"]
 KILLED = """
 import os, signal, sys
@@ -45,35 +42,19 @@ sys.exit(main(sys.argv[1:]))
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "source"
-    assert train(["quickstart", *TINY, "--run-dir", str(folder)]) == 0
-    return folder
-
-
-@pytest.fixture(scope="module")
-def table(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As another device might write it: seconds by the numbers that a layer holds."""
-    from pocketvision.deploy.latency.by_form import plan_forms
-
-    network = SearchedNetwork(source_of(run, []))
+def table(trained: Path, device_table: Callable[[Any], Path]) -> Path:
+    network = SearchedNetwork(source_of(trained, []))
     space = network.space
-    subnets = plan_forms(network.model, network.build, space.all_forms(), space.examples()).subnets
-    seconds = {
-        key: 1e-9 * sum(p.numel() for p in make().module.parameters()) for key, make in subnets.items()
-    }
-    file = tmp_path_factory.mktemp("table") / "latency.json"
-    file.write_text(json.dumps({"backend": "onnx", "threads": 4, "machine": "a phone", "seconds": seconds}))
-    return file
+    return device_table(plan_forms(network.model, network.build, space.all_forms(), space.examples()).subnets)
 
 
 @pytest.mark.slow
 def test_what_is_found_is_an_ordinary_config_and_a_kill_changes_nothing(
-    run: Path, table: Path, tmp_path: Path, run_python: Callable[..., Any], monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    trained: Path, one_step: list[str], table: Path, tmp_path: Path, run_python: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.setattr(Proxy, "source_score", lambda self: 0.5)  # one step of training finds nothing
-    words = [str(run), *SHORT, "--table", str(table)]
+    words = [str(trained), *SHORT, "--table", str(table)]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert main([*words, "--run-dir", str(whole)]) == 0
     said = capsys.readouterr().out
@@ -95,13 +76,13 @@ def test_what_is_found_is_an_ordinary_config_and_a_kill_changes_nothing(
     command = re.search(r"^next: pocketvision train (.+)$", said, re.MULTILINE)
     assert command is not None
     monkeypatch.chdir(tmp_path)
-    assert train([*shlex.split(command[1]), *TINY[2:], "--run-dir", "trained"]) == 0
-    trained = load_model(tmp_path / "trained")
-    assert [x.shape for x in trained.parameters()] == [x.shape for x in found.parameters()]
+    assert train([*shlex.split(command[1]), *one_step[2:], "--run-dir", "trained"]) == 0
+    learned = load_model(tmp_path / "trained")
+    assert [x.shape for x in learned.parameters()] == [x.shape for x in found.parameters()]
 
 
-def test_the_network_must_find_something_and_take_forms(run: Path, tmp_path: Path) -> None:
-    network = SearchedNetwork(source_of(run, []))
+def test_the_network_must_find_something_and_take_forms(trained: Path, tmp_path: Path) -> None:
+    network = SearchedNetwork(source_of(trained, []))
     proxy = Proxy(network, 2)
     judged = {target.image_id for batch in proxy.batches for target in batch.targets}  # type: ignore[union-attr]
     taught = {target.image_id for b in proxy.trials.images.batches for target in b.targets}  # type: ignore[union-attr]
@@ -114,25 +95,3 @@ def test_the_network_must_find_something_and_take_forms(run: Path, tmp_path: Pat
     own.write_text(f"{text}config = street_v2.config\n")
     with pytest.raises(InputError, match="no argument widths"):
         SearchedNetwork(of_config(own, ["model.weights='w'"]))
-
-
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (["--latency", "0.8x"], "--run-dir"),
-        (["--latency", "fast", "--run-dir", "new"], "--latency is fast"),
-        (["--latency", "0.8x", "--run-dir", "new", "--candidates", "0"], "--candidates is 0"),
-        (["--latency", "0.8x", "--run-dir", "new", "--exponent", "1"], "--exponent is 1"),
-        (["--latency", "0.8x", "--run-dir", "new", "--table", "no.json"], "no.json"),
-        (["--resume", "new"], "not begun by search"),
-    ],
-)
-def test_bad_options_are_a_sentence(
-    run: Path, words: list[str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    monkeypatch.chdir(tmp_path)
-    source = [] if words[0] == "--resume" else [str(run)]
-    assert main([*source, *words]) == 1
-    assert sentence in capsys.readouterr().err
-    assert not (tmp_path / "new").exists()

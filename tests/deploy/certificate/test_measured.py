@@ -208,6 +208,7 @@ def test_what_a_certificate_holds(
     assert written == json.loads(json.dumps(to_dict(certificate))) and written["passed"] is True
     assert written["bytes"]["artifact"] == path.stat().st_size and written["first_divergence"] is None
     assert 0 < written["latency"]["artifact"]["median"] <= written["latency"]["artifact"]["p90"]
+    assert 3 <= written["latency"]["rounds"] <= 20
     assert all(megabytes > 1e6 for megabytes in written["peak_memory"].values())
     assert written["images"] == {
         "from": images.place,

@@ -6,14 +6,18 @@ LiteRT files: made by the real converter where it is there, refused in a sentenc
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from pocketvision.backbones import mobilenet_v2
+from pocketvision.backbones import WithPAN, mobilenet_v2, mobilenet_v3_small
+from pocketvision.core.anchors import CellAnchors
+from pocketvision.core.distances import DistanceBoxCoder
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.deploy.converters.environment import Converters
@@ -21,8 +25,9 @@ from pocketvision.deploy.export.to_file import export_model
 from pocketvision.deploy.formats import ExportOptions
 from pocketvision.deploy.predict.predictor import Predictor
 from pocketvision.deploy.runtimes.opening import open_runtime
-from pocketvision.heads import DeepLabV3Head
-from pocketvision.models import Segmenter, VisionModel
+from pocketvision.deploy.runtimes.torch_module import TorchRuntime
+from pocketvision.heads import DeepLabV3Head, GFLHead
+from pocketvision.models import Detector, Segmenter, SSDPostprocess, VisionModel
 
 pytestmark = pytest.mark.slow
 
@@ -74,6 +79,27 @@ def test_a_head_that_enlarges_an_average(converters: Converters, tmp_path: Path)
     images = torch.randint(0, 256, (1, 3, 32, 64), dtype=torch.uint8)
     (logits,) = open_runtime(path, threads=1)(images).values()
     torch.testing.assert_close(logits, model(images).detach(), atol=1e-3, rtol=1e-3)
+
+
+def test_a_pyramid_of_maps_of_odd_sizes(
+    converters: Converters, as_trained: Callable[[nn.Module], nn.Module], tmp_path: Path
+) -> None:
+    """8 rows enlarged to 15 were others than PyTorch's: a dense head at 240x320 had 13 % of its boxes."""
+    pytest.importorskip("ai_edge_litert")
+    torch.manual_seed(0)
+    body = mobilenet_v3_small(width_mult=0.35, out_features=("c1", "c2", "c3"))
+    post = SSDPostprocess(coder=DistanceBoxCoder())
+    trained = as_trained(
+        Detector(WithPAN(body, 8), GFLHead, ("cat",), Resize((60, 80)), CellAnchors(7.0), post, "sigmoid")
+    )
+    assert isinstance(trained, Detector) and isinstance(trained.head, GFLHead)
+    for block in (*trained.head.class_blocks, *trained.head.box_blocks):
+        block.weight.data *= 60  # so that cells differ
+    path = export_model(trained, "litert", tmp_path / "m.tflite", ExportOptions(), converters)
+    images = torch.randint(0, 256, (1, 3, 60, 80), dtype=torch.uint8)
+    found, expected = open_runtime(path, threads=1)(images), TorchRuntime(trained)(images)
+    for name, output in found.items():
+        torch.testing.assert_close(output, expected[name], atol=1e-3, rtol=1e-3)
 
 
 def check_changed(path: Path, changed: Path) -> None:

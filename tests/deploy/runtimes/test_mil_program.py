@@ -28,6 +28,18 @@ GRID = torch.arange(24.0).reshape(1, 2, 3, 4) - 7
     ("kind", "inputs", "expected"),
     [
         ("gather", {"indices": [1], "axis": 1}, GRID[:, 1:]),
+        (
+            "slice_by_index",
+            {
+                "begin": [0, 1, 1, 0],
+                "end": [1, 2, 3, 3],
+                "stride": [1, 1, 1, 2],
+                "begin_mask": [True, False, False, True],
+                "end_mask": [True, True, False, False],
+            },
+            GRID[:, 1:, 1:3, :3:2],
+        ),
+        ("slice_by_index", {"begin": [0, 0, 0, 0], "end": [1, 2, 2, 4]}, GRID[:, :, :2]),
         ("clip", {"alpha": -1.0, "beta": 2.0}, GRID.clamp(-1, 2)),
         ("thresholded_relu", {"alpha": 3.0}, torch.where(GRID >= 3, GRID, torch.zeros(()))),
         ("sigmoid_hard", {"alpha": 0.1, "beta": 0.5}, (0.1 * GRID + 0.5).clamp(0, 1)),

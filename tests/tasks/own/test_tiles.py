@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Tiling
 from pocketvision.deploy.predict.predictor import Predictor
 from pocketvision.runs.folder import load_experiment, override
@@ -16,6 +17,7 @@ from pocketvision.tasks.overfit import overfit
 from pocketvision.tasks.own.look import look_at, write_config
 from pocketvision.tasks.own.recipe import derive_recipe
 from pocketvision.tasks.own.settings import own_experiment
+from pocketvision.tasks.own.several import look_at_several, write_several
 from pocketvision.tools import eval as eval_tool
 from pocketvision.tools import train
 
@@ -94,7 +96,8 @@ def test_overfitting_tiles(wide: Path) -> None:
     assert result.num_images == 3 and result.num_steps == 2 and 0 < result.ceiling <= 1
 
 
-def test_masks_whose_detail_an_input_loses(tmp_path: Path) -> None:
+@pytest.fixture
+def cracks(tmp_path: Path) -> Path:
     """Lines of two pixels in pictures of 1000x1500, of which an input of a fifth keeps little."""
     rng = np.random.default_rng(0)
     for split in ("train", "val"):
@@ -106,8 +109,12 @@ def test_masks_whose_detail_an_input_loses(tmp_path: Path) -> None:
                 (tmp_path / "cracks" / split / kind).mkdir(parents=True, exist_ok=True)
                 cv2.imwrite(str(tmp_path / "cracks" / split / kind / f"{number}.png"), pixels)
     (tmp_path / "cracks" / "classes.txt").write_text("ground\ncrack\n")
+    return tmp_path / "cracks"
+
+
+def test_masks_whose_detail_an_input_loses(cracks: Path, tmp_path: Path) -> None:
     words = ["model.weights=None", "data.num_workers=0", "model.image_size=(192,288)"]
-    own = look_at(tmp_path / "cracks", None, "lraspp_v3_small", words)
+    own = look_at(cracks, None, "lraspp_v3_small", words)
     (line,) = [line for line in own.lines() if line.startswith("tiles: ")]
     tiles = own.fitted.tiles
     assert tiles is not None and f"data.tile_size={tiles.tiling.tile}" in line and "mean IoU" in line
@@ -115,5 +122,22 @@ def test_masks_whose_detail_an_input_loses(tmp_path: Path) -> None:
     file, _ = write_config(own, tmp_path, words, "train --data cracks")
     experiment, _ = load_experiment(file, words)
     assert experiment.data.keywords["tile_size"] == tiles.tiling.tile  # type: ignore[attr-defined]
-    none = look_at(tmp_path / "cracks", None, "lraspp_v3_small", [*words, "data.tile_size=None"])
+    none = look_at(cracks, None, "lraspp_v3_small", [*words, "data.tile_size=None"])
     assert none.fitted.tiles is None and none.fitted.resize is not None
+
+
+def test_a_model_of_several_tasks_sees_whole_pictures_and_says_what_that_loses(
+    wide: Path, cracks: Path, tmp_path: Path
+) -> None:
+    words = ["model.weights=None", "data.num_workers=0", "model.image_size=(192,288)"]
+    several = look_at_several([str(wide), str(cracks)], (), (), words)
+    assert {own.fitted.tiles for own in several.parts.values()} == {None}
+    assert several.parts["segmentation"].num_learned == 4, "pictures, not tiles"
+    said = [line for line in several.lines() if line.startswith("no tiles")]
+    assert len(said) == 2 and "boxes" in said[0] and "mean IoU" in said[1]
+    file, _ = write_several(several, tmp_path, words, "train --data wide --data cracks")
+    experiment, _ = load_experiment(file, words)
+    assert all("tile_size" not in part.keywords for part in experiment.data.keywords["parts"].values())  # type: ignore[attr-defined]
+    for option in ("data.tile_size", "data.parts.segmentation.tile_size"):
+        with pytest.raises(InputError, match=f"leave {option} out"):
+            look_at_several([str(wide), str(cracks)], (), (), [*words, f"{option}=100"])
