@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pocketvision.core.errors import InputError
-from pocketvision.core.structures import Size
 
 Activation = Callable[[], nn.Module]
 Padding = Literal["torch", "same"]
@@ -215,8 +214,8 @@ def known_sampling(sampling: str) -> Sampling:
     raise ValueError(f"sampling is {sampling!r}: choose from {', '.join(get_args(Sampling))}.")
 
 
-def resize_maps(maps: Tensor, size: Size, sampling: Sampling = "half_pixel") -> Tensor:
-    """Bilinear interpolation of maps (N, C, h, w) to (N, C, *size), without antialiasing.
+def resize_maps(maps: Tensor, size: tuple[int, ...], sampling: Sampling = "half_pixel") -> Tensor:
+    """Bilinear interpolation of maps (N, C, h, w) to ``size`` (height, width), without antialiasing.
 
     ``align_corners`` and ``asymmetric`` are TensorFlow's ``resize_bilinear`` before its version 2, with and
     without the option of that name.

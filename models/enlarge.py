@@ -12,7 +12,7 @@ from pocketvision.core.structures import Size
 
 @dataclass(frozen=True)
 class Enlarge:
-    """Enlarges logits (N, K, h, w) to the size of the model's input, by ``sampling``.
+    """Enlarges logits (N, K, h, w) to the size (height, width) of the model's input, by ``sampling``.
 
     ``through`` are sizes (height, width) that they have in between.
 
@@ -26,7 +26,8 @@ class Enlarge:
     def __post_init__(self) -> None:
         known_sampling(self.sampling)
 
-    def __call__(self, logits: Tensor, image_size: Size) -> Tensor:
-        for size in (*self.through, image_size):
+    def __call__(self, logits: Tensor, image_size: tuple[int, ...]) -> Tensor:
+        sizes: tuple[tuple[int, ...], ...] = (*self.through, image_size)
+        for size in sizes:
             logits = resize_maps(logits, size, self.sampling)
         return logits

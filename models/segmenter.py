@@ -33,7 +33,7 @@ class Segmenter(nn.Module):
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
         auxiliary_head: Callable[..., nn.Module] | None = None,
-        enlarge: Callable[[Tensor, Size], Tensor] | None = None,
+        enlarge: Callable[[Tensor, tuple[int, ...]], Tensor] | None = None,
     ) -> None:
         super().__init__()
         self.class_names = tuple(class_names)

@@ -236,8 +236,8 @@ class _Rest(nn.Module):
         super().__init__()
         self.names = tuple(names)
         self.backbone, self.head = model.backbone, model.head
-        enlarge = model.enlarge if isinstance(model, Segmenter) else None
-        self.enlarge = None if enlarge is None else partial(enlarge, image_size=model.resize.image_size)
+        self.enlarge = model.enlarge if isinstance(model, Segmenter) else None
+        self.image_size = model.resize.image_size
         owner: Any = self
         body = body_of(model.backbone)
         while owner.backbone is not body:
@@ -249,7 +249,7 @@ class _Rest(nn.Module):
         output = self.head(self.backbone(given))
         if isinstance(output, tuple):
             return output
-        return (output if self.enlarge is None else self.enlarge(output),)
+        return (output if self.enlarge is None else self.enlarge(output, self.image_size),)
 
 
 def _fingerprint(model: VisionModel, without: Collection[str] = ()) -> str:

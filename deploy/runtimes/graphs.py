@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pocketvision.core.layers import ConvNormAct
-from pocketvision.core.structures import Size
 from pocketvision.models import Detector, JointModel, Segmenter, SingleModel, VisionModel
 
 
@@ -29,7 +28,7 @@ class ExportedGraph(nn.Module):
         self.is_detector = isinstance(model, Detector)
         self.enlarge = model.enlarge if isinstance(model, Segmenter) else None
 
-    def forward(self, images: Tensor, size: Size | None = None) -> tuple[Tensor, ...]:
+    def forward(self, images: Tensor, size: tuple[int, ...] | None = None) -> tuple[Tensor, ...]:
         # Not model.forward: its autocast region would become a part of the graph.
         output = self.head(self.backbone(self.normalize(images)))
         if self.is_detector:
