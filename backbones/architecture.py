@@ -17,7 +17,7 @@ class Architecture(NamedTuple):
     torchvision's published file.
     """
 
-    version: Literal[1, 2, 3]
+    version: Literal[1, 2, 3, "edgetpu"]
     block: type[Block]
     stem_channels: int
     blocks: Sequence[BlockSpec]
@@ -57,15 +57,20 @@ def feature_taps(architecture: Architecture) -> dict[str, Tap]:
     for level, index in ends.items():
         if index > starts[level]:
             taps[f"c{level}_first"] = Tap(starts[level], "output")
-        if index >= 0:
+        if index >= 0 and not blocks[index].fused:
             taps[f"c{level}_depthwise"] = Tap(index, "depthwise")
         taps[f"c{level}"] = Tap(index, "output")
         following = index + 1
-        if following < len(blocks) and blocks[following].expanded != channels[following]:
+        if following < len(blocks) and _has_expansion(blocks[following], channels[following]):
             taps[f"c{level}_expand"] = Tap(following, "expand")
     if architecture.last_channels is not None:
         taps["last"] = Tap(len(blocks), "output")
     return taps
+
+
+def _has_expansion(spec: BlockSpec, in_channels: int) -> bool:
+    """Whether a block has an expanded tensor at the resolution of its input."""
+    return spec.expanded != in_channels and not spec.fused
 
 
 def place_blocks(blocks: Sequence[BlockSpec], output_stride: int, rule: DilationRule) -> list[Placement]:
@@ -83,7 +88,7 @@ def place_blocks(blocks: Sequence[BlockSpec], output_stride: int, rule: Dilation
         stride = 1 if loses_stride else spec.stride
         following = dilation * spec.stride if loses_stride else dilation
         own = following if rule == "torchvision" else dilation
-        has_residual = (spec.stride if rule == "torchvision" else stride) == 1
+        has_residual = spec.residual and (spec.stride if rule == "torchvision" else stride) == 1
         places.append(Placement(stride, own, has_residual, total, total * stride))
         total, dilation = total * stride, following
     return places

@@ -1,4 +1,4 @@
-"""The blocks of MobileNetV1 (arXiv:1704.04861) and of V2 and V3 (arXiv:1801.04381, arXiv:1905.02244)."""
+"""The blocks of MobileNetV1 (arXiv:1704.04861), V2 (arXiv:1801.04381), V3 (arXiv:1905.02244) and EdgeTPU."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ Part = Literal["expand", "depthwise", "output"]
 
 
 class BlockSpec(NamedTuple):
-    """One row of an architecture table, with channels already scaled."""
+    """One row of an architecture table, with channels already scaled.
+
+    ``fused`` has the kernel in the expansion, not in a depthwise convolution (:class:`FusedResidual`).
+    ``residual`` False adds no input where stride and channels would allow it.
+    """
 
     kernel_size: int
     expanded: int
@@ -30,6 +34,8 @@ class BlockSpec(NamedTuple):
     squeeze: bool
     activation: ActivationName
     stride: int
+    fused: bool = False
+    residual: bool = True
 
 
 class Block(nn.Module, ABC):
@@ -126,3 +132,37 @@ class InvertedResidual(Block):
             out = self.project(self.squeeze(parts["depthwise"]))
             parts["output"] = x + out if self.has_residual else out
         return parts
+
+
+class FusedResidual(Block):
+    """Expansion by a whole k x k convolution, linear 1x1 projection: MobileNetEdgeTPU's first blocks.
+
+    Where the expansion would not widen there is none, and with it no kernel. ``has_residual`` as in
+    :class:`InvertedResidual`. No feature is read from inside.
+    """
+
+    def __init__(
+        self,
+        conv: Conv,
+        in_channels: int,
+        spec: BlockSpec,
+        *,
+        stride: int,
+        dilation: int,
+        has_residual: bool,
+        until: Part,
+    ) -> None:
+        super().__init__()
+        self.until = until
+        self.has_residual = has_residual and in_channels == spec.out
+        self.expand: nn.Module = nn.Identity()
+        if spec.expanded != in_channels:
+            self.expand = conv(
+                in_channels, spec.expanded, spec.kernel_size,
+                stride=stride, dilation=dilation, activation=ACTIVATIONS[spec.activation],
+            )  # fmt: skip
+        self.project = conv(spec.expanded, spec.out, activation=None)
+
+    def parts(self, x: Tensor) -> dict[Part, Tensor]:
+        out = self.project(self.expand(x))
+        return {"output": x + out if self.has_residual else out}

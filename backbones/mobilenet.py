@@ -16,7 +16,7 @@ from pocketvision.backbones.architecture import (
     feature_taps,
     place_blocks,
 )
-from pocketvision.backbones.blocks import ACTIVATIONS, Block, Conv
+from pocketvision.backbones.blocks import ACTIVATIONS, Block, Conv, FusedResidual
 from pocketvision.backbones.published_names import timm_names, torchvision_names
 from pocketvision.core.layers import ConvNormAct, Padding, initialize
 from pocketvision.core.protocols import Library
@@ -29,7 +29,7 @@ class MobileNet(nn.Module):
     ``c1``..``c5`` are the outputs of the last block at nominal stride 2..32; ``c4_expand`` the
     expanded tensor of the block after c4; ``c3_depthwise`` the last block of c3 after its depthwise
     convolution (likewise for other levels); ``c3_first`` the output of the first block of c3, which
-    torchvision's segmentation models read; ``last`` the 1x1 convolution before pooling (V2, V3).
+    torchvision's segmentation models read; ``last`` the 1x1 convolution before pooling (all but V1).
     Nothing deeper than needed is built.
 
     ``output_stride`` 8 or 16 replaces later strides by dilation. The block that loses its stride keeps
@@ -73,7 +73,8 @@ class MobileNet(nn.Module):
         self.blocks = nn.ModuleList()
         channels = stem
         for index, (spec, place) in enumerate(zip(specs[: deepest.block + 1], places, strict=False)):
-            block = self.architecture.block(
+            make = FusedResidual if spec.fused else self.architecture.block
+            block = make(
                 conv,
                 channels,
                 spec,
@@ -151,7 +152,8 @@ class MobileNet(nn.Module):
         width and variant.
 
         Raises:
-            ValueError: an unknown library, or one without this architecture (torchvision has no V1).
+            ValueError: an unknown library, or one without this architecture (torchvision has no V1, none
+                has slim's EdgeTPU).
         """
         namers = {"timm": timm_names, "torchvision": torchvision_names}
         if library not in namers:

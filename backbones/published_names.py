@@ -27,8 +27,9 @@ def torchvision_names(
     """As in ``mobilenet_v2`` and ``mobilenet_v3_*``: everything lies in ``features``, by position.
 
     Raises:
-        ValueError: MobileNetV1, which torchvision does not have.
+        ValueError: MobileNetV1 and EdgeTPU, which torchvision does not have.
     """
+    _refuse_edgetpu(architecture)
     version, num_blocks = architecture.version, len(architecture.blocks)
     if version == 1:
         raise ValueError("torchvision has no MobileNetV1: choose 'timm'.")
@@ -52,7 +53,11 @@ def timm_names(architecture: Architecture, blocks: Sequence[nn.Module], *, has_l
     """As in ``mobilenetv1_*``, ``mobilenetv2_*``, ``mobilenetv3_*`` and ``tf_mobilenetv3_*``.
 
     Blocks are numbered within stages; V3's last layer is a stage, V2's is called ``conv_head``.
+
+    Raises:
+        ValueError: EdgeTPU, whose first block has an activation in timm, and no trained weights.
     """
+    _refuse_edgetpu(architecture)
     stages = architecture.stage_sizes
     names = _conv("stem", "conv_stem", "bn1")
     for index, block in enumerate(blocks):
@@ -72,6 +77,11 @@ def timm_names(architecture: Architecture, blocks: Sequence[nn.Module], *, has_l
     elif has_last:
         names |= _conv("last", f"blocks.{len(stages)}.0.conv", f"blocks.{len(stages)}.0.bn1")
     return names
+
+
+def _refuse_edgetpu(architecture: Architecture) -> None:
+    if architecture.version == "edgetpu":
+        raise ValueError("only TensorFlow's slim has weights of this MobileNetEdgeTPU: give its file.")
 
 
 def _conv(ours: str, conv: str, norm: str) -> dict[str, str]:

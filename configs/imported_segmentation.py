@@ -22,11 +22,11 @@ from torch import nn
 from pocketvision.backbones.architecture import DilationRule
 from pocketvision.backbones.by_name import build_with, find_builder
 from pocketvision.configs.deeplabv3_v2_voc import config as base
-from pocketvision.core.layers import Padding
+from pocketvision.core.layers import Padding, Sampling
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import Size
 from pocketvision.heads import DeepLabV3Head, LRASPPHead
-from pocketvision.models import Segmenter
+from pocketvision.models import Enlarge, Segmenter
 
 _HALF = (0.5, 0.5, 0.5)
 
@@ -37,19 +37,21 @@ def model(
     output_stride: int = 16, dilation_rule: DilationRule = "tensorflow",
     head: Literal["deeplabv3", "lraspp"] = "deeplabv3", head_channels: int = 256, rates: tuple[int, ...] = (),
     high: str = "c5", low: tuple[str, ...] = ("c3_depthwise",), pool_size: int | None = None,
-    pool_stride: tuple[int, int] = (16, 20), align_corners: bool = False, padding: Padding = "same",
+    pool_stride: tuple[int, int] = (16, 20), sampling: Sampling = "half_pixel", padding: Padding = "same",
     separable_atrous: bool = False, image_pooling: bool = True,
+    last_resize: Sampling | None = None, sizes_between: tuple[Size, ...] = (),
     mode: Literal["letterbox", "stretch"] = "letterbox", mean: tuple[float, float, float] = _HALF,
     std: tuple[float, float, float] = _HALF, weights: str | Path | None = None,
 ) -> Segmenter:  # fmt: skip
     """``rates``, ``separable_atrous`` and ``image_pooling`` are of DeepLabv3, ``low``, ``pool_size``,
-    ``pool_stride`` and ``align_corners`` of LR-ASPP; both read ``high``."""
+    ``pool_stride`` and ``sampling`` (of its maps) of LR-ASPP; both read ``high``. ``last_resize`` is how the
+    network itself enlarges its logits to the image's size, through ``sizes_between``; None: it does not."""
     deeplab = partial(
         DeepLabV3Head, feature=high, separable_atrous=separable_atrous, image_pooling=image_pooling
     )
     part: Callable[..., nn.Module] = partial(deeplab, form="raspp")
     if head == "lraspp":
-        gate = partial(LRASPPHead, pool_size=pool_size, pool_stride=pool_stride, align_corners=align_corners)
+        gate = partial(LRASPPHead, pool_size=pool_size, pool_stride=pool_stride, sampling=sampling)
         part = partial(gate, low=low, high=high)
     elif rates:
         part = partial(deeplab, form="aspp", rates=rates)
@@ -66,6 +68,7 @@ def model(
         resize=Resize(image_size, mode=mode, fill=127),
         mean=mean,
         std=std,
+        enlarge=None if last_resize is None else Enlarge(last_resize, sizes_between),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, cast, get_args
 
 import torch
 import torch.fx
@@ -15,6 +15,9 @@ from pocketvision.core.errors import InputError
 
 Activation = Callable[[], nn.Module]
 Padding = Literal["torch", "same"]
+Sampling = Literal["half_pixel", "align_corners", "asymmetric"]
+"""Where a pixel of a resized map lies on the other, in the words of ONNX's Resize: its center by the ratio of
+the sizes, the centers of corners on each other, or its upper left corner by the ratio."""
 
 
 def make_divisible(value: float, divisor: int = 8, minimum: int | None = None) -> int:
@@ -197,6 +200,33 @@ def normalize_channels(num_channels: int, mean: Sequence[float], std: Sequence[f
             )
         values.append(stated)
     return Normalize(*values)
+
+
+def known_sampling(sampling: str) -> Sampling:
+    """``sampling`` itself.
+
+    Raises:
+        ValueError: there is none of this name.
+    """
+    for name in get_args(Sampling):
+        if name == sampling:
+            return cast(Sampling, name)
+    raise ValueError(f"sampling is {sampling!r}: choose from {', '.join(get_args(Sampling))}.")
+
+
+def resize_maps(maps: Tensor, size: tuple[int, ...], sampling: Sampling = "half_pixel") -> Tensor:
+    """Bilinear interpolation of maps (N, C, h, w) to ``size`` (height, width), without antialiasing.
+
+    ``align_corners`` and ``asymmetric`` are TensorFlow's ``resize_bilinear`` before its version 2, with and
+    without the option of that name.
+    """
+    if sampling != "asymmetric":
+        return F.interpolate(maps, size, mode="bilinear", align_corners=sampling == "align_corners")
+    # With a row and a column more on both, steps from corner to corner are the ratio of the sizes.
+    maps = torch.cat((maps, maps[:, :, -1:]), dim=2)
+    maps = torch.cat((maps, maps[..., -1:]), dim=3)
+    larger = F.interpolate(maps, (size[0] + 1, size[1] + 1), mode="bilinear", align_corners=True)
+    return larger[..., : size[0], : size[1]]
 
 
 def initialize(module: nn.Module, mode: Literal["kaiming", "normal"], std: float = 0.03) -> None:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pocketvision.core.layers import ConvNormAct, initialize
+from pocketvision.core.layers import ConvNormAct, Sampling, initialize, known_sampling, resize_maps
 from pocketvision.core.protocols import Library
 from pocketvision.core.structures import FeatureInfo, Features
 from pocketvision.heads.any_size_gate import gates_of_any_size
@@ -30,7 +30,7 @@ def LRASPPHead(  # noqa: N802 (reads as the class that it builds)
     low_channels: Sequence[int] | None = None,
     pool_size: int | None = _POOL_SIZE,
     pool_stride: tuple[int, int] = _POOL_STRIDE,
-    align_corners: bool = False,
+    sampling: Sampling = "half_pixel",
 ) -> PaperLRASPP | TorchvisionLRASPP | TwoSkipLRASPP:
     """The LR-ASPP head of a form: features -> logits (N, num_classes, h, w).
 
@@ -45,20 +45,20 @@ def LRASPPHead(  # noqa: N802 (reads as the class that it builds)
     ===========  ==================  =================  =================================  =========
 
     ``low`` and ``low_channels`` are None for the form's own; ``low_channels`` are of ``two_skip`` only, and
-    the windows of the gate of all but ``torchvision``. ``align_corners`` is of ``paper``: how it enlarges.
+    the windows of the gate of all but ``torchvision``. ``sampling`` is of ``paper``: how it enlarges.
 
     Raises:
         ValueError: an unknown form, a value that it does not have, or the backbone does not give a feature.
     """
     if low_channels is not None and form != "two_skip":
         raise ValueError(f"low_channels are of form='two_skip', not of {form!r}: leave them out.")
-    if align_corners and form != "paper":
-        raise ValueError(f"align_corners is of form='paper', not of {form!r}: leave it out.")
+    if sampling != "half_pixel" and form != "paper":
+        raise ValueError(f"sampling is of form='paper', not of {form!r}: leave it out.")
     skips = None if low is None else (low,) if isinstance(low, str) else tuple(low)
     if form == "paper":
         skips = ("c3_depthwise",) if skips is None else skips
         pooling = (pool_size, pool_stride)
-        return PaperLRASPP(feature_info, num_classes, channels, skips, high, *pooling, align_corners)
+        return PaperLRASPP(feature_info, num_classes, channels, skips, high, *pooling, sampling)
     if form == "two_skip":
         skips = ("c2", "c1") if skips is None else skips
         wide = (64, 32) if low_channels is None else tuple(low_channels)
@@ -119,10 +119,11 @@ class PaperLRASPP(nn.Module):
     ``pool_size`` None gives one gate for the whole map. With the paper's 49 that is so wherever one
     window fits, as in its training on 769x769 at output stride 16; 1024x2048 has 1 x 4 windows.
 
-    ``align_corners`` is how maps are enlarged: True in TensorFlow's graphs before its version 2.
+    ``sampling`` is how maps are enlarged: ``align_corners`` in TensorFlow's DeepLab, and always for windows
+    of gates.
 
     Raises:
-        ValueError: the backbone does not give a feature, or ``low`` names none.
+        ValueError: the backbone does not give a feature, ``low`` names none, or an unknown ``sampling``.
     """
 
     def __init__(
@@ -134,13 +135,13 @@ class PaperLRASPP(nn.Module):
         high: str = "last",
         pool_size: int | None = _POOL_SIZE,
         pool_stride: tuple[int, int] = _POOL_STRIDE,
-        align_corners: bool = False,
+        sampling: Sampling = "half_pixel",
     ) -> None:
         super().__init__()
         if not low:
             raise ValueError("low names no feature: the paper's is low=('c3_depthwise',).")
         self.low, self.high = tuple(low), high
-        self.align_corners = align_corners
+        self.sampling = known_sampling(sampling)
         self.gated = PooledGate(find_feature(feature_info, high).channels, channels, pool_size, pool_stride)
         self.high_logits = nn.Conv2d(channels, num_classes, 1)
         self.low_logits = nn.ModuleList(
@@ -152,16 +153,10 @@ class PaperLRASPP(nn.Module):
 
     def forward(self, features: Features) -> Tensor:
         coarsest, *finer = (features[name] for name in self.low)
-        gated = F.interpolate(
-            self.gated(features[self.high]),
-            coarsest.shape[-2:],
-            mode="bilinear",
-            align_corners=self.align_corners,
-        )
+        gated = resize_maps(self.gated(features[self.high]), coarsest.shape[-2:], self.sampling)
         logits: Tensor = self.high_logits(gated) + self.low_logits[0](coarsest)
         for low, low_logits in zip(finer, self.low_logits[1:], strict=True):
-            logits = F.interpolate(logits, low.shape[-2:], mode="bilinear", align_corners=self.align_corners)
-            logits = logits + low_logits(low)
+            logits = resize_maps(logits, low.shape[-2:], self.sampling) + low_logits(low)
         return logits
 
     def class_layers(self) -> list[str]:

@@ -10,6 +10,7 @@ from pocketvision.models.postprocess import SSDPostprocess
 if TYPE_CHECKING:
     from pocketvision.models.classifier import Classifier
     from pocketvision.models.detector import Detector
+    from pocketvision.models.enlarge import Enlarge
     from pocketvision.models.joint import JointModel, SingleModel, detector_in
     from pocketvision.models.segmenter import Segmenter
     from pocketvision.models.shared_backbone import SharedBackbone
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Classifier",
     "Detector",
+    "Enlarge",
     "JointModel",
     "SSDPostprocess",
     "Segmenter",
@@ -31,6 +33,7 @@ __all__ = [
 _PLACES = {
     "Classifier": "classifier", "Detector": "detector", "Segmenter": "segmenter", "JointModel": "joint",
     "SingleModel": "joint", "detector_in": "joint", "SharedBackbone": "shared_backbone",
+    "Enlarge": "enlarge",
 }  # fmt: skip
 
 

@@ -19,9 +19,9 @@ class Segmenter(nn.Module):
     """A semantic segmenter for the classes ``class_names``; the background is a class like others.
 
     ``forward`` maps images (N, 3, H, W), uint8 or float 0..255 RGB, or of the channels of ``resize``,
-    to logits (N, K, h, w) at the
-    head's resolution. ``head`` is called with ``feature_info`` and ``num_classes``, and so is
-    ``auxiliary_head``, which only training uses: ``forward_all`` gives its logits too.
+    to logits (N, K, h, w) at the head's resolution, or with ``enlarge`` at that of the images. ``head`` is
+    called with ``feature_info`` and ``num_classes``, and so is ``auxiliary_head``, which only training
+    uses: ``forward_all`` gives its logits too.
     """
 
     def __init__(
@@ -33,12 +33,13 @@ class Segmenter(nn.Module):
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
         auxiliary_head: Callable[..., nn.Module] | None = None,
+        enlarge: Callable[[Tensor, tuple[int, ...]], Tensor] | None = None,
     ) -> None:
         super().__init__()
         self.class_names = tuple(class_names)
         self.resize = resize
         self.normalize = normalize_channels(resize.pixels.channels, mean, std)
-        self.backbone = backbone
+        self.backbone, self.enlarge = backbone, enlarge
         sizes = {"feature_info": backbone.feature_info, "num_classes": len(self.class_names)}
         self.head = head(**sizes)
         self.auxiliary_head = None if auxiliary_head is None else auxiliary_head(**sizes)
@@ -49,12 +50,12 @@ class Segmenter(nn.Module):
     def answer(self, features: Features, images: Tensor) -> Tensor:
         """The logits of images of which ``features`` are known."""
         logits: Tensor = self.head(features)
-        return logits
+        return logits if self.enlarge is None else self.enlarge(logits, images.shape[-2:])
 
     def forward_all(self, images: Tensor) -> dict[str, Tensor]:
         """``logits`` as ``forward`` gives them and, with an auxiliary head, ``auxiliary`` (N, K, h, w)."""
         features = self.features(images)
-        logits = {"logits": self.head(features)}
+        logits = {"logits": self.answer(features, images)}
         if self.auxiliary_head is not None:
             logits["auxiliary"] = self.auxiliary_head(features)
         return logits

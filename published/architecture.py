@@ -25,8 +25,11 @@ class Family(NamedTuple):
 V1, V2 = Family("MobileNetV1", "v1"), Family("MobileNetV2", "v2")
 V3_LARGE, V3_SMALL = Family("MobileNetV3-Large", "v3_large"), Family("MobileNetV3-Small", "v3_small")
 
+EDGETPU = Family("MobileNetEdgeTPU", "edgetpu")
+
 _BY_DEPTH = {13: V1, 17: V2, 15: V3_LARGE, 11: V3_SMALL}
-"""Number of 3x3 and 5x5 depthwise convolutions of the whole backbone."""
+"""Number of 3x3 and 5x5 depthwise convolutions of the whole backbone; EdgeTPU has V1's, and whole ones."""
+_NUM_BLOCKS = {**_BY_DEPTH, 22: EDGETPU}
 _NOT_OF_BACKBONE = re.compile(
     r"(^|\.)(head|extra\w*|top_down|down|bottom_up|classifier|aux\w*|decoder|module_list|conv_dw_head)\."
 )
@@ -43,15 +46,18 @@ _OTHERS = {
 
 def family_of(state: Mapping[str, Tensor]) -> Family | None:
     """The MobileNet that a state dict holds whole, None for others and for parts of one."""
-    depthwise = {
-        name
+    kernels = [
+        value.shape
         for name, value in state.items()
-        if value.ndim == 4
-        and value.shape[1] == 1 < value.shape[0]
-        and value.shape[-1] in (3, 5)
-        and not _NOT_OF_BACKBONE.search(name)
-    }
-    return _BY_DEPTH.get(len(depthwise))
+        if value.ndim == 4 and value.shape[-1] in (3, 5) and not _NOT_OF_BACKBONE.search(name)
+    ]
+    num_depthwise = sum(inputs == 1 < outputs for outputs, inputs, *_ in kernels)
+    return _by_depth(num_depthwise, is_edgetpu=len(kernels) - num_depthwise > 1)
+
+
+def _by_depth(num_depthwise: int, *, is_edgetpu: bool) -> Family | None:
+    family = _BY_DEPTH.get(num_depthwise)
+    return EDGETPU if family == V1 and is_edgetpu else family
 
 
 _OF_TENSORFLOW = re.compile(r"(^|/)(expanded_conv|block|Conv2d|conv_dw)(_\d+)?(/|_|$)")
@@ -61,13 +67,15 @@ _EXTRA = re.compile(r"(^|/)(layer_|aspp)\d+|Predictor|_Conv2d_\d+_[13]x[13]_")
 def family_of_layers(depthwise: Iterable[str]) -> Family | None:
     """The MobileNet whose depthwise layers TensorFlow gives these names, None where others are among them."""
     names = [name for name in depthwise if not _EXTRA.search(name)]
-    return _BY_DEPTH.get(len(names)) if all(map(_OF_TENSORFLOW.search, names)) else None
+    if not all(map(_OF_TENSORFLOW.search, names)):
+        return None
+    return _by_depth(len(names), is_edgetpu=any("expanded_conv" in name for name in names))
 
 
 def _family_of_model(model: VisionModel) -> Family | None:
     """By its whole architecture: of a backbone that ends at c4 the tensors look like another's."""
     body = body_of(model.backbone)
-    return _BY_DEPTH.get(len(body.architecture.blocks)) if isinstance(body, MobileNet) else None
+    return _NUM_BLOCKS.get(len(body.architecture.blocks)) if isinstance(body, MobileNet) else None
 
 
 def refuse_other_state(model: VisionModel, state: Mapping[str, Tensor], path: Path) -> None:

@@ -16,6 +16,7 @@ from pocketvision.published.divergence import input_values
 from pocketvision.published.photographs import photograph_like
 from pocketvision.published.tensorflow.graph import FileGraph, placeholder_size, read_by
 from pocketvision.published.tensorflow.graph_layers import find_layers
+from pocketvision.published.tensorflow.layers import last_layers
 from pocketvision.published.tensorflow.run_graph import GraphRun, NotRunnableError
 from pocketvision.published.tensorflow.tflite import read_tflite
 
@@ -55,8 +56,7 @@ def integer_agreement(model: SingleModel, path: Path) -> RuntimeAgreement | None
     except ImportError:
         return RuntimeAgreement(f"{_BEGINNING}not asked, it needs pip install 'pocketvision[litert]'")
     layers = find_layers(graph)
-    used = frozenset[int]().union(*(layer.links.inputs for layer in layers if layer.links))
-    ends = [layer.end for index, layer in enumerate(layers) if index not in used]
+    ends = [layer.end for layer in last_layers(layers)]
     try:
         pairs = _compare(model, graph, _Runtime(litert, path), [layer.node for layer in layers], ends)
     except (NotRunnableError, ValueError, RuntimeError, LookupError) as error:

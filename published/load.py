@@ -34,7 +34,7 @@ WHOLE_STEMS: dict[str, Library] = {
     "backbone.features.0.0.0.weight": "torchvision",  # SSDLite320
     "backbone.0.0.weight": "torchvision",  # segmentation models
 }
-_TORCHVISION_EPS = {2: 1e-5, 3: 1e-3}
+_TORCHVISION_EPS: dict[int | str, float] = {2: 1e-5, 3: 1e-3}
 """Epsilon of the BatchNorms in torchvision's MobileNets, by version."""
 _FOREIGN = (".h5", ".keras", ".onnx", ".mlmodel", ".caffemodel", ".pbtxt", ".meta", ".pt2", ".xml")
 _KINDS = ".pth, .safetensors, a frozen graph (.pb), a TFLite file or a checkpoint (.index)"

@@ -24,11 +24,13 @@ from pocketvision.published.divergence import (
     describe_convolutions,
     describe_preprocessing,
 )
+from pocketvision.published.label_parity import same_labels
 from pocketvision.published.load import WHOLE_STEMS
 from pocketvision.published.photographs import photograph_like
 from pocketvision.published.tensorflow.frozen_graph import read_frozen_graph
 from pocketvision.published.tensorflow.graph import FileGraph, placeholder_size, read_by
 from pocketvision.published.tensorflow.graph_layers import find_layers
+from pocketvision.published.tensorflow.layers import last_layers
 from pocketvision.published.tensorflow.run_graph import GraphRun, NotRunnableError
 from pocketvision.published.tensorflow.tflite import read_tflite
 
@@ -118,6 +120,8 @@ def _with_graph(model: SingleModel, graph: FileGraph, nodes: Mapping[str, str]) 
         f"parity: what reaches {len(differences)} of {len(nodes) - 1} layers is what the file's graph "
         f"computes, to {max(differences.values()):.1e} {_MEASURE}{reason}"
     )
+    if isinstance(model, Segmenter) and run is not None:
+        sentence += same_labels(model, graph, run, image)
     first = next((name for name, value in differences.items() if not value <= PARITY_BOUND), None)
     if first is not None and fault is None:
         fault = describe_cause(model, graph, nodes, first, _share(differences[first]))
@@ -132,9 +136,7 @@ def _fault_of_outputs(
     model: VisionModel, graph: FileGraph, run: GraphRun, nodes: Mapping[str, str], seen: Mapping[str, Tensor]
 ) -> str | None:
     """The last layer with a channel that is none of the file's there, whatever their order."""
-    layers = find_layers(graph)
-    used = frozenset[int]().union(*(layer.links.inputs for layer in layers if layer.links))
-    ends = {layer.node: layer.end for index, layer in enumerate(layers) if index not in used}
+    ends = {layer.node: layer.end for layer in last_layers(find_layers(graph))}
     for name, node in nodes.items():
         if node not in ends:
             continue

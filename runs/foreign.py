@@ -17,7 +17,7 @@ _STATES = (".pth", ".pt")
 _GRAPHS = (".pb", ".tflite", ".index")
 _OURS = "pocketvision.json"
 """What lies in a TFLite file that this project exported."""
-_FORM = 2
+_FORM = 3
 """Counts up when an import gives something else than before."""
 _DECISIVE = ("model.", "class_names=", "data.root=")
 """What overrides of an imported model begin with."""

@@ -22,7 +22,7 @@ from pocketvision.core.layers import ConvNormAct, SameConv2d
 from pocketvision.core.protocols import body_of
 from pocketvision.core.structures import Size
 from pocketvision.deploy.runtimes.graphs import fold_norms, make_graph
-from pocketvision.models import JointModel, SingleModel, VisionModel
+from pocketvision.models import JointModel, Segmenter, SingleModel, VisionModel
 
 Build = Callable[[Widths], VisionModel]
 """The model with these widths; its weights do not matter."""
@@ -236,6 +236,8 @@ class _Rest(nn.Module):
         super().__init__()
         self.names = tuple(names)
         self.backbone, self.head = model.backbone, model.head
+        self.enlarge = model.enlarge if isinstance(model, Segmenter) else None
+        self.image_size = model.resize.image_size
         owner: Any = self
         body = body_of(model.backbone)
         while owner.backbone is not body:
@@ -245,7 +247,9 @@ class _Rest(nn.Module):
     def forward(self, *features: Tensor) -> tuple[Tensor, ...]:
         given: Any = dict(zip(self.names, features, strict=True))
         output = self.head(self.backbone(given))
-        return tuple(output) if isinstance(output, tuple) else (output,)
+        if isinstance(output, tuple):
+            return output
+        return (output if self.enlarge is None else self.enlarge(output, self.image_size),)
 
 
 def _fingerprint(model: VisionModel, without: Collection[str] = ()) -> str:

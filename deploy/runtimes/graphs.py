@@ -10,15 +10,15 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pocketvision.core.layers import ConvNormAct
-from pocketvision.models import Detector, JointModel, SingleModel, VisionModel
+from pocketvision.models import Detector, JointModel, Segmenter, SingleModel, VisionModel
 
 
 class ExportedGraph(nn.Module):
     """Images (N, 3, H, W), uint8 or float32 in 0..255 -> raw outputs.
 
-    A detector gives ``class_logits`` and ``box_deltas``, a segmenter ``logits`` at its head's
-    resolution, a classifier ``class_logits``. What training needs besides is not in it. A part of a
-    :class:`JointModel` takes the features that it shares instead of images.
+    A detector gives ``class_logits`` and ``box_deltas``, a segmenter ``logits`` at the
+    resolution of its own, a classifier ``class_logits``. What training needs besides is not in it. A part of
+    a :class:`JointModel` takes the features that it shares instead of images, and the size of these.
     """
 
     def __init__(self, model: SingleModel, *, is_part: bool = False) -> None:
@@ -26,11 +26,14 @@ class ExportedGraph(nn.Module):
         self.normalize: nn.Module = nn.Identity() if is_part else model.normalize
         self.backbone, self.head = model.backbone, model.head
         self.is_detector = isinstance(model, Detector)
+        self.enlarge = model.enlarge if isinstance(model, Segmenter) else None
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, images: Tensor, size: tuple[int, ...] | None = None) -> tuple[Tensor, ...]:
         # Not model.forward: its autocast region would become a part of the graph.
         output = self.head(self.backbone(self.normalize(images)))
-        return tuple(output) if self.is_detector else (output,)
+        if self.is_detector:
+            return tuple(output)
+        return (output if self.enlarge is None else self.enlarge(output, size or images.shape[-2:]),)
 
 
 class JointGraph(nn.Module):
@@ -50,7 +53,7 @@ class JointGraph(nn.Module):
         features = self.backbone(self.normalize(images))
         outputs: tuple[Tensor, ...] = ()
         for part in self.parts.values():
-            outputs += part(features)
+            outputs += part(features, images.shape[-2:])
         return outputs
 
 
@@ -73,7 +76,9 @@ class LabelMapGraph(nn.Module):
         (logits,) = self.logits(images)
         if self.has_reserved:
             logits = logits[:, self.labels]
-        best = F.interpolate(logits, images.shape[-2:], mode="bilinear").argmax(dim=1)
+        if self.logits.enlarge is None:
+            logits = F.interpolate(logits, images.shape[-2:], mode="bilinear")
+        best = logits.argmax(dim=1)
         return ((self.labels[best] if self.has_reserved else best).to(torch.uint8),)
 
 

@@ -51,18 +51,16 @@ def checkpoint_facts(layers: Sequence[Layer], path: Path) -> CheckpointFacts:
 def _of_names(layers: Sequence[Layer]) -> tuple[ModelFacts, str]:
     """By slim's names."""
     named = {tensorflow_role(layer.name): layer for layer in layers}
-    number = next(i for i in range(len(layers) + 1) if f"block {i} depthwise" not in named)
+    parts = ("depthwise", "project")
+    number = next(
+        i for i in range(len(layers) + 1) if not any(f"block {i} {part}" in named for part in parts)
+    )
     missing = next((i for i in range(number) if f"block {i} project" not in named), None)
     if "stem" not in named or number == 0 or missing is not None:
         raise InputError(
             f"is no MobileNet that is known (it has {number} blocks of one, first {layers[0].name})"
         )
-    facts = [
-        _block(
-            named[f"block {i} depthwise"], named[f"block {i} project"], squeezed=f"block {i} squeeze" in named
-        )
-        for i in range(number)
-    ]
+    facts = [_named_block(named, f"block {i}") for i in range(number)]
     is_first = not any(f"block {i} expand" in named for i in range(number))
     table = _table(len(named["stem"].kernel), is_first, facts)
     if "class 0" in named:
@@ -93,8 +91,18 @@ def _of_order(layers: Sequence[Layer]) -> tuple[ModelFacts, str]:
     return _classifier(_table(len(layers[0].kernel), is_first, facts), rest), _OF_CLASSIFIERS
 
 
+def _named_block(named: _Named, block: str) -> BlockFacts:
+    project = named[f"{block} project"]
+    if (depthwise := named.get(f"{block} depthwise")) is not None:
+        return _block(depthwise, project, squeezed=f"{block} squeeze" in named)
+    expand = named.get(f"{block} expand")  # of EdgeTPU's, with the block's kernel
+    if expand is None:
+        return 1, project.kernel.shape[1], len(project.kernel), False, True
+    return expand.kernel.shape[2], len(expand.kernel), len(project.kernel), False, True
+
+
 def _block(depthwise: Layer, project: Layer, *, squeezed: bool) -> BlockFacts:
-    return depthwise.kernel.shape[2], len(depthwise.kernel), len(project.kernel), squeezed
+    return depthwise.kernel.shape[2], len(depthwise.kernel), len(project.kernel), squeezed, False
 
 
 def _table(stem: int, is_first: bool, facts: Sequence[BlockFacts]) -> KnownTable:

@@ -13,6 +13,7 @@ from pocketvision.backbones.architecture import (
     feature_taps,
     place_blocks,
 )
+from pocketvision.backbones.mobilenet_edgetpu import scaled_edgetpu
 from pocketvision.backbones.mobilenet_v1 import scaled_v1
 from pocketvision.backbones.mobilenet_v2 import scaled_v2
 from pocketvision.core.errors import InputError
@@ -21,8 +22,9 @@ from pocketvision.published.tensorflow.trunk import FoundBlock, LayerGraph, Laye
 WIDTHS = (1.0, 0.75, 0.5, 0.25, 0.35, 1.25, 1.3, 1.4)
 """Width multipliers that were published."""
 _OTHER_WIDTHS = tuple(step / 100 for step in range(10, 201))
-BlockFacts = tuple[int, int, int, bool]
-"""Of a block: size and number of its depthwise kernels, channels of its output, whether it is squeezed."""
+BlockFacts = tuple[int, int, int, bool, bool]
+"""Of a block: size and number of its depthwise kernels, channels of its output, whether it is squeezed, and
+whether these kernels are its expansion's instead; of a projection alone 1 and the channels of its input."""
 _TAILS: tuple[Literal["detection", "segmentation"] | None, ...] = (None, "detection", "segmentation")
 
 
@@ -82,7 +84,8 @@ def match_table(
 
 def _is_first(trunk: Trunk) -> bool:
     """Whether it is the first version, whose blocks have no expansion."""
-    return len(trunk.blocks) > 1 and all(block.expand is None for block in trunk.blocks[:2])
+    plain = [block.expand is None and not block.is_fused for block in trunk.blocks[:2]]
+    return len(plain) > 1 and all(plain)
 
 
 def _candidates(stem: int, is_first: bool) -> Iterator[KnownTable]:
@@ -97,6 +100,9 @@ def _candidates(stem: int, is_first: bool) -> Iterator[KnownTable]:
             table = scaled_v2(width, reduced, scale_last=False)
             if table.stem_channels == stem:
                 yield KnownTable("v2", _plain({"width_mult": width, "reduced_tail": reduced}), table)
+        table = scaled_edgetpu(width)
+        if table.stem_channels == stem:
+            yield KnownTable("edgetpu", {"width_mult": width}, table)
         for model in (mobilenet_v3_large, mobilenet_v3_small):
             if model.scaled(width, None, "paper", False).stem_channels != stem:
                 continue
@@ -113,12 +119,13 @@ def _plain(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _facts(graph: LayerGraph, block: FoundBlock) -> BlockFacts:
-    kernel = graph.layers[block.depthwise].kernel
-    return kernel.shape[2], len(kernel), len(graph.layers[block.project].kernel), block.squeezed
+    kernel, out = graph.layers[block.depthwise].kernel, len(graph.layers[block.project].kernel)
+    expanded = kernel.shape[1] if block.depthwise == block.project else len(kernel)
+    return kernel.shape[2], expanded, out, block.squeezed, block.is_fused
 
 
 def _table_facts(table: Architecture) -> list[BlockFacts]:
-    return [(spec.kernel_size, spec.expanded, spec.out, spec.squeeze) for spec in table.blocks]
+    return [(spec.kernel_size, spec.expanded, spec.out, spec.squeeze, spec.fused) for spec in table.blocks]
 
 
 def _misfit(graph: LayerGraph, trunk: Trunk, num_alike: int, name: str) -> str:

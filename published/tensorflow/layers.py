@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,6 +66,12 @@ class Layer:
     node: str = ""
     end: str = ""
     is_scored: bool | None = None
+
+
+def last_layers(layers: Sequence[Layer]) -> list[Layer]:
+    """The layers of a graph that no other reads."""
+    used = frozenset[int]().union(*(layer.links.inputs for layer in layers if layer.links))
+    return [layer for index, layer in enumerate(layers) if index not in used]
 
 
 def conv_kernel(kernel: FileArray) -> FileArray:

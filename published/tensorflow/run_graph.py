@@ -11,7 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pocketvision.core.layers import resize_maps
 from pocketvision.published.tensorflow.graph import SAME_VALUE, FileGraph, Node, constant
+from pocketvision.published.tensorflow.last_resizes import sampling_of
 
 _MAX_DEPTH = 100
 
@@ -116,10 +118,7 @@ def _resize(node: Node, x: Tensor, size: Tensor) -> Tensor:
     height, width = (int(side) for side in size)
     if x.shape[2:] == (1, 1):
         return x.expand(-1, -1, height, width)
-    corners, centers = (bool(node.attributes.get(key)) for key in ("align_corners", "half_pixel_centers"))
-    if not corners and not centers:
-        raise ValueError("TensorFlow's old sampling")
-    return F.interpolate(x, (height, width), mode="bilinear", align_corners=corners)
+    return resize_maps(x, (height, width), sampling_of(node))
 
 
 def _to_batch(node: Node, x: Tensor, block: Tensor, pads: Tensor) -> Tensor:

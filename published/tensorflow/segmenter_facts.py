@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.structures import Size
 from pocketvision.published.tensorflow.graph import FileGraph, Node, skip_copies
 from pocketvision.published.tensorflow.known_backbones import FoundBackbone
+from pocketvision.published.tensorflow.last_resizes import RESIZES, LastResize, last_resizes, sampling_of
 from pocketvision.published.tensorflow.trunk import LayerGraph
 
 DEFAULT_SIZE = (300, 300)
-_RESIZES = ("ResizeBilinear", "RESIZE_BILINEAR")
 
 
 def segmenter_facts(
@@ -35,9 +36,45 @@ def segmenter_facts(
         facts = _deeplab(graph, layers, backbone, outputs[0], image_size)
     else:
         facts = _lraspp(graph, layers, backbone, image_size or DEFAULT_SIZE)
-    known = {"backbone": backbone.name, "output_stride": backbone.output_stride}
+    facts = {"backbone": backbone.name, "output_stride": backbone.output_stride, **facts}
     rule = {} if backbone.dilation_rule == "tensorflow" else {"dilation_rule": backbone.dilation_rule}
-    return {**backbone.options, **known, **rule, **facts}, counts.pop()
+    ends = [layers.layers[index].node for index in outputs]
+    facts |= _enlarging(last_resizes(graph, ends), facts, image_size or facts.get("image_size"))
+    return {**backbone.options, **rule, **facts}, counts.pop()
+
+
+def _enlarging(
+    resizes: Sequence[LastResize], facts: Mapping[str, Any], image_size: Size | None
+) -> dict[str, Any]:
+    """How the graph enlarges the logits to its image, where that is not what everybody does with ours."""
+    if image_size is None and resizes:
+        image_size = resizes[-1].size
+    size = _logits_size(facts, image_size)
+    steps = []
+    for resize in resizes:
+        if resize.size is None or resize.size != size:  # else every way of sampling gives what comes in
+            steps.append(resize)
+        size = resize.size
+    if not steps:
+        return {}
+    samplings = {resize.sampling for resize in steps}
+    if len(samplings) > 1:
+        raise InputError(f"{steps[-1].node} resizes its logits in another way than {steps[0].node} before it")
+    last = steps.pop() if steps[-1].size in (None, image_size) else None
+    between = tuple(resize.size for resize in steps if resize.size is not None)
+    if samplings == {"half_pixel"} and last is not None and not between:
+        return {}
+    return {"last_resize": samplings.pop(), **({"sizes_between": between} if between else {})}
+
+
+def _logits_size(facts: Mapping[str, Any], image_size: Size | None) -> Size | None:
+    """The size of what a head with these ``facts`` gives of images of a size."""
+    if image_size is None:
+        return None
+    stride = facts["output_stride"]
+    if facts["head"] == "lraspp":
+        stride = min(stride, 2 ** int(facts["low"][-1][1]))
+    return -(-image_size[0] // stride), -(-image_size[1] // stride)
 
 
 def _deeplab(
@@ -124,8 +161,8 @@ def _lraspp(
     size = (-(-image_size[0] // stride), -(-image_size[1] // stride))
     facts |= _pooling(graph, layers.layers[gates[0]].node, size)
     before = skip_copies(graph, graph[layers.layers[high[0]].node].inputs[0])
-    if before is not None and before.op in _RESIZES and before.attributes.get("align_corners"):
-        facts["align_corners"] = True
+    if before is not None and before.op in RESIZES and sampling_of(before) != "half_pixel":
+        facts["sampling"] = sampling_of(before)
     return facts
 
 

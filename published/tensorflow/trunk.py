@@ -15,13 +15,14 @@ LayerSet = frozenset[int]
 
 class FoundBlock(NamedTuple):
     """A block by its layers' positions: ``squeezed`` where two of them make a gate, ``output`` is what its
-    followers read."""
+    followers read. One that ``is_fused`` has a whole convolution for ``depthwise``, or a lone projection."""
 
     expand: int | None
     depthwise: int
     squeezed: bool
     project: int
     output: LayerSet
+    is_fused: bool = False
 
 
 class Trunk(NamedTuple):
@@ -71,10 +72,35 @@ def find_trunk(graph: LayerGraph) -> Trunk:
         raise InputError(f"The image is read by {names}: a MobileNet has one first layer.")
     blocks: list[FoundBlock] = []
     source = frozenset(stems)
-    while (block := _next_block(graph, source)) is not None:
+    while (block := _next_block(graph, source) or _fused_block(graph, source, blocks)) is not None:
         blocks.append(block)
         source = block.output
     return Trunk(stems[0], tuple(blocks))
+
+
+def _fused_block(graph: LayerGraph, source: LayerSet, before: Sequence[FoundBlock]) -> FoundBlock | None:
+    """The block that reads ``source``, of a trunk that began so: a whole convolution and a 1x1, or as the
+    very first one the 1x1 alone."""
+    if not all(block.is_fused for block in before):
+        return None
+    for index in graph.readers.get(source, []):
+        layer = graph.layers[index]
+        if layer.is_depthwise or graph.links[index].is_pooled or layer.kernel.shape[2] == 1:
+            continue
+        for project in graph.reading(index):
+            if _ends_block(graph, project):
+                return _with_output(graph, source, FoundBlock(None, index, False, project, source, True))
+    for project in graph.readers.get(source, []) if not before else ():
+        alone = _with_output(graph, source, FoundBlock(None, project, False, project, source, True))
+        if graph.is_pointwise(project) and _fused_block(graph, alone.output, [alone]):
+            return alone
+    return None
+
+
+def _with_output(graph: LayerGraph, source: LayerSet, block: FoundBlock) -> FoundBlock:
+    """The block with its output: with its input as well, where that is what others read."""
+    both = source | {block.project}
+    return block._replace(output=both if graph.readers.get(both) else frozenset({block.project}))
 
 
 def _next_block(graph: LayerGraph, source: LayerSet) -> FoundBlock | None:
@@ -82,9 +108,7 @@ def _next_block(graph: LayerGraph, source: LayerSet) -> FoundBlock | None:
     1x1 convolution after it that others read."""
     for expand, depthwise in _beginnings(graph, source):
         for squeezed, project in _endings(graph, depthwise):
-            both = source | {project}
-            output = both if graph.readers.get(both) else frozenset({project})
-            return FoundBlock(expand, depthwise, squeezed, project, output)
+            return _with_output(graph, source, FoundBlock(expand, depthwise, squeezed, project, source))
     return None
 
 

@@ -40,7 +40,7 @@ def test_models_are_families_on_backbones() -> None:
     assert families() == {family: task for task, config in configs for family in config.FAMILIES}
     assert len(own_models()) == len(families()) * len(backbone_names())
     assert task_of("deeplabv3_v3_small") == "segmentation"
-    with pytest.raises(InputError, match=r"no model 'yolo': choose ssdlite_v1, .*classifier_v3_small\."):
+    with pytest.raises(InputError, match=r"no model 'yolo': choose ssdlite_edgetpu, .*classifier_v3_small\."):
         task_of("yolo")
 
 

@@ -45,7 +45,7 @@ def test_models_are_the_families_of_the_shipped_configs() -> None:
     assert [default_model(task) for task in get_args(TaskName)] == [
         "gfl_v3_small", "lraspp_v3_small", "classifier_v3_small",
     ]  # fmt: skip
-    with pytest.raises(InputError, match=r"no model 'yolo': choose ssdlite_v1, ssdlite_v2, "):
+    with pytest.raises(InputError, match=r"no model 'yolo': choose ssdlite_edgetpu, ssdlite_v1, "):
         task_of("yolo")
 
 

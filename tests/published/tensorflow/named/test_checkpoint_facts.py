@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 import pocketvision
 from pocketvision.configs import (
+    classifier_edgetpu_imagenet,
     classifier_v1_imagenet,
     classifier_v2_imagenet,
     classifier_v3_small_imagenet,
@@ -32,6 +33,7 @@ SEGMENTER: dict[str, Any] = {"width_mult": 0.25, "head_channels": 32}
 CASES: dict[str, tuple[Any, dict[str, Any], str]] = {
     "v1": (classifier_v1_imagenet, {"width_mult": 0.25, **INPUTS}, "SAME padding, images as x / 127.5 - 1"),
     "v2": (classifier_v2_imagenet, {"width_mult": 1.3, **INPUTS}, "SAME padding"),
+    "edgetpu": (classifier_edgetpu_imagenet, {"width_mult": 0.25, **INPUTS}, "SAME padding"),
     "v3 minimalistic": (
         classifier_v3_small_imagenet,
         {"width_mult": 0.75, "minimalistic": True, **INPUTS},

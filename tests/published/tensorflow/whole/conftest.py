@@ -13,7 +13,7 @@ import torch
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 from torch import nn
 
-from pocketvision.models import Classifier, Detector
+from pocketvision.models import Classifier, Detector, Enlarge, Segmenter
 from pocketvision.published.convert import roll_background
 from pocketvision.published.tensorflow.class_rows import box_rows
 from pocketvision.published.tensorflow.frozen_graph import read_frozen_graph
@@ -51,7 +51,7 @@ def write_published(
 
     Writes a model of ours as TensorFlow would publish it and returns it: images 0..255 are normalized in a
     frozen graph (.pb) and before a TFLite file, boxes are coded as TensorFlow codes them, behind a detector
-    stands the post-processing operator (``post``), behind a segmenter its resize.
+    stands the post-processing operator (``post``), behind a segmenter its resizes, in TFLite if it has any.
     """
 
     def write(
@@ -62,12 +62,19 @@ def write_published(
         image = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0)) * 255
         if isinstance(model, Detector):
             order_rows(model, 1)
+        sampling = getattr(model.head, "sampling", "half_pixel")
+        if sampling == "asymmetric":  # which PyTorch has by a detour
+            model.head.sampling = "half_pixel"
         graph = write_graph(model, model.normalize(image), path.with_suffix(".graph"))
         for node in graph.node:
             if node.op == "AvgPool":
                 node.attr["padding"].s = b"VALID"
-            elif node.op == "ResizeBilinear":
+            elif node.op == "ResizeBilinear" and sampling != "asymmetric":
                 node.attr["half_pixel_centers"].f = 1 - node.attr["align_corners"].f
+        if isinstance(model, Segmenter) and (path.suffix == ".pb" or model.enlarge is not None):
+            add_last_resizes(graph, model)
+        if sampling == "asymmetric":
+            model.head.sampling = sampling
         detection = None
         if isinstance(model, Detector):
             options = {**POSTPROCESS, "num_classes": model.num_outputs - 1} if post else {}
@@ -95,6 +102,18 @@ def write_published(
         return model
 
     return write
+
+
+def add_last_resizes(graph: GraphDef, model: Segmenter) -> None:
+    """Resizes of the logits to the image, as the model enlarges them or by half pixels."""
+    writer, last = Appender(graph), graph.node[-1].name
+    enlarge = model.enlarge or Enlarge("half_pixel")
+    assert isinstance(enlarge, Enlarge)
+    for step, size in enumerate((*enlarge.through, model.resize.image_size)):
+        stated = writer.constant(f"size_{step}", np.int32(size))
+        last = writer.node(f"large_{step}", "ResizeBilinear", last, stated)
+        for sampling, name in (("align_corners",) * 2, ("half_pixel", "half_pixel_centers")):
+            writer.attributes(last)[name].f = float(enlarge.sampling == sampling)
 
 
 def spread_dilations(graph: GraphDef, height: int) -> None:
@@ -147,11 +166,10 @@ def surround(graph: GraphDef, model: Any, detection: Any) -> None:
     first.input.extend([scaled, writer.constant("shift", np.float32(mean / std))])
     if detection is None:
         is_classifier = isinstance(model, Classifier)
-        size = writer.constant("size", np.int32([height, width]))
         if is_classifier:
             writer.node("scores", "Softmax", last)
         else:
-            writer.node("labels", "ArgMax", writer.node("large", "ResizeBilinear", last, size))
+            writer.node("labels", "ArgMax", last)
         return
     classes, boxes, _, score, anchors, options = detection
     joined = [

@@ -21,6 +21,7 @@ from pocketvision.configs import (
     imported_segmentation,
 )
 from pocketvision.core.weights import read_passport
+from pocketvision.models import Enlarge, Segmenter
 from pocketvision.tools.import_weights import main
 
 INPUTS: dict[str, Any] = {"padding": "same", "mean": (0.5,) * 3, "std": (0.5,) * 3}
@@ -69,6 +70,10 @@ def test_public_forms(name: str, tmp_path: Path, write_published: Any, give_form
     model = pocketvision.load(output)
     assert read_passport(output)["builder"]["config"] == config.__name__.rpartition(".")[2]
     assert repr(model) == repr(config.model(names_of(config, is_file=False), **arguments))
+    if "labels at the end" in forms:
+        assert isinstance(model, Segmenter)
+        source.enlarge = Enlarge("align_corners", ((30, 30),))
+        assert model.enlarge == source.enlarge
     if kind == "float32":
         images = torch.rand(2, 3, *model.resize.image_size) * 255
         with torch.no_grad():
