@@ -90,6 +90,7 @@ def test_a_model_enlarges_and_is_trained_so(sampling: Sampling) -> None:
     torch.testing.assert_close(loss, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 @pytest.mark.parametrize("format", ["onnx", "openvino", "pt2"])
 def test_exports_enlarge_too(sampling: Sampling, format: str, tmp_path: Path) -> None:
@@ -106,6 +107,7 @@ def test_exports_enlarge_too(sampling: Sampling, format: str, tmp_path: Path) ->
     assert (found == expected).float().mean() > 0.999
 
 
+@pytest.mark.slow
 def test_a_graph_with_labels_for_any_size(tmp_path: Path) -> None:
     model, path = segmenter("asymmetric"), tmp_path / "labels.onnx"
     options = ExportOptions(label_map=True, dynamic_size=True)
