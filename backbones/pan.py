@@ -80,8 +80,13 @@ def _enlarged(coarse: Tensor, finer: Tensor) -> Tensor:
     Cut from twice the size: the same pixels as ``size=`` takes, but a whole ratio, which every runtime
     understands alike. LiteRT's converter makes other pixels of 8 rows enlarged to 15.
     """
-    twice = F.interpolate(coarse, scale_factor=2.0, mode="nearest")
-    return twice[..., : finer.shape[-2], : finer.shape[-1]]
+    enlarged = F.interpolate(coarse, scale_factor=2.0, mode="nearest")
+    rows, columns = finer.shape[-2:]
+    if enlarged.shape[-2] != rows:  # ncnn's converter knows no cut that takes all
+        enlarged = enlarged[:, :, :rows]
+    if enlarged.shape[-1] != columns:
+        enlarged = enlarged[..., :columns]
+    return enlarged
 
 
 def _separable(
