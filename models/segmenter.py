@@ -18,10 +18,9 @@ from pocketvision.models.input_facts import describe_inputs
 class Segmenter(nn.Module):
     """A semantic segmenter for the classes ``class_names``; the background is a class like others.
 
-    ``forward`` maps images (N, 3, H, W), uint8 or float 0..255 RGB, or of the channels of ``resize``,
-    to logits (N, K, h, w) at the head's resolution, or with ``enlarge`` at that of the images. ``head`` is
-    called with ``feature_info`` and ``num_classes``, and so is ``auxiliary_head``, which only training
-    uses: ``forward_all`` gives its logits too.
+    ``forward`` maps images (N, 3, H, W), uint8 or float 0..255 RGB, or of the channels of ``resize``, to
+    logits (N, K, h, w) at the head's resolution, with ``enlarge`` at that of the images. ``head`` and, for
+    training alone, ``auxiliary_head`` get ``feature_info`` and ``num_classes``.
     """
 
     def __init__(

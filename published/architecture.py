@@ -24,7 +24,6 @@ class Family(NamedTuple):
 
 V1, V2 = Family("MobileNetV1", "v1"), Family("MobileNetV2", "v2")
 V3_LARGE, V3_SMALL = Family("MobileNetV3-Large", "v3_large"), Family("MobileNetV3-Small", "v3_small")
-
 EDGETPU = Family("MobileNetEdgeTPU", "edgetpu")
 
 _BY_DEPTH = {13: V1, 17: V2, 15: V3_LARGE, 11: V3_SMALL}
