@@ -26,7 +26,7 @@ class One(nn.Module):
 
 def test_long_and_short_names() -> None:
     assert find_builder("v2") is find_builder("mobilenet_v2") is mobilenet_v2
-    with pytest.raises(ValueError, match=r"backbone is 'v9': choose from v1, v2, v3_large, v3_small\."):
+    with pytest.raises(ValueError, match=r"'v9': choose from edgetpu, v1, v2, v3_large, v3_small\."):
         find_builder("v9")
 
 

@@ -45,7 +45,8 @@ def everything() -> Iterator[tuple[str, nn.Module]]:
             inner = mobilenet_v3_small(width_mult=0.35, padding="same", **options)
             yield name, WithExtraBlocks(inner, channels=(16,), padding="same")
         else:  # to c3, which has every kind of layer, to save time: V3-Small is whole above
-            features = ("c1", "c2_expand" if name != "mobilenet_v1" else "c2", "c3")
+            has_expansion = name in ("mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small")
+            features = ("c1", "c2_expand" if has_expansion else "c2", "c3")
             yield name, getattr(backbones, name)(width_mult=0.35, padding="same", out_features=features)
 
 

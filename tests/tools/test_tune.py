@@ -55,7 +55,7 @@ def test_data_without_a_config(
 ) -> None:
     folder, data = tmp_path / "sweep", str(tiny("coco"))
     words = ["--data", data, "--model", "ssdlite_v3_small", "model.weights=None", "data.num_workers=0"]
-    search = ["trainer.max_steps=1", "task.optimizer.lr=1e-4,1e-3", "--minutes", "3", "--trials", "1"]
+    search = ["trainer.max_steps=1", "task.optimizer.lr=1e-4,1e-3", "--minutes", "1", "--trials", "1"]
     assert tune([*words, *search, "--run-dir", str(folder), "--find-lr"]) == 1
     assert "--minutes and --trials are for a sweep" in capsys.readouterr().err
     assert tune([*words, *search, "--run-dir", str(folder)]) == 0
