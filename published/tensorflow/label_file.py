@@ -24,7 +24,7 @@ def read_labels(path: Path) -> tuple[str | None, ...] | None:
             if not labels or labels[0].file_size > _MAX_BYTES:
                 return None
             text = archive.read(labels[0]).decode("utf-8", errors="replace")
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError):
+    except (zipfile.BadZipFile, OSError, RuntimeError):
         return None  # damaged, or packed or encrypted as zipfile doesn't know: a file without labels is fine
     names = [line.strip() for line in text.rstrip("\n").splitlines()]
     return tuple(None if name.lower() in _EMPTY else name for name in names) or None
