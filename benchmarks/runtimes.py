@@ -1,6 +1,7 @@
 """The runtimes side by side, interleaved medians, batch 1: cores, label maps and a whole detection.
 
     python benchmarks/runtimes.py FOLDER [--threads 2] [--rounds 20] [--image FILE.jpg] [--cpu-time]
+        [--formats onnx openvino ...]
 
 Exports to FOLDER what is not there yet from the same weights. With an image (JPEG) its bytes also go through
 torchvision's ``ssdlite320_mobilenet_v3_large`` and through ours with the same weights, to final boxes. The
@@ -14,7 +15,7 @@ import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -37,22 +38,33 @@ from pocketvision.deploy.runtimes.torch_module import TorchRuntime
 from pocketvision.models import Detector, Segmenter, VisionModel
 from pocketvision.published.convert import from_published
 
+TITLES = {"onnx": "ONNX Runtime fp32", "openvino": "OpenVINO fp32", "litert": "LiteRT fp32"}
+TITLES |= {"executorch": "ExecuTorch fp32", "ncnn": "ncnn fp32"}
 
-def open_all(model: VisionModel, name: str, folder: Path, threads: int) -> dict[str, Runtime]:
+
+class Case(NamedTuple):
+    """Where files are kept, what runs them, and how it is measured."""
+
+    folder: Path
+    formats: list[str]
+    threads: int
+    rounds: int
+    clock: Clock
+
+
+def open_all(model: VisionModel, name: str, case: Case) -> dict[str, Runtime]:
     """The model in every runtime."""
     runtimes: dict[str, Runtime] = {"torch, folded, channels_last": TorchRuntime(model)}
-    for format, title in (("onnx", "ONNX Runtime fp32"), ("openvino", "OpenVINO fp32")):
-        path = folder / f"{name}{FORMATS[format].suffix}"
+    for format in case.formats:
+        path = case.folder / f"{name}{FORMATS[format].suffix}"
         # Weights differ with the image, the threads and the version: only what was made of these is kept.
         if not path.exists() or open_runtime(path).artifact != plan_artifact(model, ExportOptions()):
             export_model(model, format, path)
-        runtimes[title] = open_runtime(path, threads)
+        runtimes[TITLES[format]] = open_runtime(path, case.threads)
     return runtimes
 
 
-def compare_cores(
-    model: VisionModel, name: str, folder: Path, threads: int, rounds: int, clock: Clock
-) -> None:
+def compare_cores(model: VisionModel, name: str, case: Case) -> None:
     """Images -> raw outputs, against the model as it is."""
     pictures = torch.randint(0, 256, (4, 3, *model.resize.image_size), dtype=torch.uint8)
     settle(model, pictures)
@@ -62,7 +74,7 @@ def compare_cores(
     def eager() -> Any:
         return model(images)
 
-    runtimes = open_all(model, name, folder, threads)
+    runtimes = open_all(model, name, case)
     expected = raw(model, images)
     largest = max(float(output.abs().max()) for output in expected)
     for title, runtime in runtimes.items():
@@ -71,10 +83,10 @@ def compare_cores(
         print(f"  {title}: largest difference {gap:.1e}, largest output {largest:.1e}")
     calls: dict[str, Callable[[], Any]] = {"torch eager, NCHW": eager}
     calls |= {title: lambda runtime=runtime: runtime(images) for title, runtime in runtimes.items()}
-    print(table(f"{name}, core", interleaved(calls, rounds, clock)))
+    print(table(f"{name}, core", interleaved(calls, case.rounds, case.clock)))
 
 
-def compare_label_maps(model: Segmenter, folder: Path, threads: int, rounds: int, clock: Clock) -> None:
+def compare_label_maps(model: Segmenter, case: Case) -> None:
     """Images of 1024x2048 -> label maps of the same size."""
     images = torch.randint(0, 256, (1, 3, 1024, 2048), dtype=torch.uint8)
     size = (1024, 2048)
@@ -84,15 +96,15 @@ def compare_label_maps(model: Segmenter, folder: Path, threads: int, rounds: int
         return model.resize.restore_logits(model(images)[0], size).argmax(dim=0)
 
     calls: dict[str, Callable[[], Any]] = {"torch eager, interpolate, argmax": eager}
-    for title, runtime in open_all(model, "lraspp_1024x2048", folder, threads).items():
+    for title, runtime in open_all(model, "lraspp_1024x2048", case).items():
         calls[title] = lambda runtime=runtime: segment(runtime, images, [size])[0]
-    print(table("lraspp_1024x2048 with its label map", interleaved(calls, rounds, clock)))
+    print(table("lraspp_1024x2048 with its label map", interleaved(calls, case.rounds, case.clock)))
     logits = torch.randn(19, 128, 256)
     steps: dict[str, Callable[[], Any]] = {
         "interpolate, argmax": lambda: model.resize.restore_logits(logits, size).argmax(dim=0),
         "restore_labels": lambda: model.resize.restore_labels(logits, size),
     }
-    print(table("logits 19x128x256 -> label map 1024x2048", interleaved(steps, rounds, clock)))
+    print(table("logits 19x128x256 -> label map 1024x2048", interleaved(steps, case.rounds, case.clock)))
 
 
 def make_torchvision(image: torch.Tensor) -> torch.nn.Module:
@@ -115,7 +127,7 @@ def make_torchvision(image: torch.Tensor) -> torch.nn.Module:
     return theirs
 
 
-def compare_pipelines(path: Path, folder: Path, threads: int, rounds: int, clock: Clock) -> None:
+def compare_pipelines(path: Path, case: Case) -> None:
     """JPEG bytes -> final boxes in the image's pixels."""
     data = np.fromfile(path, dtype=np.uint8)
     encoded = torch.from_numpy(data)
@@ -135,7 +147,7 @@ def compare_pipelines(path: Path, folder: Path, threads: int, rounds: int, clock
         images = to_tensor(runtime.artifact.resize.apply(image))[None]
         return restore_detections(runtime.artifact, detect(runtime, images), [image.shape[:2]])[0]
 
-    runtimes = open_all(model, "ssdlite_as_torchvision", folder, threads)
+    runtimes = open_all(model, "ssdlite_as_torchvision", case)
     expected = torchvision()
     best = float(expected["scores"].max())
     print(f"  torchvision finds {len(expected['scores'])} boxes, the best at {best:.2f}")
@@ -147,7 +159,7 @@ def compare_pipelines(path: Path, folder: Path, threads: int, rounds: int, clock
         is_same &= expected["labels"][:, None] - 1 == found.labels
         strong = expected["scores"] > 0.05
         print(f"  {title}: {int(is_same.any(dim=1)[strong].sum())} of {int(strong.sum())} boxes > 0.05 found")
-    print(table(f"{path.name}: JPEG bytes -> boxes", interleaved(calls, rounds, clock)))
+    print(table(f"{path.name}: JPEG bytes -> boxes", interleaved(calls, case.rounds, case.clock)))
 
 
 def main() -> None:
@@ -158,21 +170,22 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--image", type=Path)
     parser.add_argument("--no-large", action="store_true", help="leave 1024x2048 out")
+    parser.add_argument("--formats", nargs="+", choices=TITLES, default=["onnx", "openvino"])
     arguments = parser.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(arguments.threads)
     cv2.setNumThreads(arguments.threads)
-    folder, threads, rounds = arguments.folder, arguments.threads, arguments.rounds
     clock = time.process_time if arguments.cpu_time else time.perf_counter
+    case = Case(arguments.folder, arguments.formats, arguments.threads, arguments.rounds, clock)
     names = tuple(f"class {i}" for i in range(90))
-    compare_cores(ssdlite_v3_large_coco.model(names).eval(), "ssdlite_320", folder, threads, rounds, clock)
+    compare_cores(ssdlite_v3_large_coco.model(names).eval(), "ssdlite_320", case)
     segmenter = lraspp_v3_large_cityscapes.model(names[:19], image_size=(512, 512)).eval()
-    compare_cores(segmenter, "lraspp_512", folder, threads, rounds, clock)
+    compare_cores(segmenter, "lraspp_512", case)
     if not arguments.no_large:
         large = lraspp_v3_large_cityscapes.model(names[:19]).eval()
-        compare_label_maps(large, folder, threads, max(3, rounds // 4), clock)
+        compare_label_maps(large, case._replace(rounds=max(3, case.rounds // 4)))
     if arguments.image:
-        compare_pipelines(arguments.image, folder, threads, rounds, clock)
+        compare_pipelines(arguments.image, case)
 
 
 if __name__ == "__main__":

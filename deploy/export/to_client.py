@@ -25,7 +25,7 @@ _MARK = re.compile(r"\s*# <(/?)([\w|]+)>\n")
 _PACKAGES = {
     # Those between have a wrong int8 on processors with AMX: microsoft/onnxruntime, issue 26324.
     "onnx": "onnxruntime>=1.20,!=1.21.*,!=1.22.*,!=1.23.*,!=1.24.*",
-    "openvino": "openvino>=2025.0",
+    "openvino": "openvino>=2025.0,<2026.1",  # later packages are 11 to 20 MB larger, for a GPU and an NPU
     "litert": "ai-edge-litert>=1.0",
     "ncnn": "ncnn>=1.0.20261020",
 }
