@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         _check(arguments)
     source = source_at(arguments.source, arguments.overrides)
     if arguments.write_layers is not None:
-        _write_layers(arguments.write_layers, source)
+        _write_layers(arguments, source)
         return
     if arguments.resume is None:
         keep_options(arguments, _search_folder(arguments.run_dir), "delta", "tried", "at_once")
@@ -84,14 +84,15 @@ def _search_folder(run_dir: Path) -> Path:
     return run_dir.with_name(f"{run_dir.name}_search")
 
 
-def _write_layers(folder: Path, source: AdaptedSource) -> None:
+def _write_layers(arguments: argparse.Namespace, source: AdaptedSource) -> None:
     from pocketvision.deploy.latency.known import plan_of_model
     from pocketvision.deploy.latency.measuring import write_folder
     from pocketvision.tasks.adapt.network import AdaptedNetwork
 
     network = AdaptedNetwork(source)
-    write_folder(plan_of_model(network.model, network.build).plan.subnets, folder)
-    tell_layers(folder, "adapt")
+    subnets = plan_of_model(network.model, network.build).plan.subnets
+    write_folder(subnets, arguments.write_layers, arguments.backend)
+    tell_layers(arguments.write_layers, "adapt")
 
 
 def _adapt(arguments: argparse.Namespace, source: AdaptedSource) -> None:

@@ -26,7 +26,7 @@ def add_latency_options(parser: argparse.ArgumentParser) -> None:
     add("source", metavar="RUN|CONFIG", nargs="?", help="a run, or a config with model.weights=FILE")
     add("overrides", metavar="part.key=value", nargs="*", help="values to change")
     add("--latency", metavar="0.8x|12ms", help="what to reach: a part of the latency now, or a time")
-    add("--backend", default="onnx", help="onnx, torch or openvino (default: onnx)")
+    add("--backend", default="onnx", help="onnx, torch, openvino or litert (default: onnx)")
     add("--threads", type=int, default=1, metavar="N", help="CPU threads (default: 1)")
     add("--table", type=Path, metavar="FILE", help="latencies that a device wrote")
     add("--write-layers", type=Path, metavar="DIR", help="write layers and a script for a device, and stop")

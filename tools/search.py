@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         _check(arguments)
     source = source_at(arguments.source, arguments.overrides)
     if arguments.write_layers is not None:
-        _write_layers(arguments.write_layers, source)
+        _write_layers(arguments, source)
         return
     if arguments.resume is None:
         keep_options(arguments, arguments.run_dir, "exponent", "beyond", "candidates")
@@ -75,12 +75,12 @@ def _check(arguments: argparse.Namespace) -> None:
     check_latency(arguments, "candidates")
 
 
-def _write_layers(folder: Path, source: AdaptedSource) -> None:
+def _write_layers(arguments: argparse.Namespace, source: AdaptedSource) -> None:
     from pocketvision.deploy.latency.measuring import write_folder
     from pocketvision.tasks.searching.proxy import SearchedNetwork
 
-    write_folder(_plan(SearchedNetwork(source)).subnets, folder)
-    tell_layers(folder, "search")
+    write_folder(_plan(SearchedNetwork(source)).subnets, arguments.write_layers, arguments.backend)
+    tell_layers(arguments.write_layers, "search")
 
 
 def _plan(network: SearchedNetwork) -> FormPlan:

@@ -34,19 +34,22 @@ def main() -> None:
     request: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     stay_offline()
     start = time.perf_counter()
+    convert(request["program"], request["output"])
+    seconds = time.perf_counter() - start
+    report = {"seconds": seconds, "operators": operators(request["output"]), "versions": versions()}
+    Path(request["report"]).write_text(json.dumps(report), encoding="utf-8")
+
+
+def convert(program: str, output: str) -> None:
+    """Write the .tflite file of a program with inputs of fixed sizes."""
     import litert_torch  # type: ignore[import-not-found]
     import torch
 
-    program = torch.export.load(request["program"])
-    (images,) = (node.meta["val"] for node in program.graph.nodes if node.name == "images")
-    images = torch.zeros(tuple(images.shape), dtype=images.dtype)
-    litert_torch.convert(program.module(), (images,)).export(request["output"])
-    report = {
-        "seconds": time.perf_counter() - start,
-        "operators": operators(request["output"]),
-        "versions": {name: importlib.metadata.version(name) for name in ("litert-torch", "torch")},
-    }
-    Path(request["report"]).write_text(json.dumps(report), encoding="utf-8")
+    loaded = torch.export.load(program)
+    names = loaded.graph_signature.user_inputs
+    values = [node.meta["val"] for node in loaded.graph.nodes if node.name in names]
+    inputs = tuple(torch.zeros(tuple(value.shape), dtype=value.dtype) for value in values)
+    litert_torch.convert(loaded.module(), inputs).export(output)
 
 
 def operators(path: str) -> dict[str, int]:
@@ -54,6 +57,11 @@ def operators(path: str) -> dict[str, int]:
     from ai_edge_litert.interpreter import Interpreter
 
     return dict(collections.Counter(op["op_name"] for op in Interpreter(path)._get_ops_details()))
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that convert."""
+    return {name: importlib.metadata.version(name) for name in ("litert-torch", "torch")}
 
 
 if __name__ == "__main__":

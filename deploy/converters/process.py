@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,20 @@ def convert(
         return run_script(python, script, {**(request or {}), "program": str(path)}, folder / name)
 
 
-def run_script(python: Path, script: str, request: Mapping[str, Any], output: Path) -> dict[str, Any]:
+def _say_seconds(seconds: float) -> None:
+    logger.info("converting: %.0f s", seconds)
+
+
+def run_script(
+    python: Path,
+    script: str,
+    request: Mapping[str, Any],
+    output: Path,
+    waiting: Callable[[float], None] = _say_seconds,
+) -> dict[str, Any]:
     """Let ``python`` run ``script`` of this room, which writes ``output`` of what the request names.
+
+    ``waiting`` hears now and then for how many seconds it has run.
 
     Raises:
         InputError: it fails; what it said is kept, and the sentence says where.
@@ -57,15 +69,15 @@ def run_script(python: Path, script: str, request: Mapping[str, Any], output: Pa
         report, asked, log = (Path(work) / name for name in ("report.json", "request.json", "log"))
         paths = {"output": str(output), "report": str(report)}
         asked.write_text(json.dumps({**request, **paths}), encoding="utf-8")
-        code = _run([str(python), str(Path(__file__).with_name(script)), str(asked)], log)
+        code = _run([str(python), str(Path(__file__).with_name(script)), str(asked)], log, waiting)
         if code or not output.is_file():
             raise _failed(python, log, code)
         found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
         return found
 
 
-def _run(command: list[str], log: Path) -> int:
-    """Run a command into a log and say how long it has taken; returns its exit code."""
+def _run(command: list[str], log: Path, waiting: Callable[[float], None]) -> int:
+    """Run a command into a log; returns its exit code."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     start = time.perf_counter()
     with log.open("wb") as file:
@@ -79,7 +91,7 @@ def _run(command: list[str], log: Path) -> int:
                 try:
                     return process.wait(_SECONDS_BETWEEN_LINES)
                 except subprocess.TimeoutExpired:
-                    logger.info("converting: %.0f s", time.perf_counter() - start)
+                    waiting(time.perf_counter() - start)
         finally:
             process.kill()
             process.wait()

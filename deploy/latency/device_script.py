@@ -2,7 +2,8 @@
 
 python measure.py --threads 1 --output latency.json
 
-It needs NumPy and onnxruntime (or openvino, with --backend openvino), and no PyTorch.
+It needs NumPy and onnxruntime (or openvino, with --backend openvino; ai-edge-litert for .tflite files), and
+no PyTorch.
 """
 
 from __future__ import annotations
@@ -26,15 +27,16 @@ MIN_CALLS, MAX_CALLS = 4, 60
 def main() -> None:
     """Time every file of plan.json and write the table."""
     parser = argparse.ArgumentParser(description="Time the layers in this folder on this device.")
-    parser.add_argument("--backend", choices=("onnx", "openvino"), default="onnx")
+    parser.add_argument("--backend", choices=("onnx", "openvino", "litert"), help="default: by the files")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path("latency.json"))
     arguments = parser.parse_args()
     if arguments.output.exists():
         raise SystemExit(f"error: {arguments.output} exists already: choose another --output")
     folder = Path(__file__).resolve().parent
-    seconds = measure_folder(folder, arguments.backend, arguments.threads, tell)
-    table = describe_table(arguments.backend, arguments.threads, seconds)
+    backend = arguments.backend or ("litert" if any(folder.glob("*.tflite")) else "onnx")
+    seconds = measure_folder(folder, backend, arguments.threads, tell)
+    table = describe_table(backend, arguments.threads, seconds)
     arguments.output.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     print(f"{arguments.output}: {len(seconds)} layers")
 
@@ -56,7 +58,7 @@ def measure_folder(
 ) -> dict[str, float]:
     """Seconds of every file of the plan by its key; ``told`` hears how many of how many calls are done."""
     plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
-    opening = {"onnx": open_onnx, "openvino": open_openvino}[backend]
+    opening = {"onnx": open_onnx, "openvino": open_openvino, "litert": open_litert}[backend]
     seconds: dict[str, float] = {}
     for number in range(PASSES):  # what else the machine does for a while meets no layer in all passes
         for place, (key, file) in enumerate(plan.items(), start=1):
@@ -116,6 +118,18 @@ def open_openvino(path: Path, threads: int) -> Callable[[], object]:
         for index, value in enumerate(model.inputs)
     }
     return lambda: request.infer(feeds, share_inputs=True)
+
+
+def open_litert(path: Path, threads: int) -> Callable[[], object]:
+    """A call of the file on fixed noise by LiteRT."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path), num_threads=threads)
+    interpreter.allocate_tensors()
+    for value in interpreter.get_input_details():
+        shape = [int(side) for side in value["shape"]]
+        interpreter.set_tensor(value["index"], noise(shape, value["dtype"] == np.uint8))
+    return lambda: interpreter.invoke()
 
 
 def noise(shape: list[int], is_image: bool) -> Any:

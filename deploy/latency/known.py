@@ -29,7 +29,7 @@ from pocketvision.models import SingleModel
 
 _NUM_NETS = 3
 """Whole networks that the constant is fitted to: the model and narrower ones."""
-_PACKAGES = {"onnx": "onnxruntime", "torch": "torch", "openvino": "openvino"}
+_PACKAGES = {"onnx": "onnxruntime", "torch": "torch", "openvino": "openvino", "litert": "ai-edge-litert"}
 
 
 class Device(NamedTuple):

@@ -18,15 +18,20 @@ import torch
 from pocketvision.backbones.blocks import InvertedResidual
 from pocketvision.backbones.width_groups import WidthGroup
 from pocketvision.backbones.widths import WIDTH_STEP, Widths
+from pocketvision.core.errors import InputError
 from pocketvision.core.layers import ConvNormAct
 from pocketvision.core.progress import Progress
 from pocketvision.deploy.export.to_onnx import OPSET
 from pocketvision.deploy.latency import device_script
 from pocketvision.deploy.latency.block_onnx import write_block
+from pocketvision.deploy.latency.litert_layers import PLAN, write_litert_layers
 from pocketvision.deploy.latency.units import Build, Subnet, Unit, whole_net
 from pocketvision.deploy.packages import optional
 
-BACKENDS = ("onnx", "torch", "openvino")
+BACKENDS = ("onnx", "torch", "openvino", "litert")
+_MODULES = {"onnx": "onnxruntime", "openvino": "openvino", "litert": "ai_edge_litert"}
+_PACKAGES = {"onnx": "onnxruntime>=1.20", "litert": "ai-edge-litert>=1.0"}
+"""What a device needs."""
 Make = Callable[[], Subnet]
 
 
@@ -79,9 +84,9 @@ def measure(
         return dict(known)
     if backend == "torch":
         return {**known, **_measure_torch(wanted, threads)}
-    optional("onnxruntime" if backend == "onnx" else "openvino")
+    optional(_MODULES[backend])
     with tempfile.TemporaryDirectory(prefix="pocketvision-latency-") as work:
-        write_files(wanted, Path(work))
+        _write_files(wanted, Path(work), backend)
         with Progress(f"timing layers ({backend})", device_script.PASSES * len(wanted), "layers") as progress:
             found = device_script.measure_folder(
                 Path(work), backend, threads, lambda number, total: progress.advance()
@@ -89,24 +94,37 @@ def measure(
     return {**known, **found}
 
 
-def write_folder(subnets: Mapping[str, Make], folder: Path) -> None:
-    """A folder that measures itself on another device: ``measure.py``, its plan and an ONNX file a layer."""
-    write_files(subnets, folder)
+def write_folder(subnets: Mapping[str, Make], folder: Path, backend: str) -> None:
+    """A folder that measures itself on another device: ``measure.py``, its plan and a file a layer.
+
+    The files are .tflite for LiteRT, else ONNX, which OpenVINO opens too.
+
+    Raises:
+        InputError: the backend has no files, or nothing to write them with.
+    """
+    if backend not in _MODULES:
+        files_of = ", ".join(_MODULES)
+        raise InputError(f"--backend {backend} has no files for a device: choose one of {files_of}.")
+    _write_files(subnets, folder, backend)
     source = files("pocketvision.deploy.latency") / "device_script.py"
     (folder / "measure.py").write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
-    (folder / "requirements.txt").write_text("numpy>=1.26\nonnxruntime>=1.20\n", encoding="utf-8")
+    packages = ["numpy>=1.26", _PACKAGES.get(backend, backend)]
+    (folder / "requirements.txt").write_text("\n".join(packages) + "\n", encoding="utf-8")
 
 
-def write_files(subnets: Mapping[str, Make], folder: Path) -> None:
-    """Write each subnet as ONNX, and plan.json."""
+def _write_files(subnets: Mapping[str, Make], folder: Path, backend: str) -> None:
+    """Write each subnet in the runtime's format, and plan.json."""
     folder.mkdir(parents=True, exist_ok=True)
+    if backend == "litert":
+        write_litert_layers(subnets, folder)
+        return
     plan = {}
     with Progress("writing layers", len(subnets), "files") as progress:
         for number, (key, make) in enumerate(subnets.items()):
             plan[key] = f"{number:04}.onnx"
             _write(make(), folder / plan[key])
             progress.advance()
-    (folder / "plan.json").write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
+    (folder / PLAN).write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
 
 
 def _write(subnet: Subnet, path: Path) -> None:

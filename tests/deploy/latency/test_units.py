@@ -124,7 +124,7 @@ def test_a_folder_of_layers_measures_itself_without_this_package(tmp_path: Path)
     units = cut(model, widths, build)[:2]
     few = dict(list(make_plan(units, build, []).subnets.items())[:3])
     folder = tmp_path / "layers"
-    write_folder(few, folder)
+    write_folder(few, folder, "onnx")
     (folder / "torch.py").write_text("raise SystemExit('PyTorch was imported')")
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     command = [sys.executable, "measure.py", "--output", "latency.json"]
