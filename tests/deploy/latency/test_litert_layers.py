@@ -64,7 +64,5 @@ def test_a_block_the_heads_and_a_network_are_converted_in_one_process_and_timed(
 
 
 def test_pytorch_has_no_files_for_a_device(tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match="torch has no files for a device: choose one of onnx, openvino, litert"
-    ):
+    with pytest.raises(InputError, match="torch has no files for a device"):
         write_folder({}, tmp_path / "layers", "torch")
