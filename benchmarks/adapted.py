@@ -145,8 +145,8 @@ def smaller(bench: Bench) -> None:
         models[str(size)] = build_model(experiment, source.class_names)
     medians = timed(models, bench.output / "sizes")
     print(medians, flush=True)
-    size = next(size for size in models if size != "adapted" and medians[size] <= 1.01 * medians["adapted"])
-    bench.train(bench.task.config, "smaller", bench.weights(), f"model.image_size={size}")
+    chosen = next(name for name in models if name != "adapted" and medians[name] <= 1.01 * medians["adapted"])
+    bench.train(bench.task.config, "smaller", bench.weights(), f"model.image_size={chosen}")
 
 
 def timed(models: dict[str, VisionModel], folder: Path) -> dict[str, float]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pocketvision.models import Detector, VisionModel
+from pocketvision.core.structures import DetectionOutput
+from pocketvision.models import Detector, JointModel, SingleModel, VisionModel
 
 
 @torch.no_grad()
@@ -22,7 +23,17 @@ def settle(model: VisionModel, images: Tensor) -> None:
             norm.momentum = None  # the mean over all batches
     model.train()(images[:4])
     model.eval()
-    outputs = raw(model, images[:4])
+    for part in _parts(model):
+        _decide(part, raw(part, images[:4]))
+
+
+def _parts(model: VisionModel) -> list[SingleModel]:
+    """The model, or those of one of several tasks."""
+    return [model.part(task) for task in model.tasks] if isinstance(model, JointModel) else [model]
+
+
+def _decide(model: SingleModel, outputs: list[Tensor]) -> None:
+    """Scale the last layers until the outputs are as decided as a trained model's."""
     if isinstance(model, Detector):
         for layer in map(_last, model.head.class_blocks):
             layer.weight.mul_(2.5 / outputs[0].std())
@@ -43,7 +54,12 @@ def _last(block: nn.Module) -> nn.Module:
 
 
 def raw(model: VisionModel, images: Tensor) -> list[Tensor]:
-    """The model's raw outputs."""
+    """The model's raw outputs, of several tasks in their order."""
     with torch.inference_mode():
         output = model(images)
-    return [output.class_logits, output.box_deltas] if isinstance(model, Detector) else [output]
+    several = output.values() if isinstance(model, JointModel) else [output]
+    return [
+        tensor
+        for one in several
+        for tensor in ([one.class_logits, one.box_deltas] if isinstance(one, DetectionOutput) else [one])
+    ]
