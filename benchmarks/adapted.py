@@ -136,7 +136,8 @@ def narrowed(model: SingleModel, widths: Widths, share: float) -> tuple[tuple[in
 def smaller(bench: Bench) -> None:
     """The largest image size at which the source is not slower than the adapted network."""
     source = load_model(bench.output / "source")
-    models: dict[str, VisionModel] = {"adapted": load_model(bench.output / "adapted")}
+    search = SearchFolder(bench.output / "adapted_search")
+    models: dict[str, VisionModel] = {"adapted": load_model(search.weights(len(search.stops()) - 1))}
     for share in SHARES:
         height, width = source.resize.image_size
         size = (round(height * share / SIZE_STEP) * SIZE_STEP, round(width * share / SIZE_STEP) * SIZE_STEP)

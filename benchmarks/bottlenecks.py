@@ -111,13 +111,14 @@ def batch_of(crops: Crops, generator: torch.Generator) -> Crops:
 
 def train(variant: Variant, crops: Crops, steps: int, seed: int) -> SmallNet:
     torch.manual_seed(seed)
-    model = SmallNet(variant)
+    model = SmallNet(variant).to(memory_format=torch.channels_last)
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=3e-3, total_steps=steps)
     for _ in range(steps):
         images, labels = batch_of(crops, generator)
-        loss = nn.functional.cross_entropy(model(images), labels)
+        maps = images.contiguous(memory_format=torch.channels_last)
+        loss = nn.functional.cross_entropy(model(maps), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
