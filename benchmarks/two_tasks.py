@@ -47,6 +47,7 @@ WAYS: dict[str, tuple[str, ...]] = {
     "moments": (*JOINT, "task.balance=moments"),
     "balanced": (*JOINT, "task.balance=gradient_norm"),
     "weighed": (*JOINT, "task.balance=gradient_norm", 'task.loss_weights={"segmentation":2.0}'),
+    "kept": (*JOINT, "task.balance=gradient_norm", "task.norms_until=0.5"),
     "frozen": (*JOINT, "task.balance=fixed", "task.freeze_norms=True"),
 }
 ALONE = {"detection": ("boxes", "AP"), "segmentation": ("map", "mIoU")}

@@ -24,15 +24,15 @@ def write_litert_layers(subnets: Mapping[str, Callable[[], Subnet]], folder: Pat
     """
     python = converter_python(Converters())
     layers = {key: f"{number:04}.pt2" for number, key in enumerate(subnets)}
-    with Progress("converting layers (litert)", 2 * len(layers), "steps") as progress:
+    with Progress("writing layers", len(layers), "files") as progress:
         for key, name in layers.items():
             _write_program(subnets[key](), folder / name)
             progress.advance()
-
-        def count(_: float) -> None:
-            progress.advance(len(layers) + len(list(folder.glob("*.tflite"))) - progress.done)
-
-        run_script(python, "litert_layers_script.py", {"layers": layers}, folder / PLAN, count)
+    with Progress("converting layers (litert)", len(layers), "files") as progress:
+        run_script(
+            python, "litert_layers_script.py", {"layers": layers}, folder / PLAN,
+            lambda _: progress.advance(len(list(folder.glob("*.tflite"))) - progress.done),
+        )  # fmt: skip
 
 
 def _write_program(subnet: Subnet, path: Path) -> None:

@@ -10,12 +10,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from pocketvision.core.errors import InputError
+from pocketvision.core.layers import freeze_norms
 from pocketvision.core.structures import BOTH, AnySamples, TrainingSamples, task_of
 from pocketvision.datasets import JointDataModule
 from pocketvision.evaluation.joint_evaluator import MEAN_SCORE
 from pocketvision.models import JointModel
 from pocketvision.tasks.base import AnyTask, VisionTask
 from pocketvision.tasks.ema import put_back, set_beside
+from pocketvision.tasks.freezing import body_module
 from pocketvision.tasks.joint.balance import Rule, make_balance
 from pocketvision.tasks.joint.moments import TaskMoments
 from pocketvision.tasks.joint.weighed import Together, Weighed
@@ -41,9 +43,12 @@ class JointTask(VisionTask[AnySamples]):
     is logged at every step.
 
     The optimizer, its rate, averaging and freezing are this task's, as for every :class:`VisionTask`; a head
-    named in ``lr_factors`` has so many times the rate. BatchNorms of the backbone see each task's images in
-    turn, and their running statistics are of all;
-    ``freeze_norms`` keeps those that training started from.
+    named in ``lr_factors`` has so many times the rate.
+
+    BatchNorms of the backbone normalize a batch, of one task's images, by itself, but what is scored and
+    exported by running statistics of all. From the share ``norms_until`` of the training on these are kept
+    and used, so that the weights learn to do with them; ``freeze_norms`` keeps those that training began
+    with.
 
     Raises:
         ValueError: tasks or weights are not those of the model's parts, or a task learns more than its head.
@@ -62,8 +67,11 @@ class JointTask(VisionTask[AnySamples]):
         loss_weights: Mapping[str, float] | None = None,
         lr_factors: Mapping[str, float] | None = None,
         balance: Rule = "fixed",
+        norms_until: float = 1.0,
         **options: Any,
     ) -> None:
+        if not 0 < norms_until <= 1:
+            raise ValueError(f"task.norms_until is {norms_until!r}: give a share above 0, at most 1.")
         weights = {**dict.fromkeys(model.tasks, 1.0), **(loss_weights or {})}
         if tuple(tasks) != model.tasks or tuple(weights) != model.tasks or min(weights.values()) <= 0:
             known = ", ".join(model.tasks)
@@ -77,7 +85,7 @@ class JointTask(VisionTask[AnySamples]):
         super().__init__(model, _no_loss, optimizer, reference_batch, **options)
         if self.compiled or self.quantization_aware:
             raise ValueError("task.compiled and task.quantization_aware are for models of one task yet.")
-        self.loss_weights, self.rule = weights, balance
+        self.loss_weights, self.rule, self.norms_until = weights, balance, norms_until
         self.balance = make_balance(balance, weights)
         shared = cast(nn.Module, model.backbone)
         self.moments = TaskMoments(dict(shared.named_parameters())) if balance == "moments" else None
@@ -107,6 +115,12 @@ class JointTask(VisionTask[AnySamples]):
                 f"task.balance=gradient_norm measures batches of one task: give {never[0]} a share in "
                 "data.shares beside both, or choose another balance."
             )
+
+    def on_train_batch_start(self, batch: AnySamples, batch_idx: int) -> None:
+        super().on_train_batch_start(batch, batch_idx)
+        num_steps = int(self.trainer.estimated_stepping_batches)
+        if self.place(self.global_step, num_steps) >= self.norms_until * num_steps:
+            freeze_norms(body_module(self.model))
 
     def learner(self, samples: TrainingSamples) -> Weighed | Together:
         self.turn = task_of(samples)
