@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from pocketvision.core.errors import InputError
-from pocketvision.core.layers import freeze_norms
+from pocketvision.core.layers import freeze_norms, settle_frozen_norms
 from pocketvision.core.structures import BOTH, AnySamples, TrainingSamples, task_of
 from pocketvision.datasets import JointDataModule
 from pocketvision.evaluation.joint_evaluator import MEAN_SCORE
@@ -121,6 +121,7 @@ class JointTask(VisionTask[AnySamples]):
         num_steps = int(self.trainer.estimated_stepping_batches)
         if self.place(self.global_step, num_steps) >= self.norms_until * num_steps:
             freeze_norms(body_module(self.model))
+            settle_frozen_norms(self.model)
 
     def learner(self, samples: TrainingSamples) -> Weighed | Together:
         self.turn = task_of(samples)
