@@ -136,7 +136,7 @@ def test_what_was_timed_here_is_kept(trained: Path, tmp_path: Path, monkeypatch:
     ends = {"before": network.widths, "after": network.widths}
     assert time_networks(network.build, ends, Device("torch", 1)) == {"before": 1e-3, "after": 1e-3}
     with pytest.raises(InputError, match="choose onnx, torch"):
-        measured_here(plan, Device("litert", 1))
+        measured_here(plan, Device("ncnn", 1))
     (tmp_path / "none.json").write_text('{"seconds": {"block": "1"}}')
     with pytest.raises(InputError, match="no table of latencies"):
         read_table(tmp_path / "none.json")
