@@ -92,7 +92,7 @@ def _write_layers(arguments: argparse.Namespace, source: AdaptedSource) -> None:
     network = AdaptedNetwork(source)
     subnets = plan_of_model(network.model, network.build).plan.subnets
     write_folder(subnets, arguments.write_layers, arguments.backend)
-    tell_layers(arguments.write_layers, "adapt")
+    tell_layers(arguments.write_layers, "adapt", arguments.backend)
 
 
 def _adapt(arguments: argparse.Namespace, source: AdaptedSource) -> None:

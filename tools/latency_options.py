@@ -119,7 +119,8 @@ def take_options(arguments: argparse.Namespace, folder: Path, verb: str) -> None
     arguments.run_dir = arguments.resume
 
 
-def tell_layers(folder: Path, verb: str) -> None:
-    """Say what to do with the layers in ``folder``."""
-    print(f"{folder}: copy it to the device, and there: python measure.py --threads 1 --output latency.json")
+def tell_layers(folder: Path, verb: str, backend: str) -> None:
+    """Say what to do with the layers in ``folder``, written for ``backend``."""
+    there = f"python measure.py --backend {backend} --threads 1 --output latency.json"
+    print(f"{folder}: copy it to the device, and there: {there}")
     print(f"back here: pocketvision {verb} ... --table latency.json")

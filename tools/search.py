@@ -80,7 +80,7 @@ def _write_layers(arguments: argparse.Namespace, source: AdaptedSource) -> None:
     from pocketvision.tasks.searching.proxy import SearchedNetwork
 
     write_folder(_plan(SearchedNetwork(source)).subnets, arguments.write_layers, arguments.backend)
-    tell_layers(arguments.write_layers, "search")
+    tell_layers(arguments.write_layers, "search", arguments.backend)
 
 
 def _plan(network: SearchedNetwork) -> FormPlan:

@@ -18,6 +18,7 @@ from pocketvision.deploy.latency.litert_layers import PLAN, write_litert_layers
 from pocketvision.deploy.latency.measuring import make_plan, measure, write_folder
 from pocketvision.deploy.latency.units import Unit, cut
 from pocketvision.models import Detector
+from pocketvision.tools.latency_options import tell_layers
 
 
 def build(widths: Widths | None = None) -> Detector:
@@ -61,6 +62,16 @@ def test_a_block_the_heads_and_a_network_are_converted_in_one_process_and_timed(
     ((_, network),) = plan.nets
     seconds = measure(plan.subnets, "litert", 1, {})
     assert 0 < seconds[network] < 1
+
+
+@pytest.mark.parametrize(("backend", "package"), [("onnx", "onnxruntime"), ("openvino", "openvino")])
+def test_the_device_is_told_its_runtime(
+    backend: str, package: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_folder({}, tmp_path / "layers", backend)
+    assert package in (tmp_path / "layers" / "requirements.txt").read_text()
+    tell_layers(tmp_path / "layers", "adapt", backend)
+    assert f"python measure.py --backend {backend} --threads 1" in capsys.readouterr().out
 
 
 def test_pytorch_has_no_files_for_a_device(tmp_path: Path) -> None:
