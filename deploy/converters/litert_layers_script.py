@@ -14,11 +14,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from litert_script import convert, stay_offline, versions  # type: ignore[import-not-found]
-
 
 def main() -> None:
     """Do what the request says."""
+    # Beside this file, but on the path only where it is run as a script.
+    from litert_script import convert, stay_offline, versions  # type: ignore[import-not-found]
+
     request: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     stay_offline()
     output, plan = Path(request["output"]), {}
