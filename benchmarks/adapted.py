@@ -1,6 +1,7 @@
 """`adapt` to 0.7x latency beside a width and an image size multiplier of equal training.
 
     python benchmarks/adapted.py SHARED OUTPUT [--data bccd|camvid] [--latency 0.7x] [--only NAME ...]
+        [--override KEY=VALUE ...]
 
 SHARED holds data/ and weights/. ``source`` is the config as it is, from published ImageNet weights. All
 others begin with its weights and are trained as the config says once more: ``adapted`` by `pocketvision
@@ -184,10 +185,11 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--data", choices=TASKS, default="bccd")
     parser.add_argument("--latency", default="0.7x")
+    parser.add_argument("--override", nargs="+", default=[], help="what every training is told besides")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=list(NAMES))
     arguments = parser.parse_args()
     data = f"data.root={arguments.shared / 'data' / arguments.data}"
-    told = [data, "data.num_workers=0", "data.cache=ram", "checkpoint_minutes=2"]
+    told = [data, "data.num_workers=0", "data.cache=ram", "checkpoint_minutes=2", *arguments.override]
     bench = Bench(arguments.output.resolve(), TASKS[arguments.data], arguments.latency, told)
     published = f"model.weights={arguments.shared / 'weights' / 'mobilenet_v2-b0353104.pth'}"
     ways = {
