@@ -21,35 +21,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
-import torch
-from settled import raw, settle
-from torch import Tensor
+from settled import Case, cases
 
 from pocketvision.core.boxes import box_iou
 from pocketvision.core.command import shipped_configs
 from pocketvision.core.errors import InputError
 from pocketvision.core.structures import DetectionBatch
-from pocketvision.datasets.detection import to_tensor
-from pocketvision.datasets.images.read import read_image
 from pocketvision.deploy.export.to_file import export_model, written_files
 from pocketvision.deploy.formats import FORMATS, ExportOptions
 from pocketvision.deploy.runtimes.opening import open_runtime
+from pocketvision.deploy.runtimes.protocol import Runtime
 from pocketvision.deploy.runtimes.results import detect
-from pocketvision.models import Detector, VisionModel
-from pocketvision.runs.build import build_model
-from pocketvision.runs.folder import load_experiment
+from pocketvision.models import Detector
 
 logger = logging.getLogger("pocketvision")
-PUBLISHED_V2 = Path("weights/mobilenet_v2-b0353104.pth")
+BATCH_SIZES = (1, 4)
 HEADER = "| config | form | difference | boxes matched | MB | operators | export s |\n" + "|---" * 7 + "|"
-
-
-def read_images(model: VisionModel, shared: Path, count: int) -> Tensor:
-    """Half of them photographs, half street scenes, (N, 3, H, W) uint8."""
-    photographs = sorted((shared / "data/coco_mini/val").glob("*.jpg"))
-    streets = sorted((shared / "data/camvid/test/images").iterdir())
-    files = [*photographs[: count // 2], *streets[: count - count // 2]]
-    return torch.stack([to_tensor(model.resize.apply(read_image(str(file)))) for file in files])
 
 
 def match_rate(found: DetectionBatch, expected: DetectionBatch) -> tuple[int, int]:
@@ -65,33 +52,33 @@ def match_rate(found: DetectionBatch, expected: DetectionBatch) -> tuple[int, in
     return matched, total
 
 
-def check(model: VisionModel, name: str, format: str, nms: bool, images: Tensor, folder: Path) -> str:
+def check(case: Case, format: str, nms: bool, folder: Path) -> str:
     """Export one form, run it on batches of 1 and 4, and describe it in a row."""
-    path = folder / f"{name}{'_nms' if nms else ''}{FORMATS[format].suffix}"
+    path = folder / f"{case.name}{'_nms' if nms else ''}{FORMATS[format].suffix}"
     start = time.perf_counter()
     form = f"{format}{', NMS' if nms else ''}"
     try:
-        export_model(model, format, path, ExportOptions(nms=nms))
+        export_model(case.model, format, path, ExportOptions(nms=nms))
     except InputError as error:
-        return f"| `{name}` | {form} | {error} |  |  |  |  |"
+        return f"| `{case.name}` | {form} | {error} |  |  |  |  |"
     seconds = time.perf_counter() - start
     runtime = open_runtime(path, threads=1)
-    gap, largest, matched, total = 0.0, 0.0, 0, 0
-    for batch in (*images.split(1), *images.split(4)):
-        if nms:
-            counts = match_rate(detect(runtime, batch), model.predict(batch))
-            matched, total = matched + counts[0], total + counts[1]
-            continue
-        for found, expected in zip(runtime(batch).values(), raw(model, batch), strict=True):
-            gap = max(gap, float((found - expected).abs().max()))
-            largest = max(largest, float(expected.abs().max()))
+    difference = "" if nms else case.difference(runtime, BATCH_SIZES)
+    share = share_of_boxes(case, runtime) if nms else ""
     size = sum(file.stat().st_size for file in written_files(path)) / 1e6
     operators = str(len(onnx.load(path).graph.node)) if format == "onnx" else ""
-    share = f"{matched / max(total, 1):.4f} of {total}" if nms else ""
-    difference = "" if nms else f"{gap:.1e} of {largest:.1f}"
     for file in written_files(path):
         file.unlink()
-    return f"| `{name}` | {form} | {difference} | {share} | {size:.2f} | {operators} | {seconds:.0f} |"
+    return f"| `{case.name}` | {form} | {difference} | {share} | {size:.2f} | {operators} | {seconds:.0f} |"
+
+
+def share_of_boxes(case: Case, runtime: Runtime) -> str:
+    """How many boxes have a partner on the other side."""
+    matched = total = 0
+    for batch in (batch for size in BATCH_SIZES for batch in case.images.split(size)):
+        counts = match_rate(detect(runtime, batch), case.model.predict(batch))
+        matched, total = matched + counts[0], total + counts[1]
+    return f"{matched / max(total, 1):.4f} of {total}"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -109,20 +96,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     with arguments.output.open("w", encoding="utf-8") as file:
         print(HEADER, file=file)
-        for name in arguments.configs or shipped_configs():
-            torch.manual_seed(0)
-            is_v2 = "_v2_" in name and not name.startswith("classifier")
-            overrides = [f"model.weights={arguments.shared / PUBLISHED_V2}"] if is_v2 else []
-            experiment, _ = load_experiment(shipped_configs()[name], overrides)
-            names = tuple(experiment.class_names or (f"class {i}" for i in range(80)))
-            model = (experiment.model(names) if is_v2 else build_model(experiment, names)).eval()
-            images = read_images(model, arguments.shared, arguments.images)
-            settle(model, images)
+        names = arguments.configs or list(shipped_configs())
+        for case in cases(arguments.shared, names, arguments.images):
             forms = [(format, False) for format in arguments.formats.split(",")]
-            if isinstance(model, Detector):
+            if isinstance(case.model, Detector):
                 forms += [(format, True) for format, _ in forms if format in ("onnx", "openvino")]
             for format, nms in sorted(forms):
-                row = check(model, name, format, nms, images, arguments.folder)
+                row = check(case, format, nms, arguments.folder)
                 print(row, flush=True)
                 print(row, file=file, flush=True)
 

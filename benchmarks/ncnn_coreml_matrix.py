@@ -15,15 +15,12 @@ import logging
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
-from export_matrix import PUBLISHED_V2, read_images
-from settled import raw, settle
-from torch import Tensor
+from settled import Case, cases
 
 from pocketvision.core.command import shipped_configs
 from pocketvision.core.errors import InputError
@@ -36,10 +33,6 @@ from pocketvision.deploy.runtimes.graphs import make_graph
 from pocketvision.deploy.runtimes.mil_program import MilRuntime, read_listing
 from pocketvision.deploy.runtimes.mil_structure import check_structure
 from pocketvision.deploy.runtimes.opening import open_runtime
-from pocketvision.deploy.runtimes.protocol import Runtime
-from pocketvision.models import VisionModel
-from pocketvision.runs.build import build_model
-from pocketvision.runs.folder import load_experiment
 
 HEADER = "| config | form | difference | MB | operators | remark |\n" + "|---" * 6 + "|"
 ALL_AT_ONCE = """
@@ -58,34 +51,6 @@ for request in sys.argv[2:]:
 """
 
 
-class Case(NamedTuple):
-    name: str
-    model: VisionModel
-    images: Tensor
-
-
-def cases(shared: Path, names: Sequence[str], num_images: int) -> Iterator[Case]:
-    for name in names:
-        torch.manual_seed(0)
-        is_v2 = "_v2_" in name and not name.startswith("classifier")
-        overrides = [f"model.weights={shared / PUBLISHED_V2}"] if is_v2 else []
-        experiment, _ = load_experiment(shipped_configs()[name], overrides)
-        classes = tuple(experiment.class_names or (f"class {i}" for i in range(80)))
-        model = (experiment.model(classes) if is_v2 else build_model(experiment, classes)).eval()
-        images = read_images(model, shared, num_images)
-        settle(model, images)
-        yield Case(name, model, images)
-
-
-def difference(runtime: Runtime, case: Case) -> str:
-    gap = largest = 0.0
-    for image in case.images.split(1):
-        for found, expected in zip(runtime(image).values(), raw(case.model, image), strict=True):
-            gap = max(gap, float((found - expected).abs().max()))
-            largest = max(largest, float(expected.abs().max()))
-    return f"{gap:.1e} of {largest:.1f}"
-
-
 def ncnn_row(case: Case, folder: Path) -> str:
     path = folder / f"{case.name}.param"
     start = time.perf_counter()
@@ -94,7 +59,7 @@ def ncnn_row(case: Case, folder: Path) -> str:
     except InputError as error:
         return f"| `{case.name}` | ncnn | | | | {error} |"
     seconds = time.perf_counter() - start
-    gap = difference(open_runtime(path, threads=1), case)
+    gap = case.difference(open_runtime(path, threads=1))
     size = sum(file.stat().st_size for file in written_files(path)) / 1e6
     layers = len(path.read_text().splitlines()) - 2
     for file in written_files(path):
@@ -125,7 +90,7 @@ def coreml_row(case: Case, folder: Path) -> str:
     program = read_listing(folder / f"{case.name}.npz")
     checks = check_structure(program, make_graph(case.model), package)
     wrong = [text for text, passed in checks if not passed]
-    gap = "" if wrong else difference(MilRuntime(program, package), case)
+    gap = "" if wrong else case.difference(MilRuntime(program, package))
     size = sum(file.stat().st_size for file in written_files(package)) / 1e6
     remark = wrong[0] if wrong else checks[-1].text
     return f"| `{case.name}` | coreml | {gap} | {size:.2f} | {len(program.operators)} | {remark} |"

@@ -1,15 +1,66 @@
-"""Untrained models whose outputs are as large as a trained one's.
+"""Untrained models of the configs, whose outputs are as large as a trained one's, and images for them.
 
 As initialized, activations shrink from layer to layer and outputs are around 1e-8: every runtime would agree.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
+from pocketvision.core.command import shipped_configs
 from pocketvision.core.structures import DetectionOutput
+from pocketvision.datasets.detection import to_tensor
+from pocketvision.datasets.images.read import read_image
+from pocketvision.deploy.runtimes.protocol import Runtime
 from pocketvision.models import Detector, JointModel, SingleModel, VisionModel
+from pocketvision.runs.build import build_model
+from pocketvision.runs.folder import load_experiment
+
+PUBLISHED_V2 = Path("weights/mobilenet_v2-b0353104.pth")
+
+
+class Case(NamedTuple):
+    """A config's model, and images (N, 3, H, W) uint8 of its size."""
+
+    name: str
+    model: VisionModel
+    images: Tensor
+
+    def difference(self, runtime: Runtime, batch_sizes: Sequence[int] = (1,)) -> str:
+        """The largest difference of the raw outputs from PyTorch's, and the largest output."""
+        gap = largest = 0.0
+        for batch in (batch for size in batch_sizes for batch in self.images.split(size)):
+            for found, expected in zip(runtime(batch).values(), raw(self.model, batch), strict=True):
+                gap = max(gap, float((found - expected).abs().max()))
+                largest = max(largest, float(expected.abs().max()))
+        return f"{gap:.1e} of {largest:.1f}"
+
+
+def cases(shared: Path, names: Sequence[str], num_images: int) -> Iterator[Case]:
+    """The configs ``names``, settled; V2 from published weights: random ones amplify float32's rounding."""
+    for name in names:
+        torch.manual_seed(0)
+        is_v2 = "_v2_" in name and not name.startswith("classifier")
+        overrides = [f"model.weights={shared / PUBLISHED_V2}"] if is_v2 else []
+        experiment, _ = load_experiment(shipped_configs()[name], overrides)
+        classes = tuple(experiment.class_names or (f"class {i}" for i in range(80)))
+        model = (experiment.model(classes) if is_v2 else build_model(experiment, classes)).eval()
+        images = _read_images(model, shared, num_images)
+        settle(model, images)
+        yield Case(name, model, images)
+
+
+def _read_images(model: VisionModel, shared: Path, count: int) -> Tensor:
+    """Half of them photographs, half street scenes."""
+    photographs = sorted((shared / "data/coco_mini/val").glob("*.jpg"))
+    streets = sorted((shared / "data/camvid/test/images").iterdir())
+    files = [*photographs[: count // 2], *streets[: count - count // 2]]
+    return torch.stack([to_tensor(model.resize.apply(read_image(str(file)))) for file in files])
 
 
 @torch.no_grad()
