@@ -1,15 +1,15 @@
 """`adapt` to 0.7x latency beside a width and an image size multiplier of equal training.
 
     python benchmarks/adapted.py SHARED OUTPUT [--data bccd|camvid] [--latency 0.7x] [--only NAME ...]
-        [--override KEY=VALUE ...]
+        [--override KEY=VALUE ...] [--again KEY=VALUE ...]
 
 SHARED holds data/ and weights/. ``source`` is the config as it is, from published ImageNet weights. All
-others begin with its weights and are trained as the config says once more: ``adapted`` by `pocketvision
-adapt`, ``uniform`` with every width at the same share, cut by the same rule to what the layers of ``adapted``
-take, ``smaller`` at the largest image size that is not slower, and ``longer``, as slow as ``source``. Test
-images are scored once, by the last weights (camvid: the best of three scorings on val). At the end all are
-timed in turn in ONNX Runtime, one thread, and compared by a paired bootstrap. Called again it goes on with
-what is missing.
+others begin with its weights and are trained as the config says once more, or shorter (``--again
+trainer.max_epochs=10``): ``adapted`` by `pocketvision adapt`, ``uniform`` with every width at the same share,
+cut by the same rule to what the layers of ``adapted`` take, ``smaller`` at the largest image size that is not
+slower, and ``longer``, as slow as ``source``. Test images are scored once, by the last weights (camvid: the
+best of those that were scored on val). At the end all are timed in turn in ONNX Runtime, one thread, and
+compared by a paired bootstrap. Called again it goes on with what is missing.
 """
 
 from __future__ import annotations
@@ -70,13 +70,17 @@ class Bench(NamedTuple):
     task: Task
     latency: str
     told: list[str]
+    again: list[str]
+    """What trainings after the first are told besides."""
 
     def train(self, config: str | Path, run: str, *overrides: str) -> None:
         words = [str(config), *self.told, *overrides, "--run-dir", str(self.output / run)]
         subprocess.run([sys.executable, str(TOOLS / "train.py"), *words], check=True)
 
-    def weights(self) -> str:
-        return f"model.weights={str(self.output / 'source' / 'weights.safetensors')!r}"
+    def train_again(self, config: str | Path, run: str, *overrides: str, weights: Path | None = None) -> None:
+        """From ``weights``, or those of the source."""
+        file = weights or self.output / "source" / "weights.safetensors"
+        self.train(config, run, *self.again, f"model.weights={str(file)!r}", *overrides)
 
     def scored(self, run: str) -> Path:
         """The folder of the scores on the test images."""
@@ -94,7 +98,7 @@ def adapt(bench: Bench) -> None:
     """By the tool, three proposals a round, as its guide advises for two cores."""
     target = bench.output / "adapted"
     words = [str(bench.output / "source"), "--latency", bench.latency, "--threads", str(THREADS)]
-    words += ["--at-once", "3", "--run-dir", str(target)]
+    words += ["--at-once", "3", "--run-dir", str(target), *bench.again]
     if target.with_name("adapted_search").is_dir():
         words = ["--resume", str(target)]
     subprocess.run([sys.executable, str(TOOLS / "adapt.py"), *words], check=True)
@@ -122,7 +126,7 @@ def uniform(bench: Bench) -> None:
     config = write_adapted(folder / "config", source, widths, about)
     save_weights(folder / "weights.safetensors", model, network.passport(model, widths))
     print(about, flush=True)
-    bench.train(config, "uniform", f"model.weights={str(folder / 'weights.safetensors')!r}")
+    bench.train_again(config, "uniform", weights=folder / "weights.safetensors")
 
 
 def narrowed(model: SingleModel, widths: Widths, share: float) -> tuple[tuple[int, int], ...]:
@@ -148,7 +152,7 @@ def smaller(bench: Bench) -> None:
     medians = timed(models, bench.output / "sizes")
     print(medians, flush=True)
     chosen = next(name for name in models if name != "adapted" and medians[name] <= 1.01 * medians["adapted"])
-    bench.train(bench.task.config, "smaller", bench.weights(), f"model.image_size={chosen}")
+    bench.train_again(bench.task.config, "smaller", f"model.image_size={chosen}")
 
 
 def timed(models: dict[str, VisionModel], folder: Path) -> dict[str, float]:
@@ -186,18 +190,19 @@ def main() -> None:
     parser.add_argument("--data", choices=TASKS, default="bccd")
     parser.add_argument("--latency", default="0.7x")
     parser.add_argument("--override", nargs="+", default=[], help="what every training is told besides")
+    parser.add_argument("--again", nargs="+", default=[], help="and every training but the first")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=list(NAMES))
     arguments = parser.parse_args()
     data = f"data.root={arguments.shared / 'data' / arguments.data}"
     told = [data, "data.num_workers=0", "data.cache=ram", "checkpoint_minutes=2", *arguments.override]
-    bench = Bench(arguments.output.resolve(), TASKS[arguments.data], arguments.latency, told)
+    bench = Bench(arguments.output.resolve(), TASKS[arguments.data], arguments.latency, told, arguments.again)
     published = f"model.weights={arguments.shared / 'weights' / 'mobilenet_v2-b0353104.pth'}"
     ways = {
         "source": lambda: bench.train(bench.task.config, "source", published),
         "adapted": lambda: adapt(bench),
         "uniform": lambda: uniform(bench),
         "smaller": lambda: smaller(bench),
-        "longer": lambda: bench.train(bench.task.config, "longer", bench.weights()),
+        "longer": lambda: bench.train_again(bench.task.config, "longer"),
     }
     for name in arguments.only:
         if not (bench.output / name / "metrics.json").is_file():
