@@ -96,6 +96,7 @@ config = Experiment(
         },
         loss_weights={"detection": 1.0, "segmentation": 1.0},
         balance="gradient_norm",
+        norms_until=0.5,
         optimizer=partial(AdamW, lr=2e-3, weight_decay=0.05, fused=True),
         reference_batch=8,
         warmup_steps=500,

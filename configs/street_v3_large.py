@@ -75,6 +75,7 @@ config = replace(
         tasks={"detection": partial(DetectionTask, loss=SSDLoss()), "segmentation": MAP_TASK},
         loss_weights={"detection": 1.0, "segmentation": 1.0},
         balance="gradient_norm",
+        norms_until=0.5,
         optimizer=partial(AdamW, lr=1e-3, weight_decay=0.05, fused=True),
         reference_batch=8,
         warmup_steps=500,

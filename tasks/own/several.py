@@ -250,8 +250,12 @@ def _task(
     factors: Mapping[TaskName, float],
     shares: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Arguments of the joint task: each with the loss that it has alone, and gradients that count alike where
-    tasks take turns, by which they are measured (docs/results.md: two tasks)."""
+    """Arguments of the joint task: each with the loss that it has alone.
+
+    Where tasks take turns their gradients count alike, and BatchNorm statistics are kept from half of the
+    training on (docs/results.md, one forward pass, two tasks).
+    """
+    takes_turns = set(several.parts) <= set(shares)
     tasks = {}
     for task, own in several.parts.items():
         base = _base(own).task
@@ -262,7 +266,8 @@ def _task(
     return {
         "tasks": tasks,
         "lr_factors": dict(factors),
-        "balance": "gradient_norm" if set(several.parts) <= set(shares) else "fixed",
+        "balance": "gradient_norm" if takes_turns else "fixed",
+        "norms_until": 0.5 if takes_turns else 1.0,
         **task_settings(recipe, weight_decay=0.05),
     }
 
