@@ -2,7 +2,7 @@
 
     python benchmarks/bottlenecks.py DATA OUTPUT.json [--steps 400] [--seeds 0 1 2] [--only NAME ...]
 
-Classifies crops of the ten most frequent classes of DATA (boxes, as coco_mini), 48x48 pixels, with a
+Classifies crops of the ten most frequent classes of DATA (boxes, as coco_mini), 32x32 pixels, with a
 MobileNetV2 of width 0.35 whose stem keeps its resolution, from random weights; all variants see the same
 crops in the same order. Validation crops are scored once at the end. Called again it goes on with what is
 missing in OUTPUT.json. The paper's figure shows ImageNet's top-1; its differences are of one or two points.
@@ -29,7 +29,7 @@ from pocketvision.datasets import detect_format
 from pocketvision.datasets.format_modules import data_module_of
 from pocketvision.datasets.images.read import read_image
 
-SIDE, SMALLEST, NUM_CLASSES, BATCH = 48, 24, 10, 64
+SIDE, SMALLEST, NUM_CLASSES, BATCH = 32, 24, 10, 64
 
 
 class Variant(NamedTuple):
@@ -48,14 +48,14 @@ VARIANTS = {
 
 
 class Crops(NamedTuple):
-    """Images (N, 3, 48, 48) uint8 and labels (N,)."""
+    """Images (N, 3, 32, 32) uint8 and labels (N,)."""
 
     images: Tensor
     labels: Tensor
 
 
 class SmallNet(nn.Module):
-    """MobileNetV2's layers, joined as ``variant`` says; (N, 3, 48, 48) uint8 -> class_logits (N, 10)."""
+    """MobileNetV2's layers, joined as ``variant`` says; (N, 3, 32, 32) uint8 -> class_logits (N, 10)."""
 
     def __init__(self, variant: Variant) -> None:
         super().__init__()
