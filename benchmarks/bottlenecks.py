@@ -2,10 +2,11 @@
 
     python benchmarks/bottlenecks.py DATA OUTPUT.json [--steps 400] [--seeds 0 1 2] [--only NAME ...]
 
-Classifies crops of the ten most frequent classes of DATA (boxes, as coco_mini), 32x32 pixels, with a
+DATA is camvid. The class of a pixel is learned from the 64x64 pixels around it, made half as large, by a
 MobileNetV2 of width 0.35 whose stem keeps its resolution, from random weights; all variants see the same
-crops in the same order. Validation crops are scored once at the end. Called again it goes on with what is
-missing in OUTPUT.json. The paper's figure shows ImageNet's top-1; its differences are of one or two points.
+crops in the same order. Crops of the test images are scored once at the end. Called again it goes on with
+what is missing in OUTPUT.json. The paper's figure shows ImageNet's top-1; its differences are of one or two
+points.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ from torch import Tensor, nn
 
 from pocketvision.backbones import mobilenet_v2
 from pocketvision.backbones.blocks import InvertedResidual
+from pocketvision.configs.lraspp_v2_camvid import CAMVID_NAMES, VOID
 from pocketvision.core.files import replacing
-from pocketvision.datasets import detect_format
-from pocketvision.datasets.format_modules import data_module_of
+from pocketvision.datasets import MaskFolderDataModule
 from pocketvision.datasets.images.read import read_image
 
-SIDE, SMALLEST, NUM_CLASSES, BATCH = 32, 24, 10, 64
+SIDE, BATCH = 32, 64
+NUM_CLASSES = len(CAMVID_NAMES)
 
 
 class Variant(NamedTuple):
@@ -55,7 +57,7 @@ class Crops(NamedTuple):
 
 
 class SmallNet(nn.Module):
-    """MobileNetV2's layers, joined as ``variant`` says; (N, 3, 32, 32) uint8 -> class_logits (N, 10)."""
+    """MobileNetV2's layers, joined as ``variant`` says; (N, 3, 32, 32) uint8 -> class_logits (N, 11)."""
 
     def __init__(self, variant: Variant) -> None:
         super().__init__()
@@ -79,24 +81,23 @@ class SmallNet(nn.Module):
 
 
 def read_crops(data: Path) -> tuple[Crops, Crops]:
-    """Objects of the most frequent training classes, for training and validation."""
-    module = data_module_of(detect_format(data, "detection"))(num_workers=0)
-    splits = [module.own_records(split) for split in (module.train_split, module.val_split)]
-    counts = np.bincount(splits[0].labels, minlength=len(splits[0].class_names))
-    chosen = np.argsort(-counts, kind="stable")[:NUM_CLASSES].tolist()
+    """Of the training and the test images, around pixels drawn at random: equally many of each class there."""
+    module = MaskFolderDataModule(root=str(data), class_names=CAMVID_NAMES, ignore_ids=(VOID,), num_workers=0)
+    generator = np.random.default_rng(0)
     results = []
-    for records in splits:
+    for split, each in (("train", 12), ("test", 4)):
+        records = module.own_records(split)
         images, labels = [], []
-        for index, path in enumerate(records.image_paths):
-            picture = read_image(path)
-            own = records.boxes_of(index)
-            for box, label in zip(records.boxes[own], records.labels[own].tolist(), strict=True):
-                left, top, right, bottom = np.round(box).astype(int).tolist()
-                if label in chosen and min(right - left, bottom - top) >= SMALLEST:
-                    crop = cv2.resize(picture[top:bottom, left:right], (SIDE, SIDE))
-                    images.append(torch.from_numpy(crop).permute(2, 0, 1))
-                    labels.append(chosen.index(label))
-        results.append(Crops(torch.stack(images), torch.tensor(labels)))
+        for path, mask_path in zip(records.image_paths, records.mask_paths, strict=True):
+            picture = cv2.copyMakeBorder(read_image(path), SIDE, SIDE, SIDE, SIDE, cv2.BORDER_REFLECT)
+            mask = cv2.imread(mask_path, cv2.IMREAD_UNCHANGED)
+            for label in set(np.unique(mask).tolist()) - {VOID}:
+                places = np.argwhere(mask == label)
+                for y, x in places[generator.integers(0, len(places), each)]:
+                    crop = picture[y : y + 2 * SIDE, x : x + 2 * SIDE]
+                    images.append(cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
+                    labels.append(label)
+        results.append(Crops(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2), torch.tensor(labels)))
     return results[0], results[1]
 
 
