@@ -81,7 +81,7 @@ class SmallNet(nn.Module):
 
 
 def read_crops(data: Path) -> tuple[Crops, Crops]:
-    """Of the training and the test images, around pixels drawn at random: equally many of each class there."""
+    """Of the training and the test images, around pixels drawn at random, as many of each class there."""
     module = MaskFolderDataModule(root=str(data), class_names=CAMVID_NAMES, ignore_ids=(VOID,), num_workers=0)
     generator = np.random.default_rng(0)
     results = []
@@ -91,7 +91,7 @@ def read_crops(data: Path) -> tuple[Crops, Crops]:
         for path, mask_path in zip(records.image_paths, records.mask_paths, strict=True):
             picture = cv2.copyMakeBorder(read_image(path), SIDE, SIDE, SIDE, SIDE, cv2.BORDER_REFLECT)
             mask = cv2.imread(mask_path, cv2.IMREAD_UNCHANGED)
-            for label in set(np.unique(mask).tolist()) - {VOID}:
+            for label in sorted(set(np.unique(mask).tolist()) - {VOID}):
                 places = np.argwhere(mask == label)
                 for y, x in places[generator.integers(0, len(places), each)]:
                     crop = picture[y : y + 2 * SIDE, x : x + 2 * SIDE]
