@@ -23,8 +23,10 @@ def path_picture(stops: Sequence[Stop], path: Path) -> None:
     losses = [stop.loss for stop in stops]
     way.plot(times, losses, color=_BLUE, marker="o", markersize=4)
     for number in {0, len(stops) - 1}:
-        way.annotate(f" {times[number]:.2f} ms", (times[number], losses[number]), fontsize=9)
-    way.margins(x=0.1, y=0.1)
+        place = times[number], losses[number]
+        text = way.annotate(f"{place[0]:.2f} ms", place, (0, -6), textcoords="offset points", fontsize=9)
+        text.set(horizontalalignment="center", verticalalignment="top")
+    way.margins(x=0.1, y=0.15)
     way.invert_xaxis()
     way.set_xlabel("predicted latency (ms), from the first network to the last")
     way.set_ylabel("loss on held-out training images")
