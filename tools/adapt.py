@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from pocketvision.tasks.fit import TrainingResult
 
 _PICTURE = "path.png"
+_SURPRISE = 1.15
+"""Ratio of the measured to the promised share of the latency from which the layers are doubted."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -159,13 +161,20 @@ def _narrow(
 
 def _measured(arguments: argparse.Namespace, network: AdaptedNetwork, stops: list[Stop]) -> str:
     """The first and last network of the path, timed as wholes on this machine."""
-    from pocketvision.deploy.latency.known import Device, time_networks
+    from pocketvision.deploy.latency.known import Device, kept_table, time_networks
 
     ends = {"before": stops[0].widths, "after": stops[-1].widths}
-    seconds = time_networks(network.build, ends, Device(arguments.backend, arguments.threads))
-    share = seconds["after"] / seconds["before"]
+    device = Device(arguments.backend, arguments.threads)
+    seconds = time_networks(network.build, ends, device)
+    share, promised = seconds["after"] / seconds["before"], stops[-1].seconds / stops[0].seconds
     text = f"{milliseconds(seconds['after'])}, {milliseconds(seconds['before'])} before ({share:.2f}x)"
     print(f"measured: {text}", flush=True)
+    if not 1 / _SURPRISE < share / promised < _SURPRISE:
+        print(
+            f"The layers had promised {promised:.2f}x: it was busier here while they were timed, or is now. "
+            f"To time them again, delete {kept_table(device)} and start anew on a quiet machine.",
+            flush=True,
+        )
     return text
 
 

@@ -80,7 +80,7 @@ def timed_here(subnets: Mapping[str, Make], device: Device) -> dict[str, Any]:
         raise InputError(
             f"--backend {device.backend} can't be timed by layers: choose {', '.join(BACKENDS)}."
         )
-    file = _cache(device)
+    file = kept_table(device)
     known = read_table(file)["seconds"] if file.is_file() else {}
     seconds = measure(subnets, device.backend, device.threads, known)
     write_json(file, describe_table(device.backend, device.threads, seconds))
@@ -122,8 +122,8 @@ def time_networks(build: Build, several: Mapping[str, Widths], device: Device) -
     return {name: seconds[key] for name, key in keys.items()}
 
 
-def _cache(device: Device) -> Path:
-    """Where tables of this machine lie, one for each version of a runtime and number of threads."""
+def kept_table(device: Device) -> Path:
+    """The file of what was timed on this machine, one for each version of a runtime and number of threads."""
     version = importlib.metadata.version(_PACKAGES[device.backend])
     words = (device.backend, version, device.threads, platform.node(), platform.machine(), _processor())
     return cache_folder("latency") / f"{device.backend}_{sha256(repr(words).encode()).hexdigest()[:16]}.json"

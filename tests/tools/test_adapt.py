@@ -9,6 +9,7 @@ import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,11 +17,21 @@ import torch
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.weights import read_passport
-from pocketvision.deploy.latency.known import Device, measured_here, plan_of_model, read_table, time_networks
+from pocketvision.deploy.latency import known
+from pocketvision.deploy.latency.known import (
+    Device,
+    kept_table,
+    measured_here,
+    plan_of_model,
+    read_table,
+    time_networks,
+)
 from pocketvision.runs.folder import Run
 from pocketvision.runs.ready_model import load_model
 from pocketvision.tasks.adapt.network import AdaptedNetwork
+from pocketvision.tasks.adapt.path import Stop
 from pocketvision.tasks.adapt.result import of_config, source_of, write_adapted
+from pocketvision.tools import adapt
 from pocketvision.tools.adapt import main
 from pocketvision.tools.eval import main as evaluate
 from pocketvision.tools.train import main as train
@@ -100,6 +111,19 @@ def test_killed_and_resumed_it_comes_to_the_same_result(
     assert all(torch.equal(ours[name], value) for name, value in theirs.items())
 
 
+@pytest.mark.parametrize(("after", "is_doubted"), [(0.7, False), (0.78, False), (0.55, True), (0.9, True)])
+def test_layers_timed_on_a_busy_machine_are_doubted(
+    after: float, is_doubted: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(known, "time_networks", lambda *_: {"before": 0.01, "after": 0.01 * after})
+    stops = [Stop((), seconds, 0.5, ()) for seconds in (0.02, 0.014)]
+    arguments, network = SimpleNamespace(backend="torch", threads=1), SimpleNamespace(build=None)
+    text = adapt._measured(arguments, network, stops)  # type: ignore[arg-type]
+    assert text == f"{10 * after:.2f} ms, 10.00 ms before ({after:.2f}x)"
+    said = capsys.readouterr().out
+    assert ("promised 0.70x" in said and str(kept_table(Device("torch", 1))) in said) is is_doubted
+
+
 def test_a_config_needs_weights_and_a_name_that_can_be_imported(
     trained: Path, one_step: list[str], tmp_path: Path
 ) -> None:
@@ -115,8 +139,6 @@ def test_a_config_needs_weights_and_a_name_that_can_be_imported(
 
 
 def test_what_was_timed_here_is_kept(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pocketvision.deploy.latency import known
-
     network = AdaptedNetwork(source_of(trained, []))
     plan = plan_of_model(network.model, network.build)
     asked = []
