@@ -171,7 +171,7 @@ def _measured(arguments: argparse.Namespace, network: AdaptedNetwork, stops: lis
     print(f"measured: {text}", flush=True)
     if not 1 / _SURPRISE < share / promised < _SURPRISE:
         print(
-            f"The layers had promised {promised:.2f}x: it was busier here while they were timed, or is now. "
+            f"The layers had promised {promised:.2f}x: this machine was busier then, or is now. "
             f"To time them again, delete {kept_table(device)} and start anew on a quiet machine.",
             flush=True,
         )
