@@ -23,7 +23,7 @@ from pocketvision.metrics.coco_arrays import Found, Scores, Truth
 from pocketvision.metrics.coco_engine import accumulate
 from pocketvision.metrics.coco_matching import match
 from pocketvision.metrics.coco_reference import score_with_pycocotools
-from pocketvision.metrics.coco_resampled import ResampledAP, match_table
+from pocketvision.metrics.coco_resampled import ResampledAP, sized_matches
 
 NUM_CLASSES, NUM_DETECTIONS, BOXES_PER_IMAGE = 80, 100, 7.2
 ENGINES = ("numpy", "hotcoco", "pycocotools")
@@ -98,7 +98,8 @@ def run_engine(engine: str, num_images: int, output: Path) -> None:
 def time_resamples(num_images: int, number: int = 20) -> float:
     """Seconds for 1000 bootstrap resamples, from a few."""
     truth, found = problem(num_images)
-    score = ResampledAP(match_table(truth, match(truth, found, NUM_CLASSES)), num_images, NUM_CLASSES)
+    table = sized_matches(truth, match(truth, found, NUM_CLASSES)).table()
+    score = ResampledAP(table, num_images, NUM_CLASSES)
     weights = np.random.default_rng(0).multinomial(num_images, np.full(num_images, 1 / num_images), number)
     start = time.perf_counter()
     for row in weights:

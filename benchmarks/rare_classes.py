@@ -54,11 +54,11 @@ def _of_classes(run: DetectionImages, classes: list[str]) -> MatchTable:
     """The matches of ``classes``, renumbered in the order in which the run has them."""
     kept = np.isin(run.class_names, classes)
     numbers = np.where(kept, np.cumsum(kept) - 1, -1).astype(np.int32)
-    found, true = numbers[run.categories], numbers[run.truth_categories]
+    table = run.matches.table()
+    found, true = numbers[table.categories], numbers[table.truth_categories]
     own, wanted = found >= 0, true >= 0
-    return MatchTable(
-        run.images[own], found[own], run.hits[own], run.counted[own], run.truth_images[wanted], true[wanted]
-    )
+    detections = table.images[own], found[own], table.hits[own], table.counted[own]
+    return MatchTable(*detections, table.truth_images[wanted], true[wanted])
 
 
 def thirds(data: Path, run: DetectionImages) -> list[list[str]]:

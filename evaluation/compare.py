@@ -16,7 +16,7 @@ from pocketvision.evaluation.per_image_results import ScoredImages, read_images
 from pocketvision.metrics.bootstrap import LEVEL, NUM_RESAMPLES, Difference, differences
 
 _MAX_ROWS = 10
-_METRICS = ("AP", "AP50", "mIoU", "top1")
+_METRICS = ("AP", "AP50", "AP_small", "AP_medium", "AP_large", "mIoU", "top1")
 
 
 class ImageChange(NamedTuple):
@@ -95,11 +95,11 @@ def comparison_text(comparison: PairedComparison, names: tuple[str, str]) -> str
         f"A  {names[0]}\nB  {names[1]}\n{comparison.num_images} images of {comparison.split}; intervals of "
         f"{LEVEL:.0%} and p-values from a paired bootstrap over the images\n"
     )
-    lines = [heading, f"{'':<8}{'A':>10}{'B':>10}{'B - A':>10}   interval              p"]
+    lines = [heading, f"{'':<10}{'A':>10}{'B':>10}{'B - A':>10}   interval              p"]
     for name, (a, b, (value, low, high, p_value)) in comparison.metrics.items():
         interval = f"{low:+.4f} to {high:+.4f}"
         verdict = "different" if low > 0 or high < 0 else "no difference shown"
-        values = f"{name:<8}{a:>10.4f}{b:>10.4f}{value:>+10.4f}"
+        values = f"{name:<10}{a:>10.4f}{b:>10.4f}{value:>+10.4f}"
         lines.append(f"{values}   {interval:<20}{p_value:>7.4f}  {verdict}")
     changed = [row for row in comparison.changes if row.score_a != row.score_b]
     gained = [row for row in changed if row.score_b > row.score_a]

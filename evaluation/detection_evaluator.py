@@ -28,7 +28,7 @@ from pocketvision.evaluation.tile_parts import TileDetections
 from pocketvision.metrics import CocoMetric
 from pocketvision.metrics.bootstrap import Interval, intervals
 from pocketvision.metrics.coco_arrays import MAX_DETECTIONS
-from pocketvision.metrics.coco_resampled import ResampledAP, match_table
+from pocketvision.metrics.coco_resampled import ResampledAP, sized_matches
 from pocketvision.metrics.detection_analysis import (
     ImageCounts,
     OperatingPoint,
@@ -134,7 +134,7 @@ class DetectionEvaluator:
         return image_counts(self.metric.truth, self.metric.matches, thresholds, len(self.metric.image_ids))
 
     def intervals(self) -> dict[str, Interval]:
-        table = match_table(self.metric.truth, self.metric.matches)
+        table = sized_matches(self.metric.truth, self.metric.matches).table()
         return intervals(ResampledAP(table, len(self.metric.image_ids), len(self.metric.class_names)))
 
     def write(self) -> None:
@@ -150,7 +150,7 @@ class DetectionEvaluator:
             np.array(self.metric.image_ids, dtype=np.int64),
             np.array([Path(names[i]).name if i in names else "" for i in self.metric.image_ids]),
             np.array(self.metric.class_names),
-            *match_table(self.metric.truth, self.metric.matches),
+            *sized_matches(self.metric.truth, self.metric.matches),
             *self.counts,
             ordered_boxes(self.metric.truth),
         ).write(self.folder)

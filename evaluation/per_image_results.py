@@ -13,8 +13,9 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.files import replacing
 from pocketvision.metrics.accuracy import ResampledAccuracy
 from pocketvision.metrics.bootstrap import Resampled
-from pocketvision.metrics.coco_arrays import Truth
-from pocketvision.metrics.coco_resampled import MatchTable, ResampledAP
+from pocketvision.metrics.coco_arrays import AREA_NAMES, Truth
+from pocketvision.metrics.coco_matching import Bits
+from pocketvision.metrics.coco_resampled import ResampledSizes, SizedMatches
 from pocketvision.metrics.detection_analysis import ImageCounts
 from pocketvision.metrics.iou import ResampledIoU
 
@@ -25,7 +26,7 @@ _SAME_PLACE = 0.01
 
 
 class DetectionImages(NamedTuple):
-    """A detector's matches; ``images`` to ``truth_categories`` as in :class:`MatchTable`.
+    """A detector's matches; ``images`` to ``truth_sizes`` as in :class:`SizedMatches`.
 
     ``image_ids``, ``file_names`` (N,); ``class_names`` (K,); ``found``, ``missed``, ``false`` (N,) boxes at
     each class's best threshold; ``truth_boxes`` (B, 4) xywh of all annotations, as :func:`ordered_boxes` has
@@ -37,10 +38,11 @@ class DetectionImages(NamedTuple):
     class_names: npt.NDArray[np.str_]
     images: npt.NDArray[np.int32]
     categories: npt.NDArray[np.int32]
-    hits: npt.NDArray[np.uint16]
-    counted: npt.NDArray[np.uint16]
+    hits: Bits
+    counted: Bits
     truth_images: npt.NDArray[np.int32]
     truth_categories: npt.NDArray[np.int32]
+    truth_sizes: npt.NDArray[np.uint8]
     found: npt.NDArray[np.int64]
     missed: npt.NDArray[np.int64]
     false: npt.NDArray[np.int64]
@@ -60,8 +62,13 @@ class DetectionImages(NamedTuple):
         return counts
 
     def resampled(self) -> Resampled:
-        table = MatchTable(*(getattr(self, name) for name in MatchTable._fields))
-        return ResampledAP(table, len(self.image_ids), len(self.class_names))
+        tables = [self.matches.table(area) for area in range(len(AREA_NAMES))]
+        return ResampledSizes(tables, len(self.image_ids), len(self.class_names))
+
+    @property
+    def matches(self) -> SizedMatches:
+        """What AP needs."""
+        return SizedMatches(*(getattr(self, name) for name in SizedMatches._fields))
 
     def image_scores(self) -> npt.NDArray[np.float64]:
         """F1 (N,) at IoU 0.5, NaN for images without boxes and detections."""

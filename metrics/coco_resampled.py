@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketvision.metrics.coco_arrays import AREA_RANGES, IOU_THRESHOLDS, RECALL_LEVELS, Float64s, Truth
-from pocketvision.metrics.coco_matching import Matches
+from pocketvision.metrics.coco_arrays import (
+    ALL_AREAS,
+    AREA_NAMES,
+    AREA_RANGES,
+    IOU_THRESHOLDS,
+    RECALL_LEVELS,
+    Float64s,
+    Truth,
+)
+from pocketvision.metrics.coco_matching import Bits, Matches
 
 _NUM_THRESHOLDS = len(IOU_THRESHOLDS)
 _LAST_LEVEL = len(RECALL_LEVELS) - 1
@@ -17,9 +26,9 @@ Counts = NDArray[np.int32]
 
 
 class MatchTable(NamedTuple):
-    """What AP needs of D detections, by class and then best score, and of G boxes: small enough to keep.
+    """What AP needs of D detections, by class and then best score, and of G boxes.
 
-    ``hits`` and ``counted`` (D,) uint16: a bit an IoU threshold, as in :class:`Matches`, for any area.
+    ``hits`` and ``counted`` (D,) uint16: a bit an IoU threshold, of one range of areas.
     """
 
     images: NDArray[np.int32]
@@ -30,15 +39,41 @@ class MatchTable(NamedTuple):
     truth_categories: NDArray[np.int32]
 
 
-def match_table(truth: Truth, matches: Matches) -> MatchTable:
-    """The part of the matches that belongs to "any area" and 100 detections."""
-    low_bits = np.uint64((1 << _NUM_THRESHOLDS) - 1)
-    low, high = AREA_RANGES[0]
-    wanted = ~truth.crowd & (truth.areas >= low) & (truth.areas <= high)
-    return MatchTable(
-        matches.images, matches.categories,
-        (matches.hits & low_bits).astype(np.uint16), (matches.counted & low_bits).astype(np.uint16),
-        truth.images[wanted].astype(np.int32), truth.categories[wanted].astype(np.int32),
+class SizedMatches(NamedTuple):
+    """What AP of any range of areas needs of D detections and G boxes: small enough to keep.
+
+    ``hits`` and ``counted`` (D,) uint64, as in :class:`Matches`; ``truth_sizes`` (G,) a bit for each of
+    :data:`AREA_RANGES` that the box is in.
+    """
+
+    images: NDArray[np.int32]
+    categories: NDArray[np.int32]
+    hits: Bits
+    counted: Bits
+    truth_images: NDArray[np.int32]
+    truth_categories: NDArray[np.int32]
+    truth_sizes: NDArray[np.uint8]
+
+    def table(self, area: int = ALL_AREAS) -> MatchTable:
+        """The part of one range of areas."""
+        shift, low_bits = np.uint64(area * _NUM_THRESHOLDS), np.uint64((1 << _NUM_THRESHOLDS) - 1)
+        hits, counted = ((bits >> shift & low_bits).astype(np.uint16) for bits in (self.hits, self.counted))
+        wanted = (self.truth_sizes >> area & 1).astype(bool)
+        truth = self.truth_images[wanted], self.truth_categories[wanted]
+        return MatchTable(self.images, self.categories, hits, counted, *truth)
+
+
+def sized_matches(truth: Truth, matches: Matches) -> SizedMatches:
+    """The part of the matches that belongs to 100 detections, without crowds."""
+    kept = ~truth.crowd
+    areas = truth.areas[kept]
+    sizes = [
+        ((areas >= low) & (areas <= high)).astype(np.uint8) << i for i, (low, high) in enumerate(AREA_RANGES)
+    ]
+    return SizedMatches(
+        matches.images, matches.categories, matches.hits, matches.counted,
+        truth.images[kept].astype(np.int32), truth.categories[kept].astype(np.int32),
+        np.bitwise_or.reduce(sizes),
     )  # fmt: skip
 
 
@@ -120,3 +155,18 @@ class ResampledAP:
             before += mixed.ravel()[self._mixed_before]
         counted -= np.repeat(before, self._lengths)
         return counted
+
+
+class ResampledSizes:
+    """AP and AP50 as of :class:`ResampledAP`, and AP_small, AP_medium and AP_large."""
+
+    def __init__(self, tables: Sequence[MatchTable], num_images: int, num_categories: int) -> None:
+        self.num_images = num_images
+        self._all, *self._sizes = (ResampledAP(table, num_images, num_categories) for table in tables)
+
+    def __call__(self, weights: NDArray[np.int64]) -> dict[str, float]:
+        of_sizes = {
+            f"AP_{name}": score(weights)["AP"]
+            for name, score in zip(AREA_NAMES[1:], self._sizes, strict=True)
+        }
+        return self._all(weights) | of_sizes

@@ -33,10 +33,11 @@ def found(hits: int) -> DetectionImages:
     """Three pictures with a box each, of which ``hits`` are found."""
     num = np.arange(3)
     none = np.zeros(3, dtype=np.int32)
-    right = np.where(num < hits, np.uint16(2**16 - 1), 0).astype(np.uint16)
+    every = np.uint64(2**40 - 1)
+    right = np.where(num < hits, every, np.uint64(0))
     return DetectionImages(
         num, num.astype(str), np.array(["RBC"]), num.astype(np.int32), none, right,
-        np.full(3, 2**16 - 1, np.uint16), num.astype(np.int32), none, *(none.astype(np.int64),) * 3,
+        np.full(3, every), num.astype(np.int32), none, np.ones(3, np.uint8), *(none.astype(np.int64),) * 3,
         np.zeros((3, 4), np.float32),
     )  # fmt: skip
 

@@ -23,6 +23,9 @@ from pocketvision.evaluation.per_image_results import (
 )
 from pocketvision.metrics.coco_arrays import Truth
 
+_ALL_BITS = 2**40 - 1
+"""Every IoU threshold of every range of areas."""
+
 
 def classifier(folder: Path, wrong: int, num_images: int = 40) -> Path:
     """Results of a classifier that gives the first ``wrong`` images the other class."""
@@ -37,16 +40,16 @@ def classifier(folder: Path, wrong: int, num_images: int = 40) -> Path:
 
 def detector(folder: Path, num_images: int = 3, found: bool = True, moved: float = 0.0) -> Path:
     """Results of a detector on one box an image, ``moved`` pixels to the right in the truth."""
-    ids, hits = np.arange(num_images), np.full(num_images, 1023 * found, np.uint16)
+    ids, hits = np.arange(num_images), np.full(num_images, _ALL_BITS * found, np.uint64)
     zeros, ones = np.zeros(num_images, np.int32), np.ones(num_images, np.int64)
     boxes = np.tile(np.float32([5 + moved, 5, 20, 20]), (num_images, 1))
     images = DetectionImages(
         ids, np.array([f"{i}.jpg" for i in ids]), np.array(["cat"]), ids.astype(np.int32), zeros, hits,
-        np.full(num_images, 1023, np.uint16), ids.astype(np.int32), zeros, ones * found, ones * (not found),
-        ones * (not found), boxes,
+        np.full(num_images, _ALL_BITS, np.uint64), ids.astype(np.int32), zeros,
+        np.full(num_images, 0b0011, np.uint8), ones * found, ones * (not found), ones * (not found), boxes,
     )  # fmt: skip
     score = float(found)
-    return results(folder, images, {"AP": score, "AP50": score})
+    return results(folder, images, {"AP": score, "AP50": score, "AP_small": score})
 
 
 def segmenter(folder: Path, hits: int) -> Path:
@@ -72,6 +75,15 @@ def test_classifiers(tmp_path: Path) -> None:
     assert "B gains 18, loses 0, 22 are equal" in text and "2.jpg" in text
     same = compare(a, a).metrics["top1"][2]
     assert (same.value, same.low, same.high, same.p_value) == (0, 0, 0, 1)
+
+
+def test_detectors_by_the_sizes_of_boxes(tmp_path: Path) -> None:
+    """All boxes are small."""
+    comparison = compare(detector(tmp_path / "a", found=False), detector(tmp_path / "b"))
+    assert {name: row[2].value for name, row in comparison.metrics.items()} == {
+        "AP": 1, "AP50": 1, "AP_small": 1
+    }  # fmt: skip
+    assert "AP_small      0.0000    1.0000   +1.0000" in comparison_text(comparison, ("a", "b"))
 
 
 def test_one_image_proves_nothing(tmp_path: Path) -> None:
