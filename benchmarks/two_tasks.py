@@ -49,6 +49,13 @@ WAYS: dict[str, tuple[str, ...]] = {
     "balanced": (*MIXED, "task.balance=gradient_norm"),
     "weighed": (*MIXED, "task.balance=gradient_norm", 'task.loss_weights={"segmentation":2.0}'),
     "kept": (*JOINT, "task.balance=gradient_norm", "task.norms_until=0.5"),
+    "of_map": (*JOINT, "task.balance=gradient_norm", "task.norms_until=0.9", "task.norms_of=segmentation"),
+    "of_map_half": (
+        *JOINT,
+        "task.balance=gradient_norm",
+        "task.norms_until=0.5",
+        "task.norms_of=segmentation",
+    ),
     "frozen": (*MIXED, "task.balance=fixed", "task.freeze_norms=True"),
 }
 ALONE = {"detection": ("boxes", "AP"), "segmentation": ("map", "mIoU")}

@@ -65,20 +65,24 @@ class BatchNorm(nn.BatchNorm2d):
         return super().forward(x)
 
 
+NORMS = nn.BatchNorm2d, nn.SyncBatchNorm
+"""Whose statistics can be kept."""
+
+
 def freeze_norms(module: nn.Module) -> None:
     """Let every BatchNorm inside keep and use its running statistics in training too.
 
-    Those of other libraries, such as timm's, need :func:`settle_frozen_norms` for it.
+    Those of other libraries, such as timm's, and synchronized ones need :func:`settle_frozen_norms` for it.
     """
     for layer in module.modules():
-        if isinstance(layer, nn.BatchNorm2d):
+        if isinstance(layer, NORMS):
             layer.is_frozen = True  # type: ignore[assignment]  # as BatchNorm declares it
 
 
 def settle_frozen_norms(module: nn.Module) -> None:
-    """Put other libraries' frozen BatchNorms into inference mode, which every ``train()`` ends."""
+    """Put frozen BatchNorms of other classes into inference mode, which every ``train()`` ends."""
     for layer in module.modules():
-        if isinstance(layer, nn.BatchNorm2d) and getattr(layer, "is_frozen", False):
+        if isinstance(layer, NORMS) and getattr(layer, "is_frozen", False):
             layer.train(layer.training and isinstance(layer, BatchNorm))
 
 

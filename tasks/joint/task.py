@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from pocketvision.core.errors import InputError
-from pocketvision.core.layers import freeze_norms, settle_frozen_norms
 from pocketvision.core.structures import BOTH, AnySamples, TrainingSamples, task_of
 from pocketvision.datasets import JointDataModule
 from pocketvision.evaluation.joint_evaluator import MEAN_SCORE
@@ -20,6 +19,7 @@ from pocketvision.tasks.ema import put_back, set_beside
 from pocketvision.tasks.freezing import body_module
 from pocketvision.tasks.joint.balance import Rule, make_balance
 from pocketvision.tasks.joint.moments import TaskMoments
+from pocketvision.tasks.joint.norms import SharedNorms, check_norms
 from pocketvision.tasks.joint.weighed import Together, Weighed
 from pocketvision.tasks.learning_rates import parameter_groups
 
@@ -46,9 +46,10 @@ class JointTask(VisionTask[AnySamples]):
     named in ``lr_factors`` has so many times the rate.
 
     BatchNorms of the backbone normalize a batch, of one task's images, by itself, but what is scored and
-    exported by running statistics of all. From the share ``norms_until`` of the training on these are kept
-    and used, so that the weights learn to do with them; ``freeze_norms`` keeps those that training began
-    with.
+    exported by running statistics: of all images, or of those of the task ``norms_of``
+    (:class:`~pocketvision.tasks.joint.norms.SharedNorms`). From the share ``norms_until`` of the training on
+    these are kept and used, so that the weights learn to do with them; ``freeze_norms`` keeps those that
+    training began with.
 
     Raises:
         ValueError: tasks or weights are not those of the model's parts, or a task learns more than its head.
@@ -67,11 +68,11 @@ class JointTask(VisionTask[AnySamples]):
         loss_weights: Mapping[str, float] | None = None,
         lr_factors: Mapping[str, float] | None = None,
         balance: Rule = "fixed",
+        norms_of: str | None = None,
         norms_until: float = 1.0,
         **options: Any,
     ) -> None:
-        if not 0 < norms_until <= 1:
-            raise ValueError(f"task.norms_until is {norms_until!r}: give a share above 0, at most 1.")
+        check_norms(norms_of, norms_until, model.tasks)
         weights = {**dict.fromkeys(model.tasks, 1.0), **(loss_weights or {})}
         if tuple(tasks) != model.tasks or tuple(weights) != model.tasks or min(weights.values()) <= 0:
             known = ", ".join(model.tasks)
@@ -86,7 +87,7 @@ class JointTask(VisionTask[AnySamples]):
         if self.compiled or self.quantization_aware:
             raise ValueError("task.compiled and task.quantization_aware are for models of one task yet.")
         self.loss_weights, self.rule, self.norms_until = weights, balance, norms_until
-        self.balance = make_balance(balance, weights)
+        self.balance, self.norms_of = make_balance(balance, weights), norms_of
         shared = cast(nn.Module, model.backbone)
         self.moments = TaskMoments(dict(shared.named_parameters())) if balance == "moments" else None
         self.turn = model.tasks[0]
@@ -116,12 +117,20 @@ class JointTask(VisionTask[AnySamples]):
                 "data.shares beside both, or choose another balance."
             )
 
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        self.norms = SharedNorms(body_module(self.model), self.norms_of)
+
     def on_train_batch_start(self, batch: AnySamples, batch_idx: int) -> None:
         super().on_train_batch_start(batch, batch_idx)
+        self.norms.turn(task_of(batch))
         num_steps = int(self.trainer.estimated_stepping_batches)
         if self.place(self.global_step, num_steps) >= self.norms_until * num_steps:
-            freeze_norms(body_module(self.model))
-            settle_frozen_norms(self.model)
+            self.norms.keep()
+
+    def on_train_end(self) -> None:
+        self.norms.turn(BOTH)
+        super().on_train_end()
 
     def learner(self, samples: TrainingSamples) -> Weighed | Together:
         self.turn = task_of(samples)

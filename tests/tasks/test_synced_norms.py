@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from pocketvision.core.layers import BatchNorm, freeze_norms
+from pocketvision.core.layers import BatchNorm, freeze_norms, settle_frozen_norms
 from pocketvision.tasks.synced_norms import SyncedNorms
 
 
@@ -24,6 +24,14 @@ def test_there_and_back() -> None:
     assert (synced.eps, synced.momentum, synced.training) == (1e-3, 0.03, False)
     assert type(model[2][0]) is BatchNorm and model[2][0].is_frozen, "frozen ones stay frozen"
     assert list(model.state_dict()) == names and torch.equal(model(images), expected)
+    freeze_norms(model)
+    settle_frozen_norms(model.train())
+    assert torch.equal(model(images), expected), "frozen on the way, it normalizes as in inference"
     SyncedNorms().revert(model)
-    assert type(model[1]) is BatchNorm and model[1].weight is weight and model[1].momentum == 0.03
+    assert (
+        type(model[1]) is BatchNorm
+        and model[1].is_frozen
+        and model[1].weight is weight
+        and model[1].momentum == 0.03
+    )
     assert list(model.state_dict()) == names and torch.equal(model(images), expected)

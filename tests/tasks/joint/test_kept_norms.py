@@ -1,4 +1,4 @@
-"""Covers tasks/joint/task.py: BatchNorm statistics of the backbone are kept from some step on."""
+"""Covers tasks/joint/task.py, tasks/joint/norms.py: whose BatchNorm statistics a backbone has, until when."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pocketvision.core.command import find_config
+from pocketvision.core.structures import task_of
 from pocketvision.runs.folder import load_experiment
 from pocketvision.tasks.fit import fit
 
@@ -27,13 +28,25 @@ class Means(L.Callback):
         self.seen.append(pl_module.model.backbone.stem.norm.running_mean.clone())
 
 
+class Turns(L.Callback):
+    """The task of every step's batch."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, *_: Any) -> None:
+        self.seen.append(task_of(batch))
+
+
+@pytest.mark.parametrize("of", [None, "segmentation"])
 @pytest.mark.parametrize(("until", "num_moving"), [(0.5, 3), (1.0, 6)])
-def test_statistics_move_up_to_a_share_of_the_steps(
-    until: float, num_moving: int, tiny: Callable[[str], Path], tmp_path: Path
+def test_statistics_move_by_the_images_of_a_task_up_to_a_share_of_the_steps(
+    until: float, num_moving: int, of: str | None, tiny: Callable[[str], Path], tmp_path: Path
 ) -> None:
     names = [f"segmentation/{number}" for number in range(12)]
     words = [
         f"class_names={('detection/cat', 'detection/owl', *names)}", f"task.norms_until={until}",
+        f"task.norms_of={of!r}", 'data.shares={"detection":0.5,"segmentation":0.5}',
         f"data.parts.detection.root={tiny('coco')}", f"data.parts.segmentation.root={tiny('masks')}",
         "data.parts.segmentation.ignore_ids=()", "task.tasks.segmentation.loss.class_weights=None",
         "data.parts.segmentation.augmentation.crop_size=(64,64)", "model.image_size=(64,96)",
@@ -41,8 +54,10 @@ def test_statistics_move_up_to_a_share_of_the_steps(
         "data.num_workers=0",
     ]  # fmt: skip
     experiment, files = load_experiment(find_config("street_v2"), words)
-    means = Means()
-    watched = replace(experiment, trainer={**experiment.trainer, "callbacks": [means]})
+    means, turns = Means(), Turns()
+    watched = replace(experiment, trainer={**experiment.trainer, "callbacks": [means, turns]})
     fit(watched, tmp_path / "run", files, words)
+    assert set(turns.seen[:3]) == set(turns.seen[3:]) == {"detection", "segmentation"}
     moved = [not torch.equal(a, b) for a, b in zip(means.seen, means.seen[1:], strict=False)]
-    assert moved == [number < num_moving for number in range(1, 6)]
+    teaches = [of in (None, turn) for turn in turns.seen]
+    assert moved == [number < num_moving and teaches[number] for number in range(1, 6)]

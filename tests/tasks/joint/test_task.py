@@ -181,6 +181,7 @@ def test_no_weight_of_the_model_is_named_twice() -> None:
         ({"balance": "moments", "loss_weights": {"detection": 2.0}}, "leave task.loss_weights out"),
         ({"lr_factors": {"boxes": 2.0}}, "task.lr_factors"),
         ({"norms_until": 0.0}, "task.norms_until"),
+        ({"norms_of": "maps"}, "task.norms_of is 'maps'"),
     ],
 )  # fmt: skip
 def test_what_it_can_not_train(options: dict[str, Any], named: str) -> None:
