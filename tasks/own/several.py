@@ -252,8 +252,8 @@ def _task(
 ) -> dict[str, Any]:
     """Arguments of the joint task: each with the loss that it has alone.
 
-    Where tasks take turns their gradients count alike, BatchNorm statistics are of the map's images, if there
-    is a map, and kept for the last tenth of the training (docs/results.md, one forward pass, two tasks).
+    Where tasks take turns their gradients count alike, and BatchNorm statistics are kept from half of the
+    training on (docs/results.md, one forward pass, two tasks).
     """
     takes_turns = set(several.parts) <= set(shares)
     tasks = {}
@@ -267,8 +267,7 @@ def _task(
         "tasks": tasks,
         "lr_factors": dict(factors),
         "balance": "gradient_norm" if takes_turns else "fixed",
-        "norms_of": "segmentation" if takes_turns and "segmentation" in several.parts else None,
-        "norms_until": 0.9 if takes_turns else 1.0,
+        "norms_until": 0.5 if takes_turns else 1.0,
         **task_settings(recipe, weight_decay=0.05),
     }
 
