@@ -51,13 +51,8 @@ WAYS: dict[str, tuple[str, ...]] = {
     "balanced": (*MIXED, "task.balance=gradient_norm"),
     "weighed": (*MIXED, "task.balance=gradient_norm", 'task.loss_weights={"segmentation":2.0}'),
     "kept": (*JOINT, "task.balance=gradient_norm", "task.norms_until=0.5"),
-    "of_map": (*JOINT, "task.balance=gradient_norm", "task.norms_of=segmentation", "task.norms_until=0.9"),
-    "of_map_half": (
-        *JOINT,
-        "task.balance=gradient_norm",
-        "task.norms_of=segmentation",
-        "task.norms_until=0.5",
-    ),
+    "of_map": (*OF_MAP, "task.norms_until=0.9"),
+    "of_map_half": (*OF_MAP, "task.norms_until=0.5"),
     "frozen": (*MIXED, "task.balance=fixed", "task.freeze_norms=True"),
 }
 ALONE = {"detection": ("boxes", "AP"), "segmentation": ("map", "mIoU")}

@@ -9,6 +9,9 @@ from torch import nn
 from pocketvision.core.layers import NORMS, freeze_norms, settle_frozen_norms
 from pocketvision.core.structures import BOTH
 
+_TIME_CONSTANTS = 4.0
+"""After these, two per cent are left of what an average began with."""
+
 
 class SharedNorms:
     """Statistics of the BatchNorms in ``body``, of the images of the task ``of``; None: of all.
@@ -22,6 +25,17 @@ class SharedNorms:
         self.body, self.of, self.is_kept = body, of, False
         self._moving: bool | None = None
         self._momenta = [(layer, layer.momentum) for layer in body.modules() if isinstance(layer, NORMS)]
+
+    def lag(self, num_batches: float) -> str | None:
+        """What to say if so few batches move the statistics that what they began with is left in them."""
+        slowest = min((momentum for _, momentum in self._momenta if momentum is not None), default=1.0)
+        if self.of is None or num_batches * slowest >= _TIME_CONSTANTS:
+            return None
+        return (
+            f"task.norms_of={self.of}: {num_batches:.0f} batches move the BatchNorm statistics, which need "
+            f"{_TIME_CONSTANTS / slowest:.0f} at their momentum of {slowest:g}, so scores will be low: train "
+            "longer, raise model.norm_momentum if the model has it, or leave task.norms_of out."
+        )
 
     def turn(self, task: str) -> None:
         """Let the next batch, of ``task``, move the statistics if they are of its images."""

@@ -120,6 +120,16 @@ class JointTask(VisionTask[AnySamples]):
     def on_train_start(self) -> None:
         super().on_train_start()
         self.norms = SharedNorms(body_module(self.model), self.norms_of)
+        if (sentence := self.norms.lag(self._num_moving())) is not None:
+            logger.warning(sentence)
+
+    def _num_moving(self) -> float:
+        """Batches that move the backbone's statistics."""
+        num_batches, data = self.norms_until * int(self.trainer.estimated_stepping_batches), self.data_module
+        if self.norms_of is None or not isinstance(data, JointDataModule):
+            return num_batches
+        own = data.shares.get(self.norms_of, 0.0) + data.shares.get(BOTH, 0.0)
+        return num_batches * own / sum(data.shares.values())
 
     def on_train_batch_start(self, batch: AnySamples, batch_idx: int) -> None:
         super().on_train_batch_start(batch, batch_idx)

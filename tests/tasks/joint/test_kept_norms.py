@@ -10,12 +10,13 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pocketvision.core.command import find_config
 from pocketvision.core.structures import task_of
 from pocketvision.runs.folder import load_experiment
 from pocketvision.tasks.fit import fit
+from pocketvision.tasks.joint.norms import SharedNorms
 
 
 class Means(L.Callback):
@@ -41,8 +42,9 @@ class Turns(L.Callback):
 @pytest.mark.parametrize("of", [None, "segmentation"])
 @pytest.mark.parametrize(("until", "num_moving"), [(0.5, 3), (1.0, 6)])
 def test_statistics_move_by_the_images_of_a_task_up_to_a_share_of_the_steps(
-    until: float, num_moving: int, of: str | None, tiny: Callable[[str], Path], tmp_path: Path
-) -> None:
+    until: float, num_moving: int, of: str | None, tiny: Callable[[str], Path], tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
     names = [f"segmentation/{number}" for number in range(12)]
     words = [
         f"class_names={('detection/cat', 'detection/owl', *names)}", f"task.norms_until={until}",
@@ -61,3 +63,14 @@ def test_statistics_move_by_the_images_of_a_task_up_to_a_share_of_the_steps(
     moved = [not torch.equal(a, b) for a, b in zip(means.seen, means.seen[1:], strict=False)]
     teaches = [of in (None, turn) for turn in turns.seen]
     assert moved == [number < num_moving and teaches[number] for number in range(1, 6)]
+    said = (
+        f"{num_moving // 2} batches move the BatchNorm statistics, which need 133 at their momentum of 0.03"
+    )
+    assert (said in caplog.text) == (of is not None), "three steps of the map from random weights are too few"
+
+
+def test_enough_batches_need_no_word() -> None:
+    norms = SharedNorms(
+        nn.Sequential(nn.BatchNorm2d(3, momentum=0.1), nn.BatchNorm2d(3, momentum=0.5)), "map"
+    )
+    assert norms.lag(40) is None and "need 40 at their momentum of 0.1" in (norms.lag(39) or "")
