@@ -63,9 +63,7 @@ def test_statistics_move_by_the_images_of_a_task_up_to_a_share_of_the_steps(
     moved = [not torch.equal(a, b) for a, b in zip(means.seen, means.seen[1:], strict=False)]
     teaches = [of in (None, turn) for turn in turns.seen]
     assert moved == [number < num_moving and teaches[number] for number in range(1, 6)]
-    said = (
-        f"{num_moving // 2} batches move the BatchNorm statistics, which need 133 at their momentum of 0.03"
-    )
+    said = f"{(num_moving + 1) // 2} batches move the BatchNorm statistics, which need 133 at"
     assert (said in caplog.text) == (of is not None), "three steps of the map from random weights are too few"
 
 
