@@ -2,7 +2,7 @@
 
 from pocketvision.losses.classification import ClassificationCrossEntropy
 from pocketvision.losses.cross_entropy import SegmentationCrossEntropy
-from pocketvision.losses.distillation import Distillation
+from pocketvision.losses.distillation import Distillation, PixelDistillation
 from pocketvision.losses.focal import FocalLoss
 from pocketvision.losses.gfl import GFLLoss
 from pocketvision.losses.lowest_cost import DynamicSoftLabelAssigner, SimOTAAssigner
@@ -22,6 +22,7 @@ __all__ = [
     "GFLLoss",
     "IoUMatcher",
     "LovaszLoss",
+    "PixelDistillation",
     "SSDLoss",
     "SegmentationCrossEntropy",
     "SimOTAAssigner",

@@ -1,4 +1,4 @@
-"""What a dense head learns from a larger one: its scores, and its distributions of distances."""
+"""What a head learns from another: scores and distributions of distances of points, classes of pixels."""
 
 from __future__ import annotations
 
@@ -48,3 +48,24 @@ class Distillation:
         of_teacher = (wanted.detach().float() / self.temperature).log_softmax(dim=-1)
         divergence = F.kl_div(own, of_teacher, reduction="none", log_target=True).sum(dim=-1)
         return divergence.mean(dim=-1) * self.temperature**2
+
+
+@dataclass(frozen=True)
+class PixelDistillation:
+    """``teacher_pixel_loss``: the divergence of each pixel's classes from the teacher's.
+
+    As the pixel-wise loss of arXiv:1903.04197 (eq. 1), and as above softened by ``temperature``, times its
+    square. It is a mean over all pixels, those without truth, too.
+    """
+
+    weight: float = 1.0
+    temperature: float = 2.0
+
+    def __call__(self, logits: Tensor, teacher: Tensor) -> dict[str, Tensor]:
+        """The loss of logits (N, K, h, w); the ``teacher``'s may be of another size, and are resized."""
+        if teacher.shape != logits.shape:
+            teacher = F.interpolate(teacher, logits.shape[-2:], mode="bilinear", align_corners=False)
+        own = (logits.float() / self.temperature).log_softmax(dim=1)
+        wanted = (teacher.detach().float() / self.temperature).log_softmax(dim=1)
+        divergence = F.kl_div(own, wanted, reduction="none", log_target=True).sum(dim=1)
+        return {"teacher_pixel_loss": self.weight * self.temperature**2 * divergence.mean()}

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pocketvision.core.errors import InputError
 from pocketvision.core.structures import (
     BoxTarget,
     DetectionOutput,
@@ -21,7 +20,7 @@ from pocketvision.core.structures import (
 from pocketvision.losses.assignment import Assigner
 from pocketvision.losses.distillation import Distillation
 from pocketvision.models import Detector
-from pocketvision.runs.ready_model import load_model
+from pocketvision.runs.teacher import load_teacher
 from pocketvision.tasks.base import VisionTask
 from pocketvision.tasks.ema import put_back, set_beside
 from pocketvision.tasks.options import check_class_weights
@@ -82,7 +81,7 @@ class DetectionTask(VisionTask[DetectionSamples]):
     ) -> None:
         super().__init__(model, *arguments, **options)
         self.distillation = distillation
-        self._teacher = () if teacher is None else (load_teacher(teacher, model),)
+        self._teacher = () if teacher is None else (load_dense_teacher(teacher, model),)
         """In a tuple, so that its weights are none of the task's."""
         self.guide: nn.Module | None = None
         self.guide_detach_epoch = guide_detach_epoch
@@ -158,29 +157,22 @@ class DetectionTask(VisionTask[DetectionSamples]):
         put_back(checkpoint, _GUIDE)
 
 
-def load_teacher(source: str | Path, student: Detector) -> Detector:
+def load_dense_teacher(source: str | Path, student: Detector) -> Detector:
     """The detector of a run folder or weights file, which knows the student's classes at the same points.
 
     Raises:
         InputError: nothing is there, or it can't be read.
         ValueError: it is no such detector.
     """
-    if not Path(source).exists():
-        raise InputError(f"There is no teacher {source}: give a run folder or a weights file.")
-    teacher = load_model(source)
-    if not isinstance(teacher, Detector) or {teacher.score_function, student.score_function} != {"sigmoid"}:
+    teacher = load_teacher(source, student)
+    if {teacher.score_function, student.score_function} != {"sigmoid"}:
         raise ValueError(f"{source} can't teach: both must be detectors with sigmoid scores, as gfl_v2 has.")
-    if teacher.class_names != student.class_names:
-        raise ValueError(
-            f"the teacher {source} knows {', '.join(map(str, teacher.class_names))}, in this order, and the "
-            f"model learns {', '.join(map(str, student.class_names))}: train both on the same classes."
-        )
     if _points_of(teacher) != _points_of(student):
         raise ValueError(
             f"the teacher {source} has other anchors, maps or distributions than the model: train both with "
             "the same head, anchors and strides."
         )
-    return teacher.requires_grad_(False)
+    return teacher
 
 
 def _points_of(model: Detector) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ import torch
 
 from pocketvision.core.anchors import CellAnchors
 from pocketvision.core.structures import DetectionOutput, DistributionOutput
-from pocketvision.losses import Distillation
+from pocketvision.losses import Distillation, PixelDistillation
 
 ANCHORS = CellAnchors(2.0)([(2, 3)], (16, 24))
 
@@ -67,3 +67,26 @@ def test_heads_without_distributions_learn_the_scores() -> None:
     plain = DetectionOutput(*own[:3])
     assert Distillation()(plain, teacher).keys() == {"teacher_class_loss"}
     assert Distillation()(own, DetectionOutput(*teacher[:3])).keys() == {"teacher_class_loss"}
+
+
+def test_pixels_equal_a_loop() -> None:
+    rng = torch.Generator().manual_seed(0)
+    own, teacher = (
+        torch.randn(2, 3, 2, 4, generator=rng).double(),
+        torch.randn(2, 3, 2, 4, generator=rng).double(),
+    )
+    total = 0.0
+    for image in range(2):
+        for y in range(2):
+            for x in range(4):
+                p = softened(teacher[image, :, y, x].tolist(), 3.0)
+                q = softened(own[image, :, y, x].tolist(), 3.0)
+                total += 9 * sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
+    found = PixelDistillation(weight=0.5, temperature=3.0)(own, teacher)
+    assert found["teacher_pixel_loss"].item() == pytest.approx(0.5 * total / 16, rel=1e-5)
+
+
+def test_a_finer_map_teaches_a_coarser_one() -> None:
+    coarse = torch.randn(1, 3, 2, 4)
+    finer = coarse.repeat_interleave(3, dim=2).repeat_interleave(3, dim=3)
+    assert PixelDistillation()(coarse, finer)["teacher_pixel_loss"].item() == pytest.approx(0, abs=1e-6)

@@ -1,4 +1,7 @@
-"""Covers tasks/detection.py: a larger detector teaches, and leaves no trace."""
+"""Covers tasks/detection.py, tasks/segmentation.py, runs/teacher.py.
+
+A larger model teaches, and leaves no trace.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,17 @@ import pytest
 import torch
 from torch.optim import SGD
 
-from pocketvision.configs import ssdlite_v3_small_coco
+from pocketvision.configs import lraspp_v3_small_cityscapes, ssdlite_v3_small_coco
 from pocketvision.configs.own_detection_gfl import model as gfl
 from pocketvision.core.anchors import CellAnchors
 from pocketvision.core.config import Experiment
 from pocketvision.core.errors import InputError
-from pocketvision.core.structures import BoxTarget
+from pocketvision.core.structures import BoxTarget, MaskTarget
 from pocketvision.core.weights import save_weights
-from pocketvision.losses import Distillation, GFLLoss, SSDLoss
-from pocketvision.models import Detector
+from pocketvision.losses import Distillation, GFLLoss, PixelDistillation, SegmentationCrossEntropy, SSDLoss
+from pocketvision.models import Detector, Segmenter
 from pocketvision.runs.passport import make_passport
-from pocketvision.tasks import DetectionTask
+from pocketvision.tasks import DetectionTask, SegmentationTask
 
 NAMES = ("a", "b")
 TRUTH = BoxTarget(torch.tensor([[2.0, 2, 40, 44], [24, 20, 60, 60]]), torch.tensor([1, 0]), 0, (64, 64))
@@ -97,3 +100,51 @@ def test_one_with_other_scores_and_none(tmp_path: Path) -> None:
         task(ssdlite_v3_small_coco.model(NAMES, width_mult=0.35), SSDLoss(), teacher=path)
     with pytest.raises(InputError, match=r"There is no teacher .*nowhere"):
         task(detector(), teacher=tmp_path / "nowhere.safetensors")
+
+
+def segmenter(names: tuple[str, ...] = NAMES, width_mult: float = 0.35) -> Segmenter:
+    torch.manual_seed(0)
+    return lraspp_v3_small_cityscapes.model(names, image_size=(64, 64), weights=None, width_mult=width_mult)
+
+
+def saved_segmenter(path: Path) -> Path:
+    config = Experiment(
+        partial(lraspp_v3_small_cityscapes.model, image_size=(64, 64), width_mult=0.5), SegmentationTask, dict
+    )
+    teacher = segmenter(width_mult=0.5)
+    save_weights(path, teacher, make_passport(teacher, config))
+    return path
+
+
+def map_task(model: Segmenter, **options: Any) -> SegmentationTask:
+    loss = SegmentationCrossEntropy()
+    return SegmentationTask(model, loss, optimizer=partial(SGD, lr=0.1), reference_batch=2, **options)
+
+
+def test_a_map_is_learned_from_another(tmp_path: Path) -> None:
+    path = saved_segmenter(tmp_path / "teacher.safetensors")
+    images = torch.arange(2 * 3 * 64 * 64).reshape(2, 3, 64, 64).to(torch.uint8)
+    truth = [MaskTarget(torch.zeros(64, 64, dtype=torch.uint8), 0, (64, 64))] * 2
+    plain = map_task(segmenter()).train()
+    taught = map_task(segmenter(), teacher=path, distillation=PixelDistillation(2.0)).train()
+    losses = plain.losses_of(plain.outputs(images), truth)
+    outputs = taught.outputs(images)
+    more = taught.losses_of(outputs, truth)
+    assert more.keys() - losses.keys() == {"teacher_pixel_loss"}
+    assert more["cross_entropy"].equal(losses["cross_entropy"]) and more["teacher_pixel_loss"] > 0
+    assert taught.counts_of(outputs, truth) == plain.counts_of(plain.outputs(images), truth)
+    assert taught.state_dict().keys() == plain.state_dict().keys()
+    more["teacher_pixel_loss"].backward()
+    assert all(parameter.grad is None for parameter in taught._teacher[0].parameters())
+
+
+def test_one_of_another_task_or_of_other_classes(tmp_path: Path) -> None:
+    of_boxes, of_maps = saved(tmp_path / "boxes.safetensors"), saved_segmenter(tmp_path / "map.safetensors")
+    with pytest.raises(ValueError, match="can't teach: it is a Detector, and the model a Segmenter"):
+        map_task(segmenter(), teacher=of_boxes)
+    with pytest.raises(ValueError, match="can't teach: it is a Segmenter, and the model a Detector"):
+        task(detector(), teacher=of_maps)
+    with pytest.raises(ValueError, match="knows a, b, in this order, and the model learns b, a"):
+        map_task(segmenter(("b", "a")), teacher=of_maps)
+    with pytest.raises(InputError, match=r"There is no teacher .*nowhere"):
+        map_task(segmenter(), teacher=tmp_path / "nowhere.safetensors")

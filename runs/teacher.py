@@ -1,0 +1,34 @@
+"""The trained model that another one learns from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from pocketvision.core.errors import InputError
+from pocketvision.models import Detector, Segmenter
+from pocketvision.runs.ready_model import load_model
+
+_Student = TypeVar("_Student", Detector, Segmenter)
+
+
+def load_teacher(source: str | Path, student: _Student) -> _Student:
+    """The model of a run folder or weights file, of the student's task and classes, without gradients.
+
+    Raises:
+        InputError: nothing is there, or it can't be read.
+        ValueError: it is for another task, or knows other classes.
+    """
+    if not Path(source).exists():
+        raise InputError(f"There is no teacher {source}: give a run folder or a weights file.")
+    teacher = load_model(source)
+    kind = Detector if isinstance(student, Detector) else Segmenter
+    if not isinstance(teacher, kind):
+        own, wanted = type(teacher).__name__, kind.__name__
+        raise ValueError(f"{source} can't teach: it is a {own}, and the model a {wanted}.")
+    if teacher.class_names != student.class_names:
+        raise ValueError(
+            f"the teacher {source} knows {', '.join(map(str, teacher.class_names))}, in this order, and the "
+            f"model learns {', '.join(map(str, student.class_names))}: train both on the same classes."
+        )
+    return teacher.requires_grad_(False)
