@@ -185,19 +185,41 @@ class PairedSamples(NamedTuple):
 
 
 AnyTarget = BoxTarget | MaskTarget | ClassTarget
+
+
+class MixedSamples(NamedTuple):
+    """A training batch of images (N, 3, H, W) uint8 RGB of several tasks, each with the truth of one."""
+
+    images: Tensor
+    targets: list[AnyTarget]
+
+
 AnySamples = DetectionSamples | SegmentationSamples | ClassificationSamples
-TrainingSamples = AnySamples | PairedSamples
+TrainingSamples = AnySamples | PairedSamples | MixedSamples
 
 BOTH = "both"
 """What a batch teaches whose images carry boxes and masks."""
 
+MIXED = "mixed"
+"""What a batch teaches that has images of several tasks."""
+
 
 def task_of(samples: TrainingSamples) -> str:
-    """What a batch teaches: detection, segmentation, classification, or :data:`BOTH` of the first two."""
+    """What a batch teaches: detection, segmentation, classification, :data:`BOTH` of the first two, or
+    :data:`MIXED`."""
     tasks: dict[type, str] = {
         DetectionSamples: "detection", SegmentationSamples: "segmentation", PairedSamples: BOTH,
+        MixedSamples: MIXED,
     }  # fmt: skip
     return tasks.get(type(samples), "classification")
+
+
+def task_of_target(target: AnyTarget | PairedTarget) -> str:
+    """What an image with this truth teaches, in the words of :func:`task_of`."""
+    tasks: dict[type, str] = {
+        BoxTarget: "detection", MaskTarget: "segmentation", PairedTarget: BOTH,
+    }  # fmt: skip
+    return tasks.get(type(target), "classification")
 
 
 def join_names(by_task: Mapping[str, Sequence[str | None]]) -> tuple[str, ...]:

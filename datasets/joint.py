@@ -1,4 +1,4 @@
-"""Data sets of several tasks as one: a batch is of one of them."""
+"""Data sets of several tasks as one: a batch is of one of them, or of all."""
 
 from __future__ import annotations
 
@@ -9,40 +9,31 @@ from functools import cached_property
 from itertools import chain
 from typing import Any
 
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
+from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import (
     BOTH,
     AnySamples,
-    AnyTarget,
-    BoxTarget,
-    MaskTarget,
-    PairedTarget,
-    TrainingSamples,
     join_names,
     names_by_task,
 )
 from pocketvision.datasets.augment.flips_and_colors import import_albumentations
 from pocketvision.datasets.base_modules import BaseDataModule
-from pocketvision.datasets.classification import collate_classification
 from pocketvision.datasets.cores import default_num_workers
-from pocketvision.datasets.detection import collate_detection
+from pocketvision.datasets.joint_samples import JointDataset, SampleList, collate_joint
 from pocketvision.datasets.loading import loader_options
-from pocketvision.datasets.paired import PairedDataset, collate_paired
+from pocketvision.datasets.paired import PairedDataset
 from pocketvision.datasets.records.annotations import (
     ClassificationRecords,
     DetectionRecords,
     SegmentationRecords,
 )
 from pocketvision.datasets.repeats import drawing_factors
-from pocketvision.datasets.samples import SampleDataset
 from pocketvision.datasets.sampling import EpochSampler, ProcessShare, num_epochs
-from pocketvision.datasets.segmentation import collate_segmentation
-from pocketvision.datasets.turns import JointIndex, Stream, TurnSampler, epoch_steps
+from pocketvision.datasets.turns import JointIndex, MixedSampler, Stream, TurnSampler, epoch_steps, mixture
 
-_SampleList = list[tuple[Tensor, AnyTarget | PairedTarget]]
 SingleRecords = DetectionRecords | SegmentationRecords | ClassificationRecords
 _log = logging.getLogger("pocketvision")
 
@@ -67,41 +58,6 @@ class JointRecords:
         return list(chain.from_iterable(part.image_paths for part in self.parts.values()))
 
 
-class JointDataset(Dataset[_SampleList]):
-    """The samples of several data sets; index it with a batch, whose samples are all of one of them."""
-
-    def __init__(self, parts: Mapping[str, SampleDataset[Any, Any, Any]]) -> None:
-        self.parts = dict(parts)
-        self._numbered = list(self.parts.values())
-
-    def __len__(self) -> int:
-        return sum(map(len, self._numbered))
-
-    def whole(self) -> JointDataset:
-        """Those of the whole pictures, as each part has them."""
-        return JointDataset({task: part.whole() for task, part in self.parts.items()})
-
-    def __getitem__(self, batch: Sequence[JointIndex]) -> _SampleList:
-        samples: list[Any] = []
-        for number, *index in batch:
-            key: Any = tuple(index) if len(index) > 1 else index[0]
-            samples.append(self._numbered[number][key])
-        return samples
-
-
-def collate_joint(samples: _SampleList) -> TrainingSamples:
-    """The batch of one task, or of boxes and masks, that they are."""
-    target: Any = samples[0][1]
-    any_samples: Any = samples
-    if isinstance(target, BoxTarget):
-        return collate_detection(any_samples)
-    if isinstance(target, MaskTarget):
-        return collate_segmentation(any_samples)
-    if isinstance(target, PairedTarget):
-        return collate_paired(any_samples)
-    return collate_classification(any_samples)
-
-
 class JointDataModule:
     """Data sets of several tasks, one a task, for a :class:`~pocketvision.models.joint.JointModel`.
 
@@ -110,12 +66,14 @@ class JointDataModule:
     ``shares`` of the steps each (None: equally often; only proportions count). The share ``both`` is of
     batches whose images carry boxes and masks, which are files that both data sets have; with it detection
     and segmentation may do without turns of their own. An epoch is as many steps as it takes until each data
-    set that has turns was seen once; a smaller one begins again meanwhile.
+    set that has turns was seen once; a smaller one begins again meanwhile. With ``mixed`` every batch has
+    images of all tasks instead, of one size, and ``shares`` are those of its images.
 
     ``train``, ``val`` and ``test`` are the splits that each part has for it.
 
     Raises:
-        ValueError: shares of other tasks than those of the parts, or one not above 0; a part in tiles.
+        ValueError: shares of other tasks than those of the parts, or one not above 0; ``both`` in mixed
+            batches, or a task without an image in them; a part in tiles.
     """
 
     train_split, val_split, test_split = "train", "val", "test"
@@ -128,6 +86,7 @@ class JointDataModule:
         eval_batch_size: int | None = None,
         num_workers: int | None = None,
         seed: int = 0,
+        mixed: bool = False,
     ) -> None:
         self.shares = _proportions(parts, dict.fromkeys(parts, 1.0) if shares is None else dict(shares))
         self.batch_size, self.seed = batch_size, seed
@@ -135,6 +94,10 @@ class JointDataModule:
         common = {"eval_batch_size": eval_batch_size or batch_size, "num_workers": self.num_workers}
         self.parts = {task: part(batch_size=batch_size, seed=seed, **common) for task, part in parts.items()}
         self._position = 0, 0
+        if mixed and BOTH in self.shares:
+            raise ValueError("data.mixed is for images of one task each: leave both out of data.shares.")
+        self.mixture = mixture(list(self.shares.values()), batch_size) if mixed else None
+        """How many images of each task a mixed batch has."""
         if tiled := [task for task, part in self.parts.items() if part.tile_size is not None]:
             raise ValueError(f"tiles are for one task yet: leave data.parts.{tiled[0]}.tile_size out.")
 
@@ -188,36 +151,54 @@ class JointDataModule:
 
     def train_dataloader(
         self, accumulated: int = 1, *, max_epochs: int | None = None, max_steps: int | None = None
-    ) -> DataLoader[_SampleList]:
-        """Batches of ``accumulated`` times the batch size, each of one turn, augmented and shuffled.
+    ) -> DataLoader[SampleList]:
+        """Batches of ``accumulated`` times the batch size, each of one turn or mixed, augmented and shuffled.
 
         Several processes have the same turns, and each its share of a data set's epoch.
+
+        Raises:
+            InputError: a mixed batch has more images of a data set than there are.
         """
         dataset, size = self.dataset(self.train_split, train=True), self.batch_size * accumulated
-        streams, shares = [], [self.shares.get(name, 0.0) for name in dataset.parts]
-        for name, own in dataset.parts.items():
+        shares = [self.shares.get(name, 0.0) for name in dataset.parts]
+        streams = self._streams(dataset, self.mixture or [size] * len(shares))
+        if self.num_workers:
+            import_albumentations()  # as BaseDataModule does
+        sampler: MixedSampler | TurnSampler
+        if self.mixture:
+            sampler = MixedSampler(streams, accumulated)
+        else:
+            sampler = TurnSampler(streams, shares, epoch_steps(shares, streams))
+        sampler.epoch, sampler.start = self._position[0], self._position[1] // size
+        epochs = num_epochs(len(sampler), max_epochs, max_steps)
+        for number, (name, own) in enumerate(dataset.parts.items()):
+            turns = sampler.num_turns(number)
+            if name != BOTH:
+                self.parts[name].limit(own, -(-turns * (epochs or 0) // streams[number].num_batches) or None)
+            if turns and epochs is not None:  # else it is only looked whether there are batches
+                _log.info("%s: %s", name, sampler.said(number))
+        return self._loader(dataset, sampler)
+
+    def _streams(self, dataset: JointDataset, sizes: Sequence[int]) -> list[Stream]:
+        """Batches of so many images of each data set."""
+        streams = []
+        for (name, own), size in zip(dataset.parts.items(), sizes, strict=True):
             part = self.parts["detection" if name == BOTH else name]
             part.loading.prepare(own, owner=part)
             repeats = drawing_factors(own.records, part.repeat_threshold, None)
             streams.append(Stream(EpochSampler(own, self.seed, repeats), size))
-        if self.num_workers:
-            import_albumentations()  # as BaseDataModule does
-        sampler = TurnSampler(streams, shares, epoch_steps(shares, streams))
-        sampler.epoch, sampler.start = self._position[0], self._position[1] // size
-        epochs = num_epochs(len(sampler), max_epochs, max_steps)
-        for number, (name, own) in enumerate(dataset.parts.items()):
-            turns = sampler.turns.count(number)
-            if name != BOTH:
-                self.parts[name].limit(own, -(-turns * (epochs or 0) // streams[number].num_batches) or None)
-            if turns and epochs is not None:  # else it is only looked whether there are batches
-                _log.info("%s: %d of %d steps of an epoch", name, turns, len(sampler))
-        return self._loader(dataset, sampler)
+            if self.mixture and len(streams[-1].sampler) < size:
+                raise InputError(
+                    f"a batch has {size} training images for {name}, and there are {len(own)}: lower "
+                    "data.batch_size or its share in data.shares, or leave data.mixed out."
+                )
+        return streams
 
-    def val_dataloader(self) -> DataLoader[_SampleList]:
+    def val_dataloader(self) -> DataLoader[SampleList]:
         """This process's share of the validation split of every task."""
         return self._in_order(self.val_split, lambda number: list(ProcessShare(number)))
 
-    def eval_dataloader(self, split: str) -> DataLoader[_SampleList]:
+    def eval_dataloader(self, split: str) -> DataLoader[SampleList]:
         """All of a split in order, one task after the other, not augmented."""
         return self._in_order(split, lambda number: list(range(number)))
 
@@ -225,7 +206,7 @@ class JointDataModule:
         """Let the next training loader begin after ``num_samples`` of the epoch."""
         self._position = epoch, num_samples
 
-    def _in_order(self, split: str, indices: Callable[[int], list[int]]) -> DataLoader[_SampleList]:
+    def _in_order(self, split: str, indices: Callable[[int], list[int]]) -> DataLoader[SampleList]:
         dataset = self.dataset(split, train=False)
         batches: list[list[JointIndex]] = []
         for number, (task, part) in enumerate(self.parts.items()):
@@ -235,7 +216,7 @@ class JointDataModule:
             ]
         return self._loader(dataset, batches)
 
-    def _loader(self, dataset: JointDataset, batches: Any) -> DataLoader[_SampleList]:
+    def _loader(self, dataset: JointDataset, batches: Any) -> DataLoader[SampleList]:
         """A loader whose samples are batches already."""
         return DataLoader(
             dataset, batch_size=None, sampler=batches, **loader_options(self.num_workers, collate_joint)

@@ -49,6 +49,22 @@ def take_turns(shares: Sequence[float], num_steps: int) -> list[int]:
     return turns
 
 
+def mixture(shares: Sequence[float], batch_size: int) -> list[int]:
+    """How many images of each data set a batch has, as near to the shares (their sum is 1) as can be.
+
+    Raises:
+        ValueError: a data set would have none.
+    """
+    turns = take_turns(shares, batch_size)
+    sizes = [turns.count(number) for number in range(len(shares))]
+    if 0 in sizes:
+        raise ValueError(
+            f"data.batch_size is {batch_size}, of which a share of {min(shares):g} is no image: raise it, or "
+            "the share in data.shares."
+        )
+    return sizes
+
+
 def epoch_steps(shares: Sequence[float], streams: Sequence[Stream]) -> int:
     """Batches of an epoch: as many as it takes until each data set with a share was seen once at it."""
     return max(
@@ -78,12 +94,58 @@ class TurnSampler(Sampler[list[JointIndex]]):
     def __len__(self) -> int:
         return len(self.turns)
 
+    def num_turns(self, number: int) -> int:
+        """Batches of a stream in an epoch."""
+        return self.turns.count(number)
+
+    def said(self, number: int) -> str:
+        """What a stream has of an epoch."""
+        return f"{self.num_turns(number)} of {len(self)} steps of an epoch"
+
     def __iter__(self) -> Iterator[list[JointIndex]]:
         epoch, start = self.epoch, self.start
         self.epoch, self.start = epoch + 1, 0
-        numbers = [epoch * self.turns.count(turn) for turn in range(len(self.streams))]
+        numbers = [epoch * self.num_turns(turn) for turn in range(len(self.streams))]
         for step, turn in enumerate(self.turns):
             number = numbers[turn]
             numbers[turn] += 1
             if step >= start:
                 yield [(turn, *index) for index in self.streams[turn].batch(number)]
+
+
+class MixedSampler(Sampler[list[JointIndex]]):
+    """Batches that have images of every data set: ``parts`` times a batch of each stream in turn.
+
+    An epoch is as many as it takes until each data set was seen once. Otherwise as :class:`TurnSampler`.
+    """
+
+    def __init__(self, streams: Sequence[Stream], parts: int = 1) -> None:
+        self.streams, self.parts = streams, parts
+        self.num_steps = math.ceil(max(stream.num_batches for stream in streams) / parts)
+        self.epoch = self.start = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Let the next ``iter()`` begin this epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.num_steps
+
+    def num_turns(self, number: int) -> int:
+        """Batches of a stream in an epoch."""
+        return self.num_steps * self.parts
+
+    def said(self, number: int) -> str:
+        """What a stream has of an epoch."""
+        return f"{self.parts * self.streams[number].batch_size} images of each batch"
+
+    def __iter__(self) -> Iterator[list[JointIndex]]:
+        epoch, start = self.epoch, self.start
+        self.epoch, self.start = epoch + 1, 0
+        for step in range(epoch * self.num_steps + start, (epoch + 1) * self.num_steps):
+            yield [
+                (number, *index)
+                for part in range(step * self.parts, (step + 1) * self.parts)
+                for number, stream in enumerate(self.streams)
+                for index in stream.batch(part)
+            ]

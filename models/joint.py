@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any, TypeAlias, cast
@@ -94,14 +94,24 @@ class JointModel(nn.Module):
     @contextmanager
     def computed_once(self, images: Tensor) -> Iterator[None]:
         """Within, parts that are given these images (N, 3, H, W) read features that are computed before."""
-        readers = [module for module in self.modules() if isinstance(module, SharedBackbone)]
-        features = self.features(images)
-        for reader in readers:
-            reader.known = features
+        with self.reading(dict.fromkeys(self.tasks, self.features(images))):
+            yield
+
+    @contextmanager
+    def reading(self, features: Mapping[str, Features]) -> Iterator[None]:
+        """Within, the part for each task reads these features, whatever images it is given."""
+        readers = [
+            (module, known)
+            for task, known in features.items()
+            for module in self.part(task).modules()
+            if isinstance(module, SharedBackbone)
+        ]
+        for reader, known in readers:
+            reader.known = known
         try:
             yield
         finally:
-            for reader in readers:
+            for reader, _ in readers:
                 reader.known = None
 
     def passport(self) -> dict[str, Any]:

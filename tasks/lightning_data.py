@@ -6,7 +6,7 @@ from typing import Any
 
 import lightning as L
 
-from pocketvision.core.structures import BOTH, AnySamples, task_of
+from pocketvision.core.structures import BOTH, AnySamples, task_of_target
 from pocketvision.datasets.data_module import AnyData, Loader
 from pocketvision.datasets.joint import JointRecords
 from pocketvision.datasets.records.annotations import AnyRecords
@@ -75,10 +75,19 @@ def image_names(data: AnyData, samples: AnySamples) -> list[str]:
     """The files of a training batch, or their ids."""
     records: AnyRecords | JointRecords = data.records(data.train_split)
     if isinstance(records, JointRecords):
-        task = task_of(samples)
-        records = records.parts["detection" if task == BOTH else task]
-    paths = dict(zip(records.image_ids.tolist(), records.image_paths, strict=True))
-    return [str(paths.get(target.image_id, target.image_id)) for target in samples.targets]
+        by_task = {task: _paths(part) for task, part in records.parts.items()}
+        by_task[BOTH] = by_task.get("detection", {})
+    else:
+        by_task = dict.fromkeys(("detection", "segmentation", "classification"), _paths(records))
+    names = []
+    for target in samples.targets:
+        names.append(str(by_task[task_of_target(target)].get(target.image_id, target.image_id)))
+    return names
+
+
+def _paths(records: AnyRecords) -> dict[int, str]:
+    """The files of images by their ids."""
+    return dict(zip(records.image_ids.tolist(), records.image_paths, strict=True))
 
 
 def for_lightning(data: AnyData, accumulated: int) -> LightningData:

@@ -30,8 +30,11 @@ class Balance(nn.Module):
         weight = self.weights()[task]
         return {name: weight * loss for name, loss in losses.items()}
 
-    def learn(self, norm: Tensor, task: str) -> None:
-        """Take notice of the norm () of the shared weights' gradient, as ``task``'s weighed loss has it."""
+    def learn(self, norm: Tensor, task: str, num_steps: int = 1) -> None:
+        """Take notice of the norm () of the shared weights' gradient, as ``task``'s weighed loss has it.
+
+        It stands for so many steps.
+        """
 
 
 class UncertaintyBalance(Balance):
@@ -75,12 +78,12 @@ class GradientNormBalance(Balance):
         factors = (self.norms.log().mean().exp() / self.norms).tolist()
         return {task: self.stated[task] * factor for task, factor in zip(self.tasks, factors, strict=True)}
 
-    def learn(self, norm: Tensor, task: str) -> None:
+    def learn(self, norm: Tensor, task: str, num_steps: int = 1) -> None:
         if not bool(torch.isfinite(norm)) or not bool(norm > 0):
             return
         number, own = self.tasks.index(task), norm / self.weights()[task]
-        known = self.norms[number]
-        self.norms[number] = torch.where(known > 0, known + _MOMENTUM * (own - known), own)
+        known, share = self.norms[number], 1 - (1 - _MOMENTUM) ** num_steps
+        self.norms[number] = torch.where(known > 0, known + share * (own - known), own)
 
 
 def make_balance(rule: Rule, weights: Mapping[str, float]) -> Balance:

@@ -10,7 +10,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from pocketvision.core.errors import InputError
-from pocketvision.core.structures import BOTH, AnySamples, TrainingSamples, task_of
+from pocketvision.core.structures import (
+    BOTH,
+    AnySamples,
+    MixedSamples,
+    TrainingSamples,
+    task_of,
+    task_of_target,
+)
 from pocketvision.datasets import JointDataModule
 from pocketvision.evaluation.joint_evaluator import MEAN_SCORE
 from pocketvision.models import JointModel
@@ -18,6 +25,7 @@ from pocketvision.tasks.base import AnyTask, VisionTask
 from pocketvision.tasks.ema import put_back, set_beside
 from pocketvision.tasks.freezing import body_module
 from pocketvision.tasks.joint.balance import Rule, make_balance
+from pocketvision.tasks.joint.mixed import MEASURED_EVERY, Mixed
 from pocketvision.tasks.joint.moments import TaskMoments
 from pocketvision.tasks.joint.norms import SharedNorms, check_norms
 from pocketvision.tasks.joint.weighed import Together, Weighed
@@ -35,12 +43,12 @@ class JointTask(VisionTask[AnySamples]):
 
     ``tasks`` build the task of each part from its model, with its loss and all that is its own, as
     ``partial(DetectionTask, loss=SSDLoss())``. A batch of one task teaches that part and the shared
-    backbone, one of images that carry boxes and masks (``both`` in ``data.shares``) two parts at once. Losses
-    count ``loss_weights`` times (1 where a task is not named) and, if ``balance`` says so, a factor that
-    ``uncertainty`` learns or ``gradient_norm`` measures on batches of one task
-    (:mod:`~pocketvision.tasks.joint.balance`). With the balance ``moments`` the optimizer remembers each
-    task's gradients by themselves (:class:`~pocketvision.tasks.joint.moments.TaskMoments`). What losses count
-    is logged at every step.
+    backbone, one of images that carry boxes and masks (``both`` in ``data.shares``) two parts at once, and
+    one of ``data.mixed`` all parts, each by its images. Losses count ``loss_weights`` times (1 where a task
+    is not named) and, if ``balance`` says so, a factor that ``uncertainty`` learns or ``gradient_norm``
+    measures on batches of one task or mixed ones (:mod:`~pocketvision.tasks.joint.balance`). With the balance
+    ``moments`` the optimizer remembers each task's gradients by themselves
+    (:class:`~pocketvision.tasks.joint.moments.TaskMoments`). What losses count is logged at every step.
 
     The optimizer, its rate, averaging and freezing are this task's, as for every :class:`VisionTask`; a head
     named in ``lr_factors`` has so many times the rate.
@@ -91,7 +99,7 @@ class JointTask(VisionTask[AnySamples]):
         shared = cast(nn.Module, model.backbone)
         self.moments = TaskMoments(dict(shared.named_parameters())) if balance == "moments" else None
         self.turn = model.tasks[0]
-        """The task of the batch that is trained on, or :data:`BOTH`."""
+        """What the batch that is trained on teaches, in the words of ``task_of``."""
         self.parts: dict[str, AnyTask] = {}
         """In a dict, so that their weights, which are the model's, have one name."""
         for name, part in tasks.items():
@@ -109,7 +117,12 @@ class JointTask(VisionTask[AnySamples]):
 
     def _check_turns(self) -> None:
         data = self.data_module
-        if self.rule != "gradient_norm" or not isinstance(data, JointDataModule):
+        if not isinstance(data, JointDataModule):
+            return
+        for option, needs in (("balance=moments", self.rule == "moments"), ("norms_of", self.norms_of)):
+            if data.mixture and needs:
+                raise InputError(f"task.{option} is for batches of one task: leave it or data.mixed out.")
+        if self.rule != "gradient_norm":
             return
         if never := [task for task in self.parts if task not in data.shares]:
             raise InputError(
@@ -142,10 +155,14 @@ class JointTask(VisionTask[AnySamples]):
         self.norms.turn(BOTH)
         super().on_train_end()
 
-    def learner(self, samples: TrainingSamples) -> Weighed | Together:
+    def learner(self, samples: TrainingSamples) -> Weighed | Together | Mixed:
         self.turn = task_of(samples)
         if self.turn == BOTH:
             return Together(self._weighed("detection"), self._weighed("segmentation"), self.model)
+        if isinstance(samples, MixedSamples):
+            parts = {task: self._weighed(task) for task in self.parts}
+            measures = self.rule == "gradient_norm" and self.global_step % MEASURED_EVERY == 0
+            return Mixed(parts, [task_of_target(target) for target in samples.targets], self.model, measures)
         return self._weighed(self.turn)
 
     def _weighed(self, task: str) -> Weighed:
@@ -158,7 +175,7 @@ class JointTask(VisionTask[AnySamples]):
         """The gradient of the whole batch, of all processes, is there, and not clipped yet."""
         if self.moments is not None:
             self.moments.give(optimizer, self.turn)
-        if self.rule == "gradient_norm" and self.turn != BOTH:
+        if self.rule == "gradient_norm" and self.turn in self.parts:
             shared = cast(nn.Module, self.model.backbone)
             grads = [parameter.grad for parameter in shared.parameters() if parameter.grad is not None]
             norm = nn.utils.get_total_norm(grads) / self._loss_scale(optimizer)

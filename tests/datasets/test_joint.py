@@ -1,4 +1,7 @@
-"""Data sets of two tasks as one: a batch is of one of them, with its own augmentation, classes and splits."""
+"""Covers datasets/joint.py, datasets/joint_samples.py.
+
+Data sets of two tasks as one: a batch is of one of them, with its own augmentation, classes and splits.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +14,25 @@ from typing import Any
 import pytest
 import torch
 
+from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
-from pocketvision.core.structures import task_of
+from pocketvision.core.structures import MixedSamples, task_of, task_of_target
 from pocketvision.datasets import (
     CocoDataModule,
     JointDataModule,
     MaskFolderDataModule,
     SegmentationAugmentation,
 )
-from pocketvision.datasets.joint import JointRecords, collate_joint
+from pocketvision.datasets.joint import JointRecords
+from pocketvision.datasets.joint_samples import collate_joint
 
 Tiny = Callable[[str], Path]
 MAP = ("sky", "road", "car")
 NAMES = ("detection/owl", "detection/cat", "segmentation/sky", "segmentation/road", "segmentation/car")
 
 
-def joint(tiny: Tiny, **options: Any) -> JointDataModule:
-    crops = SegmentationAugmentation(crop_size=(32, 32))
+def joint(tiny: Tiny, crop_size: tuple[int, int] = (32, 32), **options: Any) -> JointDataModule:
+    crops = SegmentationAugmentation(crop_size=crop_size)
     masks = partial(
         MaskFolderDataModule, root=tiny("masks"), class_names=MAP, ignore_ids=range(3, 12), augmentation=crops
     )
@@ -122,3 +127,45 @@ def test_two_processes_share_the_turns_and_the_images(tiny: Tiny, monkeypatch: p
         shares.append(ids(connected(joint(tiny)).train_dataloader()))
     for (task, images), (first, own), (second, others) in zip(whole, *shares, strict=True):
         assert task == first == second and sorted(images) == sorted(own + others)
+
+
+def test_a_mixed_batch_has_images_of_every_task(tiny: Tiny) -> None:
+    data = connected(
+        joint(tiny, crop_size=(64, 96), mixed=True, batch_size=4, shares={"detection": 3, "segmentation": 1})
+    )
+    for accumulated in (1, 2):
+        for batch in data.train_dataloader(accumulated):
+            assert isinstance(batch, MixedSamples) and task_of(batch) == "mixed"
+            expected = ["detection"] * 3 + ["segmentation"]
+            assert [task_of_target(target) for target in batch.targets] == expected * accumulated
+            assert batch.images.shape == (4 * accumulated, 3, 64, 96)
+
+
+def test_mixed_batches_go_on_where_they_were(tiny: Tiny) -> None:
+    options: Any = {"crop_size": (64, 96), "mixed": True}
+    loader = connected(joint(tiny, **options)).train_dataloader()
+    first, second = ids(loader), ids(loader)
+    other = connected(joint(tiny, **options))
+    other.start_at(1, 2 * 2)
+    assert ids(other.train_dataloader()) == second[2:] and first != second
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_mixed_batch_is_of_one_size(tiny: Tiny, num_workers: int) -> None:
+    data = connected(joint(tiny, mixed=True, num_workers=num_workers))
+    with pytest.raises(
+        InputError, match=r"detection have 64x96 and those for segmentation have 32x32.*crop_size"
+    ):
+        list(data.train_dataloader())
+
+
+def test_what_can_not_be_mixed(tiny: Tiny) -> None:
+    with pytest.raises(ValueError, match=r"leave both out of data.shares"):
+        joint(tiny, mixed=True, shares={"both": 1.0})
+    with pytest.raises(ValueError, match=r"a share of 0.1 is no image"):
+        joint(tiny, mixed=True, shares={"detection": 9, "segmentation": 1})
+    data = connected(joint(tiny, mixed=True, batch_size=64))
+    with pytest.raises(
+        InputError, match=r"a batch has 32 training images for detection, and there are 4: lower"
+    ):
+        data.train_dataloader()

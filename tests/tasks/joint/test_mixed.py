@@ -1,0 +1,165 @@
+"""A batch with images of two tasks: one pass through the backbone, and each head learns from its own."""
+
+from __future__ import annotations
+
+import csv
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pocketvision.configs import street_v2
+from pocketvision.core.command import find_config
+from pocketvision.core.errors import InputError, StoppedError
+from pocketvision.core.structures import (
+    AnySamples,
+    BoxTarget,
+    DetectionSamples,
+    MaskTarget,
+    MixedSamples,
+    SegmentationSamples,
+    TrainingSamples,
+)
+from pocketvision.core.weights import read_state_dict
+from pocketvision.runs.folder import load_experiment
+from pocketvision.tasks import JointTask
+from pocketvision.tasks.accumulation import losses_in_parts, split_batch
+from pocketvision.tasks.fit import fit, resume
+from pocketvision.tasks.joint.mixed import Mixed
+
+SIZE = (64, 96)
+
+
+def street_task(**options: Any) -> JointTask:
+    torch.manual_seed(0)
+    model = street_v2.model(street_v2.config.class_names or (), image_size=SIZE, weights=None)
+    task: JointTask = street_v2.config.task(model=model, **options)
+    return task
+
+
+def images_of(samples: TrainingSamples, start: int, stop: int) -> Any:
+    return samples._replace(images=samples.images[start:stop], targets=samples.targets[start:stop])  # type: ignore[arg-type]
+
+
+def batches() -> tuple[MixedSamples, DetectionSamples, SegmentationSamples]:
+    """Two images with boxes, one with a map, and the same again; and those of each task by themselves."""
+    torch.manual_seed(1)
+    images = torch.randint(0, 256, (3, 3, *SIZE), dtype=torch.uint8)
+    box = torch.tensor([[10.0, 10.0, 50.0, 50.0]])
+    boxes = [BoxTarget(box + 4 * i, torch.tensor([i]), i, SIZE) for i in range(2)]
+    mask = MaskTarget(torch.randint(0, 11, SIZE, dtype=torch.uint8), 0, SIZE)
+    return (
+        MixedSamples(images.repeat(2, 1, 1, 1), [*boxes, mask] * 2),
+        DetectionSamples(images[:2], boxes),
+        SegmentationSamples(images[2:], [mask]),
+    )
+
+
+def gradients(task: JointTask, *given: AnySamples | MixedSamples) -> dict[str, Tensor]:
+    task.zero_grad()
+    for samples in given:
+        losses_in_parts(task.learner(samples), [samples], lambda loss: None)[1].backward()  # type: ignore[arg-type]
+    return {name: x.grad for name, x in task.model.named_parameters() if x.grad is not None}
+
+
+def test_its_gradients_are_the_sum_of_what_each_task_teaches() -> None:
+    """And the backbone is computed once. Statistics are kept, as two passes normalize by other ones."""
+    task, (mixed, boxes, masks) = street_task(balance="fixed").eval(), batches()
+    passes: list[int] = []
+    task.model.backbone.register_forward_hook(lambda *_: passes.append(1))  # type: ignore[union-attr, operator]
+    apart = gradients(task, boxes, masks)
+    together = gradients(task, images_of(mixed, 0, 3))
+    assert len(passes) == 3 and together.keys() == apart.keys()
+    assert {name.split(".")[0] for name in together} == {"backbone", "parts"}
+    for name, gradient in apart.items():
+        torch.testing.assert_close(together[name], gradient, rtol=1e-3, atol=1e-4)
+
+
+def test_the_backbone_normalizes_by_all_images_and_each_head_by_its_own() -> None:
+    task, (mixed, boxes, _) = street_task().train(), batches()
+    part = task.model.part("detection")
+    stem: Any = task.model.backbone.stem.norm  # type: ignore[union-attr, attr-defined]
+    seen: dict[str, int] = {}
+    stem.register_forward_hook(lambda module, given, _: seen.update(stem=len(given[0])))
+    norm = next(module for module in part.modules() if isinstance(module, nn.BatchNorm2d))
+    norm.register_forward_hook(lambda module, given, _: seen.update(head=len(given[0])))
+    gradients(task, images_of(mixed, 0, 3))
+    assert seen == {"stem": 3, "head": len(boxes.targets)}
+
+
+def test_it_may_go_through_in_parts() -> None:
+    task, (mixed, _, _) = street_task(balance="fixed").eval(), batches()
+    losses, _ = losses_in_parts(task.learner(mixed), [images_of(mixed, 0, 3)], lambda loss: None)  # type: ignore[arg-type]
+    in_parts, _ = losses_in_parts(task.learner(mixed), split_batch(mixed, 3), lambda loss: None)  # type: ignore[arg-type]
+    assert in_parts.keys() == losses.keys() and len({name.split("/")[0] for name in losses}) == 2
+    for name, loss in losses.items():  # the second part is the first again
+        torch.testing.assert_close(in_parts[name], loss.detach(), rtol=1e-3, atol=1e-4)
+
+
+def test_the_length_of_each_tasks_gradient_is_measured() -> None:
+    task, (mixed, boxes, masks) = street_task().eval(), batches()
+    expected = {}
+    for name, samples in (("detection", boxes), ("segmentation", masks)):
+        own = gradients(task, samples)
+        expected[name] = nn.utils.get_total_norm([x for key, x in own.items() if key.startswith("backbone")])
+    learner = task.learner(images_of(mixed, 0, 3))
+    assert isinstance(learner, Mixed) and learner.measures, "at the first step"
+    found = losses_in_parts(learner, [images_of(mixed, 0, 3)], lambda loss: None)
+    found[1].backward()  # the graph is there still
+    ratio = expected["segmentation"] / expected["detection"]
+    weights = task.balance.weights()
+    assert weights["detection"] / weights["segmentation"] == pytest.approx(ratio.item(), rel=1e-3)
+
+
+class StopAt(L.Callback):
+    """Ctrl-C at a step."""
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.global_step == 3:
+            signal.raise_signal(signal.SIGINT)
+
+
+def experiment_on(tiny: Callable[[str], Path], *words: str) -> tuple[Any, Any, list[str]]:
+    names = [f"segmentation/{number}" for number in range(12)]
+    given = [
+        f"class_names={('detection/cat', 'detection/owl', *names)}", "data.mixed=True",
+        'data.shares={"detection":0.5,"segmentation":0.5}',
+        f"data.parts.detection.root={tiny('coco')}", f"data.parts.segmentation.root={tiny('masks')}",
+        "data.parts.segmentation.ignore_ids=()", "task.tasks.segmentation.loss.class_weights=None",
+        "data.parts.segmentation.augmentation.crop_size=(64,96)", "model.image_size=(64,96)",
+        "model.weights=None", "trainer.max_steps=6", "checkpoint_minutes=0", "data.batch_size=4",
+        "data.num_workers=0", *words,
+    ]  # fmt: skip
+    experiment, files = load_experiment(find_config("street_v2"), given)
+    return experiment, files, given
+
+
+@pytest.mark.slow
+def test_a_stopped_run_ends_where_an_unbroken_one_does(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    experiment, files, words = experiment_on(tiny)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    fit(experiment, whole, files, words)
+    stopping = replace(experiment, trainer={**experiment.trainer, "callbacks": [StopAt()]})
+    with pytest.raises(StoppedError):
+        fit(stopping, broken, files, words)
+    resume(broken)
+    for name, value in read_state_dict(whole / "weights.safetensors").items():
+        assert torch.equal(value, read_state_dict(broken / "weights.safetensors")[name]), name
+    with (broken / "metrics.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["train/loss"]]
+    assert len(rows) == 6
+    assert all(row["train/detection/box_loss"] and row["train/segmentation/cross_entropy"] for row in rows)
+    assert float(rows[0]["train/weight/detection"]) != 1.0, "it is measured"
+
+
+@pytest.mark.parametrize("word", ["task.balance=moments", "task.norms_of=segmentation"])
+def test_what_needs_batches_of_one_task(word: str, tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    experiment, files, words = experiment_on(tiny, word)
+    with pytest.raises(InputError, match="is for batches of one task: leave it or"):
+        fit(experiment, tmp_path / "run", files, words)
