@@ -30,10 +30,10 @@ class Balance(nn.Module):
         weight = self.weights()[task]
         return {name: weight * loss for name, loss in losses.items()}
 
-    def learn(self, norm: Tensor, task: str, num_steps: int = 1) -> None:
-        """Take notice of the norm () of the shared weights' gradient, as ``task``'s weighed loss has it.
+    def learn(self, norms: Mapping[str, Tensor], num_steps: int = 1) -> None:
+        """Take notice of norms () of the shared weights' gradient, as the weighed loss of each task has it.
 
-        It stands for so many steps.
+        They stand for so many steps.
         """
 
 
@@ -78,12 +78,13 @@ class GradientNormBalance(Balance):
         factors = (self.norms.log().mean().exp() / self.norms).tolist()
         return {task: self.stated[task] * factor for task, factor in zip(self.tasks, factors, strict=True)}
 
-    def learn(self, norm: Tensor, task: str, num_steps: int = 1) -> None:
-        if not bool(torch.isfinite(norm)) or not bool(norm > 0):
-            return
-        number, own = self.tasks.index(task), norm / self.weights()[task]
-        known, share = self.norms[number], 1 - (1 - _MOMENTUM) ** num_steps
-        self.norms[number] = torch.where(known > 0, known + share * (own - known), own)
+    def learn(self, norms: Mapping[str, Tensor], num_steps: int = 1) -> None:
+        weights, share = self.weights(), 1 - (1 - _MOMENTUM) ** num_steps
+        for task, norm in norms.items():
+            if bool(torch.isfinite(norm)) and bool(norm > 0):
+                number, own = self.tasks.index(task), norm / weights[task]
+                known = self.norms[number]
+                self.norms[number] = torch.where(known > 0, known + share * (own - known), own)
 
 
 def make_balance(rule: Rule, weights: Mapping[str, float]) -> Balance:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
@@ -23,13 +23,16 @@ class Mixed:
     The backbone sees all images as one batch, so that its BatchNorms normalize in training by what they
     normalize by afterwards: statistics of all tasks' images. Each head sees those of its task.
 
-    If ``measures``, the losses' rule learns the norm of every task's gradient on the backbone.
+    If ``measures``, the losses' rule learns the norm of every task's gradient on the backbone, of the whole
+    batch in all processes.
     """
 
     parts: dict[str, Weighed]
     tasks: list[str]
     model: JointModel
     measures: bool = False
+    _gradients: dict[str, list[Tensor]] = field(default_factory=dict)
+    _num_measured: int = 0
 
     def outputs(self, images: Tensor) -> dict[str, Any]:
         """As each task has them, of its images."""
@@ -43,14 +46,12 @@ class Mixed:
 
     def losses_of(self, outputs: dict[str, Any], targets: list[Any]) -> dict[str, Tensor]:
         """Those of all tasks, weighed and named."""
-        places = self._places(len(targets))
         losses = {
-            task: part.losses_of(outputs[task], targets[places[task]]) for task, part in self.parts.items()
+            task: self.parts[task].losses_of(outputs[task], targets[place])
+            for task, place in self._places(len(targets)).items()
         }
         if self.measures and torch.is_grad_enabled():
-            norms = {task: self._norm(own) for task, own in losses.items()}
-            for task, norm in norms.items():
-                self.parts[task].balance.learn(norm, task, MEASURED_EVERY)
+            self._measure(losses, len(targets))
         return {name: loss for own in losses.values() for name, loss in own.items()}
 
     def counts_of(self, outputs: dict[str, Any], targets: list[Any]) -> list[Tensor] | None:
@@ -69,11 +70,21 @@ class Mixed:
         starts = {task: tasks.index(task) for task in self.parts}
         return {task: slice(start, start + tasks.count(task)) for task, start in starts.items()}
 
-    def _norm(self, losses: dict[str, Tensor]) -> Tensor:
-        """The norm () of the shared weights' gradient that a task's losses have."""
+    def _measure(self, losses: dict[str, dict[str, Tensor]], num_images: int) -> None:
+        """Add a part's gradients on the backbone, by task; after the last, let the rule learn their norms."""
         backbone = cast(nn.Module, self.model.backbone)
         shared = [parameter for parameter in backbone.parameters() if parameter.requires_grad]
-        total = torch.stack(list(losses.values())).sum()
-        gradients = torch.autograd.grad(total, shared, retain_graph=True, allow_unused=True)
-        norm = nn.utils.get_total_norm([gradient for gradient in gradients if gradient is not None])
-        return mean_over_processes(norm)
+        for task, own in losses.items():
+            total = torch.stack(list(own.values())).sum() * (num_images / len(self.tasks))
+            found = torch.autograd.grad(total, shared, retain_graph=True, materialize_grads=True)
+            known = self._gradients.get(task)
+            self._gradients[task] = (
+                list(found) if known is None else [a + b for a, b in zip(known, found, strict=True)]
+            )
+        self._num_measured += num_images
+        if self._num_measured == len(self.tasks):
+            balance = next(iter(self.parts.values())).balance
+            balance.learn({task: self._norm(task) for task in self.parts}, MEASURED_EVERY)
+
+    def _norm(self, task: str) -> Tensor:
+        return nn.utils.get_total_norm([mean_over_processes(x) for x in self._gradients[task]])

@@ -179,7 +179,7 @@ class JointTask(VisionTask[AnySamples]):
             shared = cast(nn.Module, self.model.backbone)
             grads = [parameter.grad for parameter in shared.parameters() if parameter.grad is not None]
             norm = nn.utils.get_total_norm(grads) / self._loss_scale(optimizer)
-            self.balance.learn(norm, self.turn)
+            self.balance.learn({self.turn: norm})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)

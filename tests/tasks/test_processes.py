@@ -88,7 +88,12 @@ config = replace(config, trainer={**config.trainer, "callbacks": [Stop()]})
 """
 
 
-def test_two_processes_train_several_tasks_as_one(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("mixed", "parts"), [(False, ["trainer.accumulate_grad_batches=2"]), (True, ["data.batch_size=2"])]
+)
+def test_two_processes_train_several_tasks_as_one(
+    mixed: bool, parts: list[str], tiny: Callable[[str], Path], tmp_path: Path
+) -> None:
     """A batch of one task leaves the other's head alone in both; stopped within an epoch, they go on."""
     config = tmp_path / "config.py"
     own = CONFIG.replace("quickstart", "own_joint").replace(
@@ -99,13 +104,13 @@ def test_two_processes_train_several_tasks_as_one(tiny: Callable[[str], Path], t
         f"data.parts.detection.root={tiny('coco')}", f"data.parts.segmentation.root={tiny('voc_masks')}",
         "class_names=None", "task.balance=gradient_norm", "trainer.max_epochs=2", "data.num_workers=0",
         "trainer.check_val_every_n_epoch=2", "trainer.accelerator=cpu",
-        "data.parts.segmentation.augmentation.crop_size=(64,64)",
+        "data.parts.segmentation.augmentation.crop_size=(64,64)", f"data.mixed={mixed}",
     ]  # fmt: skip
     one, two = tmp_path / "one", tmp_path / "two"
     assert train([str(config), *words, "data.batch_size=4", "--run-dir", str(one)]) == 0
     script = [sys.executable, str(ROOT / "tools" / "train.py")]
-    parts = ["data.batch_size=1", "trainer.devices=2", "trainer.accumulate_grad_batches=2"]
-    run([*script, str(config), *words, *parts, "--run-dir", "two"], tmp_path, code=130)
+    of_two = ["data.batch_size=1", "trainer.devices=2", *parts]
+    run([*script, str(config), *words, *of_two, "--run-dir", "two"], tmp_path, code=130)
     run([*script, "--resume", "two"], tmp_path)
     losses = "train/loss", "train/detection/box_loss", "train/segmentation/cross_entropy"
     for name in (*losses, "train/weight/detection"):

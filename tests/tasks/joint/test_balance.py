@@ -37,12 +37,12 @@ def test_learned_variances_make_every_loss_count_one() -> None:
 def test_gradients_of_all_tasks_become_as_long() -> None:
     balance = make_balance("gradient_norm", {"detection": 1.0, "segmentation": 1.0})
     assert isinstance(balance, GradientNormBalance)
-    balance.learn(torch.tensor(8.0), "detection")
+    balance.learn({"detection": torch.tensor(8.0)})
     assert set(balance.weights().values()) == {1.0}, "until every task has been seen"
     own = {"detection": 8.0, "segmentation": 0.5}
     for step in range(400):
         task = tuple(own)[step % 2]
-        balance.learn(torch.tensor(own[task] * balance.weights()[task]), task)  # as long as it counts
+        balance.learn({task: torch.tensor(own[task] * balance.weights()[task])})  # as long as it counts
     weights = balance.weights()
     assert {task: own[task] * weights[task] for task in own} == pytest.approx(
         dict.fromkeys(own, 2.0), rel=1e-4
@@ -53,15 +53,32 @@ def test_gradients_of_all_tasks_become_as_long() -> None:
 @pytest.mark.parametrize("norm", [0.0, float("nan"), float("inf")])
 def test_a_step_without_a_gradient_says_nothing(norm: float) -> None:
     balance = GradientNormBalance(STATED)
-    balance.learn(torch.tensor(norm), "detection")
+    balance.learn({"detection": torch.tensor(norm)})
     assert not balance.norms.any()
 
 
 def test_stated_weights_multiply_what_is_measured() -> None:
     balance = GradientNormBalance(STATED)
     for task, norm in {"detection": 3.0, "segmentation": 6.0}.items():
-        balance.learn(torch.tensor(norm), task)  # both 3 without the stated weights
+        balance.learn({task: torch.tensor(norm)})  # both 3 without the stated weights
     assert balance.weights() == pytest.approx(STATED)
+
+
+def test_norms_of_one_batch_were_weighed_alike() -> None:
+    own, balance = {"detection": 8.0, "segmentation": 0.5}, GradientNormBalance(STATED)
+    for _ in range(3):
+        weights = balance.weights()
+        balance.learn({task: torch.tensor(norm * weights[task]) for task, norm in own.items()})
+        assert balance.norms.tolist() == pytest.approx(list(own.values()))
+
+
+def test_a_norm_may_stand_for_several_steps() -> None:
+    often, seldom = GradientNormBalance(STATED), GradientNormBalance(STATED)
+    for balance, times, num_steps in ((often, 8, 1), (seldom, 1, 8)):
+        balance.learn({"detection": torch.tensor(1.0)})
+        for _ in range(times):
+            balance.learn({"detection": torch.tensor(3.0)}, num_steps)
+    torch.testing.assert_close(often.norms, seldom.norms)
 
 
 def test_another_rule_is_refused() -> None:

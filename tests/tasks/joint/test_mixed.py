@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from pocketvision.configs import street_v2
 from pocketvision.core.command import find_config
 from pocketvision.core.errors import InputError, StoppedError
+from pocketvision.core.resize import Resize
 from pocketvision.core.structures import (
     AnySamples,
     BoxTarget,
@@ -32,6 +33,7 @@ from pocketvision.tasks import JointTask
 from pocketvision.tasks.accumulation import losses_in_parts, split_batch
 from pocketvision.tasks.fit import fit, resume
 from pocketvision.tasks.joint.mixed import Mixed
+from pocketvision.tasks.lightning_data import image_names
 
 SIZE = (64, 96)
 
@@ -108,13 +110,14 @@ def test_the_length_of_each_tasks_gradient_is_measured() -> None:
     for name, samples in (("detection", boxes), ("segmentation", masks)):
         own = gradients(task, samples)
         expected[name] = nn.utils.get_total_norm([x for key, x in own.items() if key.startswith("backbone")])
-    learner = task.learner(images_of(mixed, 0, 3))
-    assert isinstance(learner, Mixed) and learner.measures, "at the first step"
-    found = losses_in_parts(learner, [images_of(mixed, 0, 3)], lambda loss: None)
-    found[1].backward()  # the graph is there still
     ratio = expected["segmentation"] / expected["detection"]
-    weights = task.balance.weights()
-    assert weights["detection"] / weights["segmentation"] == pytest.approx(ratio.item(), rel=1e-3)
+    for parts in ([images_of(mixed, 0, 3)], split_batch(mixed, 3)):  # the second part is the first again
+        task.balance.norms.zero_()  # type: ignore[operator, union-attr]
+        learner = task.learner(mixed if len(parts) == 2 else parts[0])
+        assert isinstance(learner, Mixed) and learner.measures, "at the first step"
+        losses_in_parts(learner, parts, Tensor.backward)[1].backward()  # the graph is there still
+        weights = task.balance.weights()
+        assert weights["detection"] / weights["segmentation"] == pytest.approx(ratio.item(), rel=1e-3)
 
 
 class StopAt(L.Callback):
@@ -156,6 +159,17 @@ def test_a_stopped_run_ends_where_an_unbroken_one_does(tiny: Callable[[str], Pat
     assert len(rows) == 6
     assert all(row["train/detection/box_loss"] and row["train/segmentation/cross_entropy"] for row in rows)
     assert float(rows[0]["train/weight/detection"]) != 1.0, "it is measured"
+
+
+def test_its_images_are_named_by_task(tiny: Callable[[str], Path]) -> None:
+    experiment, _, _ = experiment_on(tiny)
+    data: Any = experiment.data()
+    data.connect(experiment.class_names, Resize(SIZE))
+    (names, *_) = [image_names(data, samples) for samples in data.train_dataloader()]
+    whose = [tiny("coco")] * 2 + [tiny("masks")] * 2
+    assert all(
+        Path(name).is_file() and root in Path(name).parents for name, root in zip(names, whose, strict=True)
+    )
 
 
 @pytest.mark.parametrize("word", ["task.balance=moments", "task.norms_of=segmentation"])
