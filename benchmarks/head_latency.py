@@ -1,6 +1,7 @@
 """Latency of GFL beside SSDLite on the same backbone, in ONNX Runtime and OpenVINO.
 
     python benchmarks/head_latency.py [--runs SSDLITE_RUN GFL_RUN --image JPEG] [--rounds 40] [--threads 2]
+        [--backbones v3_small ...]
 
 The cores of the shipped COCO configs at 320x320 with new weights; with --runs, of two trained detectors from
 a JPEG's bytes to boxes, NMS in the graph, since how much NMS does depends on the scores. All candidates of a
@@ -54,12 +55,13 @@ def main() -> None:
     parser.add_argument("--image", type=Path)
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--backbones", nargs="+", choices=BACKBONES, default=BACKBONES)
     arguments = parser.parse_args()
     print("| what | runtime | SSDLite, ms | GFL, ms | ratio |")
     print("|---|---|---|---|---|")
     classes = tuple(f"class {i}" for i in range(80))
     images = torch.randint(0, 256, (1, 3, 320, 320), dtype=torch.uint8)
-    for backbone in BACKBONES:
+    for backbone in arguments.backbones:
         models = []
         for family in ("ssdlite", "gfl"):
             path = shipped_configs()[f"{family}_{backbone}_coco"]
