@@ -188,7 +188,10 @@ AnyTarget = BoxTarget | MaskTarget | ClassTarget
 
 
 class MixedSamples(NamedTuple):
-    """A training batch of images (N, 3, H, W) uint8 RGB of several tasks, each with the truth of one."""
+    """A training batch of images (N, 3, H, W) uint8 RGB of several tasks, each with the truth of one.
+
+    Those of a task lie together, and in every part that a batch goes through in, the order is the same.
+    """
 
     images: Tensor
     targets: list[AnyTarget]

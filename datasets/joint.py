@@ -32,7 +32,15 @@ from pocketvision.datasets.records.annotations import (
 )
 from pocketvision.datasets.repeats import drawing_factors
 from pocketvision.datasets.sampling import EpochSampler, ProcessShare, num_epochs
-from pocketvision.datasets.turns import JointIndex, MixedSampler, Stream, TurnSampler, epoch_steps, mixture
+from pocketvision.datasets.turns import (
+    JointIndex,
+    JointSampler,
+    MixedSampler,
+    Stream,
+    TurnSampler,
+    epoch_steps,
+    mixture,
+)
 
 SingleRecords = DetectionRecords | SegmentationRecords | ClassificationRecords
 _log = logging.getLogger("pocketvision")
@@ -95,9 +103,11 @@ class JointDataModule:
         self.parts = {task: part(batch_size=batch_size, seed=seed, **common) for task, part in parts.items()}
         self._position = 0, 0
         if mixed and BOTH in self.shares:
-            raise ValueError("data.mixed is for images of one task each: leave both out of data.shares.")
-        self.mixture = mixture(list(self.shares.values()), batch_size) if mixed else None
-        """How many images of each task a mixed batch has."""
+            raise ValueError(
+                "data.mixed is for images of one task each: leave both out, as with data.shares=None."
+            )
+        self.mixed = mixed
+        self.images_of_each(batch_size)
         if tiled := [task for task, part in self.parts.items() if part.tile_size is not None]:
             raise ValueError(f"tiles are for one task yet: leave data.parts.{tiled[0]}.tile_size out.")
 
@@ -161,11 +171,12 @@ class JointDataModule:
         """
         dataset, size = self.dataset(self.train_split, train=True), self.batch_size * accumulated
         shares = [self.shares.get(name, 0.0) for name in dataset.parts]
-        streams = self._streams(dataset, self.mixture or [size] * len(shares))
+        sizes = [number * accumulated for number in self.images_of_each(self.batch_size)]
+        streams = self._streams(dataset, sizes or [size] * len(shares))
         if self.num_workers:
             import_albumentations()  # as BaseDataModule does
-        sampler: MixedSampler | TurnSampler
-        if self.mixture:
+        sampler: JointSampler
+        if self.mixed:
             sampler = MixedSampler(streams, accumulated)
         else:
             sampler = TurnSampler(streams, shares, epoch_steps(shares, streams))
@@ -176,7 +187,7 @@ class JointDataModule:
             if name != BOTH:
                 self.parts[name].limit(own, -(-turns * (epochs or 0) // streams[number].num_batches) or None)
             if turns and epochs is not None:  # else it is only looked whether there are batches
-                _log.info("%s: %s", name, sampler.said(number))
+                _log.info("%s: %s", name, sampler.describe(number))
         return self._loader(dataset, sampler)
 
     def _streams(self, dataset: JointDataset, sizes: Sequence[int]) -> list[Stream]:
@@ -187,10 +198,10 @@ class JointDataModule:
             part.loading.prepare(own, owner=part)
             repeats = drawing_factors(own.records, part.repeat_threshold, None)
             streams.append(Stream(EpochSampler(own, self.seed, repeats), size))
-            if self.mixture and len(streams[-1].sampler) < size:
+            if self.mixed and (number := len(streams[-1].sampler)) < size:
                 raise InputError(
-                    f"a batch has {size} training images for {name}, and there are {len(own)}: lower "
-                    "data.batch_size or its share in data.shares, or leave data.mixed out."
+                    f"a batch has {size} training images for {name}, and there are {number} in each process: "
+                    "lower data.batch_size or its share in data.shares, or leave data.mixed out."
                 )
         return streams
 
@@ -201,6 +212,23 @@ class JointDataModule:
     def eval_dataloader(self, split: str) -> DataLoader[SampleList]:
         """All of a split in order, one task after the other, not augmented."""
         return self._in_order(split, lambda number: list(range(number)))
+
+    def images_of_each(self, batch_size: int) -> list[int]:
+        """How many images of each task a mixed batch of so many has; [] where batches are of one task.
+
+        Raises:
+            ValueError: a task would have none.
+        """
+        return mixture(list(self.shares.values()), batch_size) if self.mixed else []
+
+    def divides(self, factor: int) -> bool:
+        """Whether a batch can go through in ``factor`` parts that have the same shares."""
+        whole = self.images_of_each(self.batch_size)
+        try:
+            part = self.images_of_each(self.batch_size // factor)
+        except ValueError:
+            return False
+        return [number * factor for number in part] == whole
 
     def start_at(self, epoch: int, num_samples: int) -> None:
         """Let the next training loader begin after ``num_samples`` of the epoch."""

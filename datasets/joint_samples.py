@@ -76,8 +76,8 @@ def _collate_mixed(samples: list[tuple[Tensor, AnyTarget]]) -> MixedSamples:
     if len(sizes) > 1:
         said = " and ".join(f"those for {task} have {h}x{w}" for (h, w), task in sizes.items())
         raise InputError(
-            f"data.mixed stacks training images of one size, and {said} pixels: let each part's "
-            "augmentation.crop_size be the model's image_size."
+            f"data.mixed stacks training images of one size, and {said} pixels: let "
+            "data.parts.segmentation.augmentation.crop_size be the model's image_size."
         )
     images, targets = zip(*samples, strict=True)
     return MixedSamples(torch.stack(images), list(targets))

@@ -1,8 +1,9 @@
-"""Whose turn it is: an epoch of batches, each of one of several data sets."""
+"""Whose turn it is: an epoch of batches, each of one of several data sets, or of all."""
 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -55,8 +56,11 @@ def mixture(shares: Sequence[float], batch_size: int) -> list[int]:
     Raises:
         ValueError: a data set would have none.
     """
-    turns = take_turns(shares, batch_size)
-    sizes = [turns.count(number) for number in range(len(shares))]
+    wanted = [round(share * batch_size, 9) for share in shares]
+    sizes = [math.floor(size) for size in wanted]
+    while sum(sizes) < batch_size:  # largest remainders first, and of equals the smaller part
+        missing = [(size - given, -given) for size, given in zip(wanted, sizes, strict=True)]
+        sizes[missing.index(max(missing))] += 1
     if 0 in sizes:
         raise ValueError(
             f"data.batch_size is {batch_size}, of which a share of {min(shares):g} is no image: raise it, or "
@@ -74,37 +78,62 @@ def epoch_steps(shares: Sequence[float], streams: Sequence[Stream]) -> int:
     )
 
 
-class TurnSampler(Sampler[list[JointIndex]]):
-    """Batches of several data sets, each of one of them, in the proportions ``shares`` (their sum is 1).
+class JointSampler(Sampler[list[JointIndex]]):
+    """Batches of several data sets, which depend on the seeds of the streams and on their number alone.
 
-    An epoch is ``num_steps`` batches; what ends before begins again. Which samples a batch has depends on
-    the seeds of the streams and on its number alone. Every ``iter()`` begins the next epoch unless
-    ``set_epoch`` said which one; ``start`` is how many batches the next epoch leaves out.
+    Every ``iter()`` begins the next epoch unless ``set_epoch`` said which one; ``start`` is how many batches
+    the next epoch leaves out.
     """
 
-    def __init__(self, streams: Sequence[Stream], shares: Sequence[float], num_steps: int) -> None:
+    def __init__(self, streams: Sequence[Stream]) -> None:
         self.streams = streams
-        self.turns = take_turns(shares, num_steps)
         self.epoch = self.start = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next ``iter()`` begin this epoch."""
         self.epoch = epoch
 
+    def __iter__(self) -> Iterator[list[JointIndex]]:
+        epoch, start = self.epoch, self.start
+        self.epoch, self.start = epoch + 1, 0
+        return self.batches(epoch, start)
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def batches(self, epoch: int, start: int) -> Iterator[list[JointIndex]]:
+        """Those of an epoch from the one with the number ``start`` on."""
+
+    @abstractmethod
+    def num_turns(self, number: int) -> int:
+        """Batches of a stream in an epoch."""
+
+    @abstractmethod
+    def describe(self, number: int) -> str:
+        """What a stream has of an epoch."""
+
+
+class TurnSampler(JointSampler):
+    """Batches of one data set each, in the proportions ``shares`` (their sum is 1).
+
+    An epoch is ``num_steps`` batches; what ends before begins again.
+    """
+
+    def __init__(self, streams: Sequence[Stream], shares: Sequence[float], num_steps: int) -> None:
+        super().__init__(streams)
+        self.turns = take_turns(shares, num_steps)
+
     def __len__(self) -> int:
         return len(self.turns)
 
     def num_turns(self, number: int) -> int:
-        """Batches of a stream in an epoch."""
         return self.turns.count(number)
 
-    def said(self, number: int) -> str:
-        """What a stream has of an epoch."""
+    def describe(self, number: int) -> str:
         return f"{self.num_turns(number)} of {len(self)} steps of an epoch"
 
-    def __iter__(self) -> Iterator[list[JointIndex]]:
-        epoch, start = self.epoch, self.start
-        self.epoch, self.start = epoch + 1, 0
+    def batches(self, epoch: int, start: int) -> Iterator[list[JointIndex]]:
         numbers = [epoch * self.num_turns(turn) for turn in range(len(self.streams))]
         for step, turn in enumerate(self.turns):
             number = numbers[turn]
@@ -113,39 +142,31 @@ class TurnSampler(Sampler[list[JointIndex]]):
                 yield [(turn, *index) for index in self.streams[turn].batch(number)]
 
 
-class MixedSampler(Sampler[list[JointIndex]]):
-    """Batches that have images of every data set: ``parts`` times a batch of each stream in turn.
+class MixedSampler(JointSampler):
+    """Batches that have images of every data set, in ``parts`` that are mixed alike: first those of one set.
 
-    An epoch is as many as it takes until each data set was seen once. Otherwise as :class:`TurnSampler`.
+    An epoch is as many as it takes until each data set was seen once.
     """
 
     def __init__(self, streams: Sequence[Stream], parts: int = 1) -> None:
-        self.streams, self.parts = streams, parts
-        self.num_steps = math.ceil(max(stream.num_batches for stream in streams) / parts)
-        self.epoch = self.start = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Let the next ``iter()`` begin this epoch."""
-        self.epoch = epoch
+        super().__init__(streams)
+        self.parts = parts
 
     def __len__(self) -> int:
-        return self.num_steps
+        return max(stream.num_batches for stream in self.streams)
 
     def num_turns(self, number: int) -> int:
-        """Batches of a stream in an epoch."""
-        return self.num_steps * self.parts
+        return len(self)
 
-    def said(self, number: int) -> str:
-        """What a stream has of an epoch."""
-        return f"{self.parts * self.streams[number].batch_size} images of each batch"
+    def describe(self, number: int) -> str:
+        return f"{self.streams[number].batch_size} images of each batch"
 
-    def __iter__(self) -> Iterator[list[JointIndex]]:
-        epoch, start = self.epoch, self.start
-        self.epoch, self.start = epoch + 1, 0
-        for step in range(epoch * self.num_steps + start, (epoch + 1) * self.num_steps):
+    def batches(self, epoch: int, start: int) -> Iterator[list[JointIndex]]:
+        for step in range(epoch * len(self) + start, (epoch + 1) * len(self)):
+            images = [stream.batch(step) for stream in self.streams]
             yield [
                 (number, *index)
-                for part in range(step * self.parts, (step + 1) * self.parts)
-                for number, stream in enumerate(self.streams)
-                for index in stream.batch(part)
+                for part in range(self.parts)
+                for number, own in enumerate(images)
+                for index in own[part * len(own) // self.parts : (part + 1) * len(own) // self.parts]
             ]

@@ -13,6 +13,7 @@ from pocketvision.core.distributed import num_processes
 from pocketvision.core.errors import InputError
 from pocketvision.core.processes import describe_lost_process
 from pocketvision.datasets.data_module import AnyData
+from pocketvision.datasets.joint import JointDataModule
 from pocketvision.models import VisionModel
 from pocketvision.runs.folder import Run
 from pocketvision.tasks.accumulation import num_accumulated
@@ -89,6 +90,11 @@ class Recovery:
     def _halve_parts(self, data: AnyData) -> None:
         """Twice the parts; three halves of an odd number can't be: then one image a part."""
         factor = 2 if data.batch_size % 2 == 0 else data.batch_size
+        if isinstance(data, JointDataModule) and not data.divides(factor):
+            raise InputError(
+                f"The device is out of memory, and a mixed batch of {data.batch_size} images has no parts of "
+                "the same shares: lower data.batch_size, and start again."
+            )
         data.batch_size //= factor
         accumulated = num_accumulated(self.experiment.trainer) * factor
         options = {**self.experiment.trainer, "accumulate_grad_batches": accumulated}

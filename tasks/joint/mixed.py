@@ -23,16 +23,16 @@ class Mixed:
     The backbone sees all images as one batch, so that its BatchNorms normalize in training by what they
     normalize by afterwards: statistics of all tasks' images. Each head sees those of its task.
 
-    If ``measures``, the losses' rule learns the norm of every task's gradient on the backbone, of the whole
-    batch in all processes.
+    If ``measures``, it says the norm of every task's gradient on the backbone (``norms``), of the whole batch
+    in all processes. Gradients are computed from losses times ``loss_scale``, as 16 bits need it.
     """
 
     parts: dict[str, Weighed]
     tasks: list[str]
     model: JointModel
     measures: bool = False
+    loss_scale: float = 1.0
     _gradients: dict[str, list[Tensor]] = field(default_factory=dict)
-    _num_measured: int = 0
 
     def outputs(self, images: Tensor) -> dict[str, Any]:
         """As each task has them, of its images."""
@@ -70,21 +70,25 @@ class Mixed:
         starts = {task: tasks.index(task) for task in self.parts}
         return {task: slice(start, start + tasks.count(task)) for task, start in starts.items()}
 
+    def norms(self) -> dict[str, Tensor]:
+        """By task, if they were measured; after the last part of the batch. Every process must call it."""
+        return {
+            task: nn.utils.get_total_norm([mean_over_processes(x) for x in gradients])
+            for task, gradients in self._gradients.items()
+        }
+
     def _measure(self, losses: dict[str, dict[str, Tensor]], num_images: int) -> None:
-        """Add a part's gradients on the backbone, by task; after the last, let the rule learn their norms."""
+        """Add a part's gradients on what learns of the backbone, by task."""
         backbone = cast(nn.Module, self.model.backbone)
         shared = [parameter for parameter in backbone.parameters() if parameter.requires_grad]
+        if not shared:
+            return
+        share = num_images / len(self.tasks)
         for task, own in losses.items():
-            total = torch.stack(list(own.values())).sum() * (num_images / len(self.tasks))
+            total = torch.stack(list(own.values())).sum() * self.loss_scale
             found = torch.autograd.grad(total, shared, retain_graph=True, materialize_grads=True)
+            gradients = [gradient * (share / self.loss_scale) for gradient in found]
             known = self._gradients.get(task)
             self._gradients[task] = (
-                list(found) if known is None else [a + b for a, b in zip(known, found, strict=True)]
+                gradients if known is None else [a + b for a, b in zip(known, gradients, strict=True)]
             )
-        self._num_measured += num_images
-        if self._num_measured == len(self.tasks):
-            balance = next(iter(self.parts.values())).balance
-            balance.learn({task: self._norm(task) for task in self.parts}, MEASURED_EVERY)
-
-    def _norm(self, task: str) -> Tensor:
-        return nn.utils.get_total_norm([mean_over_processes(x) for x in self._gradients[task]])

@@ -17,8 +17,8 @@ class SharedNorms:
     """Statistics of the BatchNorms in ``body``, of the images of the task ``of``; None: of all.
 
     In training a BatchNorm normalizes a batch, of one task's images, by itself, so a head learns on features
-    that are centered on its own data. What is scored has one set of statistics for all tasks: where these are
-    of several data sets, they fit none.
+    that are centered on its own data (mixed batches aside). What is scored has one set of statistics for all
+    tasks: where these are of several data sets, they fit none.
     """
 
     def __init__(self, body: nn.Module, of: str | None) -> None:

@@ -53,8 +53,8 @@ class JointTask(VisionTask[AnySamples]):
     The optimizer, its rate, averaging and freezing are this task's, as for every :class:`VisionTask`; a head
     named in ``lr_factors`` has so many times the rate.
 
-    BatchNorms of the backbone normalize a batch, of one task's images, by itself, but what is scored and
-    exported by running statistics: of all images, or of those of the task ``norms_of``
+    BatchNorms of the backbone normalize a batch, of one task's images if not mixed, by itself, but what is
+    scored and exported by running statistics: of all images, or of those of the task ``norms_of``
     (:class:`~pocketvision.tasks.joint.norms.SharedNorms`). From the share ``norms_until`` of the training on
     these are kept and used, so that the weights learn to do with them; ``freeze_norms`` keeps those that
     training began with.
@@ -66,6 +66,9 @@ class JointTask(VisionTask[AnySamples]):
     metric: ClassVar[str] = MEAN_SCORE
     trains_all: ClassVar[bool] = False
     model: JointModel
+    mixed: Mixed | None = None
+    """What learns from the batch that is trained on, if it is mixed."""
+    _is_measured = False  # not before training: others time its steps
 
     def __init__(
         self,
@@ -120,7 +123,7 @@ class JointTask(VisionTask[AnySamples]):
         if not isinstance(data, JointDataModule):
             return
         for option, needs in (("balance=moments", self.rule == "moments"), ("norms_of", self.norms_of)):
-            if data.mixture and needs:
+            if data.mixed and needs:
                 raise InputError(f"task.{option} is for batches of one task: leave it or data.mixed out.")
         if self.rule != "gradient_norm":
             return
@@ -132,6 +135,7 @@ class JointTask(VisionTask[AnySamples]):
 
     def on_train_start(self) -> None:
         super().on_train_start()
+        self._is_measured = self.rule == "gradient_norm"
         self.norms = SharedNorms(body_module(self.model), self.norms_of)
         if (sentence := self.norms.lag(self._num_moving())) is not None:
             logger.warning(sentence)
@@ -161,8 +165,10 @@ class JointTask(VisionTask[AnySamples]):
             return Together(self._weighed("detection"), self._weighed("segmentation"), self.model)
         if isinstance(samples, MixedSamples):
             parts = {task: self._weighed(task) for task in self.parts}
-            measures = self.rule == "gradient_norm" and self.global_step % MEASURED_EVERY == 0
-            return Mixed(parts, [task_of_target(target) for target in samples.targets], self.model, measures)
+            tasks = [task_of_target(target) for target in samples.targets]
+            measures = self._is_measured and self.global_step % MEASURED_EVERY == 0
+            self.mixed = Mixed(parts, tasks, self.model, measures, self._loss_scale() if measures else 1.0)
+            return self.mixed
         return self._weighed(self.turn)
 
     def _weighed(self, task: str) -> Weighed:
@@ -175,10 +181,15 @@ class JointTask(VisionTask[AnySamples]):
         """The gradient of the whole batch, of all processes, is there, and not clipped yet."""
         if self.moments is not None:
             self.moments.give(optimizer, self.turn)
+        if self.mixed is not None:
+            self.balance.learn(self.mixed.norms(), MEASURED_EVERY)
+            self.mixed = None
         if self.rule == "gradient_norm" and self.turn in self.parts:
             shared = cast(nn.Module, self.model.backbone)
             grads = [parameter.grad for parameter in shared.parameters() if parameter.grad is not None]
-            norm = nn.utils.get_total_norm(grads) / self._loss_scale(optimizer)
+            # A fused optimizer divides them by the scale itself, in its step.
+            is_scaled = getattr(optimizer, "_step_supports_amp_scaling", False)
+            norm = nn.utils.get_total_norm(grads) / (self._loss_scale() if is_scaled else 1.0)
             self.balance.learn({self.turn: norm})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -201,11 +212,10 @@ class JointTask(VisionTask[AnySamples]):
     def _said(self) -> str:
         return ", ".join(f"{task} {weight:.3g}" for task, weight in self.balance.weights().items())
 
-    def _loss_scale(self, optimizer: Optimizer) -> float:
-        """What gradients are still multiplied by in fp16: a fused optimizer divides them itself."""
+    def _loss_scale(self) -> float:
+        """What losses are multiplied by in fp16."""
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        is_scaled = scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False)
-        return float(scaler.get_scale()) if scaler is not None and is_scaled else 1.0
+        return 1.0 if scaler is None else float(scaler.get_scale())
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         heads: dict[Tensor, float] = {
@@ -224,7 +234,7 @@ class JointTask(VisionTask[AnySamples]):
         return self.model(images)
 
     def losses_of(self, outputs: Any, targets: list[Any]) -> dict[str, Tensor]:
-        raise TypeError("a model of several tasks learns from batches of one: see learner().")
+        raise TypeError("a model of several tasks learns by its parts: see learner().")
 
 
 def _no_loss(*_: Any) -> dict[str, Tensor]:

@@ -129,16 +129,17 @@ def test_two_processes_share_the_turns_and_the_images(tiny: Tiny, monkeypatch: p
         assert task == first == second and sorted(images) == sorted(own + others)
 
 
-def test_a_mixed_batch_has_images_of_every_task(tiny: Tiny) -> None:
-    data = connected(
-        joint(tiny, crop_size=(64, 96), mixed=True, batch_size=4, shares={"detection": 3, "segmentation": 1})
-    )
-    for accumulated in (1, 2):
-        for batch in data.train_dataloader(accumulated):
-            assert isinstance(batch, MixedSamples) and task_of(batch) == "mixed"
-            expected = ["detection"] * 3 + ["segmentation"]
-            assert [task_of_target(target) for target in batch.targets] == expected * accumulated
-            assert batch.images.shape == (4 * accumulated, 3, 64, 96)
+@pytest.mark.parametrize(("shares", "batch_size", "accumulated"), [((3, 1), 4, 1), ((1, 1), 2, 2)])
+def test_a_mixed_batch_has_images_of_every_task(
+    tiny: Tiny, shares: tuple[int, int], batch_size: int, accumulated: int
+) -> None:
+    given = dict(zip(("detection", "segmentation"), shares, strict=True))
+    data = connected(joint(tiny, crop_size=(64, 96), mixed=True, batch_size=batch_size, shares=given))
+    for batch in data.train_dataloader(accumulated):
+        assert isinstance(batch, MixedSamples) and task_of(batch) == "mixed"
+        of_part = ["detection"] * shares[0] + ["segmentation"] * shares[1]
+        assert [task_of_target(target) for target in batch.targets] == of_part * accumulated
+        assert batch.images.shape == (4, 3, 64, 96)
 
 
 def test_mixed_batches_go_on_where_they_were(tiny: Tiny) -> None:
@@ -160,12 +161,30 @@ def test_a_mixed_batch_is_of_one_size(tiny: Tiny, num_workers: int) -> None:
 
 
 def test_what_can_not_be_mixed(tiny: Tiny) -> None:
-    with pytest.raises(ValueError, match=r"leave both out of data.shares"):
+    with pytest.raises(ValueError, match=r"leave both out, as with data.shares=None"):
         joint(tiny, mixed=True, shares={"both": 1.0})
     with pytest.raises(ValueError, match=r"a share of 0.1 is no image"):
         joint(tiny, mixed=True, shares={"detection": 9, "segmentation": 1})
     data = connected(joint(tiny, mixed=True, batch_size=64))
     with pytest.raises(
-        InputError, match=r"a batch has 32 training images for detection, and there are 4: lower"
+        InputError, match=r"32 training images for detection, and there are 4 in each process"
     ):
         data.train_dataloader()
+
+
+@pytest.mark.parametrize(
+    ("shares", "batch_size", "factor", "expected"),
+    [
+        ((1, 1), 4, 2, True),
+        ((3, 1), 4, 2, False),
+        ((1, 1), 6, 2, False),
+        ((3, 1), 8, 2, True),
+        ((1, 1), 3, 3, False),
+    ],
+)
+def test_a_mixed_batch_goes_through_in_parts_of_the_same_shares(
+    tiny: Tiny, shares: tuple[int, int], batch_size: int, factor: int, expected: bool
+) -> None:
+    given = dict(zip(("detection", "segmentation"), shares, strict=True))
+    assert joint(tiny, mixed=True, batch_size=batch_size, shares=given).divides(factor) == expected
+    assert joint(tiny, batch_size=batch_size, shares=given).divides(factor)

@@ -57,11 +57,13 @@ def test_a_set_smaller_than_a_batch_is_one_batch() -> None:
 
 def test_a_mixed_batch_has_a_batch_of_each() -> None:
     pair = streams(12, 5)
-    pair[1].batch_size = 1
+    pair[0].batch_size = 4
     sampler = MixedSampler(pair, parts=2)
     batches = list(sampler)
     assert len(batches) == len(sampler) == 3  # 12 at 4 a batch, and at most 5 at 2 a batch
     assert [[index[0] for index in batch] for batch in batches] == [[0, 0, 1, 0, 0, 1]] * 3
+    whole = list(MixedSampler(pair))
+    assert [set(batch) for batch in MixedSampler(pair)] == [set(batch) for batch in batches] != whole
     seen = Counter(index[2] for batch in batches for index in batch if index[0] == 0)
     assert seen == Counter(range(12))
 
@@ -81,6 +83,7 @@ def test_a_mixture_is_as_near_to_the_shares_as_can_be() -> None:
     assert mixture((0.5, 0.5), 8) == [4, 4]
     assert mixture((0.75, 0.25), 8) == [6, 2]
     assert mixture((0.2, 0.3, 0.5), 16) == [3, 5, 8]
+    assert mixture((0.25, 0.75), 2) == mixture((0.75, 0.25), 2) == [1, 1]
     with pytest.raises(
         ValueError, match=r"a share of 0.1 is no image: raise it, or the share in data.shares"
     ):

@@ -47,6 +47,11 @@ def test_a_sound_config_learns_by_heart(name: str, num_images: int, steps: int, 
     assert str(result).startswith(f"PASS: {num_images} images")
 
 
+@pytest.mark.parametrize("name", ["quickstart", "quickstart_segmentation"])
+def test_a_teacher_has_no_part_in_it(name: str) -> None:
+    assert overfit(quickstart(name, "trainer.max_steps=2", "task.teacher='nowhere'"), 2).num_steps == 2
+
+
 def test_a_loss_that_stays_high_fails() -> None:
     result = overfit(quickstart("quickstart", "trainer.max_steps=2"), 2)
     assert not result.passed and not result.is_learned

@@ -5,6 +5,7 @@ A larger model teaches, and leaves no trace.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from pocketvision.configs.own_detection_gfl import model as gfl
 from pocketvision.core.anchors import CellAnchors
 from pocketvision.core.config import Experiment
 from pocketvision.core.errors import InputError
+from pocketvision.core.resize import PixelFormat
 from pocketvision.core.structures import BoxTarget, MaskTarget
 from pocketvision.core.weights import save_weights
 from pocketvision.losses import Distillation, GFLLoss, PixelDistillation, SegmentationCrossEntropy, SSDLoss
@@ -146,5 +148,9 @@ def test_one_of_another_task_or_of_other_classes(tmp_path: Path) -> None:
         task(detector(), teacher=of_maps)
     with pytest.raises(ValueError, match="knows a, b, in this order, and the model learns b, a"):
         map_task(segmenter(("b", "a")), teacher=of_maps)
+    gray = segmenter()
+    gray.resize = replace(gray.resize, pixels=PixelFormat(1))
+    with pytest.raises(ValueError, match=r"PixelFormat\(channels=3.*and the model PixelFormat\(channels=1"):
+        map_task(gray, teacher=of_maps)
     with pytest.raises(InputError, match=r"There is no teacher .*nowhere"):
         map_task(segmenter(), teacher=tmp_path / "nowhere.safetensors")
