@@ -187,7 +187,7 @@ class PairedSamples(NamedTuple):
 AnyTarget = BoxTarget | MaskTarget | ClassTarget
 
 
-class MixedSamples(NamedTuple):
+class MixedTaskSamples(NamedTuple):
     """A training batch of images (N, 3, H, W) uint8 RGB of several tasks, each with the truth of one.
 
     Those of a task lie together, and in every part that a batch goes through in, the order is the same.
@@ -198,7 +198,7 @@ class MixedSamples(NamedTuple):
 
 
 AnySamples = DetectionSamples | SegmentationSamples | ClassificationSamples
-TrainingSamples = AnySamples | PairedSamples | MixedSamples
+TrainingSamples = AnySamples | PairedSamples | MixedTaskSamples
 
 BOTH = "both"
 """What a batch teaches whose images carry boxes and masks."""
@@ -212,7 +212,7 @@ def task_of(samples: TrainingSamples) -> str:
     :data:`MIXED`."""
     tasks: dict[type, str] = {
         DetectionSamples: "detection", SegmentationSamples: "segmentation", PairedSamples: BOTH,
-        MixedSamples: MIXED,
+        MixedTaskSamples: MIXED,
     }  # fmt: skip
     return tasks.get(type(samples), "classification")
 

@@ -14,7 +14,7 @@ from pocketvision.core.structures import (
     AnyTarget,
     BoxTarget,
     MaskTarget,
-    MixedSamples,
+    MixedTaskSamples,
     PairedTarget,
     TrainingSamples,
     task_of_target,
@@ -71,7 +71,7 @@ def collate_joint(samples: SampleList) -> TrainingSamples:
     return collate_classification(any_samples)
 
 
-def _collate_mixed(samples: list[tuple[Tensor, AnyTarget]]) -> MixedSamples:
+def _collate_mixed(samples: list[tuple[Tensor, AnyTarget]]) -> MixedTaskSamples:
     sizes = {tuple(image.shape[1:]): task_of_target(target) for image, target in samples}
     if len(sizes) > 1:
         said = " and ".join(f"those for {task} have {h}x{w}" for (h, w), task in sizes.items())
@@ -80,4 +80,4 @@ def _collate_mixed(samples: list[tuple[Tensor, AnyTarget]]) -> MixedSamples:
             "data.parts.segmentation.augmentation.crop_size be the model's image_size."
         )
     images, targets = zip(*samples, strict=True)
-    return MixedSamples(torch.stack(images), list(targets))
+    return MixedTaskSamples(torch.stack(images), list(targets))

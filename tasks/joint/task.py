@@ -13,7 +13,7 @@ from pocketvision.core.errors import InputError
 from pocketvision.core.structures import (
     BOTH,
     AnySamples,
-    MixedSamples,
+    MixedTaskSamples,
     TrainingSamples,
     task_of,
     task_of_target,
@@ -163,7 +163,7 @@ class JointTask(VisionTask[AnySamples]):
         self.turn = task_of(samples)
         if self.turn == BOTH:
             return Together(self._weighed("detection"), self._weighed("segmentation"), self.model)
-        if isinstance(samples, MixedSamples):
+        if isinstance(samples, MixedTaskSamples):
             parts = {task: self._weighed(task) for task in self.parts}
             tasks = [task_of_target(target) for target in samples.targets]
             measures = self._is_measured and self.global_step % MEASURED_EVERY == 0

@@ -16,7 +16,7 @@ import torch
 
 from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
-from pocketvision.core.structures import MixedSamples, task_of, task_of_target
+from pocketvision.core.structures import MixedTaskSamples, task_of, task_of_target
 from pocketvision.datasets import (
     CocoDataModule,
     JointDataModule,
@@ -136,7 +136,7 @@ def test_a_mixed_batch_has_images_of_every_task(
     given = dict(zip(("detection", "segmentation"), shares, strict=True))
     data = connected(joint(tiny, crop_size=(64, 96), mixed=True, batch_size=batch_size, shares=given))
     for batch in data.train_dataloader(accumulated):
-        assert isinstance(batch, MixedSamples) and task_of(batch) == "mixed"
+        assert isinstance(batch, MixedTaskSamples) and task_of(batch) == "mixed"
         of_part = ["detection"] * shares[0] + ["segmentation"] * shares[1]
         assert [task_of_target(target) for target in batch.targets] == of_part * accumulated
         assert batch.images.shape == (4, 3, 64, 96)

@@ -23,7 +23,7 @@ from pocketvision.core.structures import (
     BoxTarget,
     DetectionSamples,
     MaskTarget,
-    MixedSamples,
+    MixedTaskSamples,
     SegmentationSamples,
     TrainingSamples,
 )
@@ -49,7 +49,7 @@ def images_of(samples: TrainingSamples, start: int, stop: int) -> Any:
     return samples._replace(images=samples.images[start:stop], targets=samples.targets[start:stop])  # type: ignore[arg-type]
 
 
-def batches() -> tuple[MixedSamples, DetectionSamples, SegmentationSamples]:
+def batches() -> tuple[MixedTaskSamples, DetectionSamples, SegmentationSamples]:
     """Two images with boxes, one with a map, and the same again; and those of each task by themselves."""
     torch.manual_seed(1)
     images = torch.randint(0, 256, (3, 3, *SIZE), dtype=torch.uint8)
@@ -57,13 +57,13 @@ def batches() -> tuple[MixedSamples, DetectionSamples, SegmentationSamples]:
     boxes = [BoxTarget(box + 4 * i, torch.tensor([i]), i, SIZE) for i in range(2)]
     mask = MaskTarget(torch.randint(0, 11, SIZE, dtype=torch.uint8), 0, SIZE)
     return (
-        MixedSamples(images.repeat(2, 1, 1, 1), [*boxes, mask] * 2),
+        MixedTaskSamples(images.repeat(2, 1, 1, 1), [*boxes, mask] * 2),
         DetectionSamples(images[:2], boxes),
         SegmentationSamples(images[2:], [mask]),
     )
 
 
-def gradients(task: JointTask, *given: AnySamples | MixedSamples) -> dict[str, Tensor]:
+def gradients(task: JointTask, *given: AnySamples | MixedTaskSamples) -> dict[str, Tensor]:
     task.zero_grad()
     for samples in given:
         losses_in_parts(task.learner(samples), [samples], lambda loss: None)[1].backward()  # type: ignore[arg-type]
