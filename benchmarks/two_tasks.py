@@ -8,9 +8,11 @@ joint one's form; backbone, boxes and map have the same rates in all. ``joint`` 
 both data sets in turn, ``frozen`` those of ImageNet; in ``moments`` the optimizer remembers each task's
 gradients by themselves, in ``balanced`` those of both are as long on the backbone, in ``weighed`` the map
 counts twice besides, and in ``kept``, as the config has it, statistics are kept from half of the steps on.
-In ``of_map_half`` these are of the map's images alone, in ``of_map`` so and kept for the last tenth. The
-last weights are scored once: boxes on coco_mini's val, the map on camvid's test images. Differences come
-from a paired bootstrap over the images. Called again it goes on with what is missing.
+In ``of_map_half`` these are of the map's images alone, in ``of_map`` so and kept for the last tenth.
+``mixed`` is ``balanced`` with four images of each in every batch. In ``taught``, which is ``of_map`` else,
+the models alone teach their task; ``boxes_taught`` and ``map_taught`` are models alone that are taught so,
+too. The last weights are scored once: boxes on coco_mini's val, the map on camvid's test images. Differences
+come from a paired bootstrap over the images. Called again it goes on with what is missing.
 """
 
 from __future__ import annotations
@@ -35,27 +37,40 @@ JOINT = (
     *("street_v2", "data.parts.detection.root=BOXES", "data.parts.segmentation.root=MAP"),
     *(f"data.parts.segmentation.{CROP}", "data.parts.segmentation.val_split=test", *RATES, *TURNS),
 )
-MIXED = (*JOINT, "task.norms_until=1.0")
+MOVING = (*JOINT, "task.norms_until=1.0")
+BALANCED = (*MOVING, "task.balance=gradient_norm")
 OF_MAP = (*JOINT, "task.balance=gradient_norm", "task.norms_of=segmentation")
+BOXES = (
+    *("own_detection_gfl", "recipe=fixed", "model.backbone=v2", "data.root=BOXES"),
+    f"class_names={STREET_NAMES}",
+)
+MAP = (
+    *(str(HERE / "street_map.py"), "data.root=MAP", f"data.{CROP}", "data.val_split=test", *RATES),
+    "task.schedule=cosine",
+)
+WHOLE = "data.parts.segmentation.augmentation.crop_size=(240,320)"
+TAUGHT = ("task.tasks.detection.teacher=OUTPUT/boxes", "task.tasks.segmentation.teacher=OUTPUT/map")
 WAYS: dict[str, tuple[str, ...]] = {
-    "boxes": (
-        *("own_detection_gfl", "recipe=fixed", "model.backbone=v2", "data.root=BOXES"),
-        f"class_names={STREET_NAMES}",
-    ),
-    "map": (
-        *(str(HERE / "street_map.py"), "data.root=MAP", f"data.{CROP}", "data.val_split=test", *RATES),
-        "task.schedule=cosine",
-    ),
-    "joint": (*MIXED, "task.balance=fixed"),
-    "moments": (*MIXED, "task.balance=moments"),
-    "balanced": (*MIXED, "task.balance=gradient_norm"),
-    "weighed": (*MIXED, "task.balance=gradient_norm", 'task.loss_weights={"segmentation":2.0}'),
+    "boxes": BOXES,
+    "map": MAP,
+    "boxes_taught": (*BOXES, "task.teacher=OUTPUT/boxes"),
+    "map_taught": (*MAP, "task.teacher=OUTPUT/map"),
+    "joint": (*MOVING, "task.balance=fixed"),
+    "moments": (*MOVING, "task.balance=moments"),
+    "balanced": BALANCED,
+    "weighed": (*BALANCED, 'task.loss_weights={"segmentation":2.0}'),
+    "mixed": (*BALANCED, "data.mixed=True", WHOLE),
     "kept": (*JOINT, "task.balance=gradient_norm", "task.norms_until=0.5"),
     "of_map": (*OF_MAP, "task.norms_until=0.9"),
     "of_map_half": (*OF_MAP, "task.norms_until=0.5"),
-    "frozen": (*MIXED, "task.balance=fixed", "task.freeze_norms=True"),
+    "taught": (*OF_MAP, "task.norms_until=0.9", *TAUGHT),
+    "frozen": (*MOVING, "task.balance=fixed", "task.freeze_norms=True"),
 }
 ALONE = {"detection": ("boxes", "AP"), "segmentation": ("map", "mIoU")}
+SINGLE = {
+    "boxes": "detection", "map": "segmentation", "boxes_taught": "detection", "map_taught": "segmentation",
+}  # fmt: skip
+"""The task of each way that has only one."""
 
 
 def train(name: str, arguments: argparse.Namespace) -> None:
@@ -64,10 +79,12 @@ def train(name: str, arguments: argparse.Namespace) -> None:
     command = [*TRAIN, "--resume", str(folder)]
     if not any(folder.glob("checkpoints/*")):
         shutil.rmtree(folder, ignore_errors=True)  # stopped before its first checkpoint
-        steps = arguments.steps * (1 if name in ("boxes", "map") else 2)
+        steps = arguments.steps * (1 if name in SINGLE else 2)
         data = arguments.shared / "data"
         words = [
-            word.replace("BOXES", str(data / "coco_mini")).replace("MAP", str(data / "camvid"))
+            word.replace("BOXES", str(data / "coco_mini"))
+            .replace("MAP", str(data / "camvid"))
+            .replace("OUTPUT", str(arguments.output))
             for word in WAYS[name]
         ]
         common = [
@@ -96,9 +113,13 @@ def report(output: Path, names: list[str]) -> dict[str, dict[str, float]]:
         own = json.loads((output / alone / "metrics.json").read_text())[metric]
         print(f"{task}: alone {metric} {own:.4f}")
         for name in names:
-            value = json.loads((output / name / "metrics.json").read_text())[metric]
-            gain, low, high, p = differences(single, read_images(output / name / task).resampled())[metric]
-            print(f"  {name:<8} {value:.4f}  {gain:+.4f} ({low:+.4f} to {high:+.4f}, p {p:.3f})", flush=True)
+            if SINGLE.get(name, task) != task:
+                continue
+            run = output / name
+            value = json.loads((run / "metrics.json").read_text())[metric]
+            images = read_images(run if name in SINGLE else run / task)
+            gain, low, high, p = differences(single, images.resampled())[metric]
+            print(f"  {name:<12} {value:.4f}  {gain:+.4f} ({low:+.4f} to {high:+.4f}, p {p:.3f})", flush=True)
             rows[f"{name}, {task}"] = {"alone": own, "joint": value, "gain": gain, "low": low, "high": high}
     return rows
 
