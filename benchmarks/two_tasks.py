@@ -10,11 +10,11 @@ gradients by themselves, in ``balanced`` those of both are as long on the backbo
 counts twice besides, and in ``kept``, as the config has it, statistics are kept from half of the steps on.
 In ``of_map_half`` these are of the map's images alone, in ``of_map`` so and kept for the last tenth.
 ``mixed`` is ``balanced`` with four images of each in every batch. In ``taught``, which is ``of_map`` else,
-the boxes alone teach those of the joint model, in ``taught_weighed`` the map counts 1.5 times besides, and in
-``both_taught`` each model alone teaches its task; ``boxes_taught`` and ``map_taught`` are models alone that
-are taught so, too. The last weights are scored once: boxes on coco_mini's val, the map on camvid's test
-images. Differences come from a paired bootstrap over the images. Called again it goes on with what is
-missing.
+and in ``mixed_taught`` the boxes alone teach those of the joint model, in ``both_taught`` each model alone
+teaches its task; ``boxes_taught`` and ``map_taught`` are models alone that are taught so, too, and
+``map_whole`` learns from crops as large as those of ``mixed``. The last weights are scored once: boxes on
+coco_mini's val, the map on camvid's test images. Differences come from a paired bootstrap over the images.
+Called again it goes on with what is missing.
 """
 
 from __future__ import annotations
@@ -50,30 +50,34 @@ MAP = (
     *(str(HERE / "street_map.py"), "data.root=MAP", f"data.{CROP}", "data.val_split=test", *RATES),
     "task.schedule=cosine",
 )
-WHOLE = "data.parts.segmentation.augmentation.crop_size=(240,320)"
+WHOLE = "augmentation.crop_size=(240,320)"
+MIXED = (*BALANCED, "data.mixed=True", f"data.parts.segmentation.{WHOLE}")
 OF_MAP_LAST = (*OF_MAP, "task.norms_until=0.9")
-BOXES_TAUGHT = (*OF_MAP_LAST, "task.tasks.detection.teacher=OUTPUT/boxes")
+TEACHER = "task.tasks.detection.teacher=OUTPUT/boxes"
+BOXES_TAUGHT = (*OF_MAP_LAST, TEACHER)
 WAYS: dict[str, tuple[str, ...]] = {
     "boxes": BOXES,
     "map": MAP,
     "boxes_taught": (*BOXES, "task.teacher=OUTPUT/boxes"),
     "map_taught": (*MAP, "task.teacher=OUTPUT/map"),
+    "map_whole": (*MAP, f"data.{WHOLE}"),
     "joint": (*MOVING, "task.balance=fixed"),
     "moments": (*MOVING, "task.balance=moments"),
     "balanced": BALANCED,
     "weighed": (*BALANCED, 'task.loss_weights={"segmentation":2.0}'),
-    "mixed": (*BALANCED, "data.mixed=True", WHOLE),
+    "mixed": MIXED,
+    "mixed_taught": (*MIXED, TEACHER),
     "kept": (*JOINT, "task.balance=gradient_norm", "task.norms_until=0.5"),
     "of_map": OF_MAP_LAST,
     "of_map_half": (*OF_MAP, "task.norms_until=0.5"),
     "taught": BOXES_TAUGHT,
-    "taught_weighed": (*BOXES_TAUGHT, 'task.loss_weights={"segmentation":1.5}'),
     "both_taught": (*BOXES_TAUGHT, "task.tasks.segmentation.teacher=OUTPUT/map"),
     "frozen": (*MOVING, "task.balance=fixed", "task.freeze_norms=True"),
 }
 ALONE = {"detection": ("boxes", "AP"), "segmentation": ("map", "mIoU")}
 SINGLE = {
     "boxes": "detection", "map": "segmentation", "boxes_taught": "detection", "map_taught": "segmentation",
+    "map_whole": "segmentation",
 }  # fmt: skip
 """The task of each way that has only one."""
 
