@@ -7,6 +7,7 @@ import inspect
 import pytest
 
 from pocketvision.core.config import parameters
+from pocketvision.losses import PixelDistillation
 from pocketvision.tasks.base import VisionTask
 from pocketvision.tasks.options import TaskOptions, check_options
 from pocketvision.tasks.segmentation import SegmentationTask
@@ -16,7 +17,8 @@ def test_the_options_are_the_arguments_with_a_default() -> None:
     signature = inspect.signature(VisionTask.__init__).parameters
     optional = [name for name, p in signature.items() if p.default is not p.empty]
     assert list(TaskOptions.__annotations__) == optional
-    assert parameters(SegmentationTask) == parameters(VisionTask) | {"auxiliary_weight": 0.5}
+    own = {"auxiliary_weight": 0.5, "teacher": None, "distillation": PixelDistillation()}
+    assert parameters(SegmentationTask) == parameters(VisionTask) | own
 
 
 @pytest.mark.parametrize(
