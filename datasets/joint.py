@@ -107,7 +107,7 @@ class JointDataModule:
                 "data.mixed is for images of one task each: leave both out, as with data.shares=None."
             )
         self.mixed = mixed
-        self.images_of_each(batch_size)
+        self.images_of_each(batch_size)  # refuses shares that leave a task without an image
         if tiled := [task for task, part in self.parts.items() if part.tile_size is not None]:
             raise ValueError(f"tiles are for one task yet: leave data.parts.{tiled[0]}.tile_size out.")
 
