@@ -73,7 +73,7 @@ class Mixed:
     def norms(self) -> dict[str, Tensor]:
         """By task, if they were measured; after the last part of the batch. Every process must call it."""
         return {
-            task: nn.utils.get_total_norm([mean_over_processes(x) for x in gradients])
+            task: mean_over_processes(torch.cat([x.flatten() for x in gradients])).norm()
             for task, gradients in self._gradients.items()
         }
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +14,7 @@ from torch import Tensor, nn
 
 from pocketvision.configs import street_v2
 from pocketvision.core.command import find_config
-from pocketvision.core.errors import InputError, StoppedError
+from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import (
     AnySamples,
@@ -27,15 +25,15 @@ from pocketvision.core.structures import (
     SegmentationSamples,
     TrainingSamples,
 )
-from pocketvision.core.weights import read_state_dict
 from pocketvision.runs.folder import Run, load_experiment
 from pocketvision.tasks import JointTask
 from pocketvision.tasks.accumulation import losses_in_parts, split_batch
-from pocketvision.tasks.fit import fit, resume
+from pocketvision.tasks.fit import fit
 from pocketvision.tasks.joint.mixed import Mixed
 from pocketvision.tasks.lightning_data import image_names
 
 SIZE = (64, 96)
+Rows = list[dict[str, str]]
 
 
 def street_task(**options: Any) -> JointTask:
@@ -156,14 +154,6 @@ def test_a_frozen_backbone_has_nothing_to_measure() -> None:
     assert measuring.norms() == {}  # type: ignore[union-attr]
 
 
-class StopAt(L.Callback):
-    """Ctrl-C at a step."""
-
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        if trainer.global_step == 3:
-            signal.raise_signal(signal.SIGINT)
-
-
 def experiment_on(tiny: Callable[[str], Path], *words: str) -> tuple[Any, Any, list[str]]:
     names = [f"segmentation/{number}" for number in range(12)]
     given = [
@@ -180,18 +170,10 @@ def experiment_on(tiny: Callable[[str], Path], *words: str) -> tuple[Any, Any, l
 
 
 @pytest.mark.slow
-def test_a_stopped_run_ends_where_an_unbroken_one_does(tiny: Callable[[str], Path], tmp_path: Path) -> None:
-    experiment, files, words = experiment_on(tiny)
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    fit(experiment, whole, files, words)
-    stopping = replace(experiment, trainer={**experiment.trainer, "callbacks": [StopAt()]})
-    with pytest.raises(StoppedError):
-        fit(stopping, broken, files, words)
-    resume(broken)
-    for name, value in read_state_dict(whole / "weights.safetensors").items():
-        assert torch.equal(value, read_state_dict(broken / "weights.safetensors")[name]), name
-    with (broken / "metrics.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["train/loss"]]
+def test_a_stopped_run_ends_where_an_unbroken_one_does(
+    tiny: Callable[[str], Path], rows_of_resumed: Callable[[list[str]], tuple[Rows, Rows]]
+) -> None:
+    rows, _ = rows_of_resumed(experiment_on(tiny)[2])
     assert len(rows) == 6
     assert all(row["train/detection/box_loss"] and row["train/segmentation/cross_entropy"] for row in rows)
     weights = [float(row["train/weight/detection"]) for row in rows]

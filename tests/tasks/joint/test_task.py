@@ -5,15 +5,12 @@ A batch of one task moves the shared backbone and its own head, and nothing of t
 
 from __future__ import annotations
 
-import csv
-import signal
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import pytest
 import torch
 from torch import Tensor
@@ -22,7 +19,7 @@ from torch.optim import SGD, AdamW
 from pocketvision.backbones import WithExtraBlocks, mobilenet_v3_small
 from pocketvision.configs import street_v2
 from pocketvision.core.command import find_config
-from pocketvision.core.errors import InputError, StoppedError
+from pocketvision.core.errors import InputError
 from pocketvision.core.resize import Resize
 from pocketvision.core.structures import (
     AnySamples,
@@ -33,7 +30,7 @@ from pocketvision.core.structures import (
     PairedTarget,
     SegmentationSamples,
 )
-from pocketvision.core.weights import read_passport, read_state_dict
+from pocketvision.core.weights import read_passport
 from pocketvision.datasets import CocoDataModule, CocoSegmentationDataModule
 from pocketvision.heads import LRASPPHead, SSDLiteHead
 from pocketvision.heads.assign_guide import AssignGuide
@@ -43,7 +40,7 @@ from pocketvision.runs.folder import load_experiment
 from pocketvision.runs.ready_model import load_model
 from pocketvision.tasks import DetectionTask, JointTask, SegmentationTask
 from pocketvision.tasks.accumulation import losses_in_parts, split_batch
-from pocketvision.tasks.fit import fit, resume
+from pocketvision.tasks.fit import fit
 
 SIZE = (64, 96)
 TASKS: dict[str, Any] = {
@@ -205,27 +202,12 @@ def test_a_guide_is_refused() -> None:
         joint_task(model, tasks=TASKS | {"detection": boxes})
 
 
+Rows = list[dict[str, str]]
 SMALL = [
     "data.batch_size=2", "data.num_workers=0", "model.image_size=(64,96)", "model.weights=None",
     "data.parts.segmentation.augmentation.crop_size=(64,64)", "checkpoint_minutes=0", "trainer.max_steps=6",
     "task.ema_decay=0.9",
 ]  # fmt: skip
-
-
-class StopAt(L.Callback):
-    """Ctrl-C at a step."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        if trainer.global_step == self.number:
-            signal.raise_signal(signal.SIGINT)
-
-
-def rows_of(run: Path) -> list[dict[str, str]]:
-    with (run / "metrics.csv").open() as file:
-        return [row for row in csv.DictReader(file) if row["train/loss"]]
 
 
 def weights_in(row: dict[str, str]) -> tuple[str, ...]:
@@ -235,7 +217,10 @@ def weights_in(row: dict[str, str]) -> tuple[str, ...]:
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", ["uncertainty", "gradient_norm", "moments"])
 def test_a_stopped_run_ends_where_an_unbroken_one_does(
-    rule: str, tiny: Callable[[str], Path], tmp_path: Path
+    rule: str,
+    tiny: Callable[[str], Path],
+    rows_of_resumed: Callable[[list[str]], tuple[Rows, Rows]],
+    tmp_path: Path,
 ) -> None:
     names = [f"segmentation/{number}" for number in range(12)]
     words = [
@@ -244,26 +229,17 @@ def test_a_stopped_run_ends_where_an_unbroken_one_does(
         "data.parts.segmentation.ignore_ids=()", "task.tasks.segmentation.loss.class_weights=None",
         f"task.balance={rule}",
     ]  # fmt: skip
-    experiment, files = load_experiment(find_config("street_v2"), words)
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    fit(experiment, whole, files, words)
-    stopping = replace(experiment, trainer={**experiment.trainer, "callbacks": [StopAt(3)]})
-    with pytest.raises(StoppedError):
-        fit(stopping, broken, files, words)
-    resume(broken)
-    for name, value in read_state_dict(whole / "weights.safetensors").items():
-        assert torch.equal(value, read_state_dict(broken / "weights.safetensors")[name]), name
-    rows = rows_of(broken)
-    assert [weights_in(row) for row in rows] == [weights_in(row) for row in rows_of(whole)]
+    rows, unbroken = rows_of_resumed(words)
+    assert [weights_in(row) for row in rows] == [weights_in(row) for row in unbroken]
     if rule != "moments":
         assert len({weights_in(row) for row in rows}) > 1, "they are measured or learned"
     assert sum(bool(row["train/segmentation/cross_entropy"]) for row in rows) == 1  # of 6 a quarter
-    passport = read_passport(broken / "weights.safetensors")
+    passport = read_passport(tmp_path / "broken" / "weights.safetensors")
     assert passport["builder"]["config"] == "street_v2" and list(passport["parts"]) == [
         "detection",
         "segmentation",
     ]
-    rebuilt = load_model(broken / "weights.safetensors")  # from the passport alone
+    rebuilt = load_model(tmp_path / "broken" / "weights.safetensors")  # from the passport alone
     assert isinstance(rebuilt, JointModel) and rebuilt.class_names[:2] == ("detection/cat", "detection/owl")
 
 
@@ -282,7 +258,9 @@ def outlined(tiny: Callable[[str], Path], *words: str) -> tuple[Any, Any, list[s
 
 
 @pytest.mark.parametrize("rule", ["uncertainty", "gradient_norm"])
-def test_a_run_on_pictures_that_carry_both(rule: str, tiny: Callable[[str], Path], tmp_path: Path) -> None:
+def test_a_run_on_pictures_that_carry_both(
+    rule: str, tiny: Callable[[str], Path], tmp_path: Path, rows_of: Callable[[Path], Rows]
+) -> None:
     experiment, files, words = outlined(tiny, 'data.shares={"both":1.0}', f"task.balance={rule}")
     if rule == "gradient_norm":
         with pytest.raises(InputError, match="give detection a share"):
