@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pocketvision.core.layers import ConvNormAct, initialize
+from pocketvision.core.layers import ConvNormAct, Residual, initialize, zero_separable
 from pocketvision.core.protocols import Backbone
 from pocketvision.core.structures import FeatureInfo, Features
 
@@ -19,8 +19,11 @@ class WithPAN(nn.Module):
 
     A path aggregation network (arXiv:1803.01534, sec. 3.1) as light detectors build it (PicoDet,
     arXiv:2111.00902, sec. 2.2): each feature is brought to ``channels`` by a 1x1 convolution; going up
-    in resolution, then down again, each level adds what its neighbor knows and mixes it in ``depth``
-    separable blocks. ``num_extra`` coarser levels follow, each half as large.
+    in resolution, then down again, each level adds what its neighbor knows and what ``depth`` separable
+    blocks make of the sum. ``num_extra`` coarser levels follow, each half as large.
+
+    Unlike there, blocks are added to what they read and are 0 at first, so that a new pyramid passes on
+    what a trained backbone knows: docs/results.md has what that earns.
 
     Features must halve in size from one to the next.
 
@@ -48,12 +51,16 @@ class WithPAN(nn.Module):
             norm_eps=norm_eps,
             norm_momentum=norm_momentum,
         )
-        block = partial(_separable, conv, channels, kernel_size)
+        block = partial(zero_separable, conv, channels, kernel_size)
         self.lateral = nn.ModuleList(conv(level.channels, channels) for level in levels)
-        self.top_down = nn.ModuleList(nn.Sequential(*(block() for _ in range(depth))) for _ in levels[1:])
+        self.top_down = nn.ModuleList(
+            nn.Sequential(*(Residual(block()) for _ in range(depth))) for _ in levels[1:]
+        )
         self.down = nn.ModuleList(block(stride=2) for _ in levels[1:])
-        self.bottom_up = nn.ModuleList(nn.Sequential(*(block() for _ in range(depth))) for _ in levels[1:])
-        self.extra = nn.ModuleList(block(stride=2) for _ in range(num_extra))
+        self.bottom_up = nn.ModuleList(
+            nn.Sequential(*(Residual(block()) for _ in range(depth))) for _ in levels[1:]
+        )
+        self.extra = nn.ModuleList(_separable(conv, channels, kernel_size) for _ in range(num_extra))
         strides = [level.stride for level in levels]
         strides += [strides[-1] * 2 ** (i + 1) for i in range(num_extra)]
         self.feature_info = {
@@ -89,11 +96,9 @@ def _enlarged(coarse: Tensor, finer: Tensor) -> Tensor:
     return enlarged
 
 
-def _separable(
-    conv: Callable[..., ConvNormAct], channels: int, kernel_size: int, stride: int = 1
-) -> nn.Sequential:
-    """Depthwise, then 1x1, each with BatchNorm and activation."""
-    depthwise = conv(channels, channels, kernel_size, stride=stride, groups=channels)
+def _separable(conv: Callable[..., ConvNormAct], channels: int, kernel_size: int) -> nn.Sequential:
+    """Depthwise, then 1x1, each with BatchNorm and activation; a map half as large."""
+    depthwise = conv(channels, channels, kernel_size, stride=2, groups=channels)
     return nn.Sequential(depthwise, conv(channels, channels))
 
 

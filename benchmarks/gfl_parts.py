@@ -7,7 +7,7 @@ docs/results.md has the scores. As it stands it is ``gfl_v2_bccd``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from pocketvision.configs.gfl_v2_bccd import ANCHORS
 from pocketvision.configs.gfl_v2_bccd import config as base
 from pocketvision.configs.ssdlite_v2_bccd import ANCHORS as SSD_ANCHORS
 from pocketvision.core.anchors import CellAnchors
-from pocketvision.core.structures import Size
+from pocketvision.core.protocols import Anchors
 from pocketvision.heads.assign_guide import AssignGuide
 from pocketvision.losses import (
     ATSSAssigner,
@@ -36,6 +36,7 @@ from pocketvision.models import Detector
 from pocketvision.tasks import DetectionTask
 
 HEADS = Literal["gfl", "ssd"]
+FITTED: Mapping[str, Anchors] = {"gfl": ANCHORS, "ssd": SSD_ANCHORS}
 ASSIGNERS: dict[str, Callable[..., Assigner]] = {
     "task_aligned": TaskAlignedAssigner,
     "dynamic_soft_label": DynamicSoftLabelAssigner,
@@ -49,24 +50,20 @@ def model(
     head: HEADS = "gfl",
     fitted: bool = True,
     reg_max: int = 7,
-    image_size: Size = (320, 320),
+    anchors: Mapping[str, Anchors] = FITTED,
     weights: str | Path | None = "imagenet",
     max_detections: int = 100,
+    **options: Any,
 ) -> Detector:
-    """``head="ssd"`` is SSDLite's on the same pyramid; not ``fitted``, untrained boxes are 7 strides wide."""
+    """``head="ssd"`` is SSDLite's on the same pyramid; not ``fitted``, untrained boxes are 7 strides wide.
+
+    ``anchors`` are those fitted to the data, by head.
+    """
+    options |= {"weights": weights, "max_detections": max_detections}
     if head == "ssd":
-        return own_detection.model(
-            class_names, "v2", image_size, SSD_ANCHORS, weights=weights, pyramid_channels=96
-        )
-    return own_detection_gfl.model(
-        class_names,
-        "v2",
-        image_size,
-        ANCHORS if fitted else CellAnchors(7.0),
-        reg_max=reg_max,
-        weights=weights,
-        max_detections=max_detections,
-    )
+        return own_detection.model(class_names, "v2", anchors=anchors["ssd"], pyramid_channels=96, **options)
+    first = anchors["gfl"] if fitted else CellAnchors(7.0)
+    return own_detection_gfl.model(class_names, "v2", anchors=first, reg_max=reg_max, **options)
 
 
 def task(
@@ -75,6 +72,7 @@ def task(
     assigner: str = "task_aligned",
     normalized: bool = True,
     kind: QualityKind = "quality",
+    class_weight: float = 1.0,
     atss_epochs: int = 0,
     guide: bool = False,
     **options: Any,
@@ -82,7 +80,9 @@ def task(
     """``atss_epochs`` begins with ATSS; without ``normalized`` a truth's best point need not score 1."""
     loss: Any = SSDLoss()
     if model.score_function == "sigmoid":
-        loss = GFLLoss(assigner=ASSIGNERS[assigner](normalized=normalized), kind=kind)
+        loss = GFLLoss(
+            assigner=ASSIGNERS[assigner](normalized=normalized), kind=kind, class_weight=class_weight
+        )
     first = ATSSAssigner(normalized=True) if atss_epochs else None
     return DetectionTask(
         model,

@@ -145,6 +145,28 @@ class ConvNormAct(nn.Sequential):
             self.activation = activation()
 
 
+class Residual(nn.Sequential):
+    """``x`` plus what its layers make of it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        added: Tensor = super().forward(x)
+        return x + added
+
+
+def zero_separable(
+    conv: Callable[..., ConvNormAct], channels: int, kernel_size: int, stride: int = 1
+) -> nn.Sequential:
+    """A depthwise convolution, then a 1x1 one without activation, to be added to a map.
+
+    It is 0 before training, as its last BatchNorm's weight is (arXiv:1706.02677, sec. 5.1): what reads the
+    sum learns from the map at once, through however many such blocks.
+    """
+    depthwise = conv(channels, channels, kernel_size, stride=stride, groups=channels)
+    pointwise = conv(channels, channels, activation=None)
+    nn.init.zeros_(pointwise.norm.weight)
+    return nn.Sequential(depthwise, pointwise)
+
+
 class SqueezeExcitation(nn.Module):
     """Squeeze-and-excitation as in MobileNetV3: (N, C, H, W) -> (N, C, H, W).
 

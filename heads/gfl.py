@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from pocketvision.core.layers import ConvNormAct, initialize
+from pocketvision.core.layers import ConvNormAct, Residual, initialize, zero_separable
 from pocketvision.core.structures import FeatureInfo, Features
 from pocketvision.heads.ssd import apply_blocks
 
@@ -29,8 +29,8 @@ class GFLHead(nn.Module):
     no distributions: a distance is the exponential of a number.
 
     ``depth`` separable blocks with ``kernel_size`` see each map, shared by classes and boxes, as in
-    NanoDet-Plus; then a 1x1 convolution with bias predicts each of them. Anchors run in order map, row,
-    column, anchor. ``num_outputs`` counts class logits an anchor.
+    NanoDet-Plus, but each is added to what it sees; then a 1x1 convolution with bias predicts each of them.
+    Anchors run in order map, row, column, anchor. ``num_outputs`` counts class logits an anchor.
 
     Raises:
         ValueError: there are not as many numbers of anchors as maps.
@@ -59,9 +59,7 @@ class GFLHead(nn.Module):
         )
         sizes = [(info.channels, n) for info, n in zip(feature_info.values(), num_anchors, strict=True)]
         self.shared_blocks = nn.ModuleList(
-            nn.Sequential(
-                *(layer for _ in range(depth) for layer in (conv(c, c, kernel_size, groups=c), conv(c, c)))
-            )
+            nn.Sequential(*(Residual(zero_separable(conv, c, kernel_size)) for _ in range(depth)))
             for c, _ in sizes
         )
         self.class_blocks = nn.ModuleList(nn.Conv2d(c, n * num_outputs, 1) for c, n in sizes)

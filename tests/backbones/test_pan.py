@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
+from torch.optim import SGD
 
 from pocketvision.backbones import mobilenet_v1, mobilenet_v2, mobilenet_v3_large, mobilenet_v3_small
 from pocketvision.backbones.pan import WithPAN
@@ -34,10 +36,32 @@ def test_the_declaration_is_true_over_any_mobilenet(builder: str, size: tuple[in
 def test_every_level_sees_every_feature() -> None:
     backbone = mobilenet_v3_small(width_mult=0.35, out_features=("c3", "c4", "c5"))
     pan = WithPAN(backbone, channels=8, kernel_size=3).eval()
+    for added in (pan.top_down, pan.down, pan.bottom_up):
+        for norm in added.modules():
+            if isinstance(norm, nn.BatchNorm2d):
+                nn.init.ones_(norm.weight)  # as if it were trained
     weights = [lateral.conv.weight for lateral in pan.lateral]  # type: ignore[union-attr]
     for level in pan(torch.rand(1, 3, 128, 128)).values():
         gradients = torch.autograd.grad(level.square().sum(), weights, retain_graph=True)
         assert all(gradient.abs().sum() > 0 for gradient in gradients)
+
+
+def test_a_new_pyramid_passes_on_what_a_backbone_knows_and_learns() -> None:
+    backbone = mobilenet_v3_small(width_mult=0.35, out_features=("c3", "c4", "c5"))
+    pan = WithPAN(backbone, channels=8, depth=2)
+    images = torch.rand(2, 3, 128, 128)
+    c3, c4, c5 = (conv(x) for conv, x in zip(pan.lateral, backbone(images).values(), strict=True))
+    maps = pan(images)
+    enlarged = [c5, c4 + F.interpolate(c5, scale_factor=2), c3]
+    enlarged[2] = c3 + F.interpolate(enlarged[1], scale_factor=2)
+    for name, expected in zip(("p5", "p4", "p3"), enlarged, strict=True):
+        torch.testing.assert_close(maps[name], expected)
+    before = {name: x.detach().clone() for name, x in pan.named_parameters() if "backbone" not in name}
+    for _ in range(2):
+        loss = sum(x.square().mean() for x in pan(images).values())
+        torch.autograd.backward(loss)
+        SGD(pan.parameters(), lr=1.0).step()
+    assert not [name for name, x in pan.named_parameters() if name in before and torch.equal(x, before[name])]
 
 
 @pytest.mark.parametrize("size", [(64, 96), (65, 97), (240, 320)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given
@@ -9,7 +11,14 @@ from hypothesis import strategies as st
 from timm.layers import Conv2dSame
 from torch import nn
 
-from pocketvision.core.layers import BatchNorm, ConvNormAct, Normalize, make_divisible
+from pocketvision.core.layers import (
+    BatchNorm,
+    ConvNormAct,
+    Normalize,
+    Residual,
+    make_divisible,
+    zero_separable,
+)
 
 
 @given(st.floats(1, 4000), st.sampled_from([1, 4, 8, 16]))
@@ -88,3 +97,14 @@ def test_normalize_takes_bytes_and_floats_alike() -> None:
     ).view(3, 1, 1)
     torch.testing.assert_close(normalize(images), expected.float())
     torch.testing.assert_close(normalize(images.float()), expected.float())
+
+
+def test_a_residual_begins_as_the_identity_and_then_adds() -> None:
+    conv = partial(ConvNormAct, activation=nn.ReLU)
+    block = zero_separable(conv, 4, kernel_size=5)
+    residual, x = Residual(block), torch.randn(2, 4, 6, 7)
+    assert torch.equal(residual(x), x)
+    nn.init.ones_(block[-1].norm.weight)
+    torch.testing.assert_close(residual.eval()(x), x + block.eval()(x))
+    assert block(x).abs().sum() > 0 and block(x).min() < 0, "no activation at its end"
+    assert zero_separable(conv, 4, 3, stride=2)(x).shape == (2, 4, 3, 4)

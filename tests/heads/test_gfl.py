@@ -27,6 +27,13 @@ def test_a_head_that_knows_nothing_predicts_its_anchors(reg_max: int) -> None:
     torch.testing.assert_close(logits.sigmoid(), torch.full_like(logits, 0.01), atol=1e-3, rtol=0)
 
 
+def test_an_untrained_head_reads_the_maps_themselves() -> None:
+    dense = head(depth=3).eval()
+    logits = [layer(x) for layer, x in zip(dense.class_blocks, MAPS.values(), strict=True)]
+    expected = torch.cat([x.permute(0, 2, 3, 1).reshape(2, -1, 3) for x in logits], dim=1)
+    torch.testing.assert_close(dense(MAPS)[0], expected)
+
+
 def test_a_distance_is_the_mean_of_its_distribution() -> None:
     dense = head(reg_max=4, depth=1)
     _, deltas, sides = dense(MAPS)
