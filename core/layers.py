@@ -149,7 +149,9 @@ class Residual(nn.Sequential):
     """``x`` plus what its layers make of it."""
 
     def forward(self, x: Tensor) -> Tensor:
-        added: Tensor = super().forward(x)
+        added = x
+        for layer in self:
+            added = layer(added)
         return x + added
 
 
