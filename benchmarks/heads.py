@@ -5,7 +5,8 @@
 SHARED holds data/ and weights/. Every backbone is MobileNetV2 from published weights. On bccd the backbone
 learns at 4e-4 and what starts from random weights (head, extra blocks, pyramid) at the rate in the name;
 on aerial_cars, at 640x640, and coco_mini each family has the recipe that ``train --data`` gives it, for equal
-steps. A student learns on bccd without and with the teacher gfl_2e-2_24, and gfl with one part exchanged.
+steps. A student learns on bccd without and with the teacher gfl_2e-2_24, and gfl with one part exchanged,
+on bccd and for 300 steps on coco_mini.
 Pictures of test, or val where there is no test, are scored once, by the last weights. Called again it goes on
 with what is missing. The last lines compare pairs of runs over the same pictures (paired bootstrap).
 """
@@ -45,10 +46,12 @@ RUNS = {
     for data, steps, sizes in (
         ("aerial_cars", 600, ["model.image_size=(640,640)"]),
         ("aerial_cars", 1200, ["model.image_size=(640,640)"]),
+        ("coco_mini", 450, ["task.warmup_steps=45", "task.ema_decay=0.95556", "model.norm_momentum=0.1"]),
         ("coco_mini", 900, []),
     )
     for family in ("ssdlite", "gfl")
 }
+"""At 450 steps what depends on a training's length is what ``train --data`` derives for as many."""
 STUDENT = [str(Path(__file__).parent / "gfl_v3_small_bccd.py"), "data.root={shared}/data/bccd"]
 RUNS |= {"student": STUDENT, "student_taught": [*STUDENT, "task.teacher={output}/gfl_2e-2_24"]}
 PARTS = {
@@ -62,7 +65,7 @@ PARTS = {
     "atss": ["task.assigner=atss"],
     "guide": ["task.guide=True"],
 }
-"""What differs from gfl_2e-2 of as many epochs."""
+"""What differs from gfl_2e-2 of as many epochs, or from gfl_coco_mini."""
 RUNS |= {
     f"{part}_{epochs}": [
         str(Path(__file__).parent / "gfl_parts.py"),
@@ -72,6 +75,13 @@ RUNS |= {
     ]
     for epochs in (6, 24)
     for part, words in PARTS.items()
+} | {
+    f"{part}_coco_mini": [
+        str(Path(__file__).parent / "gfl_parts_coco_mini.py"),
+        "data.root={shared}/data/coco_mini",
+        *words,
+    ]
+    for part, words in {"gfl": [], **PARTS}.items()
 }
 WEIGHTS = "model.weights={shared}/weights/mobilenet_v2-b0353104.pth"
 PAIRS = (
@@ -81,6 +91,8 @@ PAIRS = (
     ("ssdlite_1e-2_24", "gfl_2e-2_24"),
     ("ssdlite_aerial_cars_600", "gfl_aerial_cars_600"),
     ("ssdlite_aerial_cars_1200", "gfl_aerial_cars_1200"),
+    *(("gfl_coco_mini", f"{part}_coco_mini") for part in PARTS),
+    ("ssdlite_coco_mini_450", "gfl_coco_mini_450"),
     ("ssdlite_coco_mini_900", "gfl_coco_mini_900"),
     ("student", "student_taught"),
 )

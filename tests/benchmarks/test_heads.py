@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pocketvision.configs import gfl_v2_bccd
+from pocketvision.core.command import load_config
 from pocketvision.core.config import Experiment, apply_overrides, parse_overrides
 from pocketvision.models import Detector
 from pocketvision.tasks import DetectionTask
@@ -23,8 +24,8 @@ def parts() -> dict[str, list[str]]:
     return found
 
 
-def exchanged() -> Any:
-    return runpy.run_path(str(BENCHMARKS / "gfl_parts.py"))["config"]
+def exchanged(name: str = "gfl_parts") -> Any:
+    return load_config(BENCHMARKS / f"{name}.py")[0].config
 
 
 def built(experiment: Experiment, words: list[str]) -> tuple[Detector, DetectionTask]:
@@ -46,8 +47,9 @@ def test_without_words_the_parts_are_those_of_the_config() -> None:
     )
 
 
-def test_each_row_of_the_ablation_is_another_detector(parts: dict[str, list[str]]) -> None:
-    rows = [built(exchanged(), words) for words in ([], *parts.values())]
+@pytest.mark.parametrize("name", ["gfl_parts", "gfl_parts_coco_mini"])
+def test_each_row_of_the_ablation_is_another_detector(name: str, parts: dict[str, list[str]]) -> None:
+    rows = [built(exchanged(name), words) for words in ([], *parts.values())]
     seen = {
         (str(m.anchors), str(t.loss), t.guide is None, sum(p.numel() for p in m.parameters()))
         for m, t in rows
