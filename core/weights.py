@@ -192,7 +192,7 @@ def load_state_dict(model: nn.Module, state: StateDict, source: str) -> MatchRep
     if missing:
         raise InputError(
             f"{source} does not fit this model: it lacks {len(missing)} of {len(own)} tensors, "
-            f"such as {missing[0]}. Use the config, and the version of pocketvision, that it was trained with."
+            f"such as {missing[0]}. Use the config it was trained with, and the same version of pocketvision."
         )
     for name, value in own.items():
         if name in state and state[name].shape != value.shape:
