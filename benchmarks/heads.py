@@ -28,6 +28,8 @@ BCCD = (
     ("gfl", "1e-3", 6), ("gfl", "4e-3", 6), ("gfl", "1e-2", 6), ("gfl", "2e-2", 6), ("gfl", "4e-2", 6),
     ("gfl", "2e-2", 24),
 )  # fmt: skip
+SHORT = ["data.batch_size=16", "task.warmup_steps=60", "task.ema_decay=0.96667", "model.norm_momentum=0.1"]
+"""What ``train --data`` derives for a training of 600 steps."""
 RUNS = {
     f"{family}_{rate}_{epochs}": [
         f"{family}_v2_bccd",
@@ -46,12 +48,11 @@ RUNS = {
     for data, steps, sizes in (
         ("aerial_cars", 600, ["model.image_size=(640,640)"]),
         ("aerial_cars", 1200, ["model.image_size=(640,640)"]),
-        ("coco_mini", 450, ["task.warmup_steps=45", "task.ema_decay=0.95556", "model.norm_momentum=0.1"]),
+        ("coco_mini", 600, SHORT),
         ("coco_mini", 900, []),
     )
     for family in ("ssdlite", "gfl")
 }
-"""At 450 steps what depends on a training's length is what ``train --data`` derives for as many."""
 STUDENT = [str(Path(__file__).parent / "gfl_v3_small_bccd.py"), "data.root={shared}/data/bccd"]
 RUNS |= {"student": STUDENT, "student_taught": [*STUDENT, "task.teacher={output}/gfl_2e-2_24"]}
 PARTS = {
@@ -92,7 +93,7 @@ PAIRS = (
     ("ssdlite_aerial_cars_600", "gfl_aerial_cars_600"),
     ("ssdlite_aerial_cars_1200", "gfl_aerial_cars_1200"),
     *(("gfl_coco_mini", f"{part}_coco_mini") for part in PARTS),
-    ("ssdlite_coco_mini_450", "gfl_coco_mini_450"),
+    ("ssdlite_coco_mini_600", "gfl_coco_mini_600"),
     ("ssdlite_coco_mini_900", "gfl_coco_mini_900"),
     ("student", "student_taught"),
 )
