@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pocketvision.core.layers import ConvNormAct, Residual, initialize, zero_separable
+from pocketvision.core.layers import ConvNormAct, initialize, residual_separables, zero_separable
 from pocketvision.core.protocols import Backbone
 from pocketvision.core.structures import FeatureInfo, Features
 
@@ -51,16 +51,12 @@ class WithPAN(nn.Module):
             norm_eps=norm_eps,
             norm_momentum=norm_momentum,
         )
-        block = partial(zero_separable, conv, channels, kernel_size)
+        common = (conv, channels, kernel_size)
         self.lateral = nn.ModuleList(conv(level.channels, channels) for level in levels)
-        self.top_down = nn.ModuleList(
-            nn.Sequential(*(Residual(block()) for _ in range(depth))) for _ in levels[1:]
-        )
-        self.down = nn.ModuleList(block(stride=2) for _ in levels[1:])
-        self.bottom_up = nn.ModuleList(
-            nn.Sequential(*(Residual(block()) for _ in range(depth))) for _ in levels[1:]
-        )
-        self.extra = nn.ModuleList(_separable(conv, channels, kernel_size) for _ in range(num_extra))
+        self.top_down = nn.ModuleList(residual_separables(*common, depth) for _ in levels[1:])
+        self.down = nn.ModuleList(zero_separable(*common, stride=2) for _ in levels[1:])
+        self.bottom_up = nn.ModuleList(residual_separables(*common, depth) for _ in levels[1:])
+        self.extra = nn.ModuleList(_separable(*common) for _ in range(num_extra))
         strides = [level.stride for level in levels]
         strides += [strides[-1] * 2 ** (i + 1) for i in range(num_extra)]
         self.feature_info = {

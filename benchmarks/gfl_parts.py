@@ -72,7 +72,6 @@ def task(
     assigner: str = "task_aligned",
     normalized: bool = True,
     kind: QualityKind = "quality",
-    class_weight: float = 1.0,
     atss_epochs: int = 0,
     guide: bool = False,
     **options: Any,
@@ -80,9 +79,7 @@ def task(
     """``atss_epochs`` begins with ATSS; without ``normalized`` a truth's best point need not score 1."""
     loss: Any = SSDLoss()
     if model.score_function == "sigmoid":
-        loss = GFLLoss(
-            assigner=ASSIGNERS[assigner](normalized=normalized), kind=kind, class_weight=class_weight
-        )
+        loss = GFLLoss(assigner=ASSIGNERS[assigner](normalized=normalized), kind=kind)
     first = ATSSAssigner(normalized=True) if atss_epochs else None
     return DetectionTask(
         model,

@@ -2,7 +2,7 @@
 
     python tools/train.py benchmarks/gfl_parts_coco_mini.py data.root=/data/coco_mini task.assigner=simota
 
-docs/results.md has the scores.
+heads.py trains and compares its parts, docs/results.md has the scores of those that were.
 """
 
 from __future__ import annotations

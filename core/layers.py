@@ -169,6 +169,13 @@ def zero_separable(
     return nn.Sequential(depthwise, pointwise)
 
 
+def residual_separables(
+    conv: Callable[..., ConvNormAct], channels: int, kernel_size: int, depth: int
+) -> nn.Sequential:
+    """``depth`` separable blocks, each added to what it reads: the identity before training."""
+    return nn.Sequential(*(Residual(zero_separable(conv, channels, kernel_size)) for _ in range(depth)))
+
+
 class SqueezeExcitation(nn.Module):
     """Squeeze-and-excitation as in MobileNetV3: (N, C, H, W) -> (N, C, H, W).
 

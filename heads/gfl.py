@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from pocketvision.core.layers import ConvNormAct, Residual, initialize, zero_separable
+from pocketvision.core.layers import ConvNormAct, initialize, residual_separables
 from pocketvision.core.structures import FeatureInfo, Features
 from pocketvision.heads.ssd import apply_blocks
 
@@ -58,10 +58,7 @@ class GFLHead(nn.Module):
             norm_momentum=norm_momentum,
         )
         sizes = [(info.channels, n) for info, n in zip(feature_info.values(), num_anchors, strict=True)]
-        self.shared_blocks = nn.ModuleList(
-            nn.Sequential(*(Residual(zero_separable(conv, c, kernel_size)) for _ in range(depth)))
-            for c, _ in sizes
-        )
+        self.shared_blocks = nn.ModuleList(residual_separables(conv, c, kernel_size, depth) for c, _ in sizes)
         self.class_blocks = nn.ModuleList(nn.Conv2d(c, n * num_outputs, 1) for c, n in sizes)
         self.box_blocks = nn.ModuleList(nn.Conv2d(c, n * 4 * (reg_max + 1), 1) for c, n in sizes)
         values = torch.linspace(0, 2, reg_max + 1)
