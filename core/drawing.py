@@ -89,7 +89,8 @@ def draw_boxes(
     """A copy of ``image`` with boxes (G, 4) xyxy, their names, and their scores if given.
 
     Without ``color`` each class has its color of PALETTE; ``class_names`` None writes nothing. Names stand as
-    :func:`draw_names` has it.
+    :func:`draw_names` has it; but the first of each class, those are left out that would hide most of another
+    box or lie on another name.
     """
     canvas = PillowImage.fromarray(image)
     draw = ImageDraw.Draw(canvas)
@@ -101,9 +102,24 @@ def draw_boxes(
         draw.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=own, width=line_width)
     if class_names is None:
         return np.array(canvas)
-    texts = name_texts(indices, class_names, scores)
-    names = list(map(BoxName, texts, rows, colors))
+    names = name_boxes(rows, indices, class_names, colors, scores)
     return draw_names(np.array(canvas), names, font_size)
+
+
+def name_boxes(
+    boxes: Sequence[Sequence[float]],
+    labels: Sequence[int],
+    class_names: Sequence[str | None],
+    colors: Sequence[Color],
+    scores: _Values | None = None,
+) -> list[BoxName]:
+    """Names of boxes, of which the first of each class is needed."""
+    texts = name_texts(labels, class_names, scores)
+    firsts = {label: place for place, label in reversed(list(enumerate(labels)))}
+    return [
+        BoxName(text, box, color, is_needed=firsts[label] == place)
+        for place, (text, box, color, label) in enumerate(zip(texts, boxes, colors, labels, strict=True))
+    ]
 
 
 def name_texts(

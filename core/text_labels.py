@@ -24,12 +24,14 @@ _COST_OF_NAMES = 20.0
 """A covered name is worse than a covered part of an object."""
 _MIDDLE_LUMINANCE = 0.179
 """Black and white letters have the same contrast to it, 4.6."""
+_MOST_HIDDEN = 0.5
+"""Of another object, by a name that is not needed."""
 _COST_OF_RANK = 0.03
 """What a later place costs, as a share of the name's area: small overlaps do not move a name."""
 
 
 class BoxName(NamedTuple):
-    """A name above or below a box xyxy; one that is not needed is left out rather than cover others."""
+    """A name above or below a box xyxy; one that is not needed is left out where there is no room."""
 
     text: str
     box: Sequence[float]
@@ -88,8 +90,8 @@ def choose_place(
         place[0] = max(0, min(round(x), width - size[0]))
         place[1] = max(0, min(round(y), height - size[1]))
     places[:, 2:] = places[:, :2] + size
-    cost = _COST_OF_NAMES * _covered(places, np.asarray(names, dtype=np.float64).reshape(-1, 4))
-    cost += _covered(places, boxes) + _COST_OF_RANK * size[0] * size[1] * np.arange(len(places))
+    cost = _COST_OF_NAMES * _overlaps(places, np.array(names).reshape(-1, 4)).sum(axis=1)
+    cost += _overlaps(places, boxes).sum(axis=1) + _COST_OF_RANK * size[0] * size[1] * np.arange(len(places))
     left, top, right, bottom = places[int(cost.argmin())].tolist()
     return left, top, right, bottom
 
@@ -97,22 +99,32 @@ def choose_place(
 def place_names(
     names: Sequence[BoxName], fonts: Sequence[Font], image_size: Size, boxes: npt.NDArray[np.float64]
 ) -> list[Rectangle | None]:
-    """A place for each name in turn, outside ``boxes`` (G, 4) where there is room; None leaves it out."""
+    """A place for each name in turn, outside ``boxes`` (G, 4) where there is room; None leaves it out.
+
+    Left out are names that are not needed and would lie on another one, or hide most of one of ``boxes``.
+    """
     places: list[Rectangle | None] = []
     for name, font in zip(names, fonts, strict=True):
         size = text_size(font, name.text)
         taken = [place for place in places if place is not None]
         place = choose_place(places_at_box(name.box, size, name.is_below), size, image_size, taken, boxes)
-        covers = taken and _covered(np.array([place]), np.array(taken)).any()
-        places.append(None if covers and not name.is_needed else place)
+        hides = _hides(place, taken, boxes[(boxes != name.box).any(axis=1)])
+        places.append(None if hides and not name.is_needed else place)
     return places
 
 
-def _covered(places: npt.NDArray[Any], others: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """For each of ``places`` (P, 4) the sum of its overlaps with ``others`` (G, 4), in pixels."""
+def _hides(place: Rectangle, names: Sequence[Rectangle], boxes: npt.NDArray[np.float64]) -> bool:
+    """Whether a name at ``place`` lies on one of ``names``, or on most of one of ``boxes`` (G, 4)."""
+    here = np.array([place])
+    hidden = _overlaps(here, boxes)[0] > _MOST_HIDDEN * (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    return bool(hidden.any() or _overlaps(here, np.array(names).reshape(-1, 4)).any())
+
+
+def _overlaps(places: npt.NDArray[Any], others: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Of each of ``places`` (P, 4) with each of ``others`` (G, 4), in pixels: (P, G)."""
     corner = np.minimum(places[:, None, 2:], others[None, :, 2:])
     sides = (corner - np.maximum(places[:, None, :2], others[None, :, :2])).clip(0)
-    return np.asarray((sides[..., 0] * sides[..., 1]).sum(axis=1), dtype=np.float64)
+    return np.asarray(sides[..., 0] * sides[..., 1], dtype=np.float64)
 
 
 def write(draw: ImageDraw, font: Font, text: str, place: Rectangle, color: Color) -> None:

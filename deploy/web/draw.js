@@ -1,6 +1,6 @@
 // A picture and what was found in it, on the canvas, in pixels of the screen: names stay legible at any size.
 
-import { choosePlace } from "./places.js";
+import { choosePlace, hides } from "./places.js";
 
 const LARGEST_SCALE = 3;
 const FONT = 14;
@@ -19,7 +19,7 @@ export function drawImage(canvas, image, [roomWidth, roomHeight]) {
   return canvas.width / image.width;
 }
 
-/** Boxes [{box, score, label}] with their names and scores. */
+/** Boxes [{box, score, label}] with their names and scores; in a crowd names are left out, as in core/drawing.py. */
 export function drawBoxes(canvas, boxes, facts, scale) {
   const context = canvas.getContext("2d");
   const density = globalThis.devicePixelRatio || 1;
@@ -39,6 +39,8 @@ export function drawBoxes(canvas, boxes, facts, scale) {
     const text = `${facts.class_names[label] ?? label} ${score.toFixed(2)}`;
     const width = Math.ceil(context.measureText(text).width) + 6 * density;
     const place = choosePlace(rows[i], [width, height], canvas, taken, rows);
+    const isFirst = !boxes.slice(0, i).some((other) => other.label === label);
+    if (!isFirst && hides(place, taken, rows.filter((_, j) => j !== i))) return;
     taken.push(place);
     context.fillStyle = css(facts.colors[label]);
     context.fillRect(place[0], place[1], width, height);

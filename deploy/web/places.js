@@ -1,6 +1,7 @@
 // Where a name stands beside its box: within the picture, where it hides the least (core/text_labels.py).
 
 const COST_OF_NAMES = 20; // a covered name is worse than a covered part of an object
+const MOST_HIDDEN = 0.5; // of another object, by a name that is left out then
 const COST_OF_RANK = 0.03; // small overlaps do not move a name
 
 /** The place [x1, y1, x2, y2] for a name of a size [width, height]: it hides the least of names and boxes. */
@@ -20,6 +21,12 @@ export function choosePlace(box, size, canvas, names, boxes) {
     if (cost < least) [best, least] = [place, cost];
   });
   return best;
+}
+
+/** Whether a name at `place` lies on one of `names`, or on most of one of `boxes`. */
+export function hides(place, names, boxes) {
+  const isHidden = (box) => covered(place, [box]) > MOST_HIDDEN * (box[2] - box[0]) * (box[3] - box[1]);
+  return covered(place, names) > 0 || boxes.some(isHidden);
 }
 
 function covered([left, top, right, bottom], others) {

@@ -18,6 +18,7 @@ from pocketvision.core.drawing import (
     draw_names,
     false_color,
     legend,
+    name_boxes,
     name_texts,
     overlay_mask,
     palette_for,
@@ -50,8 +51,8 @@ def detection_sheet(
     threshold: float | None = DEFAULT_THRESHOLD,
     captions: Sequence[str] | None = None,
 ) -> Image:
-    """One tile an image: truth in thin green, predictions in orange, both with names; a name of the truth
-    that would cover another one is left out.
+    """One tile an image: truth in thin green, predictions in orange, both with names where there is room for
+    them; the first prediction of each class always has its own.
 
     ``targets`` and ``detections`` are in pixels of ``images``; detections under ``threshold`` are left out,
     with None none are, as they were chosen by thresholds of their classes.
@@ -65,21 +66,16 @@ def detection_sheet(
         # Names come after the lines, which would strike them out, and those of predictions first.
         tile = draw_boxes(tile, truth, true_labels, None, color=TRUTH_COLOR, line_width=1)
         tile = draw_boxes(tile, boxes * scale, labels, None, color=PREDICTION_COLOR)
-        found_names = name_texts(labels.tolist(), class_names, scores)
-        true_names = name_texts(true_labels.tolist(), class_names)
-        names = [
-            BoxName(text, box, PREDICTION_COLOR)
-            for text, box in zip(found_names, (boxes * scale).tolist(), strict=True)
-        ]
+        colors = [PREDICTION_COLOR] * len(labels)
+        names = name_boxes((boxes * scale).tolist(), labels.tolist(), class_names, colors, scores)
         names += [
             BoxName(text, box, TRUTH_COLOR, is_below=True, is_needed=False)
-            for text, box in zip(true_names, truth.tolist(), strict=True)
+            for text, box in zip(name_texts(true_labels.tolist(), class_names), truth.tolist(), strict=True)
         ]
-        tile = draw_names(tile, names)
-        tiles.append(tile)
+        tiles.append(draw_names(tile, names))
     sheet = contact_sheet(tiles, _COLUMNS, captions)
     least = "its class's best threshold" if threshold is None else f"{threshold:.2f}"
-    lines = ("truth (named where there is room)", f"prediction with its score, {least} or more")
+    lines = ("truth", f"prediction with its score, {least} or more; both named where there is room")
     return stack(legend(lines, (TRUTH_COLOR, PREDICTION_COLOR), width=sheet.shape[1]), sheet)
 
 

@@ -18,6 +18,7 @@ from pocketvision.core.drawing import (
     draw_boxes,
     draw_names,
     legend,
+    name_boxes,
     overlay_mask,
     save_image,
     stack,
@@ -57,6 +58,11 @@ def test_names_of_equal_boxes_do_not_cover_each_other() -> None:
     alone = draw_boxes(GRAY, boxes[:1], [0], names)
     filled = [(image == PALETTE[0]).all(axis=2).sum() for image in (both[30:49], alone[30:49])]
     assert filled[0] == filled[1]
+
+
+def test_in_a_crowd_the_first_of_each_class_has_its_name() -> None:
+    names = name_boxes([[20, 50, 32, 60]] * 5, [2, 0, 2, 1, 0], ["a", None, "c"], [RED] * 5, [0.9] * 5)
+    assert [name.text for name in names if name.is_needed] == ["c 0.90", "a 0.90", "1 0.90"]
 
 
 def test_no_boxes_and_reserved_classes() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -9,10 +11,13 @@ from PIL import Image, ImageDraw
 
 from pocketvision.core.drawing import PALETTE, draw_boxes, drawing_sizes, name_regions, palette_for
 from pocketvision.core.text_labels import (
+    BoxName,
     Color,
+    Rectangle,
     choose_place,
     fit_font,
     load_font,
+    place_names,
     places_at_box,
     text_size,
     write,
@@ -40,6 +45,33 @@ def test_names_make_way_for_other_objects_and_names() -> None:
     taken = [(40.0, 40.0, 160.0, 60.0)]
     left, top, right, bottom = choose_place(corners, (60, 16), SIZE, taken, NONE)
     assert bottom <= 40 or top >= 60 or right <= 40 or left >= 160
+
+
+def test_in_a_crowd_only_needed_names_hide_objects_or_each_other() -> None:
+    corners = np.random.default_rng(0).uniform((0, 0), (SIZE[1] - 12, SIZE[0] - 8), (120, 2))
+    boxes = np.concatenate((corners, corners + np.array((12, 8))), axis=1)
+    names = [BoxName("car 0.50", box, PALETTE[0], is_needed=i % 40 == 0) for i, box in enumerate(boxes)]
+    places = place_names(names, [load_font(11)] * len(names), SIZE, boxes)
+    shown = [i for i, found in enumerate(places) if found is not None]
+    assert {0, 40, 80} <= set(shown) and 5 < len(shown) < 60
+    for i in set(shown) - {0, 40, 80}:
+        place = places[i]
+        assert place is not None
+        before = [other for other in places[:i] if other is not None]
+        assert max(_shared(place, other) for other in before) == 0
+        assert max(_shared(place, box) for j, box in enumerate(boxes) if j != i) <= 0.5 * 12 * 8
+
+
+def test_no_name_is_left_out_where_there_is_room() -> None:
+    boxes = np.array([(x, y, x + 40, y + 20) for x in (10, 110, 210) for y in (30, 90, 150)], float)
+    names = [BoxName("car 0.50", box, PALETTE[0], is_needed=False) for box in boxes]
+    assert None not in place_names(names, [load_font(11)] * len(names), SIZE, boxes)
+
+
+def _shared(place: Rectangle, other: Sequence[float]) -> float:
+    """Pixels that two rectangles share."""
+    width = min(place[2], other[2]) - max(place[0], other[0])
+    return max(width, 0) * max(min(place[3], other[3]) - max(place[1], other[1]), 0)
 
 
 @pytest.mark.parametrize("side", [24, 100, 400, 3000])

@@ -190,6 +190,16 @@ def test_a_person_sees_results_and_the_rate(site: Path, answer: Any) -> None:
     assert answer["seen"]["classification"]["picture"]["found"][0].split()[0] in ("cat", "dog", "owl")
 
 
+def test_in_a_crowd_names_do_not_hide_objects_or_each_other(answer: Any) -> None:
+    """But the first of each class, which always has its name."""
+    boxes, names = (torch.tensor(answer["crowd"][kind], dtype=torch.float64) for kind in ("boxes", "names"))
+    assert 4 < len(names) < 100 and len(boxes) == 120
+    assert box_iou(names, names).triu(1)[:, 2:].max() == 0
+    corners = torch.maximum(boxes[:, None, :2], names[:, :2]), torch.minimum(boxes[:, None, 2:], names[:, 2:])
+    is_hidden = (corners[1] - corners[0]).clamp(min=0).prod(dim=2) > 0.5 * 12 * 8
+    assert is_hidden[:, 2:].sum(dim=0).max() <= 1, "its own box, at most"
+
+
 def test_several_tasks_are_pythons_from_one_run(site: Path, answer: Any) -> None:
     found = answer["results"]["street"]
     for name, prediction in expected(site, "street").items():
