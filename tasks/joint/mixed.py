@@ -32,7 +32,7 @@ class Mixed:
     model: JointModel
     measures: bool = False
     loss_scale: float = 1.0
-    _gradients: dict[str, list[Tensor]] = field(default_factory=dict)
+    _gradients: dict[str, Tensor] = field(default_factory=dict)
 
     def outputs(self, images: Tensor) -> dict[str, Any]:
         """As each task has them, of its images."""
@@ -72,10 +72,7 @@ class Mixed:
 
     def norms(self) -> dict[str, Tensor]:
         """By task, if they were measured; after the last part of the batch. Every process must call it."""
-        return {
-            task: mean_over_processes(torch.cat([x.flatten() for x in gradients])).norm()
-            for task, gradients in self._gradients.items()
-        }
+        return {task: mean_over_processes(gradient).norm() for task, gradient in self._gradients.items()}
 
     def _measure(self, losses: dict[str, dict[str, Tensor]], num_images: int) -> None:
         """Add a part's gradients on what learns of the backbone, by task."""
@@ -87,8 +84,5 @@ class Mixed:
         for task, own in losses.items():
             total = torch.stack(list(own.values())).sum() * self.loss_scale
             found = torch.autograd.grad(total, shared, retain_graph=True, materialize_grads=True)
-            gradients = [gradient * (share / self.loss_scale) for gradient in found]
-            known = self._gradients.get(task)
-            self._gradients[task] = (
-                gradients if known is None else [a + b for a, b in zip(known, gradients, strict=True)]
-            )
+            gradient = torch.cat([values.flatten() for values in found]) * (share / self.loss_scale)
+            self._gradients[task] = gradient + self._gradients.get(task, 0.0)
