@@ -146,13 +146,13 @@ class ConvNormAct(nn.Sequential):
 
 
 class Residual(nn.Sequential):
-    """``x`` plus what its layers make of it."""
+    """ReLU6 of ``x`` plus what its layers make of it (arXiv:1512.03385, eq. 1)."""
 
     def forward(self, x: Tensor) -> Tensor:
         added = x
         for layer in self:
             added = layer(added)
-        return x + added
+        return F.relu6(x + added)
 
 
 def zero_separable(
@@ -172,7 +172,7 @@ def zero_separable(
 def residual_separables(
     conv: Callable[..., ConvNormAct], channels: int, kernel_size: int, depth: int
 ) -> nn.Sequential:
-    """``depth`` separable blocks, each added to what it reads: the identity before training."""
+    """``depth`` separable blocks, each added to what it reads: before training ReLU6 of that."""
     return nn.Sequential(*(Residual(zero_separable(conv, channels, kernel_size)) for _ in range(depth)))
 
 
