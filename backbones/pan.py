@@ -23,7 +23,7 @@ class WithPAN(nn.Module):
     blocks make of the sum. ``num_extra`` coarser levels follow, each half as large.
 
     Unlike there, blocks are added to what they read and are 0 at first, so that a new pyramid passes on
-    what a trained backbone knows; ReLU6 follows. docs/results.md has what both earn.
+    what a trained backbone knows; ReLU follows. docs/results.md has what both earn.
 
     Features must halve in size from one to the next.
 

@@ -146,13 +146,16 @@ class ConvNormAct(nn.Sequential):
 
 
 class Residual(nn.Sequential):
-    """ReLU6 of ``x`` plus what its layers make of it (arXiv:1512.03385, eq. 1)."""
+    """ReLU of ``x`` plus what its layers make of it (arXiv:1512.03385, sec. 3.2).
+
+    Not ReLU6: ONNX Runtime computes convolution, sum and ReLU at once, a clip apart and in another layout.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         added = x
         for layer in self:
             added = layer(added)
-        return F.relu6(x + added)
+        return F.relu(x + added)
 
 
 def zero_separable(
@@ -172,7 +175,7 @@ def zero_separable(
 def residual_separables(
     conv: Callable[..., ConvNormAct], channels: int, kernel_size: int, depth: int
 ) -> nn.Sequential:
-    """``depth`` separable blocks, each added to what it reads: before training ReLU6 of that."""
+    """``depth`` separable blocks, each added to what it reads: before training ReLU of that."""
     return nn.Sequential(*(Residual(zero_separable(conv, channels, kernel_size)) for _ in range(depth)))
 
 
