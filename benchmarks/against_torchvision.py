@@ -62,7 +62,7 @@ class Samples(Dataset[Any]):
 def load_boxes(records: Any, index: int) -> tuple[Image.Image, dict[str, Any]]:
     image = Image.open(records.image_paths[index]).convert("RGB")
     owned, size = records.boxes_of(index), (image.height, image.width)
-    boxes = tv_tensors.BoundingBoxes(records.boxes[owned].copy(), format="XYXY", canvas_size=size)  # type: ignore[call-arg]
+    boxes = tv_tensors.BoundingBoxes(records.boxes[owned].copy(), format="XYXY", canvas_size=size)
     return image, {"boxes": boxes, "labels": torch.from_numpy(records.labels[owned]) + 1}
 
 
@@ -72,7 +72,7 @@ def load_mask(records: Any, index: int) -> tuple[Image.Image, tv_tensors.Mask]:
     return Image.open(records.image_paths[index]).convert("RGB"), tv_tensors.Mask(mask)
 
 
-def presets(task: str) -> nn.Module:
+def presets(task: str) -> Any:
     """pytorch/vision:references/{detection,segmentation}/presets.py, with camvid's 360 for the base size."""
     tensors = [v2.ToImage(), v2.ToDtype(torch.float, scale=True)]
     flip = v2.RandomHorizontalFlip(p=0.5)
@@ -120,7 +120,7 @@ def train_torchvision(
     experiment, _ = load_experiment(ROOT / "configs" / f"{config}.py", [f"data.root={str(data_root)!r}"])
     ours, data = build(experiment, pretrained=False)
     theirs = (TorchvisionDetector if task == "detection" else TorchvisionSegmenter)(ours, weights)
-    theirs.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    theirs.train().to(memory_format=torch.channels_last)
     samples = Samples(
         data.records(data.train_split), load_boxes if task == "detection" else load_mask, presets(task)
     )

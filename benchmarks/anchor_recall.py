@@ -13,6 +13,7 @@ import torch
 
 from pocketvision.core.boxes import box_iou
 from pocketvision.core.command import command, find_config
+from pocketvision.datasets.records.annotations import DetectionRecords
 from pocketvision.models import Detector
 from pocketvision.runs.build import build
 from pocketvision.runs.folder import load_experiment
@@ -28,11 +29,12 @@ def main(argv: object = None) -> None:
     assert isinstance(model, Detector)
     anchors = model.eval()(torch.zeros(1, 3, *model.resize.image_size, dtype=torch.uint8)).anchors
     records = data.records(split)
+    assert isinstance(records, DetectionRecords)
     best = []
     for index in range(len(records)):
         boxes = records.boxes[records.boxes_of(index)]
-        size = tuple(records.sizes[index].tolist())
-        resized = torch.from_numpy(model.resize.apply_to_boxes(boxes, size))
+        height, width = records.sizes[index].tolist()
+        resized = torch.from_numpy(model.resize.apply_to_boxes(boxes, (height, width)))
         best.append(box_iou(resized, anchors).amax(dim=1) if len(boxes) else torch.zeros(0))
     iou, labels = torch.cat(best), torch.from_numpy(records.labels)
     print(f"{name}, split {split}, {len(anchors)} anchors at {model.resize.image_size}")

@@ -77,7 +77,8 @@ class SmallNet(nn.Module):
             if self.variant.shortcut == "bottlenecks" and block.has_residual:
                 out = x + out
             x = out if self.variant.is_linear else nn.functional.relu6(out)
-        return self.class_logits(x.mean(dim=(2, 3)))
+        logits: Tensor = self.class_logits(x.mean(dim=(2, 3)))
+        return logits
 
 
 def read_crops(data: Path) -> tuple[Crops, Crops]:
@@ -91,6 +92,7 @@ def read_crops(data: Path) -> tuple[Crops, Crops]:
         for path, mask_path in zip(records.image_paths, records.mask_paths, strict=True):
             picture = cv2.copyMakeBorder(read_image(path), SIDE, SIDE, SIDE, SIDE, cv2.BORDER_REFLECT)
             mask = cv2.imread(mask_path, cv2.IMREAD_UNCHANGED)
+            assert mask is not None, mask_path
             for label in sorted(set(np.unique(mask).tolist()) - {VOID}):
                 places = np.argwhere(mask == label)
                 for y, x in places[generator.integers(0, len(places), each)]:
@@ -121,7 +123,7 @@ def train(variant: Variant, crops: Crops, steps: int, seed: int) -> SmallNet:
         maps = images.contiguous(memory_format=torch.channels_last)
         loss = nn.functional.cross_entropy(model(maps), labels)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         schedule.step()
     return model.eval()
@@ -130,7 +132,7 @@ def train(variant: Variant, crops: Crops, steps: int, seed: int) -> SmallNet:
 @torch.no_grad()
 def mean_class_accuracy(model: SmallNet, crops: Crops) -> float:
     """The mean of the classes' shares of right answers."""
-    answers = torch.cat([model(part).argmax(dim=1) for part in crops.images.split(256)])
+    answers = torch.cat([model(part).argmax(dim=1) for part in torch.split(crops.images, 256)])
     right = (answers == crops.labels).float()
     return float(torch.stack([right[crops.labels == label].mean() for label in range(NUM_CLASSES)]).mean())
 

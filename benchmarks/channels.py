@@ -32,7 +32,7 @@ from pocketvision.evaluation.compare import compare
 Pixels = npt.NDArray[np.uint8]
 
 TOOLS = Path(__file__).resolve().parent.parent / "tools"
-LUMA = np.float32([0.299, 0.587, 0.114])
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 RUNTIMES = {"onnx": "model.onnx", "openvino": "model.xml"}
 BAR = 0.02
 
@@ -49,7 +49,8 @@ class Pair(NamedTuple):
 
 def sixteen_bit_gray(colors: Pixels) -> npt.NDArray[np.uint16]:
     """(H, W) from RGB: 65535 is white."""
-    return np.rint(257 * (colors.astype(np.float32) @ LUMA)).astype(np.uint16)
+    gray: npt.NDArray[np.float32] = colors.astype(np.float32) @ LUMA
+    return np.rint(257 * gray).astype(np.uint16)
 
 
 def five_planes(colors: Pixels) -> Pixels:
@@ -97,7 +98,8 @@ PAIRS = {
 
 def train(task: str, way: str, arguments: argparse.Namespace) -> Path:
     """Make the data and train a run, as far as that is not done; the run's folder."""
-    pair, output = PAIRS[task], arguments.output
+    pair = PAIRS[task]
+    output: Path = arguments.output
     data, run = output / f"{pair.data}_{way}", output / f"{task}_{way}"
     if not data.is_dir():
         unfinished = output / f"{data.name}.part"

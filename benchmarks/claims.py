@@ -62,11 +62,10 @@ class SlowHardswish(nn.Module):
 
 
 def v1(full: bool = False) -> Classifier:
-    model = Classifier(
-        mobilenet_v1(out_features=("c5",)), partial(ClassifierHead, feature="c5"), NAMES, Resize((224, 224))
-    )
+    body = mobilenet_v1(out_features=("c5",))
+    model = Classifier(body, partial(ClassifierHead, feature="c5"), NAMES, Resize((224, 224)))
     if full:
-        model.backbone = v1_variant(model.backbone, "full_convolutions")
+        model.backbone = v1_variant(body, "full_convolutions")
     return model
 
 

@@ -44,10 +44,10 @@ print(json.dumps({"opened": opened, "peak": peak, "ms": median, "answers": answe
 def install(folder: Path, environment: Path) -> float:
     """Megabytes of an environment with the client's packages."""
     quiet: dict[str, Any] = {"check": True, "stdout": subprocess.DEVNULL}
-    subprocess.run(["uv", "venv", "--quiet", "--python", sys.executable, environment], **quiet)
+    subprocess.run(["uv", "venv", "--quiet", "--python", sys.executable, str(environment)], **quiet)
     python = environment / "bin" / "python"
-    packages = ["uv", "pip", "install", "--quiet", "--python", python, "-r", folder / "requirements.txt"]
-    subprocess.run(packages, **quiet)
+    packages = ["-r", str(folder / "requirements.txt")]
+    subprocess.run(["uv", "pip", "install", "--quiet", "--python", str(python), *packages], **quiet)
     files = (file for file in environment.rglob("*") if file.is_file() and not file.is_symlink())
     return sum(file.stat().st_size for file in files) / MEGABYTE
 

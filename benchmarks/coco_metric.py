@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -122,7 +123,7 @@ def main() -> None:
     if arguments.engine:
         run_engine(arguments.engine, arguments.images, arguments.output)
         return
-    results = {}
+    results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         for engine in ENGINES:
             output = Path(folder) / f"{engine}.npz"

@@ -51,12 +51,12 @@ def main() -> None:
             start = time.perf_counter()
             method(prediction, truth)
             times[name].append(1000 * (time.perf_counter() - start))
-    results = [method(prediction, truth) for method in methods.values()]
+    first, second = (method(prediction, truth) for method in methods.values())
     medians = {name: statistics.median(values) for name, values in times.items()}
     for name, value in medians.items():
         print(f"{name:<18}{value:>8.1f} ms")
     factor = medians["masked bincount"] / medians["ours"]
-    print(f"{factor:.1f}x, equal: {np.array_equal(*results)}")
+    print(f"{factor:.1f}x, equal: {np.array_equal(first, second)}")
 
 
 if __name__ == "__main__":

@@ -200,22 +200,24 @@ def drawn(number: int) -> Street:
 def finished(street: Street) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Picture and mask at their size, with light and grain."""
     pixels = cv2.resize(street.pixels, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA).astype(np.float32)
-    grain = cv2.GaussianBlur(street.rng.normal(0, 9, pixels.shape), (3, 3), 0)
+    noise = np.asarray(street.rng.normal(0, 9, pixels.shape))
+    grain = cv2.GaussianBlur(noise, (3, 3), 0)
     light = street.rng.uniform(0.75, 1.1)
     return np.clip(pixels * light + grain, 0, 255).astype(np.uint8), street.mask[::FINER, ::FINER]
 
 
 def write(folder: Path, split: str, numbers: range) -> None:
     """A split of both data sets."""
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for place in ("boxes", "map"):
         (folder / place / split / ("images" if place == "map" else "")).mkdir(parents=True, exist_ok=True)
     (folder / "map" / split / "masks").mkdir(exist_ok=True)
     for number in numbers:
         street = drawn(number)
         pixels, mask = finished(street)
-        for place in (folder / "boxes" / split, folder / "map" / split / "images"):
-            cv2.imwrite(str(place / f"{number:05}.jpg"), pixels[..., ::-1])
+        for target in (folder / "boxes" / split, folder / "map" / split / "images"):
+            cv2.imwrite(str(target / f"{number:05}.jpg"), pixels[..., ::-1])
         cv2.imwrite(str(folder / "map" / split / "masks" / f"{number:05}.png"), mask)
         images.append({"id": number, "file_name": f"{number:05}.jpg", "width": WIDTH, "height": HEIGHT})
         for name, (left, top, wide, high) in street.boxes:

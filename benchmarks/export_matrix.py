@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
+import torch
 from settled import Case, cases
 
 from pocketvision.core.boxes import box_iou
@@ -75,7 +76,8 @@ def check(case: Case, format: str, nms: bool, folder: Path) -> str:
 def share_of_boxes(case: Case, runtime: Runtime) -> str:
     """How many boxes have a partner on the other side."""
     matched = total = 0
-    for batch in (batch for size in BATCH_SIZES for batch in case.images.split(size)):
+    assert isinstance(case.model, Detector)
+    for batch in (batch for size in BATCH_SIZES for batch in torch.split(case.images, size)):
         counts = match_rate(detect(runtime, batch), case.model.predict(batch))
         matched, total = matched + counts[0], total + counts[1]
     return f"{matched / max(total, 1):.4f} of {total}"

@@ -74,7 +74,8 @@ def main() -> None:
     if arguments.runs:
         jpeg = arguments.image.read_bytes()
         with tempfile.TemporaryDirectory() as folder:
-            files = export_pair(*map(load_model, arguments.runs), True, Path(folder))
+            ssdlite, gfl = map(load_model, arguments.runs)
+            files = export_pair(ssdlite, gfl, True, Path(folder))
             runtimes = {name: open_runtime(file, arguments.threads) for name, file in files.items()}
             whole = {name: partial(Predictor(runtime), jpeg) for name, runtime in runtimes.items()}
             report("JPEG to boxes, trained", interleaved(whole, arguments.rounds))

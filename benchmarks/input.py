@@ -81,7 +81,7 @@ def torchvision_batches(records: DetectionRecords) -> Callable[[int], None]:
     def sample(index: int) -> tuple[torch.Tensor, dict[str, Any]]:
         image = Image.open(records.image_paths[index]).convert("RGB")
         owned = records.boxes_of(index)
-        boxes = tv_tensors.BoundingBoxes(records.boxes[owned], format="XYXY", canvas_size=PHOTO)  # type: ignore[call-arg]
+        boxes = tv_tensors.BoundingBoxes(records.boxes[owned], format="XYXY", canvas_size=PHOTO)
         target = {"boxes": boxes, "labels": torch.from_numpy(records.labels[owned])}
         return preset(image, target)  # type: ignore[no-any-return]
 

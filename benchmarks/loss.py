@@ -46,7 +46,7 @@ def problem(num_images: int, num_boxes: int) -> tuple[DetectionOutput, list[BoxT
 def torchvision_losses(output: DetectionOutput, targets: list[BoxTarget]) -> list[Tensor]:
     """As ``SSD.forward`` goes from head outputs to losses; the background is class 0 there."""
     matches = [SSDMatcher(0.5)(box_iou(x.boxes, output.anchors)) for x in targets]
-    losses = SSD.compute_loss(  # type: ignore[arg-type]
+    losses = SSD.compute_loss(
         TORCHVISION,
         [{"boxes": x.boxes, "labels": x.labels} for x in targets],
         {"bbox_regression": output.box_deltas, "cls_logits": output.class_logits},
@@ -75,7 +75,7 @@ def main() -> int:
         gradients = torch.autograd.grad(sum(values), inputs[:2])  # type: ignore[arg-type]
         return [*values, *gradients]
 
-    candidates = {
+    candidates: dict[str, Callable[[], list[Tensor]]] = {
         "torchvision": lambda: run(lambda: torchvision_losses(theirs, shifted), theirs),
         "SSDLoss": lambda: run(lambda: list(loss(output, targets).values()), output),
     }

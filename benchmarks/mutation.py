@@ -202,7 +202,7 @@ def _run_tests(file: Path, tree: ast.Module, tests: Sequence[str]) -> None:
     def get_code(self: Any, name: str) -> Any:
         return code if Path(self.path).resolve() == file else original(self, name)
 
-    importlib.machinery.SourceFileLoader.get_code = get_code  # type: ignore[method-assign]
+    importlib.machinery.SourceFileLoader.get_code = get_code  # type: ignore[method-assign, assignment]
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 1)
     os.dup2(silent, 2)

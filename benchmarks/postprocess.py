@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from functools import partial
 from types import SimpleNamespace
 
 import torch
@@ -57,7 +58,10 @@ def torchvision_postprocess(output: DetectionOutput) -> list[dict[str, Tensor]]:
     ssd = SimpleNamespace(box_coder=BoxCoder((10.0, 10.0, 5.0, 5.0)), **SETTINGS)
     count = len(output.class_logits)
     heads = {"bbox_regression": output.box_deltas, "cls_logits": output.class_logits.roll(1, dims=-1)}
-    return SSD.postprocess_detections(ssd, heads, [output.anchors] * count, [SIZE] * count)
+    found: list[dict[str, Tensor]] = SSD.postprocess_detections(
+        ssd, heads, [output.anchors] * count, [SIZE] * count
+    )
+    return found
 
 
 def num_unmatched(output: DetectionOutput) -> int:
@@ -86,8 +90,8 @@ def main() -> None:
             pairs = SSDPostprocess().scores(output.class_logits) > 0.001
             medians = interleaved(
                 {
-                    "torchvision": lambda output=output: torchvision_postprocess(output),
-                    "SSDPostprocess": lambda output=output: SSDPostprocess()(output, SIZE),
+                    "torchvision": partial(torchvision_postprocess, output),
+                    "SSDPostprocess": partial(SSDPostprocess(), output, SIZE),
                 },
                 arguments.rounds,
                 time.process_time if arguments.cpu_time else time.perf_counter,

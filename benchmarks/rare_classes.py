@@ -61,6 +61,12 @@ def _of_classes(run: DetectionImages, classes: list[str]) -> MatchTable:
     return MatchTable(*detections, table.truth_images[wanted], true[wanted])
 
 
+def _boxes_of(run: Path) -> DetectionImages:
+    images = read_images(run)
+    assert isinstance(images, DetectionImages), run
+    return images
+
+
 def thirds(data: Path, run: DetectionImages) -> list[list[str]]:
     """Names of the classes that have boxes for training and validation, rarest first, in three parts."""
     module = data_module_of(detect_format(data, "detection"))(num_workers=0)
@@ -111,7 +117,7 @@ def main() -> None:
             if not (arguments.output / f"{name}_{seed}" / "metrics.json").is_file():
                 train(name, seed, arguments)
     runs = {
-        name: [read_images(arguments.output / f"{name}_{seed}") for seed in arguments.seeds]
+        name: [_boxes_of(arguments.output / f"{name}_{seed}") for seed in arguments.seeds]
         for name in arguments.only
     }
     parts = thirds(arguments.shared / "data" / arguments.data, next(iter(runs.values()))[0])

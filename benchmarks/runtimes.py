@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,7 +83,7 @@ def compare_cores(model: VisionModel, name: str, case: Case) -> None:
         gap = max(float((a - b).abs().max()) for a, b in zip(found, expected, strict=True))
         print(f"  {title}: largest difference {gap:.1e}, largest output {largest:.1e}")
     calls: dict[str, Callable[[], Any]] = {"torch eager, NCHW": eager}
-    calls |= {title: lambda runtime=runtime: runtime(images) for title, runtime in runtimes.items()}
+    calls |= {title: partial(runtime, images) for title, runtime in runtimes.items()}
     print(table(f"{name}, core", interleaved(calls, case.rounds, case.clock)))
 
 
@@ -97,7 +98,7 @@ def compare_label_maps(model: Segmenter, case: Case) -> None:
 
     calls: dict[str, Callable[[], Any]] = {"torch eager, interpolate, argmax": eager}
     for title, runtime in open_all(model, "lraspp_1024x2048", case).items():
-        calls[title] = lambda runtime=runtime: segment(runtime, images, [size])[0]
+        calls[title] = partial(segment, runtime, images, [size])
     print(table("lraspp_1024x2048 with its label map", interleaved(calls, case.rounds, case.clock)))
     logits = torch.randn(19, 128, 256)
     steps: dict[str, Callable[[], Any]] = {
@@ -107,9 +108,9 @@ def compare_label_maps(model: Segmenter, case: Case) -> None:
     print(table("logits 19x128x256 -> label map 1024x2048", interleaved(steps, case.rounds, case.clock)))
 
 
-def make_torchvision(image: torch.Tensor) -> torch.nn.Module:
+def make_torchvision(image: torch.Tensor) -> Any:
     """Their detector with statistics of ``image`` (3, H, W) and scores as if trained."""
-    theirs = ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None)
+    theirs: Any = ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None)
     norms = [layer for layer in theirs.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = None  # the mean over all batches
@@ -143,7 +144,9 @@ def compare_pipelines(path: Path, case: Case) -> None:
         return found
 
     def ours(runtime: Runtime) -> Detections:
-        image = cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        pixels = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        assert pixels is not None, path
+        image = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
         images = to_tensor(runtime.artifact.resize.apply(image))[None]
         return restore_detections(runtime.artifact, detect(runtime, images), [image.shape[:2]])[0]
 
@@ -153,7 +156,7 @@ def compare_pipelines(path: Path, case: Case) -> None:
     print(f"  torchvision finds {len(expected['scores'])} boxes, the best at {best:.2f}")
     calls: dict[str, Callable[[], Any]] = {"torchvision eager": torchvision}
     for title, runtime in runtimes.items():
-        calls[title] = lambda runtime=runtime: ours(runtime)
+        calls[title] = partial(ours, runtime)
         found = ours(runtime)
         is_same = box_iou(expected["boxes"], found.boxes) > 0.9
         is_same &= expected["labels"][:, None] - 1 == found.labels

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +34,7 @@ class Case(NamedTuple):
     def difference(self, runtime: Runtime, batch_sizes: Sequence[int] = (1,)) -> str:
         """The largest difference of the raw outputs from PyTorch's, and the largest output."""
         gap = largest = 0.0
-        for batch in (batch for size in batch_sizes for batch in self.images.split(size)):
+        for batch in (batch for size in batch_sizes for batch in torch.split(self.images, size)):
             for found, expected in zip(runtime(batch).values(), raw(self.model, batch), strict=True):
                 gap = max(gap, float((found - expected).abs().max()))
                 largest = max(largest, float(expected.abs().max()))
@@ -86,11 +86,11 @@ def _parts(model: VisionModel) -> list[SingleModel]:
 def _decide(model: SingleModel, outputs: list[Tensor]) -> None:
     """Scale the last layers until the outputs are as decided as a trained model's."""
     if isinstance(model, Detector):
-        for layer in map(_last, model.head.class_blocks):
+        for layer in _last_layers(model.head.class_blocks):
             layer.weight.mul_(2.5 / outputs[0].std())
             if model.score_function == "softmax":
                 layer.bias.view(-1, len(model.class_names) + 1)[:, -1] += 6.0
-        for layer in map(_last, model.head.box_blocks):
+        for layer in _last_layers(model.head.box_blocks):
             layer.weight.mul_(0.7 / outputs[1].std())
     else:
         names = {"high_logits", "low_logits", "logits", "class_logits"}
@@ -99,9 +99,9 @@ def _decide(model: SingleModel, outputs: list[Tensor]) -> None:
                 layer.weight.mul_(4.0 / outputs[0].std())
 
 
-def _last(block: nn.Module) -> nn.Module:
-    """The layer that gives the outputs: a dense head has nothing else."""
-    return block[-1] if isinstance(block, nn.Sequential) else block
+def _last_layers(blocks: Any) -> list[Any]:
+    """The layers that give the outputs: a dense head has nothing else."""
+    return [block[-1] if isinstance(block, nn.Sequential) else block for block in blocks]
 
 
 def raw(model: VisionModel, images: Tensor) -> list[Tensor]:

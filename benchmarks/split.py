@@ -78,8 +78,8 @@ def report(name: str, kind: str, plan: SplitPlan, model: VisionModel, folder: Pa
         )
     runtimes = [open_runtime(file, threads=1) for file in files]
     images = torch.randint(0, 256, (1, 3, *model.resize.image_size), dtype=torch.uint8)
-    whole, split = (np.asarray(next(iter(runtime(images).values()))) for runtime in runtimes)
-    error = np.abs(whole - split).max() / np.abs(whole).max()
+    whole, parted = (np.asarray(next(iter(runtime(images).values()))) for runtime in runtimes)
+    error = np.abs(whole - parted).max() / np.abs(whole).max()
     calls = {str(i): partial(runtime, images) for i, runtime in enumerate(runtimes)}
     first, second = interleaved(calls, rounds).values()
     expected = (plan.peak_before - plan.peak_after) / 1e6
@@ -161,7 +161,7 @@ def arena(file: Path) -> int:
     )
     interpreter.allocate_tensors()
     written = {index for op in interpreter._get_ops_details() for index in op["outputs"]}
-    spans = []
+    spans: list[tuple[int, int]] = []
     for index in written | {detail["index"] for detail in interpreter.get_input_details()}:
         try:
             values = interpreter.tensor(index)()

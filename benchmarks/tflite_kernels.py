@@ -73,8 +73,8 @@ def answers_of_runtime(file: Path, kernels: str, pixels: np.ndarray) -> np.ndarr
 
 @torch.no_grad()
 def answers_of_ours(model: Classifier, pixels: np.ndarray) -> np.ndarray:
-    batches = torch.from_numpy(pixels).permute(0, 3, 1, 2).split(50)
-    return torch.cat([model(batch).argmax(1) for batch in batches]).numpy()
+    batches = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+    return torch.cat([model(batch).argmax(1) for batch in torch.split(batches, 50)]).numpy()
 
 
 def main() -> None:
@@ -86,7 +86,7 @@ def main() -> None:
     model = Classifier(
         mobilenet_v3_small(out_features=("last",), padding="same"),
         partial(ClassifierHead, hidden_channels=1024),
-        [folder.name for folder in folders], Resize((SIDE, SIDE)), mean=(0.5,) * 3, std=(0.5,) * 3,  # type: ignore[arg-type]
+        [folder.name for folder in folders], Resize((SIDE, SIDE)), mean=(0.5,) * 3, std=(0.5,) * 3,
     ).eval()  # fmt: skip
     import_tensorflow(model, file)
     for number, (way, resize) in enumerate(WAYS.items()):

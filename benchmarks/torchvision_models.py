@@ -42,7 +42,7 @@ class Maps(nn.Module):
         maps = []
         for index, block in enumerate(self.features):
             if index in (7, 14):  # the blocks that lead to stride 16 and 32
-                maps.append(block.conv[0](x))
+                maps.append(block.get_submodule("conv.0")(x))
             x = block(x)
         maps += [x, self.extra(x)]
         return OrderedDict((str(i), tensor) for i, tensor in enumerate(maps))

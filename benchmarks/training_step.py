@@ -21,6 +21,7 @@ import multiprocessing
 from collections.abc import Callable
 from functools import partial
 from multiprocessing.connection import Connection
+from typing import Any
 
 import torch
 from timing import interleaved, table
@@ -81,7 +82,7 @@ def our_step(
     overrides = ["task.optimizer.lr=1e-4", "model.weights=None", f"model.image_size=({SIDE},{SIDE})"]
     experiment, _ = load_experiment(find_config(config), overrides)
     model = experiment.model([f"class {i}" for i in range(NUM_CLASSES)])
-    task: VisionTask = experiment.task(model=model)
+    task: VisionTask[Any] = experiment.task(model=model)
     task.train().to(device)
     model.to(memory_format=torch.channels_last)
     if compiled:

@@ -129,7 +129,7 @@ def _interval(
         float(without.std()) * math.sqrt(len(without) - 1),
         float(samples.std()) * math.sqrt(num_images / (num_images - 1)),
     )
-    from scipy.special import stdtrit  # type: ignore[import-untyped]  # late: it takes as long as torch
+    from scipy.special import stdtrit  # late: it takes as long as torch
 
     quantile = float(stdtrit(len(without) - 1, (1 + LEVEL) / 2))  # Student's t
     margin = quantile * error / (center * (1 - center))

@@ -90,7 +90,7 @@ class SSDPostprocess:
     ) -> Tensor:
         """One NMS over the batch: images and classes are moved apart, in float64 to keep IoU exact."""
         import torch
-        from torchvision.ops import nms  # type: ignore[import-untyped]
+        from torchvision.ops import nms
 
         image = torch.arange(len(label), device=label.device)[:, None]
         group = (image * num_classes + label)[is_candidate]

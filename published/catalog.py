@@ -46,7 +46,7 @@ def published_class_names(name: str) -> _ClassNames:
     """The classes of published weights in our order: without a detector's background, None for slots
     that COCO leaves empty (torchvision calls them "N/A"). ImageNet's have words, not ids of WordNet."""
     if name == "imagenet":
-        from torchvision.models import MobileNet_V2_Weights  # type: ignore[import-untyped]
+        from torchvision.models import MobileNet_V2_Weights
 
         return tuple(MobileNet_V2_Weights.IMAGENET1K_V1.meta["categories"])
     categories = _torchvision(name).meta["categories"][1:]

@@ -238,7 +238,7 @@ def _torchvision_name(model: SingleModel) -> str:
 
 def _build(name: str, model: SingleModel, state: StateDict) -> Any:
     """torchvision's model with the file's weights, None where it has none that takes them."""
-    from torchvision import models  # type: ignore[import-untyped]  # late: it is slow
+    from torchvision import models  # late: it is slow
 
     num_classes = len(model.class_names) + isinstance(model, Detector)
     options: dict[str, Any] = {"weights": None, "num_classes": num_classes}
