@@ -5,8 +5,8 @@
 
 This file alone trains on COCO JSON: python tools/train.py configs/own_detection_gfl.py data.root=/data/mine
 
-Expected: AP that depends on the data; on BCCD 0.58 where SSDLite has 0.55 after 6 epochs of 292 images
-(MobileNetV2), 0.614 and 0.607 after 24 (docs/results.md).
+Expected: AP that depends on the data; on BCCD 0.57 where SSDLite has 0.55 after 6 epochs of 292 images
+(MobileNetV2), 0.619 and 0.607 after 24 (docs/results.md).
 ``train --data`` writes a config that replaces the anchors, which say what an untrained head predicts, and the
 recipe with what fits the data; here they are for objects of every size and a few thousand images.
 """
